@@ -1,0 +1,35 @@
+"""movieplots: write new movie plots and detect genres with fine-tuned transformers.
+
+The names below are the front door; each is imported only when it is first used, so that `import movieplots` is quick.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_FRONT_DOOR = {
+    "BadInput": "movieplots.errors",
+    "GenreClassifier": "movieplots.classification.prediction",
+    "PlotGenerator": "movieplots.generation.sampling",
+    "base_models": "movieplots.base_models",
+    "evaluate": "movieplots.evaluation",
+    "load_plots": "movieplots.plots",
+    "parse_title": "movieplots.titles",
+    "prepare": "movieplots.preparation",
+    "read_dump": "movieplots.generation.dumps",
+    "sample_dump": "movieplots.generation.dumps",
+    "train_classifier": "movieplots.classification.training",
+    "train_generator": "movieplots.generation.training",
+}
+__all__ = sorted(_FRONT_DOOR)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FRONT_DOOR:
+        raise AttributeError(f"module 'movieplots' has no attribute {name!r}")
+    return getattr(import_module(_FRONT_DOOR[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -1,0 +1,74 @@
+"""Writing so that a killed process leaves either the old file or the new one, never half of one."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from movieplots.errors import BadInput
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it is renamed to `path`, on an error it is removed."""
+    path = Path(path)
+    ensure_folder(path.parent)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write indented JSON atomically; keys keep their order."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Yield an empty temporary folder; on success its files replace those of the same name in `path`."""
+    path = Path(path)
+    ensure_folder(path)
+    temporary = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=path))
+    try:
+        yield temporary
+        for file in sorted(temporary.iterdir()):
+            target = path / file.name
+            if target.is_dir():
+                shutil.rmtree(target)
+            elif file.is_dir():
+                target.unlink(missing_ok=True)
+            os.replace(file, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def ensure_folder(path: str | Path) -> Path:
+    """Make the folder, or say in a sentence why it cannot be made."""
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise BadInput(f"{path} is a file, not a folder: choose another --out.") from None
+    except PermissionError:
+        raise BadInput(f"{path} cannot be written to: choose a folder you own.") from None
+    return path
+
+
+def fingerprint(*parts: Any) -> str:
+    """A 16-digit hash of JSON-able values: equal inputs, equal fingerprint, on every machine."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,96 @@
+"""The Plot table: one row a plot, the one format that every stage reads.
+
+Columns: `id` (stable across runs), `source`, `title` (as published), `primary`, `secondary`, `year`, `season`,
+`episode`, `air_date`, `kind` (movie | series | episode | book), `plot`, `genres` (list), `language`, `group` (what must
+not be split: a series, a title), `split` (train | validation | test).
+
+Mind that `df.plot` is a method of every DataFrame: write `df["plot"]`.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.lib
+import pyarrow.parquet as pq
+
+from movieplots.errors import BadInput
+from movieplots.files import atomic_path, fingerprint
+from movieplots.titles import Title
+
+SPLITS = ("train", "validation", "test")
+FILE_NAME = "plots.parquet"
+
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("source", pa.string()),
+        ("title", pa.string()),
+        ("primary", pa.string()),
+        ("secondary", pa.string()),
+        ("year", pa.int32()),
+        ("season", pa.int32()),
+        ("episode", pa.int32()),
+        ("air_date", pa.string()),
+        ("kind", pa.string()),
+        ("plot", pa.string()),
+        ("genres", pa.list_(pa.string())),
+        ("language", pa.string()),
+        ("group", pa.string()),
+        ("split", pa.string()),
+    ]
+)
+
+
+def save_plots(plots: pd.DataFrame, path: str | Path) -> None:
+    """Write the Plot table as Parquet, atomically. The same rows give the same bytes."""
+    table = pa.Table.from_pandas(plots[SCHEMA.names], schema=SCHEMA, preserve_index=False).replace_schema_metadata()
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def load_plots(path: str | Path, split: str | None = None) -> pd.DataFrame:
+    """Read the Plot table from a file or from the folder that `movieplots prepare` wrote.
+
+    `split` keeps the rows of one split. Raises BadInput where there is no such table.
+    """
+    path = Path(path)
+    file = path / FILE_NAME if path.is_dir() else path
+    if not file.is_file():
+        raise BadInput(f"No Plot table at {file}: run `movieplots prepare SOURCE --out {path}` first.")
+    try:
+        table = pq.read_table(file)
+    except pyarrow.lib.ArrowInvalid:
+        raise BadInput(f"{file} is not a Parquet file: run `movieplots prepare` again to write it anew.") from None
+    missing = [name for name in SCHEMA.names if name not in table.schema.names]
+    if missing:
+        raise BadInput(f"{file} has no column {', '.join(missing)}: run `movieplots prepare` again to write it anew.")
+    plots = table.select(SCHEMA.names).to_pandas()
+    plots["genres"] = [list(genres) for genres in plots["genres"]]
+    return plots if split is None else plots[plots["split"] == split].reset_index(drop=True)
+
+
+def markup_title(row: pd.Series) -> str:
+    """The title of a row by the IMDb naming rules, whatever its source: `Heat (1995)`, `"Dark" (2017)`."""
+
+    def number(name: str) -> int | None:
+        return None if pd.isna(row[name]) else int(row[name])
+
+    if row["source"] == "sample":  # the published title already follows the rules, numerals and all
+        return str(row["title"])
+    return str(
+        Title(
+            primary=row["primary"],
+            secondary=row["secondary"] or "",
+            year=number("year"),
+            season=number("season"),
+            episode=number("episode"),
+            air_date=row["air_date"],
+            kind=row["kind"],
+        )
+    )
+
+
+def data_fingerprint(plots: pd.DataFrame) -> str:
+    """A hash of what a model can learn from: ids, splits, genres and plots in order."""
+    return fingerprint(plots[["id", "split", "plot"]].values.tolist(), [list(genres) for genres in plots["genres"]])

@@ -1,0 +1,38 @@
+"""Progress bars and messages on standard error, so that standard output stays free for results."""
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+T = TypeVar("T")
+console = Console(stderr=True)
+
+
+def bar() -> Progress:
+    """A progress display: what, bar, count, elapsed, remaining, and a note in the field `note`."""
+    return Progress(
+        TextColumn("{task.description:<28}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+    )
+
+
+def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
+    """Iterate with a progress bar; `total` defaults to `len(items)`."""
+    with bar() as progress:
+        task = progress.add_task(what, total=len(items) if total is None else total, note="")  # type: ignore[arg-type]
+        for item in items:
+            yield item
+            progress.advance(task)
+
+
+def say(message: str) -> None:
+    """One line on standard error."""
+    console.print(message, highlight=False, soft_wrap=True)

@@ -1,0 +1,14 @@
+"""The corpora that `prepare` can read: one module each, and the registry that names them."""
+
+from movieplots.errors import BadInput
+from movieplots.sources import sample, streaming
+from movieplots.sources.corpus import Source
+
+SOURCES: dict[str, Source] = {module.SOURCE.name: module.SOURCE for module in (sample, streaming)}
+
+
+def get_source(name: str) -> Source:
+    """The source of that name; raises BadInput listing the names there are."""
+    if name not in SOURCES:
+        raise BadInput(f"Unknown source {name!r}: choose from {', '.join(SOURCES)}.")
+    return SOURCES[name]
