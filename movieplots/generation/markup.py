@@ -1,0 +1,123 @@
+"""The markup of a training example, as text and as tokens.
+
+    with-titles      horror<|endofgenre|>"Salt" (2009) {Low Tide (#1.3)}<|endoftitle|>The sea gives back …<|endoftext|>
+    without-titles   <|startoftext|>horror<|endofgenre|>The sea gives back …<|endoftext|>
+
+Tokens are put together piece by piece, never by tokenising the marks' text: a mark is one token, whichever that is in
+the base model's vocabulary. A base with unused special tokens (SmolLM2) lends them as stand-ins, so its vocabulary
+and embeddings stay as they are and a fine-tuned adapter stays small; other bases (GPT-2) get new tokens.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from movieplots.errors import BadInput
+
+MARKUPS = ("with-titles", "without-titles")
+START, END_OF_GENRE, END_OF_TITLE, END = "<|startoftext|>", "<|endofgenre|>", "<|endoftitle|>", "<|endoftext|>"
+
+# SmolLM2's unused tokens share one embedding vector, so with tied embeddings the model could not tell them apart in
+# its output. Of those listed, the one for the title's end, the only mark besides END that is ever predicted, has a
+# vector of its own.
+_STAND_INS = {START: "<repo_name>", END_OF_GENRE: "<file_sep>", END_OF_TITLE: "<filename>"}
+
+
+def check_markup(markup: str) -> str:
+    """Return the name; raises BadInput where it is not one of the two markups."""
+    if markup not in MARKUPS:
+        raise BadInput(f"Unknown markup {markup!r}: choose from {', '.join(MARKUPS)}.")
+    return markup
+
+
+def format_sample(markup: str, genre: str, title: str, plot: str, finished: bool = True) -> str:
+    """One example or sample as a line of text; an unfinished one lacks the end mark."""
+    if markup == "with-titles":
+        text = f"{genre}{END_OF_GENRE}{title}{END_OF_TITLE}{plot}"
+    else:
+        text = f"{START}{genre}{END_OF_GENRE}{plot}"
+    return text + END if finished else text
+
+
+@dataclass(frozen=True)
+class Example:
+    """Token ids of one training example; labels are -100 up to the end of the genre, which is given, not learned."""
+
+    input_ids: list[int]
+    labels: list[int]
+
+
+class MarkupTokenizer:
+    """Turns (genre, title, plot) into token ids and sampled token ids back into (title, plot).
+
+    `tokenizer` is the base's own; `new_tokens` are the ids of marks that it had to be given (rows of the embedding
+    matrix that need training), empty where stand-ins serve.
+    """
+
+    def __init__(self, tokenizer: Any, markup: str) -> None:
+        self.tokenizer = tokenizer
+        self.markup = check_markup(markup)
+        vocabulary = tokenizer.get_vocab()
+        if END in vocabulary:
+            self.end = vocabulary[END]
+        elif tokenizer.eos_token_id is not None:
+            self.end = tokenizer.eos_token_id
+        else:
+            raise BadInput("The base model's tokenizer has no end token: give it an eos_token, or choose another base.")
+        self.new_tokens: list[int] = []
+        if all(token in vocabulary for token in _STAND_INS.values()):
+            self.marks = {mark: vocabulary[token] for mark, token in _STAND_INS.items()}
+        else:
+            marks = [START] if markup == "without-titles" else [END_OF_TITLE]
+            marks.append(END_OF_GENRE)
+            tokenizer.add_special_tokens({"additional_special_tokens": marks}, replace_extra_special_tokens=False)
+            self.marks = {mark: tokenizer.convert_tokens_to_ids(mark) for mark in marks}
+            self.new_tokens = sorted(self.marks.values())
+        self.end_of_title: int | None = self.marks[END_OF_TITLE] if markup == "with-titles" else None
+
+    @property
+    def suppressed(self) -> list[int]:
+        """Ids that must never be sampled: every special token that ends neither a title nor the text."""
+        allowed = {self.end, self.end_of_title}
+        special = {*self.tokenizer.all_special_ids, *self.marks.values()}
+        special |= {i for i, token in self.tokenizer.added_tokens_decoder.items() if token.special}
+        return sorted(special - allowed)
+
+    def prompt(self, genre: str, title: str | None = None, opening: str = "") -> list[int]:
+        """Ids up to where the model goes on: after the genre, after the title (`title` given) or after the opening."""
+        if self.markup == "with-titles":
+            ids = [*self.encode(genre), self.marks[END_OF_GENRE]]
+            if title is not None:
+                ids += [*self.encode(title), self.marks[END_OF_TITLE]]
+        else:
+            ids = [self.marks[START], *self.encode(genre), self.marks[END_OF_GENRE]]
+        return ids + self.encode(opening)
+
+    def example(self, genre: str, title: str, plot: str, max_tokens: int) -> Example:
+        """The ids and labels of a training example, cut to `max_tokens` (a cut example has no end token)."""
+        given = self.prompt(genre)
+        ids = [*self.prompt(genre, title if self.markup == "with-titles" else None, plot), self.end][:max_tokens]
+        return Example(ids, [-100] * len(given) + ids[len(given) :])
+
+    def read(self, ids: list[int], has_title: bool) -> tuple[str, str, bool]:
+        """Sampled ids (after the genre, or with `has_title` after the title) -> (title, plot, finished).
+
+        A sample whose title never ended has that title and an empty plot.
+        """
+        finished = self.end in ids
+        if finished:
+            ids = ids[: ids.index(self.end)]
+        title: list[int] = []
+        if self.end_of_title is not None and not has_title:
+            if self.end_of_title not in ids:
+                return self._words(ids), "", False
+            at = ids.index(self.end_of_title)
+            title, ids = ids[:at], ids[at + 1 :]
+        return self._words(title), self._words(ids), finished
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of plain text without any marks."""
+        return self.tokenizer.encode(text, add_special_tokens=False) if text else []
+
+    def _words(self, ids: list[int]) -> str:
+        """Text on one line, as a dump needs it."""
+        return " ".join(self.tokenizer.decode(ids, skip_special_tokens=True).split())

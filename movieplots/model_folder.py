@@ -1,0 +1,71 @@
+"""What a trained model's folder holds beside its weights: `movieplots.json` and the model card `README.md`.
+
+`movieplots.json` is written last, so a folder that has it is complete. Its `recipe` names everything the result depends
+on; the same recipe again reuses the folder.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from movieplots.errors import BadInput
+from movieplots.files import write_json, write_text
+
+FILE_NAME = "movieplots.json"
+
+
+def read_info(folder: str | Path, task: str) -> dict[str, Any]:
+    """The `movieplots.json` of a finished model of this task (`generation` or `classification`)."""
+    file = Path(folder) / FILE_NAME
+    verb = {"generation": "generator", "classification": "classifier"}[task]
+    if not file.is_file():
+        raise BadInput(f"{folder} is not a trained model: run `movieplots train {verb} … --out {folder}` first.")
+    try:
+        info = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        raise BadInput(
+            f"{file} is damaged: run `movieplots train {verb}` with --fresh to make the model anew."
+        ) from None
+    if info.get("task") != task:
+        raise BadInput(f"{folder} holds a model for {info.get('task')}, not for {task}: choose a {verb}'s folder.")
+    return info
+
+
+def finished(folder: Path, recipe: dict[str, Any], fresh: bool) -> dict[str, Any] | None:
+    """The info of a model already trained by this recipe, or None if there is training to do.
+
+    `fresh` removes what is there. Raises BadInput where the folder holds the result of another recipe.
+    """
+    if fresh:
+        for name in (FILE_NAME, "README.md"):
+            (folder / name).unlink(missing_ok=True)
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    for file in (folder / FILE_NAME, folder / "checkpoints" / "recipe.json"):
+        if not file.is_file():
+            continue
+        info = json.loads(file.read_text(encoding="utf-8"))
+        changed = sorted(key for key in recipe if info.get("recipe", {}).get(key) != recipe[key])
+        if changed:
+            raise BadInput(
+                f"{folder} holds a model trained with other settings ({', '.join(changed)}): "
+                "choose another --out, or give --fresh to start over."
+            )
+        if file.name == FILE_NAME:
+            return info
+    return None
+
+
+def write_info(folder: Path, info: dict[str, Any], card: str) -> None:
+    """Write the model card and then `movieplots.json`: from here on the folder counts as complete."""
+    write_text(folder / "README.md", card)
+    write_json(folder / FILE_NAME, info)
+
+
+def table(rows: dict[str, Any]) -> str:
+    """A two-column Markdown table; floats with three decimals."""
+    lines = [
+        f"| {key} | {value:.3f} |" if isinstance(value, float) else f"| {key} | {value} |"
+        for key, value in rows.items()
+    ]
+    return "\n".join(["| | |", "|---|---|", *lines])

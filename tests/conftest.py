@@ -1,0 +1,97 @@
+"""Tiny checkpoints of real architectures, built on the spot: random weights, a tokenizer trained on our corpus."""
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # no test may reach for a model hub
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory):
+    """The bundled corpus, prepared: a folder with plots.parquet."""
+    from movieplots.preparation import prepare
+
+    folder = tmp_path_factory.mktemp("corpus")
+    prepare("sample", folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_corpus(corpus, tmp_path_factory):
+    """120 plots of the bundled corpus, for training that has to be quick."""
+    from movieplots.plots import FILE_NAME, load_plots, save_plots
+
+    plots = load_plots(corpus)
+    parts = [plots[plots["split"] == "train"].head(90), plots[plots["split"] != "train"].head(30)]
+    folder = tmp_path_factory.mktemp("small")
+    import pandas as pd
+
+    save_plots(pd.concat(parts).reset_index(drop=True), folder / FILE_NAME)
+    return folder
+
+
+def _trained_tokenizer(corpus, special, **names):
+    from tokenizers import ByteLevelBPETokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    from movieplots.plots import load_plots
+
+    tokenizer = ByteLevelBPETokenizer()
+    tokenizer.train_from_iterator(
+        load_plots(corpus)["plot"], vocab_size=800, special_tokens=special, show_progress=False
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer._tokenizer, **names)
+
+
+@pytest.fixture(scope="session")
+def tiny_gpt2(corpus, tmp_path_factory):
+    """A GPT-2 of two layers: the path of the folder."""
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(0)
+    tokenizer = _trained_tokenizer(corpus, ["<|endoftext|>"], eos_token="<|endoftext|>", bos_token="<|endoftext|>")
+    config = GPT2Config(vocab_size=len(tokenizer), n_positions=256, n_embd=32, n_layer=2, n_head=2)
+    return _saved(GPT2LMHeadModel(config), tokenizer, tmp_path_factory.mktemp("gpt2"))
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(corpus, tmp_path_factory):
+    """A Llama-type model whose vocabulary has SmolLM2's unused tokens: the path of the folder."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<repo_name>", "<file_sep>", "<filename>"]
+    tokenizer = _trained_tokenizer(corpus, special, eos_token="<|im_end|>", bos_token="<|im_start|>")
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+        max_position_embeddings=512, tie_word_embeddings=True,
+    )  # fmt: skip
+    return _saved(LlamaForCausalLM(config), tokenizer, tmp_path_factory.mktemp("llama"))
+
+
+@pytest.fixture(scope="session")
+def tiny_roberta(corpus, tmp_path_factory):
+    """A RoBERTa encoder of two layers: the path of the folder."""
+    import torch
+    from transformers import RobertaConfig, RobertaModel
+
+    torch.manual_seed(0)
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    tokenizer = _trained_tokenizer(
+        corpus, special, bos_token="<s>", cls_token="<s>", pad_token="<pad>", eos_token="</s>", sep_token="</s>",
+        unk_token="<unk>", mask_token="<mask>",
+    )  # fmt: skip
+    config = RobertaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+        max_position_embeddings=300, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    return _saved(RobertaModel(config, add_pooling_layer=False), tokenizer, tmp_path_factory.mktemp("roberta"))
+
+
+def _saved(model, tokenizer, folder):
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
