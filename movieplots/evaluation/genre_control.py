@@ -1,0 +1,68 @@
+"""Does a sample belong to the genre it was prompted with? A genre classifier is the judge.
+
+Judging controlled generation by a classifier is the usual automatic measure (Dathathri et al. 2020); it is as good as
+the classifier, so the report prints the classifier's own quality beside it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class GenreControl:
+    """How well prompted and predicted genres agree, for n samples, L labels and R prompted genres.
+
+    `hit` and `probability` have shape (n,) and are NaN for a sample none of whose genres the classifier knows. `hit` is
+    1.0 where all prompted genres are predicted, else 0.0. `chance` is the share of hits when each prompt is held
+    against the samples of other prompts (None with a single prompt). `matrix` has shape (R, L): mean probability of
+    each label over the samples prompted with each genre of `prompted`.
+    """
+
+    hit: np.ndarray
+    probability: np.ndarray
+    predicted: list[list[str]]
+    chance: float | None
+    prompted: list[str]
+    labels: list[str]
+    matrix: np.ndarray
+    unknown: list[str]
+
+
+def split_prompt(genre: str) -> list[str]:
+    """The genres of a prompt: `"horror, comedy"` -> `["horror", "comedy"]`."""
+    return [part.strip() for part in genre.split(",") if part.strip()]
+
+
+def genre_control(genres: list[str], proba: np.ndarray, thresholds: np.ndarray, labels: list[str]) -> GenreControl:
+    """Hold the prompted genres of n samples against a classifier's probabilities of shape (n, L) in [0, 1].
+
+    A label is predicted where its probability reaches its threshold (shape (L,)). Prompted genres that are no label are
+    left out and named in `unknown`; a sample is then judged by its other genres.
+    """
+    proba, column = np.asarray(proba, float), {label: i for i, label in enumerate(labels)}
+    chosen = proba >= np.asarray(thresholds)
+    prompts = [split_prompt(genre) for genre in genres]
+    known = [tuple(sorted(column[name] for name in prompt if name in column)) for prompt in prompts]
+    hit, probability = np.full(len(genres), np.nan), np.full(len(genres), np.nan)
+    chances, weights = [], []
+    for prompt in sorted({columns for columns in known if columns}):
+        own = np.array([columns == prompt for columns in known])
+        predicted = chosen[:, prompt].all(axis=1)
+        hit[own] = predicted[own]
+        probability[own] = proba[np.ix_(own, prompt)].mean(axis=1)
+        if not own.all():
+            chances.append(predicted[~own].mean())
+            weights.append(own.sum())
+    names = [label for i, label in enumerate(labels) if any(i in columns for columns in known)]
+    members = [[column[name] in columns for columns in known] for name in names]
+    return GenreControl(
+        hit=hit,
+        probability=probability,
+        predicted=[[labels[i] for i in np.flatnonzero(row)] for row in chosen],
+        chance=float(np.average(chances, weights=weights)) if chances else None,
+        prompted=names,
+        labels=list(labels),
+        matrix=np.array([proba[rows].mean(axis=0) for rows in members]).reshape(len(names), len(labels)),
+        unknown=sorted({name for prompt in prompts for name in prompt} - set(column)),
+    )
