@@ -1,0 +1,5 @@
+"""`python -m movieplots` is the command line."""
+
+from movieplots.cli import main
+
+main()

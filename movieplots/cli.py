@@ -1,0 +1,326 @@
+"""The command line: one verb a stage. Commands only parse arguments, call the library and print.
+
+Results go to standard output, everything else to standard error. A command ends with status 0, with 2 and one line for
+bad input, or with 130 where it was stopped; whatever needs torch is imported inside its command, so `--help` is quick.
+"""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from movieplots.errors import BadInput
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Fine-tune transformers to write movie plots and to detect genres.\n\n"
+    "The stages in order: `prepare`, `train generator`, `dump`, `train classifier`, `evaluate`; "
+    "then `generate` and `genres` use what was trained.",
+)
+train_app = typer.Typer(no_args_is_help=True, help="Train a generator or a classifier.")
+app.add_typer(train_app, name="train")
+output = Console()
+
+DEMO_GENERATOR, DEMO_CLASSIFIER = Path("data/demo/generator"), Path("data/demo/classifier")
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same files.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Start over instead of continuing or reusing what is there.")]
+Data = Annotated[Path, typer.Option(help="Folder that `movieplots prepare` wrote.")]
+TimeLimit = Annotated[float | None, typer.Option(help="Stop training after this many minutes.", metavar="MINUTES")]
+
+
+@app.command()
+def sources(as_json: Json = False) -> None:
+    """List the corpora: size, licence, how to get each.
+
+    Example: `movieplots sources`
+    """
+    from movieplots.sources import SOURCES
+
+    rows = [
+        {"name": s.name, "what": s.what, "size": s.size, "licence": s.licence, "how_to_get": s.how_to_get}
+        for s in SOURCES.values()
+    ]
+    if as_json:
+        return _print_json(rows)
+    for row in rows:
+        output.print(f"[bold]{row['name']}[/]: {row['what']}", highlight=False)
+        output.print(f"    {row['size']}; {row['licence']}\n    {row['how_to_get']}", highlight=False)
+
+
+@app.command()
+def prepare(
+    source: Annotated[str, typer.Argument(help="A name from `movieplots sources`.")],
+    out: Annotated[Path, typer.Option(help="Folder for plots.parquet and report.json.")],
+    path: Annotated[Path | None, typer.Option(help="The corpus's file or folder; not needed for `sample`.")] = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Clean a corpus and split it into train, validation and test.
+
+    Example: `movieplots prepare streaming --path catalogues/ --out data/streaming`
+    """
+    from movieplots.preparation import prepare as run
+
+    result = run(source, out, path, seed)
+    if as_json:
+        return _print_json(asdict(result))
+    dropped = ", ".join(f"{reason.replace('_', ' ')} {n}" for reason, n in result.dropped.items()) or "none"
+    output.print(f"{result.path}: kept {result.kept} of {result.read} plots; dropped: {dropped}", highlight=False)
+    output.print("Splits: " + ", ".join(f"{name} {n}" for name, n in result.splits.items()), highlight=False)
+    if result.unknown_tags:
+        tags = ", ".join(f"{tag} {n}" for tag, n in list(result.unknown_tags.items())[:10])
+        output.print(f"Tags that no genre mapping names: {tags}", highlight=False)
+
+
+@train_app.command("generator")
+def train_generator(
+    data: Data,
+    base: Annotated[str, typer.Option(help="`smollm2-135m` (works offline), a local folder, or a hub id (gpt2).")],
+    out: Annotated[Path, typer.Option(help="Folder for the trained model.")],
+    markup: Annotated[str, typer.Option(help="`with-titles` or `without-titles`.")] = "with-titles",
+    max_steps: Annotated[int | None, typer.Option(help="Optimizer steps; default: three passes.")] = None,
+    time_limit: TimeLimit = None,
+    seed: Seed = 0,
+    fresh: Fresh = False,
+    as_json: Json = False,
+) -> None:
+    """Fine-tune a causal language model to write plots. Killed, it continues when started again.
+
+    Example: `movieplots train generator --data data/streaming --base smollm2-135m --markup with-titles
+    --time-limit 30 --out runs/generator`
+    """
+    from movieplots.generation.training import train_generator as run
+
+    info = run(data, base, out, markup, max_steps, time_limit, seed=seed, fresh=fresh)
+    if as_json:
+        return _print_json(info)
+    metrics = info["metrics"]
+    output.print(
+        f"{out}: held-out loss {metrics['test_loss_before']:.2f} → {metrics['test_loss_after']:.2f} nats per token "
+        f"after {metrics['steps']} steps, {metrics['minutes']:.1f} minutes",
+        highlight=False,
+    )
+
+
+@train_app.command("classifier")
+def train_classifier(
+    data: Data,
+    base: Annotated[str, typer.Option(help="`minilm-l6` (works offline), a local folder, or a hub id (roberta-base).")],
+    out: Annotated[Path, typer.Option(help="Folder for the trained model.")],
+    passes: Annotated[int, typer.Option(help="Passes over the training plots.")] = 3,
+    time_limit: TimeLimit = None,
+    seed: Seed = 0,
+    fresh: Fresh = False,
+    as_json: Json = False,
+) -> None:
+    """Fine-tune an encoder to detect genres, beside a TF-IDF baseline. Killed, it continues when started again.
+
+    Example: `movieplots train classifier --data data/streaming --base minilm-l6 --out runs/classifier`
+    """
+    from movieplots.classification.training import train_classifier as run
+
+    info = run(data, base, out, passes, time_limit=time_limit, seed=seed, fresh=fresh)
+    if as_json:
+        return _print_json(info)
+    table = Table("", "micro-F1", "macro-F1", "mAP")
+    rows = {
+        "test": f"{base}, fine-tuned",
+        "baseline": "TF-IDF + logistic regression",
+        "baseline_at_half": "the same, threshold 0.5",
+    }
+    for key, label in rows.items():
+        row = info["metrics"][key]
+        table.add_row(label, *(f"{row[name]:.3f}" for name in ("micro_f1", "macro_f1", "map")))
+    output.print(
+        f"{out}: {info['metrics']['test_plots']} held-out plots, {len(info['labels'])} genres", highlight=False
+    )
+    output.print(table)
+
+
+@app.command()
+def dump(
+    model: Annotated[Path, typer.Option(help="Folder of a trained generator.")],
+    out: Annotated[Path, typer.Option(help="Folder for the samples.")],
+    genres: Annotated[str, typer.Option(help="Names separated by commas; default: all it was trained on.")] = "",
+    temperatures: Annotated[str, typer.Option(help="Numbers separated by commas.")] = "0.7,1,1.3",
+    top_ps: Annotated[str, typer.Option(help="Numbers separated by commas; 0 means off.")] = "0,0.9",
+    samples_per_genre: Annotated[int, typer.Option(help="Samples per genre, temperature and top-p.")] = 10,
+    seed: Seed = 0,
+    fresh: Fresh = False,
+    as_json: Json = False,
+) -> None:
+    """Sample plots over a grid of genres, temperatures and top-p. Interrupted, it continues when started again.
+
+    Example: `movieplots dump --model runs/generator --genres horror,comedy --temperatures 0.7,1 --out runs/dump`
+    """
+    from movieplots.generation.dumps import sample_dump
+
+    names = _names(genres)
+    frame = sample_dump(
+        model, out, names, _numbers("--temperatures", temperatures), _numbers("--top-ps", top_ps), samples_per_genre,
+        seed, fresh,
+    )  # fmt: skip
+    unfinished = int((~frame["finished"]).sum())
+    if as_json:
+        return _print_json({"path": str(out), "samples": len(frame), "unfinished": unfinished})
+    output.print(f"{out}: {len(frame)} samples, {unfinished} unfinished", highlight=False)
+
+
+@app.command()
+def evaluate(
+    dumps: Annotated[Path, typer.Option(help="Folder that `movieplots dump` wrote.")],
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder for report.html, metrics.json and figures.")],
+    classifier: Annotated[Path | None, typer.Option(help="Folder of a trained classifier, for genre control.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure a dump against the corpus and write a report with figures.
+
+    Example: `movieplots evaluate --dumps runs/dump --data data/streaming --classifier runs/classifier
+    --out runs/report`
+    """
+    from movieplots.evaluation import evaluate as run
+
+    report = run(dumps, data, out, classifier)
+    if as_json:
+        return _print_json(report.metrics)
+    output.print(f"Report: {report.path}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def generate(
+    model: Annotated[Path, typer.Option(help="Folder of a trained generator.")] = DEMO_GENERATOR,
+    genre: Annotated[list[str] | None, typer.Option(help="Genre; several times for several.")] = None,
+    title: Annotated[str | None, typer.Option(help="Title, best as `Salt (2009)`; needs a model with titles.")] = None,
+    opening: Annotated[str, typer.Option(help="The plot's first words.")] = "",
+    n: Annotated[int, typer.Option("-n", help="Number of plots.")] = 1,
+    temperature: Annotated[float, typer.Option(help="Above 0; higher is wilder.")] = 0.8,
+    top_p: Annotated[float, typer.Option(help="Keep the likeliest words up to this share; 0 is off.")] = 0.9,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Write new plots.
+
+    Example: `movieplots generate --genre horror --title "Salt (2009)" --opening "The sea gives back" -n 3`
+    """
+    from movieplots.generation.sampling import PlotGenerator
+
+    _there(model, "generator")
+    samples = PlotGenerator.from_pretrained(model).generate(genre, title, opening, n, temperature, top_p, seed)
+    if as_json:
+        return _print_json([asdict(sample) for sample in samples])
+    for sample in samples:
+        output.rule(f"[bold]{sample.title or 'Untitled'}[/] · {sample.genre}", align="left", style="dim")
+        output.print(sample.plot + ("" if sample.finished else " …"), highlight=False, markup=False)
+
+
+@app.command()
+def genres(
+    texts: Annotated[list[str], typer.Argument(metavar="TEXT…", help="Plots; `-` reads one plot a line.")],
+    model: Annotated[Path, typer.Option(help="Folder of a trained classifier.")] = DEMO_CLASSIFIER,
+    as_json: Json = False,
+) -> None:
+    """Detect the genres of plots.
+
+    Example: `movieplots genres "A sheriff rides into a town that has forgotten its name."`
+    """
+    from movieplots.classification.prediction import GenreClassifier
+
+    plots = [line.rstrip("\n") for line in sys.stdin] if texts == ["-"] else texts
+    if not plots:
+        raise BadInput("Standard input is empty: give one plot a line.")
+    empty = [number for number, plot in enumerate(plots, 1) if not plot.strip()]
+    if empty:
+        where = "line" if texts == ["-"] else "plot"
+        raise BadInput(f"The text in {where} {empty[0]} is empty: give it some words.")
+    _there(model, "classifier")
+    classifier = GenreClassifier.from_pretrained(model)
+    proba = classifier.predict_proba(plots)
+    predicted = [
+        [classifier.labels[i] for i in row.argsort()[::-1] if row[i] >= classifier.thresholds[i]] for row in proba
+    ]
+    if as_json:
+        return _print_json(
+            [
+                {
+                    "plot": plot,
+                    "genres": names,
+                    "probabilities": dict(zip(classifier.labels, map(float, row), strict=True)),
+                }
+                for plot, names, row in zip(plots, predicted, proba, strict=True)
+            ]
+        )
+    for plot, names, row in zip(plots, predicted, proba, strict=True):
+        output.print(plot, highlight=False, markup=False)
+        output.print(_bars(classifier, names, row))
+
+
+def _bars(classifier: Any, predicted: list[str], proba: Any) -> Table:
+    """The likeliest genres with a bar each; those above their threshold are bold and ticked."""
+    table = Table(box=None, show_header=False, padding=(0, 1))
+    for i in proba.argsort()[::-1][: max(5, len(predicted))]:
+        name, share = classifier.labels[i], float(proba[i])
+        style = "bold" if name in predicted else "dim"
+        cells = ("✓" if name in predicted else "", name, "█" * round(share * 30), f"{share:.2f}")
+        table.add_row(*cells, f"threshold {classifier.thresholds[i]:.2f}", style=style)
+    return table
+
+
+def _there(model: Path, what: str) -> None:
+    if not model.is_dir():
+        raise BadInput(
+            f"There is no {what} at {model}: run `make demo`, or train one and name its folder with --model."
+        )
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _numbers(option: str, text: str) -> list[float]:
+    try:
+        numbers = [float(part) for part in _names(text)]
+    except ValueError:
+        raise BadInput(f"{option} takes numbers separated by commas, not {text!r}.") from None
+    if not numbers:
+        raise BadInput(f"{option} is empty: give at least one number.")
+    return numbers
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def main() -> None:
+    """Run the command line; every foreseeable error is one line on standard error and status 2."""
+    try:
+        sys.exit(app(standalone_mode=False) or 0)
+    except BadInput as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        print("Stopped; the same command continues where it was.", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        # Typer's own usage errors (a missing option, a wrong type) know how to say what is wrong.
+        if not hasattr(error, "format_message"):
+            raise
+        _fail(f"{error.format_message()} See `movieplots --help`.")
+
+
+def _fail(message: str) -> None:
+    print("movieplots: " + " ".join(message.split()), file=sys.stderr)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

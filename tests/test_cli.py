@@ -1,0 +1,134 @@
+"""The commands, run as a user runs them: the whole job on tiny checkpoints, and bad input."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from movieplots.cli import app, main
+
+
+def run(capsys, monkeypatch, *arguments):
+    """Run a command in this process: (status, standard output, standard error)."""
+    monkeypatch.setattr(sys, "argv", ["movieplots", *map(str, arguments)])
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, err = capsys.readouterr()
+    return ended.value.code, out, err
+
+
+def test_the_whole_job(capsys, monkeypatch, tmp_path, tiny_gpt2, tiny_roberta):
+    def succeed(*arguments):
+        status, out, err = run(capsys, monkeypatch, *arguments, "--json")
+        assert status == 0, err
+        return json.loads(out)
+
+    data, generator, classifier, dump = (tmp_path / name for name in ("data", "generator", "classifier", "dump"))
+    report = succeed("prepare", "sample", "--out", data)
+    assert report["read"] == report["kept"] + sum(report["dropped"].values()) == 420
+    train = ("train", "generator", "--data", data, "--base", tiny_gpt2, "--markup", "with-titles", "--out", generator)
+    assert succeed(*train, "--max-steps", 3)["metrics"]["steps"] == 3
+    learned = succeed("train", "classifier", "--data", data, "--base", tiny_roberta, "--passes", 1, "--out", classifier)
+    assert len(learned["labels"]) == 27
+    grid = ("--genres", "horror,war", "--temperatures", "0.7,1", "--top-ps", "0.9", "--samples-per-genre", 2)
+    assert succeed("dump", "--model", generator, "--out", dump, *grid)["samples"] == 8
+    out = tmp_path / "report"
+    metrics = succeed("evaluate", "--dumps", dump, "--data", data, "--classifier", classifier, "--out", out)
+    assert metrics["evaluated"]["samples"] == 8
+    assert metrics == json.loads((out / "metrics.json").read_text())
+    page = (out / "report.html").read_text()
+    assert "<img" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+
+    (plot,) = succeed("generate", "--model", generator, "--genre", "horror", "--title", "Salt (2009)")
+    assert (plot["genre"], plot["title"]) == ("horror", "Salt (2009)")
+    answers = succeed("genres", "--model", classifier, "A sheriff rides into town.", "A ghost sings.")
+    assert [answer["plot"] for answer in answers] == ["A sheriff rides into town.", "A ghost sings."]
+    assert set(answers[0]["probabilities"]) == set(learned["labels"])
+
+    status, text, _ = run(capsys, monkeypatch, "genres", "--model", classifier, "A ghost sings.")
+    assert status == 0
+    assert "threshold" in text
+
+
+def test_plots_from_standard_input(capsys, monkeypatch, tmp_path, small_corpus, tiny_roberta):
+    import io
+
+    from movieplots import train_classifier
+
+    train_classifier(small_corpus, tiny_roberta, tmp_path, passes=1)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("A ghost sings.\nA war ends.\n"))
+    status, out, _ = run(capsys, monkeypatch, "genres", "--model", tmp_path, "--json", "-")
+    assert status == 0
+    assert len(json.loads(out)) == 2
+    monkeypatch.setattr(sys, "stdin", io.StringIO("A ghost sings.\n\n"))
+    status, _, err = run(capsys, monkeypatch, "genres", "--model", tmp_path, "-")
+    assert status == 2
+    assert "line 2 is empty" in err
+
+
+def test_bad_input_is_one_line_and_leaves_nothing(capsys, monkeypatch, tmp_path):
+    out = tmp_path / "out"
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "x_titles.csv").write_text("show_id,type,title\ns1,Movie,Salt\n")
+    (tmp_path / "few_titles.csv").write_text(
+        "show_id,type,title,release_year,listed_in,description\ns1,Movie,Salt,2009,Dramas,The sea gives back a ship.\n"
+    )
+    cases = {
+        ("prepare", "imbd", "--out", out): "Unknown source 'imbd'",
+        ("prepare", "streaming", "--out", out): "needs --path",
+        ("prepare", "streaming", "--path", tmp_path / "nowhere", "--out", out): "does not exist",
+        ("prepare", "streaming", "--path", tmp_path / "empty", "--out", out): "holds no catalogue",
+        ("prepare", "streaming", "--path", tmp_path / "x_titles.csv", "--out", out): "no column release_year",
+        ("prepare", "streaming", "--path", tmp_path / "few_titles.csv", "--out", out): "too small to split",
+        ("prepare", "sample"): "--out",
+        ("train", "generator", "--data", tmp_path, "--base", "gpt2", "--out", out): "No Plot table",
+        ("dump", "--model", tmp_path, "--out", out): "not a trained model",
+        ("dump", "--model", tmp_path, "--out", out, "--temperatures", "warm"): "numbers separated by commas",
+        ("evaluate", "--dumps", tmp_path / "empty", "--data", tmp_path, "--out", out): "No dump",
+        ("generate", "--model", tmp_path / "nowhere"): "no generator at",
+        ("genres", "--model", tmp_path / "nowhere", "A ghost sings."): "no classifier at",
+        ("genres", "--model", tmp_path, "  "): "empty",
+        ("generate", "--warmth", "3"): "--warmth",
+    }
+    for arguments, message in cases.items():
+        status, stdout, err = run(capsys, monkeypatch, *arguments)
+        assert status == 2, arguments
+        assert stdout == ""
+        assert message in err, (arguments, err)
+        assert err.rstrip("\n").splitlines()[-1].startswith("movieplots: ")
+        assert "Traceback" not in err
+        assert not out.exists(), arguments
+
+
+def test_a_hub_id_without_a_hub_names_the_offline_bases(capsys, monkeypatch, small_corpus, tmp_path):
+    out = tmp_path / "out"
+    arguments = ("train", "classifier", "--data", small_corpus, "--base", "roberta-base", "--out", out)
+    status, _, err = run(capsys, monkeypatch, *arguments)
+    assert status == 2
+    assert "smollm2-135m or minilm-l6" in err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "command", ["prepare", "train generator", "train classifier", "dump", "evaluate", "generate", "genres", "sources"]
+)
+def test_every_command_explains_itself_with_an_example(capsys, monkeypatch, command):
+    status, out, _ = run(capsys, monkeypatch, *command.split(), "--help")
+    assert status == 0
+    assert "Example:" in out
+    assert f"movieplots {command}" in " ".join(out.split())
+
+
+def test_sources_are_listed(capsys, monkeypatch):
+    status, out, _ = run(capsys, monkeypatch, "sources", "--json")
+    assert status == 0
+    assert {"sample", "streaming"} <= {source["name"] for source in json.loads(out)}
+
+
+def test_help_needs_no_torch():
+    code = "import sys, movieplots.cli; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert app.registered_commands
