@@ -28,6 +28,8 @@ def near_duplicates(plots: list[str], threshold: float = NEAR) -> np.ndarray:
     other yet. So those that stand for themselves are all less similar than that, and no chain of small changes makes
     one text of two that differ.
     """
+    if not plots:
+        return np.zeros(0, dtype=int)
     vectorizer = HashingVectorizer(
         ngram_range=(SHINGLE_WORDS, SHINGLE_WORDS), n_features=2**22, binary=True, norm=None, alternate_sign=False,
         token_pattern=r"\w+", dtype=np.float32,

@@ -2,7 +2,7 @@
 
 On short texts full of names the detector's first guess is often wrong, but then it still gives English some
 probability; on a text in another language it gives English next to none. So a plot counts as English unless English is
-ruled out.
+ruled out, and where it is, a second look without the capitalised words decides whether only the names did it.
 The price: romanised Hindi and texts that are half English are kept.
 """
 
@@ -26,6 +26,14 @@ def detect_languages(texts: Sequence[str]) -> list[str]:
 
 
 def _language(detector: LangDetector, text: str) -> str:
-    guesses = detector.detect(text, k=int(1 / RULED_OUT), threshold=RULED_OUT)  # most likely first
-    likely = [str(guess["lang"]) for guess in guesses]
-    return "en" if not likely or "en" in likely else likely[0]
+    likely = _likely(detector, text)
+    if not likely or "en" in likely:
+        return "en"
+    plain = " ".join(word for word in text.split() if not word[0].isupper())
+    return "en" if _likely(detector, plain)[:1] == ["en"] else likely[0]
+
+
+def _likely(detector: LangDetector, text: str) -> list[str]:
+    """The languages that are not ruled out, most likely first."""
+    guesses = detector.detect(text, k=int(1 / RULED_OUT), threshold=RULED_OUT)
+    return [str(guess["lang"]) for guess in guesses]

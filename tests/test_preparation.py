@@ -1,0 +1,407 @@
+"""Preparation: what is kept, what is dropped and why, and that no text stands on two sides of the split."""
+
+import csv
+import json
+import re
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from movieplots import load_plots, parse_title, prepare
+from movieplots.errors import BadInput
+from movieplots.genres import GENRES
+from movieplots.preparation.cleaning import clean_text, count_words
+from movieplots.preparation.duplicates import NEAR, near_duplicates, normalise
+from movieplots.preparation.language import detect_languages
+from movieplots.preparation.splits import assign_splits, group_name, split_of
+from movieplots.sources.sample import DIRTY_FILE
+
+SPOILT = {
+    "broken_row": 4,
+    "no_title": 2,
+    "no_plot": 2,
+    "too_short": 2,
+    "no_genre": 2,
+    "other_language": 8,
+    "duplicate": 2,
+    "near_duplicate": 2,
+}
+NUMBER_WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    out = tmp_path_factory.mktemp("sample")
+    return prepare("sample", out), load_plots(out)
+
+
+@pytest.fixture(scope="module")
+def dirty(tmp_path_factory):
+    out = tmp_path_factory.mktemp("dirty")
+    return prepare("sample", out, DIRTY_FILE), load_plots(out)
+
+
+def write_imdb(path, rows):
+    """Rows of (title, plot, genres) in the IMDb layout."""
+    lines = ["\t".join(["title", "plot", *GENRES])]
+    lines += ["\t".join([title, plot, *("01"[genre in genres] for genre in GENRES)]) for title, plot, genres in rows]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def shingles(text):
+    words = re.findall(r"\w+", text.lower())
+    return {tuple(words[i : i + 3]) for i in range(len(words) - 2)}
+
+
+def jaccard(first, second):
+    return len(first & second) / max(1, len(first | second))
+
+
+# The bundled corpus
+
+
+def test_the_bundled_corpus_is_kept_whole(sample):
+    result, plots = sample
+    assert (result.read, result.kept, result.dropped, result.unknown_tags) == (420, 420, {}, {})
+    assert len(plots) == plots["id"].nunique() == 420
+    assert len(result.genres) == 27
+    assert min(result.genres.values()) >= 8
+    assert plots["plot"].str.split().str.len().between(30, 90).all()
+    assert set(plots["language"]) == {"en"}
+
+
+def test_no_group_stands_on_two_sides(sample):
+    result, plots = sample
+    assert (plots.groupby("group")["split"].nunique() == 1).all()
+    assert result.splits == plots["split"].value_counts().to_dict()
+    assert result.groups == plots["group"].nunique()
+    assert plots["kind"].value_counts().to_dict().keys() == {"movie", "series", "episode"}
+
+
+def test_the_same_call_gives_the_same_bytes_and_another_seed_another_split(tmp_path):
+    files = ("plots.parquet", "report.json")
+    out = tmp_path / "out"
+    prepare("sample", out)
+    first = [(out / name).read_bytes() for name in files]
+    prepare("sample", out)
+    assert first == [(out / name).read_bytes() for name in files]
+    assert sorted(path.name for path in out.iterdir()) == sorted(files)
+    before = load_plots(out)
+    prepare("sample", out, seed=1)
+    after = load_plots(out)
+    assert list(before["id"]) == list(after["id"])
+    assert list(before["split"]) != list(after["split"])
+
+
+def test_the_report_is_what_was_returned(tmp_path):
+    result = prepare("sample", tmp_path)
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert report == vars(result)
+
+
+# A spoilt corpus
+
+
+def test_every_row_is_kept_or_counted_for_its_reason(dirty):
+    result, plots = dirty
+    assert result.dropped == SPOILT
+    assert (result.read, result.kept) == (56, 32)
+    assert result.read == result.kept + sum(result.dropped.values())
+    assert len(plots) == result.kept
+    assert min(result.splits.values()) > 0
+
+
+def test_markup_and_invisible_characters_are_gone_and_the_words_stay(dirty):
+    plots = dirty[1].set_index("title")["plot"]
+    assert plots["Tom & Gerda (2015)"].startswith("Tom & Gerda's wedding is called off by fax. They spend")
+    assert "the same very small beach — and agree" in plots["Tom & Gerda (2015)"]
+    assert plots["Zero Width (2018)"].startswith("A proofreader discovers")
+    assert "Publishing it" in plots["Zero Width (2018)"]
+    assert not plots.str.contains(r"[<>\x00-\x1f\u200b\xad]|&\w+;|  |^ ", regex=True).any()
+    assert "\U0001f600" in plots["Two Thumbs (2021)"]
+    assert len(plots["The Last Round of Anselm Pryce (1983)"].split()) > 500
+
+
+def test_an_english_plot_full_of_accents_is_kept(dirty):
+    row = dirty[1].set_index("title").loc["Žofie & the Émigrés (1977)"]
+    assert "Oberleutnant Jürgen Weiß" in row["plot"]
+    assert (row["primary"], row["group"], row["year"]) == ("Žofie & the Émigrés", "zofie the emigres", 1977)
+
+
+def test_titles_are_taken_apart_in_the_table(dirty):
+    plots = dirty[1].set_index("title")
+    march = plots.loc['"The Tin Parade" (2006) {Long March Home (#1.3)} {{SUSPENDED}}']
+    assert (march["primary"], march["secondary"], march["season"], march["episode"], march["kind"]) == (
+        "The Tin Parade", "Long March Home", 1, 3, "episode",
+    )  # fmt: skip
+    assert plots.loc['"Night Desk" (2011) {(2011-03-14)}', "air_date"] == "2011-03-14"
+    assert plots.loc['"Night Desk" (2011) {{SUSPENDED}}', "kind"] == "series"
+    assert pd.isna(plots.loc["Nobody's Lighthouse (????)", "year"])
+    assert plots.loc["Untitled Baker Project", "primary"] == "Untitled Baker Project"
+
+
+def test_the_longest_of_near_duplicates_stays(dirty):
+    titles = set(dirty[1]["title"])
+    assert "The Clockmaker's Daughter (2001)" in titles
+    assert not titles & {"Four Minutes Slow (1998)", "Slow Clocks (2002)"}
+
+
+def test_no_two_kept_plots_are_near_duplicates(sample, dirty):
+    for _, plots in (sample, dirty):
+        sets = [shingles(plot) for plot in plots["plot"]]
+        worst = max(jaccard(a, b) for i, a in enumerate(sets) for b in sets[:i])
+        assert worst < NEAR
+
+
+def test_an_invisible_character_in_a_title_does_not_part_a_series(tmp_path):
+    texts = dict(zip(NUMBER_WORDS, load_plots(prepare("sample", tmp_path).path)["plot"], strict=False))
+    titles = ['"Salt &amp; Ash" (2009)', '"Salt & Ash" (2009)\u200b', '"Salt\u200b & Ash" (2009) {Low <i>Tide</i>}']
+    titles += [f"Film {word} (2001)" for word in NUMBER_WORDS[3:]]
+    rows = [(title, texts[word], ["drama"]) for word, title in zip(NUMBER_WORDS, titles, strict=True)]
+    for seed in range(20):  # until the few groups happen to fill every split
+        try:
+            prepare("sample", tmp_path, write_imdb(tmp_path / "a.csv", rows), seed)
+            break
+        except BadInput:
+            continue
+    plots = load_plots(tmp_path)
+    assert set(plots["group"][:3]) == {"salt ash"}
+    assert plots["secondary"][2] == "Low Tide"
+    assert all(str(parse_title(title)) == title for title in plots["title"])
+
+
+def test_unknown_tags_are_counted_and_their_rows_too(tmp_path):
+    texts = load_plots(prepare("sample", tmp_path).path)["plot"][:80]
+    with open(tmp_path / "hulu_titles.csv", "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["show_id", "type", "title", "release_year", "listed_in", "description"])
+        for i, text in enumerate(texts):
+            tags = "Slow TV" if i < 2 else "Dramas, Slow TV" if i < 5 else "Dramas"
+            writer.writerow([f"s{i}", "Movie", f"Film {i}", 2000, tags, text])
+    result = prepare("streaming", tmp_path / "out", tmp_path)
+    assert result.unknown_tags == {"Slow TV": 5}
+    assert result.dropped == {"no_genre": 2}
+    assert result.kept == 78
+
+
+# What stops it
+
+
+@pytest.mark.parametrize(
+    ("source", "rows", "message"),
+    [
+        ("nowhere", [], r"Unknown source 'nowhere': choose from"),
+        ("streaming", None, r"The source 'streaming' needs --path: download netflix_titles\.csv"),
+        ("sample", [], r"can be used \(it holds no rows\)"),
+        ("sample", [("A (2001)", "Gone.", ["drama"]), ("", "Gone.", [])], r"can be used \(too_short 1, no_title 1\)"),
+        ("sample", [("A (2001)", "The sea gives back what it took.", [])], r"can be used \(no_genre 1\)"),
+        (
+            "sample",
+            [("A (2001)", "Un vieil horloger refuse de vendre sa petite boutique à la ville.", ["drama"])],
+            r"No plot is left after dropping: other_language 1",
+        ),
+        (
+            "sample",
+            [(f"{word} (2001)", f"The house of {word} rooms stands at the edge of town.", ["drama"]) for word in "AB"],
+            r"too small to split: 2 plots in 2 groups leave nothing for .*; add plots",
+        ),
+    ],
+)
+def test_input_that_cannot_be_used_is_said_in_a_sentence_and_nothing_is_written(tmp_path, source, rows, message):
+    path = None if rows is None else write_imdb(tmp_path / "a.csv", rows)
+    with pytest.raises(BadInput, match=message):
+        prepare(source, tmp_path / "out", path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_path_says_how_to_get_the_source(tmp_path):
+    with pytest.raises(BadInput, match=r"none does not exist: to get the source 'streaming', download"):
+        prepare("streaming", tmp_path / "out", tmp_path / "none")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_failing_run_leaves_the_former_result(tmp_path):
+    prepare("sample", tmp_path / "out")
+    before = (tmp_path / "out" / "plots.parquet").read_bytes()
+    with pytest.raises(BadInput):
+        prepare("sample", tmp_path / "out", write_imdb(tmp_path / "a.csv", []))
+    assert (tmp_path / "out" / "plots.parquet").read_bytes() == before
+
+
+# Cleaning
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("", ""),
+        ("  one \t two\r\nthree ", "one two three"),
+        ("Tom &amp; Jerry &#39;n&#x27; all&hellip;", "Tom & Jerry 'n' all…"),
+        ("one<br>two<br />three<p class='x'>four</p>", "one two three four"),
+        ('un<b>believ</b>able <i>Heat</i>, <a href="x">here</a>', "unbelievable Heat, here"),
+        ("&lt;b&gt;bold&lt;/b&gt;", "bold"),
+        ("zero\u200bwidth soft\u00adhyphen bell\x07", "zerowidth softhyphen bell"),
+        ("line\u2028line\x0bline\x85line\u00a0line", "line line line line line"),
+        ("Cafe\u0301 n\u0303", "Café ñ"),
+        # no markup, though it looks a little like it
+        ("AT&T, R&notes, Q&A; 3 &times 4", "AT&T, R&notes, Q&A; 3 &times 4"),
+        ("if a < b and c > d", "if a < b and c > d"),
+        ("<I love you> she says", "<I love you> she says"),
+        ("I <3 bees <everywhere>", "I <3 bees <everywhere>"),
+    ],
+)
+def test_clean_text(text, clean):
+    assert clean_text(text) == clean
+
+
+def test_cleaning_twice_is_cleaning_once_and_clean_words_stay(sample):
+    for plot in sample[1]["plot"]:
+        assert clean_text(plot) == plot
+        assert clean_text(f"<p>{plot}</p>\u200b".replace(" ", "\n ")).split() == plot.split()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("", 0), ("- - ?!", 0), ("Unknown.", 1), ("A mind-bending, don't-look tale", 4), ("寻找失踪的父亲。", 7)],
+)
+def test_count_words(text, words):
+    assert count_words(text) == words
+
+
+# Language
+
+
+@pytest.mark.parametrize(
+    "plot",
+    [
+        "Marinette heads to Shanghai to meet Adrien.",
+        "Thieves rob a bank.",
+        "Zombies attack a karaoke bar.",
+        "Siblings feud over mother's vineyard.",
+        "Giulia meets Paolo in Napoli.",
+        "Aino and Väinö row home to Rovaniemi.",
+        "Krzysztof and Małgorzata inherit a bakery in Łódź.",
+        "Jürgen, Anneliese and Großmutter Käthe drive a Trabant to Lake Balaton.",
+        "Detective Guðrún Sigurðardóttir hunts a smuggler in Akureyri.",
+        "Rajeshwari defends Chandrasekhar in Thiruvananthapuram.",
+        "Ramón Ibáñez, a matador from Córdoba, falls for Inés de la Vega.",
+        "Monsieur Lefèvre and Madame Dubois duel over a Camembert in Livarot.",
+        "Nguyễn Thị Lan sells bánh mì outside Hội An station.",
+        "Comedians Jiří Křížek, Zdeněk Dvořáček and Květa Říhová tour the pubs of Moravia.",
+        "SIX NUNS ROB A CASINO.",
+    ],
+)
+def test_english_stays_english_whatever_the_names(plot):
+    assert detect_languages([plot]) == ["en"]
+
+
+@pytest.mark.parametrize(
+    ("plot", "languages"),
+    [
+        ("Una cartera descubre cartas que nadie quiso abrir.", "es"),
+        ("Un vieil horloger refuse de vendre sa boutique.", "fr"),
+        ("Zwei Schwestern eröffnen ein Kino in einem alten Stall.", "de"),
+        ("Um pescador volta à aldeia para vender a casa do pai.", "pt"),
+        ("Un pastore trova una radio che parla con i morti.", "it"),
+        ("Een oude horlogemaker weigert zijn winkel te verkopen.", "nl"),
+        ("En fyrvokter finner en flaskepost fra søsteren sin.", "no da"),
+        ("Stari urar odbija prodati svoju radnju.", "sr hr bs sh"),
+        ("Seorang nelayan pulang ke desa untuk menjual rumah ayahnya.", "id ms"),
+        ("Starszy zegarmistrz odmawia sprzedaży swojego sklepu.", "pl"),
+        ("Yaşlı bir saatçi dükkânını satmayı reddeder.", "tr"),
+        ("Старый часовщик отказывается продавать свою лавку.", "ru"),
+        ("एक बूढ़ा घड़ीसाज़ अपनी दुकान बेचने से मना कर देता है।", "hi"),
+        ("한 젊은이가 사라진 아버지를 찾아 고향으로 돌아온다.", "ko"),
+        ("صانع ساعات عجوز يرفض بيع دكانه.", "ar"),
+        ("古い灯台守が妹からの手紙を見つける。", "ja"),
+        ("一个年轻人回到家乡寻找失踪的父亲。", "zh"),
+    ],
+)
+def test_other_languages_are_recognised(plot, languages):
+    assert detect_languages([plot])[0] in languages.split()
+
+
+# Duplicates
+
+
+def test_normalise_looks_at_words_only():
+    assert normalise("The SEA, gives back…") == normalise("the sea gives\nback") == "the sea gives back"
+
+
+def test_near_duplicates_are_those_of_the_definition():
+    rng = np.random.default_rng(0)
+    plots = []
+    for _ in range(40):
+        words = [f"w{number}" for number in rng.integers(400, size=30)]
+        for changes in rng.integers(0, 7, size=3):
+            copy = list(words)
+            for at in rng.integers(30, size=changes):
+                copy[at] = f"x{rng.integers(10**6)}"
+            plots.append(" ".join(copy))
+    stands_for = near_duplicates(plots)
+    sets = [shingles(plot) for plot in plots]
+    kept = np.flatnonzero(stands_for == np.arange(len(plots)))
+    assert 40 < len(kept) < 120
+    assert all(jaccard(sets[i], sets[j]) < NEAR for i in kept for j in kept if i < j)
+    for plot, other in enumerate(stands_for):
+        assert other in kept
+        assert other == plot or jaccard(sets[plot], sets[other]) >= NEAR
+        assert len(plots[other]) >= len(plots[plot])
+
+
+def test_a_chain_of_small_changes_does_not_make_one_text_of_two():
+    words = [f"w{number}" for number in range(100, 140)]
+    plots = [" ".join(words[start : start + 20]) for start in (0, 4, 8, 12, 16)]
+    plots[0] += "!"  # the longest, so it is looked at first
+    near = [jaccard(shingles(a), shingles(b)) for a, b in pairwise(plots)]
+    assert min(near) >= NEAR  # every link of the chain
+    assert jaccard(shingles(plots[0]), shingles(plots[4])) < 0.1  # yet its ends have next to nothing in common
+    stands_for = list(near_duplicates(plots))
+    assert stands_for[:2] == [0, 0]
+    assert stands_for[4] != 0
+
+
+def test_words_that_hundreds_of_plots_share_count_as_shared():
+    opening = "in this weekly show the host walks through a town and meets "
+    plots = [f"{opening} w{number} x{number} y{number} z{number}" for number in range(300)]
+    plots.append(f"{opening} w7 x7 y7 z7 again")
+    assert list(np.flatnonzero(near_duplicates(plots) != np.arange(301))) == [7]
+    assert near_duplicates(plots)[7] == 300
+
+
+@pytest.mark.parametrize("plots", [[], ["Gone."], ["Gone.", "Gone."], ["a b", "", "a b c"]])
+def test_plots_too_short_for_a_shingle_stand_for_themselves(plots):
+    assert list(near_duplicates(plots)) == list(range(len(plots)))
+
+
+# Splits
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ("Žofie & the Émigrés", "zofie the emigres", True),
+        ("STAR  LANES: the Haul", "Star Lanes - The Haul!", True),
+        ("Straße", "Strasse", True),
+        ("Heat", "Heat 2", False),
+        ("...", "???", False),
+    ],
+)
+def test_group_name(first, second, same):
+    assert (group_name(first) == group_name(second)) is same
+
+
+def test_a_group_keeps_its_split_when_rows_are_added(sample):
+    groups = sample[1]["group"]
+    before = assign_splits(groups, seed=0)
+    more = pd.concat([pd.Series([f"new {i}" for i in range(500)]), groups, groups[:50]], ignore_index=True)
+    assert list(assign_splits(more, seed=0)[500 : 500 + len(groups)]) == list(before)
+
+
+def test_the_splits_have_about_the_shares_that_are_meant():
+    counts = pd.Series([split_of(f"group {i}", seed=3) for i in range(20_000)]).value_counts(normalize=True)
+    assert counts["test"] == pytest.approx(0.1, abs=0.01)
+    assert counts["validation"] == pytest.approx(0.1, abs=0.01)
