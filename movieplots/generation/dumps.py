@@ -15,7 +15,7 @@ import pandas as pd
 
 from movieplots.errors import BadInput
 from movieplots.files import ensure_folder, fingerprint, write_json, write_text
-from movieplots.generation.sampling import BATCH, PlotGenerator, Sample, as_text
+from movieplots.generation.markup import format_sample
 from movieplots.genres import check_genres
 from movieplots.model_folder import read_info
 from movieplots.progress import bar, say
@@ -41,6 +41,8 @@ def sample_dump(
     `genres` defaults to every genre of the model's training plots; top-p 0 means off. Raises BadInput where `out`
     holds a dump with other settings (unless `fresh`).
     """
+    from movieplots.generation.sampling import BATCH, PlotGenerator  # here, so that reading a dump needs no torch
+
     out, info = Path(out), read_info(model, "generation")
     genres = check_genres(genres) if genres else sorted(info["genre_counts"])
     if samples_per_genre < 1:
@@ -63,10 +65,10 @@ def sample_dump(
     with bar() as progress:
         task = progress.add_task("Sampling plots", total=len(missing) * len(prompts), note="")
         for temperature, top_p in missing:
-            samples: list[Sample] = []
+            samples: list[dict[str, Any]] = []
             for start in range(0, len(prompts), BATCH):
                 batch = prompts[start : start + BATCH]
-                samples += generator.write(batch, temperature, top_p, seed + start)
+                samples += map(asdict, generator.write(batch, temperature, top_p, seed + start))
                 progress.update(task, advance=len(batch), note=f"temperature {temperature:g}, top-p {top_p:g}")
             _write_cell(out / cell_name(temperature, top_p), samples, info["markup"])
     return read_dump(out)
@@ -111,8 +113,10 @@ def _check_settings(out: Path, settings: dict[str, Any], fresh: bool) -> None:
         )
 
 
-def _write_cell(stem: Path, samples: list[Sample], markup: str) -> None:
+def _write_cell(stem: Path, samples: list[dict[str, Any]], markup: str) -> None:
     """The text file first: a cell counts as complete once its JSON Lines file is there."""
-    write_text(stem.with_name(stem.name + ".txt"), "".join(as_text(sample, markup) + "\n" for sample in samples))
-    lines = (json.dumps(asdict(sample), ensure_ascii=False) + "\n" for sample in samples)
+    parts = ("genre", "title", "plot", "finished")
+    lines = [format_sample(markup, *(sample[name] for name in parts)) + "\n" for sample in samples]
+    write_text(stem.with_name(stem.name + ".txt"), "".join(lines))
+    lines = [json.dumps(sample, ensure_ascii=False) + "\n" for sample in samples]
     write_text(stem.with_name(stem.name + ".jsonl"), "".join(lines))

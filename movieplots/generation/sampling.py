@@ -17,7 +17,7 @@ from transformers import GenerationConfig
 from transformers.generation.streamers import BaseStreamer
 
 from movieplots.errors import BadInput
-from movieplots.generation.markup import MarkupTokenizer, format_sample
+from movieplots.generation.markup import MarkupTokenizer
 from movieplots.generation.model import load_generator
 from movieplots.genres import check_genres
 
@@ -172,6 +172,7 @@ class PlotGenerator:
         if n < 1:
             raise BadInput(f"The number of plots must be at least 1, not {n}.")
         prompts = self._prompts(genres, n, seed)
+        title, opening = _words(title) or None, _words(opening)
         samples: list[Sample] = []
         for start in range(0, n, BATCH):
             settings = self.settings(temperature, top_p, seed + start, max_tokens)
@@ -192,6 +193,7 @@ class PlotGenerator:
         """Write one plot and yield it again and again as it grows, token by token; arguments as for `generate`."""
         settings = self.settings(temperature, top_p, seed, max_tokens)
         (genre,) = self._prompts(genres, 1, seed)
+        title, opening = _words(title) or None, _words(opening)
         (head,) = self._titled([genre], title, opening, settings)
         prompt = self.tokenizer.prompt(genre, head, opening)
         ids: list[int] = []
@@ -267,6 +269,6 @@ def _up_to(ids: list[int], stop: int) -> list[int]:
     return ids[: ids.index(stop) + 1] if stop in ids else ids
 
 
-def as_text(sample: Sample, markup: str) -> str:
-    """The sample as one line in the markup."""
-    return format_sample(markup, sample.genre, sample.title, sample.plot, sample.finished)
+def _words(text: str | None) -> str:
+    """The text on one line with single blanks, as the model knows titles and plots."""
+    return " ".join((text or "").split())
