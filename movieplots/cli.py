@@ -13,8 +13,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from movieplots.errors import BadInput
+from movieplots.errors import BadInput, sentences
+from movieplots.progress import working
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -27,12 +29,13 @@ app = typer.Typer(
 )
 train_app = typer.Typer(no_args_is_help=True, help="Train a generator or a classifier.")
 app.add_typer(train_app, name="train")
-output = Console()
+# In a pipe a plot stays on one line; on a terminal it is wrapped between words.
+output = Console(highlight=False, markup=False, soft_wrap=not sys.stdout.isatty())
 
 DEMO_GENERATOR, DEMO_CLASSIFIER = Path("data/demo/generator"), Path("data/demo/classifier")
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
-Seed = Annotated[int, typer.Option(help="The same seed gives the same files.")]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same files.", min=0, max=2**32 - 1)]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Start over instead of continuing or reusing what is there.")]
 Data = Annotated[Path, typer.Option(help="Folder that `movieplots prepare` wrote.")]
 TimeLimit = Annotated[float | None, typer.Option(help="Stop training after this many minutes.", metavar="MINUTES")]
@@ -53,8 +56,8 @@ def sources(as_json: Json = False) -> None:
     if as_json:
         return _print_json(rows)
     for row in rows:
-        output.print(f"[bold]{row['name']}[/]: {row['what']}", highlight=False)
-        output.print(f"    {row['size']}; {row['licence']}\n    {row['how_to_get']}", highlight=False)
+        output.print(Text.assemble((row["name"], "bold"), f": {row['what']}"))
+        output.print(f"    {row['size']}; {row['licence']}\n    {row['how_to_get']}")
 
 
 @app.command()
@@ -75,11 +78,11 @@ def prepare(
     if as_json:
         return _print_json(asdict(result))
     dropped = ", ".join(f"{reason.replace('_', ' ')} {n}" for reason, n in result.dropped.items()) or "none"
-    output.print(f"{result.path}: kept {result.kept} of {result.read} plots; dropped: {dropped}", highlight=False)
-    output.print("Splits: " + ", ".join(f"{name} {n}" for name, n in result.splits.items()), highlight=False)
+    output.print(f"{result.path}: kept {result.kept} of {result.read} plots; dropped: {dropped}")
+    output.print("Splits: " + ", ".join(f"{name} {n}" for name, n in result.splits.items()))
     if result.unknown_tags:
         tags = ", ".join(f"{tag} {n}" for tag, n in list(result.unknown_tags.items())[:10])
-        output.print(f"Tags that no genre mapping names: {tags}", highlight=False)
+        output.print(f"Tags that no genre mapping names: {tags}")
 
 
 @train_app.command("generator")
@@ -107,7 +110,7 @@ def train_generator(
     metrics = info["metrics"]
     output.print(
         f"{out}: held-out loss {metrics['test_loss_before']:.2f} → {metrics['test_loss_after']:.2f} nats per token "
-        f"after {metrics['steps']} steps, {metrics['minutes']:.1f} minutes",
+        f"after {metrics['steps']} steps",
         highlight=False,
     )
 
@@ -141,9 +144,7 @@ def train_classifier(
     for key, label in rows.items():
         row = info["metrics"][key]
         table.add_row(label, *(f"{row[name]:.3f}" for name in ("micro_f1", "macro_f1", "map")))
-    output.print(
-        f"{out}: {info['metrics']['test_plots']} held-out plots, {len(info['labels'])} genres", highlight=False
-    )
+    output.print(f"{out}: {info['metrics']['test_plots']} held-out plots, {len(info['labels'])} genres")
     output.print(table)
 
 
@@ -173,7 +174,7 @@ def dump(
     unfinished = int((~frame["finished"]).sum())
     if as_json:
         return _print_json({"path": str(out), "samples": len(frame), "unfinished": unfinished})
-    output.print(f"{out}: {len(frame)} samples, {unfinished} unfinished", highlight=False)
+    output.print(f"{out}: {len(frame)} samples, {unfinished} unfinished")
 
 
 @app.command()
@@ -194,7 +195,7 @@ def evaluate(
     report = run(dumps, data, out, classifier)
     if as_json:
         return _print_json(report.metrics)
-    output.print(f"Report: {report.path}", highlight=False, soft_wrap=True)
+    output.print(f"Report: {report.path}")
 
 
 @app.command()
@@ -216,12 +217,15 @@ def generate(
     from movieplots.generation.sampling import PlotGenerator
 
     _there(model, "generator")
-    samples = PlotGenerator.from_pretrained(model).generate(genre, title, opening, n, temperature, top_p, seed)
+    with working("Loading the generator …"):
+        generator = PlotGenerator.from_pretrained(model)
+    with working(f"Writing {n} plot{'' if n == 1 else 's'} …"):
+        samples = generator.generate(genre, title, opening, n, temperature, top_p, seed)
     if as_json:
         return _print_json([asdict(sample) for sample in samples])
     for sample in samples:
-        output.rule(f"[bold]{sample.title or 'Untitled'}[/] · {sample.genre}", align="left", style="dim")
-        output.print(sample.plot + ("" if sample.finished else " …"), highlight=False, markup=False)
+        output.rule(Text(f"{sample.title or 'Untitled'} · {sample.genre}", style="bold"), align="left", style="dim")
+        output.print(sample.plot + ("" if sample.finished else " …"))
 
 
 @app.command()
@@ -236,7 +240,10 @@ def genres(
     """
     from movieplots.classification.prediction import GenreClassifier
 
-    plots = [line.rstrip("\n") for line in sys.stdin] if texts == ["-"] else texts
+    try:
+        plots = [line.rstrip("\n") for line in sys.stdin] if texts == ["-"] else texts
+    except UnicodeDecodeError:
+        raise BadInput("Standard input is not UTF-8 text: convert it first, for example with iconv.") from None
     if not plots:
         raise BadInput("Standard input is empty: give one plot a line.")
     empty = [number for number, plot in enumerate(plots, 1) if not plot.strip()]
@@ -246,9 +253,7 @@ def genres(
     _there(model, "classifier")
     classifier = GenreClassifier.from_pretrained(model)
     proba = classifier.predict_proba(plots)
-    predicted = [
-        [classifier.labels[i] for i in row.argsort()[::-1] if row[i] >= classifier.thresholds[i]] for row in proba
-    ]
+    predicted = [classifier.name(row) for row in proba]
     if as_json:
         return _print_json(
             [
@@ -261,7 +266,7 @@ def genres(
             ]
         )
     for plot, names, row in zip(plots, predicted, proba, strict=True):
-        output.print(plot, highlight=False, markup=False)
+        output.print(plot)
         output.print(_bars(classifier, names, row))
 
 
@@ -303,23 +308,17 @@ def _print_json(value: Any) -> None:
 
 def main() -> None:
     """Run the command line; every foreseeable error is one line on standard error and status 2."""
-    try:
-        sys.exit(app(standalone_mode=False) or 0)
-    except BadInput as error:
-        _fail(str(error))
-    except KeyboardInterrupt:
-        print("Stopped; the same command continues where it was.", file=sys.stderr)
-        sys.exit(130)
-    except Exception as error:
-        # Typer's own usage errors (a missing option, a wrong type) know how to say what is wrong.
-        if not hasattr(error, "format_message"):
-            raise
-        _fail(f"{error.format_message()} See `movieplots --help`.")
-
-
-def _fail(message: str) -> None:
-    print("movieplots: " + " ".join(message.split()), file=sys.stderr)
-    sys.exit(2)
+    with sentences():
+        try:
+            status = app(standalone_mode=False)
+        except Exception as error:
+            # Typer's own usage errors (a missing option, a wrong type) know how to say what is wrong.
+            if not hasattr(error, "format_message"):
+                raise
+            raise BadInput(f"{error.format_message()} See `movieplots --help`.") from None
+        if status == 130:  # Typer's word for an interrupt
+            raise KeyboardInterrupt
+    sys.exit(status or 0)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """`make demo`: the whole main job on the bundled corpus, each stage as a user would call it, and a report at the end.
 
 Small on purpose: about half a pass of training, so that it ends within ten minutes on two cores. Every stage keeps what
-it has done, so a second run only prints.
+it has done, so a second run ends in seconds.
 """
 
 from pathlib import Path
@@ -9,11 +9,12 @@ from pathlib import Path
 import pandas as pd
 
 from movieplots.classification.training import train_classifier
+from movieplots.errors import sentences
 from movieplots.evaluation import evaluate
 from movieplots.generation.dumps import sample_dump
 from movieplots.generation.training import train_generator
 from movieplots.preparation import prepare
-from movieplots.progress import say
+from movieplots.progress import console, say
 
 FOLDER = Path("data/demo")
 GENRES = ["comedy", "crime", "horror", "romance", "sci-fi", "western"]
@@ -31,18 +32,18 @@ def main() -> None:
     _stage(4, "Teaching a second model to recognise genres")
     train_classifier(corpus, "minilm-l6", classifier, passes=5, batch_size=16)
     _stage(5, "Evaluating")
-    report = FOLDER / "report.html"
+    report, samples = FOLDER / "report.html", FOLDER / "samples.csv"  # the samples are put there last
     inputs = [dump / "dump.json", classifier / "movieplots.json"]
-    if report.is_file() and all(file.stat().st_mtime < report.stat().st_mtime for file in inputs):
+    if samples.is_file() and all(file.stat().st_mtime < samples.stat().st_mtime for file in inputs):
         say(f"{report} is up to date.")
     else:
         evaluate(dump, corpus, FOLDER, classifier)
-    _show(pd.read_csv(FOLDER / "samples.csv", keep_default_na=False))
+    _show(pd.read_csv(samples, keep_default_na=False))
     print(f"\nThe report, with figures: {report.resolve()}")
 
 
 def _stage(number: int, what: str) -> None:
-    say(f"\n[bold]{number} of 5  {what}[/]")
+    console.print(f"\n{number} of 5  {what}", style="bold", highlight=False)
 
 
 def _show(samples: pd.DataFrame) -> None:
@@ -54,4 +55,5 @@ def _show(samples: pd.DataFrame) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with sentences():
+        main()

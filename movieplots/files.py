@@ -63,9 +63,19 @@ def ensure_folder(path: str | Path) -> Path:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise BadInput(f"{path} is a file, not a folder: choose another --out.") from None
-    except PermissionError:
-        raise BadInput(f"{path} cannot be written to: choose a folder you own.") from None
+    except OSError as error:
+        raise BadInput(f"{path} cannot be made ({error.strerror}): choose another folder.") from None
+    if not os.access(path, os.W_OK):
+        raise BadInput(f"{path} cannot be written to: choose a folder you own.")
     return path
+
+
+def read_json(path: str | Path, remedy: str) -> Any:
+    """What a JSON file of ours holds; raises BadInput with the `remedy` where the file is damaged."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, OSError):
+        raise BadInput(f"{path} is damaged: {remedy}.") from None
 
 
 def fingerprint(*parts: Any) -> str:

@@ -31,10 +31,16 @@ def genre_map(source: str) -> dict[str, tuple[str, ...]]:
     if not file.is_file():
         return {genre: (genre,) for genre in GENRES}
     text = file.read_text(encoding="utf-8")
-    mapping = {row["tag"].lower(): tuple(row["genres"].split()) for row in csv.DictReader(text.splitlines())}
+    rows = list(csv.DictReader(text.splitlines()))
+    for number, row in enumerate(rows, 2):
+        if set(row) != {"tag", "genres"} or row["genres"] is None:
+            raise BadInput(
+                f"{file}, line {number}, is not `tag,genres`: add the comma, or quote a tag that has commas."
+            )
+    mapping = {row["tag"].lower(): tuple(row["genres"].split()) for row in rows}
     unknown = {genre for genres in mapping.values() for genre in genres} - set(GENRES)
     if unknown:
-        raise BadInput(f"genre_maps/{source}.csv names genres outside the vocabulary: {', '.join(sorted(unknown))}.")
+        raise BadInput(f"{file} names genres outside the vocabulary: {', '.join(sorted(unknown))}.")
     return mapping
 
 

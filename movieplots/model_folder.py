@@ -4,13 +4,12 @@
 on; the same recipe again reuses the folder.
 """
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 from movieplots.errors import BadInput
-from movieplots.files import write_json, write_text
+from movieplots.files import read_json, write_json, write_text
 
 FILE_NAME = "movieplots.json"
 
@@ -21,30 +20,21 @@ def read_info(folder: str | Path, task: str) -> dict[str, Any]:
     verb = {"generation": "generator", "classification": "classifier"}[task]
     if not file.is_file():
         raise BadInput(f"{folder} is not a trained model: run `movieplots train {verb} … --out {folder}` first.")
-    try:
-        info = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        raise BadInput(
-            f"{file} is damaged: run `movieplots train {verb}` with --fresh to make the model anew."
-        ) from None
+    info = read_json(file, f"run `movieplots train {verb}` with --fresh to make the model anew")
     if info.get("task") != task:
         raise BadInput(f"{folder} holds a model for {info.get('task')}, not for {task}: choose a {verb}'s folder.")
     return info
 
 
-def finished(folder: Path, recipe: dict[str, Any], fresh: bool) -> dict[str, Any] | None:
-    """The info of a model already trained by this recipe, or None if there is training to do.
+def finished(folder: Path, recipe: dict[str, Any]) -> dict[str, Any] | None:
+    """The info of a model already trained by this recipe, or None if there is training to do or to continue.
 
-    `fresh` removes what is there. Raises BadInput where the folder holds the result of another recipe.
+    Raises BadInput where the folder holds the result, or the beginnings, of another recipe.
     """
-    if fresh:
-        for name in (FILE_NAME, "README.md"):
-            (folder / name).unlink(missing_ok=True)
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     for file in (folder / FILE_NAME, folder / "checkpoints" / "recipe.json"):
         if not file.is_file():
             continue
-        info = json.loads(file.read_text(encoding="utf-8"))
+        info = read_json(file, "give --fresh to start over")
         changed = sorted(key for key in recipe if info.get("recipe", {}).get(key) != recipe[key])
         if changed:
             raise BadInput(
@@ -54,6 +44,13 @@ def finished(folder: Path, recipe: dict[str, Any], fresh: bool) -> dict[str, Any
         if file.name == FILE_NAME:
             return info
     return None
+
+
+def clear(folder: Path) -> None:
+    """Forget the model in this folder, finished or begun."""
+    for name in (FILE_NAME, "README.md"):
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
 
 def write_info(folder: Path, info: dict[str, Any], card: str) -> None:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from movieplots.errors import BadInput
 from movieplots.files import atomic_path, fingerprint
-from movieplots.titles import Title
+from movieplots.titles import Title, parse_title
 
 SPLITS = ("train", "validation", "test")
 FILE_NAME = "plots.parquet"
@@ -76,7 +76,8 @@ def markup_title(row: pd.Series) -> str:
     def number(name: str) -> int | None:
         return None if pd.isna(row[name]) else int(row[name])
 
-    if row["source"] == "sample":  # the published title already follows the rules, numerals and all
+    published = parse_title(row["title"])
+    if not published.bare and published.kind == row["kind"]:  # it already follows the rules, numerals and all
         return str(row["title"])
     return str(
         Title(
@@ -85,7 +86,7 @@ def markup_title(row: pd.Series) -> str:
             year=number("year"),
             season=number("season"),
             episode=number("episode"),
-            air_date=row["air_date"],
+            air_date=None if pd.isna(row["air_date"]) else row["air_date"],
             kind=row["kind"],
         )
     )

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.status import Status
 
 T = TypeVar("T")
 console = Console(stderr=True)
@@ -33,6 +34,11 @@ def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T
             progress.advance(task)
 
 
+def working(what: str) -> Status:
+    """A context in which a spinner says that something of unknown length is going on."""
+    return console.status(what)
+
+
 def say(message: str) -> None:
     """One line on standard error."""
-    console.print(message, highlight=False, soft_wrap=True)
+    console.print(message, highlight=False, markup=False, soft_wrap=True)

@@ -18,6 +18,7 @@ from transformers import (
     ProgressCallback,
     Trainer,
     TrainerCallback,
+    TrainerState,
     TrainingArguments,
 )
 
@@ -68,7 +69,7 @@ class _Safekeeping(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.clock.share >= 1:
-            control.should_training_stop = True
+            control.should_training_stop = control.should_save = True
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.is_world_process_zero:
@@ -105,13 +106,13 @@ class _Bar(TrainerCallback):
                 self.last_line = time.monotonic()
                 say(f"{self.what}: step {state.global_step} of {state.max_steps} · {note}")
 
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def stop(self) -> None:
+        """Give the terminal back, also after an interrupt."""
         if self.progress:
             self.progress.stop()
 
 
 def fit(
-    trainer_class: type[Trainer],
     *,
     what: str,
     model: torch.nn.Module,
@@ -123,28 +124,32 @@ def fit(
     save_every: int,
     arguments: dict[str, Any],
     **trainer_arguments: Any,
-) -> tuple[Trainer, float]:
+) -> Trainer:
     """Train `model` with AdamW on `parameter_groups` (each with its own `lr`), warm-up and linear decay.
 
-    Checkpoints go to `out/checkpoints`; returns the trainer and the seconds of training over all starts of the run.
+    `arguments` go to `TrainingArguments`, `trainer_arguments` to the `Trainer`, which is returned. Checkpoints go to
+    `out/checkpoints`.
     """
     folder = out / "checkpoints"
+    checkpoint = last_checkpoint(folder)
     write_json(folder / "recipe.json", {"recipe": recipe})
     clock = Clock(time_limit)
-    optimizer = torch.optim.AdamW(parameter_groups, weight_decay=0.01, betas=(0.9, 0.999))
+    optimizer = torch.optim.AdamW(parameter_groups, weight_decay=0.01, fused=True)
     scheduler = LambdaLR(optimizer, _schedule(max_steps, clock))
-    trainer = trainer_class(
+    progress = _Bar(what)
+    trainer = Trainer(
         model=model,
         args=TrainingArguments(
             output_dir=str(folder),
             max_steps=max_steps,
             max_grad_norm=1.0,
             logging_strategy="steps",
-            logging_steps=max(1, max_steps // 100),
+            logging_steps=max(1, min(10, max_steps // 100)),
             save_strategy="steps",
             save_steps=save_every,
             save_total_limit=2,
             report_to="none",
+            use_cpu=not torch.cuda.is_available(),  # otherwise the Trainer refuses bfloat16 on CPUs that have it
             disable_tqdm=True,
             seed=recipe["seed"],
             dataloader_num_workers=0,
@@ -153,15 +158,28 @@ def fit(
             **arguments,
         ),
         optimizers=(optimizer, scheduler),
-        callbacks=[_Safekeeping(clock), _Bar(what)],
+        callbacks=[_Safekeeping(clock), progress],
         **trainer_arguments,
     )
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
-    checkpoint = last_checkpoint(folder)
-    clock.start(json.loads((checkpoint / "complete.json").read_text())["seconds"] if checkpoint else 0.0)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    return trainer, clock.spent
+    if checkpoint:
+        clock.start(json.loads((checkpoint / "complete.json").read_text())["seconds"])
+        step = int(checkpoint.name.rpartition("-")[2])
+        say(f"Continuing at step {step}.")
+        if step >= max_steps or clock.share >= 1:  # killed after the last step: nothing is left to train
+            trainer._load_from_checkpoint(str(checkpoint))
+            trainer.state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+            return trainer
+        trainer.args.eval_on_start = False
+    else:
+        clock.start(0.0)
+    try:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    finally:
+        progress.stop()
+    say(f"{what}: {trainer.state.global_step} steps in {clock.spent / 60:.1f} minutes.")
+    return trainer
 
 
 def last_checkpoint(folder: Path) -> Path | None:

@@ -92,6 +92,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(capsys, monkeypatch, tmp_path)
         ("genres", "--model", tmp_path / "nowhere", "A ghost sings."): "no classifier at",
         ("genres", "--model", tmp_path, "  "): "empty",
         ("generate", "--warmth", "3"): "--warmth",
+        ("prepare", "sample", "--seed", "-1", "--out", out): "--seed",
     }
     for arguments, message in cases.items():
         status, stdout, err = run(capsys, monkeypatch, *arguments)

@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+import shutil
 
 import pytest
 import torch
@@ -144,17 +145,38 @@ def test_training_again_reuses_and_another_recipe_is_refused(trained, small_corp
         train_generator(small_corpus, tiny_gpt2, folder, max_steps=7)
 
 
-def test_the_same_command_gives_the_same_weights(trained, small_corpus, tiny_gpt2, tmp_path):
+def test_the_same_command_gives_the_same_files(trained, small_corpus, tiny_gpt2, tmp_path):
     folder, _ = trained
     train_generator(small_corpus, tiny_gpt2, tmp_path, max_steps=6)
-    name = "adapter_model.safetensors"
-    assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+    for name in ("adapter_model.safetensors", "movieplots.json", "README.md"):
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_a_fresh_start_that_cannot_begin_leaves_the_old_model(trained, small_corpus):
+    folder, info = trained
+    with pytest.raises(BadInput, match="could not be fetched"):
+        train_generator(small_corpus, "gpt2", folder, fresh=True)
+    assert json.loads((folder / "movieplots.json").read_text()) == info
+
+
+def test_a_damaged_adapter_is_a_sentence(trained, tmp_path):
+    folder = shutil.copytree(trained[0], tmp_path / "copy")
+    (folder / "adapter_model.safetensors").write_bytes(b"half")
+    with pytest.raises(BadInput, match="cannot be loaded"):
+        PlotGenerator.from_pretrained(folder)
+    (folder / "movieplots.json").write_text("{")
+    with pytest.raises(BadInput, match="damaged"):
+        PlotGenerator.from_pretrained(folder)
+
+
+def test_a_mark_inside_a_text_is_only_text(base):
+    tokenizer = MarkupTokenizer(load_causal_lm(base)[1], "with-titles")
+    assert not {*tokenizer.marks.values(), tokenizer.end} & set(tokenizer.encode("a <|endoftext|> b <|endoftitle|>"))
 
 
 def test_a_time_limit_stops_training(small_corpus, tiny_gpt2, tmp_path):
     info = train_generator(small_corpus, tiny_gpt2, tmp_path, max_steps=100_000, time_limit=0.05)
     assert 0 < info["metrics"]["steps"] < 100_000
-    assert info["metrics"]["minutes"] < 2
 
 
 def test_samples_are_what_was_asked_for(trained):
@@ -190,6 +212,7 @@ def test_a_stream_grows_into_a_sample(untitled):
         ({"temperature": 0}, "temperature"),
         ({"top_p": 1.5}, "Top-p"),
         ({"title": "Salt (2009)"}, "without titles"),
+        ({"opening": "word " * 700}, "too long for this model"),
     ],
 )
 def test_bad_requests_say_what_to_change(untitled, arguments, message):
@@ -215,8 +238,12 @@ def test_a_dump_has_the_whole_grid_in_both_files_and_continues(trained, tmp_path
     again = sample_dump(folder, tmp_path, **grid)
     assert again.equals(first)
     assert (tmp_path / "temp_0_7_topp_0.jsonl").stat().st_mtime_ns == kept
-    with pytest.raises(BadInput, match="samples_per_genre"):
-        sample_dump(folder, tmp_path, **(grid | {"samples_per_genre": 3}))
+    for changed in ({"samples_per_genre": 3}, {"temperatures": [1.3]}):
+        with pytest.raises(BadInput, match="other settings"):
+            sample_dump(folder, tmp_path, **(grid | changed))
+    with pytest.raises(BadInput, match="temperature"):
+        sample_dump(folder, tmp_path, **(grid | {"temperatures": [-1]}), fresh=True)
+    assert read_dump(tmp_path).equals(first)
 
 
 def test_reading_what_is_no_dump(tmp_path):

@@ -217,8 +217,8 @@ def test_input_that_cannot_be_used_is_said_in_a_sentence_and_nothing_is_written(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_missing_path_says_how_to_get_the_source(tmp_path):
-    with pytest.raises(BadInput, match=r"none does not exist: to get the source 'streaming', download"):
+def test_a_missing_path_says_where_to_look(tmp_path):
+    with pytest.raises(BadInput, match=r"none does not exist: check --path, or see `movieplots sources`"):
         prepare("streaming", tmp_path / "out", tmp_path / "none")
     assert not (tmp_path / "out").exists()
 
@@ -405,3 +405,28 @@ def test_the_splits_have_about_the_shares_that_are_meant():
     counts = pd.Series([split_of(f"group {i}", seed=3) for i in range(20_000)]).value_counts(normalize=True)
     assert counts["test"] == pytest.approx(0.1, abs=0.01)
     assert counts["validation"] == pytest.approx(0.1, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("The Tunnel", "The Tunnel (English Dub)"),
+        ("Silence", "Silence (Tamil) [4K UHD]"),
+        ("Thunder Alley", "Thunder Alley (1985)"),
+        ("Nursery Rhymes Vol. 2", "Nursery Rhymes: Volume 11"),
+        ("Power Book II: Ghost", "Power Book III: Raising Kanan"),
+        ("Amélie", "AMELIE!"),
+    ],
+)
+def test_additions_to_a_title_do_not_make_a_new_group(first, second):
+    assert group_name(first) == group_name(second)
+
+
+@pytest.mark.parametrize("title", ["(Untitled)", "Volume 1", "Part II", "Apartment 12", "The Volleyball Girls"])
+def test_a_title_is_more_than_its_addition(title):
+    assert group_name(title) == " ".join(re.findall(r"\w+", title.lower()))
+
+
+def test_another_language_in_capitals_is_another_language():
+    texts = ["EIN ALTER FISCHER FINDET AM STRAND EINE FLASCHE MIT EINEM BRIEF SEINES VERSCHOLLENEN SOHNES."]
+    assert detect_languages(texts) == ["de"]

@@ -36,8 +36,8 @@ def rows_of(path, required=("title",), tabs=False):
         (b"\n\n", r"a\.csv is empty"),
         (b"name,text\nx,y\n", r"a\.csv has no column title, plot: its header has name, text"),
         (b"title,text\nx,y\n", r"a\.csv has no column plot:"),
-        ("title,plot\nCafé,Un café\n".encode("latin-1"), r"a\.csv is not UTF-8 text \(byte \d+\): convert it"),
-        ("title,plot\n".encode("utf-16"), r"a\.csv is not UTF-8 text"),
+        ("title,plot\nCafé,Un café\n".encode("latin-1"), r"a\.csv, line 2, is not UTF-8 text: convert"),
+        ("title,plot\n".encode("utf-16"), r"a\.csv, line 1, is not UTF-8 text"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named_with_the_reason(tmp_path, content, message):
@@ -99,9 +99,35 @@ def test_imdb_layout(tmp_path):
     corpus = read_imdb_table(file, "x")
     first, second, third = corpus.rows
     assert corpus.broken == 1
-    assert (first.title.secondary, first.title.season, first.tags) == ("Low Tide", 1, ["drama", "sci-fi"])
+    assert (first.title.secondary, first.title.season, first.tags) == ("Low Tide", 1, ["drama", "sci-fi", "unheard-of"])
     assert (second.published, second.plot, second.tags) == ("Heat (1995)", " Fire.", ["sci-fi"])
     assert third.id == f"{second.id}-2"
+
+
+def test_imdb_flags_that_are_no_flags_break_the_row_and_no_genres_break_the_file(tmp_path):
+    lines = "title\tplot\tDrama\nA (2001)\t One.\t1.0\nB (2002)\t Two.\tyes\n"
+    corpus = read_imdb_table(write(tmp_path / "a.csv", lines), "x")
+    assert [row.tags for row in corpus.rows] == [["drama"]]
+    assert corpus.broken == 1
+    with pytest.raises(BadInput, match="no genre columns"):
+        read_imdb_table(write(tmp_path / "b.csv", "title\tplot\nA (2001)\t One.\n"), "x")
+
+
+def test_editions_and_years_are_no_part_of_a_catalogue_title(tmp_path):
+    titles = [
+        "Master (Telugu) [4K UHD]",
+        "The Tunnel (English Dub)",
+        "Thunder Alley (1985)",
+        "[REC]",
+        "Emma (with weights)",
+    ]
+    rows = [[f"s{i}", "Movie", title, "", "2020", "Drama", "A plot of some words."] for i, title in enumerate(titles)]
+    read = read_streaming(write_catalogue(tmp_path / "x_titles.csv", *rows)).rows
+    assert [str(row.title) for row in read] == [
+        "Master (Telugu) (2020)", "The Tunnel (2020)", "Thunder Alley (1985)", "[REC] (2020)",
+        "Emma (with weights) (2020)",
+    ]  # fmt: skip
+    assert [row.published for row in read] == titles
 
 
 def test_ids_do_not_depend_on_the_order_of_rows(tmp_path):

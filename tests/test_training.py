@@ -8,23 +8,23 @@ import time
 
 import pytest
 
+from movieplots.classification.training import train_classifier
 from movieplots.generation.training import train_generator
 from movieplots.training import Clock, _schedule, last_checkpoint
 
-SCRIPT = """
-import sys
-from movieplots import train_generator
-train_generator(sys.argv[1], sys.argv[2], sys.argv[3], max_steps=60)
-"""
+GENERATOR = "train_generator({data!r}, {base!r}, {out!r}, max_steps=60)"
+CLASSIFIER = "train_classifier({data!r}, {base!r}, {out!r}, passes=20, batch_size=16)"
 
 
-def test_a_killed_run_continues_to_the_same_weights(small_corpus, tiny_gpt2, tmp_path):
+@pytest.mark.parametrize(("call", "base"), [(GENERATOR, "tiny_gpt2"), (CLASSIFIER, "tiny_roberta")])
+def test_a_killed_run_continues_to_the_same_files(request, small_corpus, tmp_path, call, base):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    train_generator(small_corpus, tiny_gpt2, whole, max_steps=60)
+    base = request.getfixturevalue(base)
+    call = f"from movieplots import train_generator, train_classifier; {call}"
+    exec(call.format(data=str(small_corpus), base=base, out=str(whole)))
 
-    process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(small_corpus), tiny_gpt2, str(killed)], stderr=subprocess.DEVNULL
-    )
+    code = call.format(data=str(small_corpus), base=base, out=str(killed))
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 240
     while last_checkpoint(killed / "checkpoints") is None and time.monotonic() < deadline:
         assert process.poll() is None, "the run ended before it could be killed"
@@ -34,11 +34,36 @@ def test_a_killed_run_continues_to_the_same_weights(small_corpus, tiny_gpt2, tmp
     assert not (killed / "movieplots.json").exists()
     assert last_checkpoint(killed / "checkpoints") is not None
 
-    info = train_generator(small_corpus, tiny_gpt2, killed, max_steps=60)
-    assert info["metrics"]["steps"] == 60
+    exec(code)
+    names = sorted(file.name for file in whole.iterdir())
+    assert names == sorted(file.name for file in killed.iterdir())
+    assert {"movieplots.json", "README.md", "tokenizer.json"} < set(names)
+    different = [name for name in names if (killed / name).read_bytes() != (whole / name).read_bytes()]
+    assert not different
+
+
+def test_a_run_killed_after_its_last_step_does_not_train_on(small_corpus, tiny_gpt2, tmp_path, monkeypatch):
+    def killed(*arguments):
+        raise KeyboardInterrupt
+
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    info = train_generator(small_corpus, tiny_gpt2, whole, max_steps=4)
+    with monkeypatch.context() as patch:
+        patch.setattr("movieplots.generation.training.save_adapter", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train_generator(small_corpus, tiny_gpt2, out, max_steps=4)
+    assert train_generator(small_corpus, tiny_gpt2, out, max_steps=4) == info
     name = "adapter_model.safetensors"
-    assert (killed / name).read_bytes() == (whole / name).read_bytes()
-    assert not (killed / "checkpoints").exists()
+    assert (out / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_training_runs_in_bfloat16_where_the_cpu_has_it(monkeypatch, small_corpus, tiny_llama, tiny_roberta, tmp_path):
+    """On a CPU without it, bfloat16 is emulated: slow, but the path is the same."""
+    monkeypatch.setattr("movieplots.training.mixed_precision", lambda: {"bf16": True})
+    metrics = train_generator(small_corpus, tiny_llama, tmp_path / "generator", max_steps=3)["metrics"]
+    assert metrics["test_loss_after"] < metrics["test_loss_before"]
+    info = train_classifier(small_corpus, tiny_roberta, tmp_path / "classifier", passes=1)
+    assert 0 < info["metrics"]["test"]["map"] <= 1
 
 
 def test_the_learning_rate_follows_steps_or_time_whichever_is_further():

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -36,7 +37,7 @@ class GenreModel(nn.Module):
         hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state.float()
         mask = attention_mask.unsqueeze(-1).float()
         pooled = (hidden * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
-        logits = self.head(SCALE * nn.functional.normalize(pooled, dim=-1))
+        logits = self.head(SCALE * nn.functional.normalize(pooled, dim=-1)).float()
         if labels is None:
             return {"logits": logits}
         loss = nn.functional.binary_cross_entropy_with_logits(logits, labels, pos_weight=self.positive_weights)
@@ -57,7 +58,7 @@ def load_genre_model(folder: str | Path) -> tuple[GenreModel, Any, dict[str, Any
     model = GenreModel(encoder, len(info["labels"]))
     try:
         model.head.load_state_dict(load_file(Path(folder) / "head.safetensors"))
-    except (OSError, RuntimeError):
+    except (OSError, RuntimeError, SafetensorError):
         raise BadInput(
             f"{folder}/head.safetensors is missing or does not fit its labels: train the classifier again with --fresh."
         ) from None

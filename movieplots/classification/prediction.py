@@ -39,10 +39,12 @@ class GenreClassifier:
 
     def predict(self, texts: Sequence[str]) -> list[list[str]]:
         """The genres of each text at or above their thresholds, most probable first."""
-        proba = self.predict_proba(texts)
-        return [
-            [self.labels[i] for i in np.argsort(-row, kind="stable") if row[i] >= self.thresholds[i]] for row in proba
-        ]
+        return [self.name(row) for row in self.predict_proba(texts)]
+
+    def name(self, proba: np.ndarray) -> list[str]:
+        """The genres of one row of probabilities (labels,) at or above their thresholds, most probable first."""
+        order = np.argsort(-proba, kind="stable")
+        return [self.labels[i] for i in order if proba[i] >= self.thresholds[i]]
 
 
 @torch.inference_mode()

@@ -1,13 +1,17 @@
 """Fine-tuning an encoder into a multilabel genre classifier, beside a baseline trained on the same split."""
 
+import itertools
 import math
+import random
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import DataCollatorWithPadding, Trainer, set_seed
+from torch.utils.data import IterableDataset
+from transformers import DataCollatorWithPadding, set_seed
 
 from movieplots.base_models import load_encoder
 from movieplots.classification.baseline import fit_baseline
@@ -19,9 +23,9 @@ from movieplots.classification.thresholds import best_thresholds
 from movieplots.errors import BadInput
 from movieplots.files import atomic_folder
 from movieplots.genres import GENRES
-from movieplots.model_folder import finished, table, write_info
+from movieplots.model_folder import clear, finished, table, write_info
 from movieplots.plots import data_fingerprint, load_plots
-from movieplots.progress import say
+from movieplots.progress import say, working
 from movieplots.training import fit, history
 
 PASSES = 3
@@ -58,7 +62,7 @@ def train_classifier(
         "base": base, "data": data_fingerprint(plots), "passes": passes, "batch_size": batch_size,
         "time_limit": time_limit, "seed": seed,
     }  # fmt: skip
-    done = finished(out, recipe, fresh)
+    done = None if fresh else finished(out, recipe)
     if done:
         say(f"{out} already holds this classifier; --fresh trains it again.")
         return done
@@ -84,11 +88,13 @@ def train_classifier(
     model.head.bias.data = torch.from_numpy(log_odds(targets["train"])).float()
     steps_per_pass = math.ceil(len(texts["train"]) / batch_size)
     steps = passes * steps_per_pass
-    trainer, seconds = fit(
-        Trainer,
+    groups = layer_groups(model)
+    if fresh:  # only now that nothing can be wrong with the input any more
+        clear(out)
+    trainer = fit(
         what="Training the classifier",
         model=model,
-        parameter_groups=layer_groups(model),
+        parameter_groups=groups,
         out=out,
         recipe=recipe,
         max_steps=steps,
@@ -100,11 +106,10 @@ def train_classifier(
             "eval_strategy": "steps",
             "eval_steps": steps_per_pass,
             "prediction_loss_only": True,
-            "train_sampling_strategy": "group_by_length",
             "label_names": ["labels"],
             "remove_unused_columns": False,
         },
-        train_dataset=_tokenised(tokenizer, texts["train"], targets["train"]),
+        train_dataset=TrainingPlots(_tokenised(tokenizer, texts["train"], targets["train"]), batch_size, seed),
         eval_dataset=_tokenised(tokenizer, texts["validation"], targets["validation"]),
         data_collator=DataCollatorWithPadding(tokenizer),
     )
@@ -112,8 +117,8 @@ def train_classifier(
     thresholds = best_thresholds(targets["validation"], proba["validation"])
     test = multilabel_metrics(targets["test"], proba["test"], thresholds, labels)
 
-    say("Training the baseline …")
-    baseline = fit_baseline(texts["train"], targets["train"])
+    with working("Training the baseline …"):
+        baseline = fit_baseline(texts["train"], targets["train"])
     baseline_proba = {name: baseline.predict_proba(texts[name]) for name in ("validation", "test")}
     baseline_thresholds = best_thresholds(targets["validation"], baseline_proba["validation"])
     info = {
@@ -136,7 +141,6 @@ def train_classifier(
             "validation_plots": len(texts["validation"]),
             "test_plots": len(texts["test"]),
             "steps": trainer.state.global_step,
-            "minutes": seconds / 60,
         },
         "history": history(trainer),
     }
@@ -147,12 +151,35 @@ def train_classifier(
     return info
 
 
+class TrainingPlots(IterableDataset):
+    """An endless stream of tokenised plots, pass after pass, in which the plots of a batch have about the same length.
+
+    Each pass is shuffled anew; within stretches of 50 batches plots are sorted by length and the batches shuffled. The
+    stream depends on the seed alone, so a resumed run skips to where it stopped and sees the same batches.
+    """
+
+    def __init__(self, plots: list[dict[str, Any]], batch_size: int, seed: int) -> None:
+        self.plots, self.batch_size, self.seed = plots, batch_size, seed
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for number in itertools.count():
+            draw = random.Random(f"{self.seed}-{number}")
+            order = draw.sample(self.plots, len(self.plots))
+            stretch = 50 * self.batch_size
+            for start in range(0, len(order), stretch):
+                rows = sorted(order[start : start + stretch], key=lambda row: len(row["input_ids"]))
+                batches = [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
+                whole = [batch for batch in batches if len(batch) == self.batch_size]
+                for batch in draw.sample(whole, len(whole)) + batches[len(whole) :]:
+                    yield from batch
+
+
 def layer_groups(model: GenreModel) -> list[dict[str, Any]]:
     """Parameter groups with a learning rate each: head, encoder layers (falling from top to bottom), embeddings.
 
     Discriminative fine-tuning (Howard and Ruder 2018): lower layers hold what is general and should move less.
     """
-    layers = model.encoder.encoder.layer if hasattr(model.encoder, "encoder") else None
+    layers = getattr(getattr(model.encoder, "encoder", None), "layer", None)
     if layers is None:
         raise BadInput(
             f"A {model.encoder.config.model_type} model cannot be a classifier's base: "
@@ -188,7 +215,7 @@ def model_card(info: dict[str, Any]) -> str:
     )
     not_learned = ", ".join(f"{genre} ({n})" for genre, n in info["not_learned"].items()) or "none"
     settings = {name: recipe[name] for name in ("passes", "batch_size", "seed")}
-    settings |= {name: metrics[name] for name in ("steps", "minutes")}
+    settings["steps"] = metrics["steps"]
     return f"""# Movie-genre classifier
 
 `{info["base"]}` fine-tuned to predict the genres of a plot (several at once), {len(info["labels"])} labels.

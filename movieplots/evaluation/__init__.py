@@ -4,7 +4,6 @@
 report.html, a single page that needs nothing beside it. Nothing carries a date: the same input gives the same bytes.
 """
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,9 +28,10 @@ from movieplots.evaluation.measures import (
     word_budget,
 )
 from movieplots.evaluation.report import render_report
-from movieplots.files import atomic_folder, write_json, write_text
+from movieplots.files import atomic_folder, read_json, write_json, write_text
+from movieplots.generation.dumps import read_dump
 from movieplots.plots import data_fingerprint, load_plots
-from movieplots.progress import say
+from movieplots.progress import say, working
 
 MIN_REAL = 200  # held-out plots measured for comparison even where there are fewer samples
 
@@ -50,13 +50,7 @@ def evaluate(dumps: str | Path, data: str | Path, out: str | Path, classifier: s
     `classifier` is the folder of a genre classifier; without one, genre control is left out. Raises BadInput, and
     writes nothing, where the input cannot be used.
     """
-    from movieplots.generation.dumps import read_dump
-
-    if not Path(dumps).is_dir():
-        raise BadInput(f"No dump folder at {dumps}: run `movieplots dump --model DIR --out {dumps}` first.")
-    samples = read_dump(dumps).reset_index(drop=True)
-    if samples.empty:
-        raise BadInput(f"The dumps in {dumps} hold no samples: write them again with `movieplots dump --fresh`.")
+    samples = read_dump(dumps)
     generator = _generator_info(Path(dumps))
     plots = load_plots(data)
     training = plots[plots["split"] == "train"].reset_index(drop=True)
@@ -68,7 +62,8 @@ def evaluate(dumps: str | Path, data: str | Path, out: str | Path, classifier: s
     # Plots the generator never saw, about as many as there are samples: what the measures give for human writing.
     real = plots[plots["split"] == "test"]
     real = real.sample(min(len(real), max(len(samples), MIN_REAL)), random_state=0)[["plot"]].reset_index(drop=True)
-    measured = measure_texts([*samples["plot"], *real["plot"]], training)
+    with working("Looking for copies and neighbours …"):
+        measured = measure_texts([*samples["plot"], *real["plot"]], training)
     table = samples.join(measured.iloc[: len(samples)])
     real = real.join(measured.iloc[len(samples) :].reset_index(drop=True))
 
@@ -157,12 +152,7 @@ def _generator_info(dumps: Path) -> dict[str, Any]:
     file = dumps / "dump.json"
     if not file.is_file():
         return {}
-    try:
-        info = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        raise BadInput(f"{file} is not JSON: remove it, or write the dump again.") from None
-    model = info.get("model") if isinstance(info, dict) else None
-    return model if isinstance(model, dict) else {}
+    return read_json(file, "remove it, or write the dump again").get("model", {})
 
 
 def _probabilities(judge: Any, texts: pd.Series) -> np.ndarray:

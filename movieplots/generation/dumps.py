@@ -14,11 +14,11 @@ from typing import Any
 import pandas as pd
 
 from movieplots.errors import BadInput
-from movieplots.files import ensure_folder, fingerprint, write_json, write_text
+from movieplots.files import fingerprint, read_json, write_json, write_text
 from movieplots.generation.markup import format_sample
 from movieplots.genres import check_genres
 from movieplots.model_folder import read_info
-from movieplots.progress import bar, say
+from movieplots.progress import bar, say, working
 
 TEMPERATURES = (0.7, 1.0, 1.3)
 TOP_PS = (0.0, 0.9)
@@ -41,25 +41,34 @@ def sample_dump(
     `genres` defaults to every genre of the model's training plots; top-p 0 means off. Raises BadInput where `out`
     holds a dump with other settings (unless `fresh`).
     """
-    from movieplots.generation.sampling import BATCH, PlotGenerator  # here, so that reading a dump needs no torch
+    from movieplots.generation.sampling import (
+        BATCH,
+        PlotGenerator,
+        check_cell,
+    )  # here, so that reading a dump needs no torch
 
     out, info = Path(out), read_info(model, "generation")
     genres = check_genres(genres) if genres else sorted(info["genre_counts"])
     if samples_per_genre < 1:
         raise BadInput(f"The number of samples per genre must be at least 1, not {samples_per_genre}.")
     cells = [(float(temperature), float(top_p)) for temperature in temperatures for top_p in top_ps]
-    settings = {"genres": genres, "samples_per_genre": samples_per_genre, "seed": seed, "model": fingerprint(info)}
-    _check_settings(out, settings, fresh)
-    missing = [cell for cell in cells if not (out / f"{cell_name(*cell)}.jsonl").is_file()]
+    for cell in cells:
+        check_cell(*cell)
+    settings = {
+        "genres": genres, "cells": [list(cell) for cell in cells], "samples_per_genre": samples_per_genre, "seed": seed,
+        "model": fingerprint(info),
+    }  # fmt: skip
+    if not fresh:
+        _check_settings(out, settings)
+    missing = [cell for cell in cells if fresh or not (out / f"{cell_name(*cell)}.jsonl").is_file()]
     if not missing:
         say(f"{out} already holds this dump; --fresh samples it again.")
         return read_dump(out)
 
-    say("Loading the generator …")
-    generator = PlotGenerator.from_pretrained(model)
-    for cell in missing:
-        generator.settings(*cell, seed=seed, max_tokens=None)  # refuses a bad value before anything is written
-    ensure_folder(out)
+    with working("Loading the generator …"):
+        generator = PlotGenerator.from_pretrained(model)
+    for file in [*out.glob("temp_*_topp_*.*"), out / "dump.json"] if fresh else []:
+        file.unlink(missing_ok=True)
     write_json(out / "dump.json", {"settings": settings, "model": info})
     prompts = [genre for genre in genres for _ in range(samples_per_genre)]
     with bar() as progress:
@@ -68,7 +77,7 @@ def sample_dump(
             samples: list[dict[str, Any]] = []
             for start in range(0, len(prompts), BATCH):
                 batch = prompts[start : start + BATCH]
-                samples += map(asdict, generator.write(batch, temperature, top_p, seed + start))
+                samples += map(asdict, generator.write(batch, temperature, top_p, seed, start))
                 progress.update(task, advance=len(batch), note=f"temperature {temperature:g}, top-p {top_p:g}")
             _write_cell(out / cell_name(temperature, top_p), samples, info["markup"])
     return read_dump(out)
@@ -81,7 +90,7 @@ def read_dump(path: str | Path) -> pd.DataFrame:
         raise BadInput(f"No dump in {path}: run `movieplots dump --model DIR --out {path}` first.")
     rows: list[dict[str, Any]] = []
     for file in files:
-        for number, line in enumerate(file.open(encoding="utf-8"), 1):
+        for number, line in enumerate(file.read_text(encoding="utf-8").split("\n")[:-1], 1):
             try:
                 row = json.loads(line)
                 rows.append({name: row[name] for name in COLUMNS})
@@ -97,14 +106,11 @@ def cell_name(temperature: float, top_p: float) -> str:
     return f"temp_{temperature:g}_topp_{top_p:g}".replace(".", "_")
 
 
-def _check_settings(out: Path, settings: dict[str, Any], fresh: bool) -> None:
-    if fresh:
-        for file in [*out.glob("temp_*_topp_*.*"), out / "dump.json"]:
-            file.unlink(missing_ok=True)
+def _check_settings(out: Path, settings: dict[str, Any]) -> None:
     file = out / "dump.json"
     if not file.is_file():
         return
-    before = json.loads(file.read_text(encoding="utf-8"))["settings"]
+    before = read_json(file, "give --fresh to start over").get("settings", {})
     changed = sorted(key for key in settings if before.get(key) != settings[key])
     if changed:
         raise BadInput(

@@ -115,8 +115,8 @@ class MarkupTokenizer:
         return self._words(title), self._words(ids), finished
 
     def encode(self, text: str) -> list[int]:
-        """Ids of plain text without any marks."""
-        return self.tokenizer.encode(text, add_special_tokens=False) if text else []
+        """Ids of plain text; a mark that stands in it is spelled out, never taken for a mark."""
+        return self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True) if text else []
 
     def _words(self, ids: list[int]) -> str:
         """Text on one line, as a dump needs it."""

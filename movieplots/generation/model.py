@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors import SafetensorError
 
 from movieplots.base_models import load_causal_lm
 from movieplots.errors import BadInput
@@ -46,7 +47,7 @@ def load_generator(folder: str | Path) -> tuple[Any, MarkupTokenizer, dict[str, 
     model, tokenizer = _base_with_marks(info["base"], info["markup"])
     try:
         adapted = PeftModel.from_pretrained(model, str(folder))
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise BadInput(f"The adapter in {folder} cannot be loaded: {str(error).splitlines()[0]}") from None
     return adapted.merge_and_unload().eval(), tokenizer, info
 

@@ -7,7 +7,7 @@ reference decoder, `transformers`; a lighter one for CPUs fits behind the same t
 import queue
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -98,6 +98,9 @@ class TransformersDecoder:
         padded = [[settings.stop] * (width - len(prompt)) + prompt for prompt in prompts]
         mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
         device = self.model.device
+        room = self.model.config.max_position_embeddings - width
+        if room < 1:
+            raise BadInput(f"Title and opening are too long for this model by {1 - room} tokens: shorten the opening.")
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
             ids = self.model.generate(
@@ -109,7 +112,7 @@ class TransformersDecoder:
                     temperature=settings.temperature,
                     top_p=settings.top_p or 1.0,
                     top_k=0,
-                    max_new_tokens=settings.max_new_tokens,
+                    max_new_tokens=min(settings.max_new_tokens, room),
                     suppress_tokens=settings.suppressed or None,
                     eos_token_id=settings.stop,
                     pad_token_id=settings.stop,
@@ -160,14 +163,12 @@ class PlotGenerator:
         top_p: float = TOP_P,
         seed: int = 0,
         max_tokens: int | None = None,
-        on_batch: Callable[[int], None] = lambda done: None,
     ) -> list[Sample]:
         """Write `n` plots.
 
         Without `genres` each sample's genre is drawn as often as it stands in the training plots. `title` needs a
         model trained with titles, which otherwise invents one. `max_tokens` bounds title and plot together (default:
-        what the longest training plots needed). `on_batch` is told the number of samples done. The same arguments
-        give the same samples on the same machine.
+        what the longest training plots needed). The same arguments give the same samples on the same machine.
         """
         if n < 1:
             raise BadInput(f"The number of plots must be at least 1, not {n}.")
@@ -175,9 +176,8 @@ class PlotGenerator:
         title, opening = _words(title) or None, _words(opening)
         samples: list[Sample] = []
         for start in range(0, n, BATCH):
-            settings = self.settings(temperature, top_p, seed + start, max_tokens)
+            settings = self._settings(temperature, top_p, seed, start, max_tokens)
             samples += self._batch(prompts[start : start + BATCH], title, opening, settings, seed)
-            on_batch(len(samples))
         return samples
 
     def stream(
@@ -191,7 +191,7 @@ class PlotGenerator:
         max_tokens: int | None = None,
     ) -> Iterator[Sample]:
         """Write one plot and yield it again and again as it grows, token by token; arguments as for `generate`."""
-        settings = self.settings(temperature, top_p, seed, max_tokens)
+        settings = self._settings(temperature, top_p, seed, 0, max_tokens)
         (genre,) = self._prompts(genres, 1, seed)
         title, opening = _words(title) or None, _words(opening)
         (head,) = self._titled([genre], title, opening, settings)
@@ -201,16 +201,17 @@ class PlotGenerator:
             ids.append(token)
             yield self._sample(genre, head, opening, ids, settings, seed)
 
-    def write(self, genre_prompts: Sequence[str], temperature: float, top_p: float, seed: int) -> list[Sample]:
-        """One sample per prompt (genre names joined by `, `), decoded as one batch."""
-        return self._batch(genre_prompts, None, "", self.settings(temperature, top_p, seed, None), seed)
+    def write(
+        self, genre_prompts: Sequence[str], temperature: float, top_p: float, seed: int, start: int
+    ) -> list[Sample]:
+        """One sample per prompt (genre names joined by `, `), decoded as one batch.
 
-    def settings(self, temperature: float, top_p: float, seed: int, max_tokens: int | None) -> Settings:
-        """Checked decoding settings; raises BadInput for a value out of range."""
-        if not 0 < temperature <= 5:
-            raise BadInput(f"The temperature must be above 0 and at most 5, not {temperature:g}.")
-        if not 0 <= top_p <= 1:
-            raise BadInput(f"Top-p must be between 0 (off) and 1, not {top_p:g}.")
+        `start` is the number of the first sample within its dump: batches of one seed must not draw alike.
+        """
+        return self._batch(genre_prompts, None, "", self._settings(temperature, top_p, seed, start, None), seed)
+
+    def _settings(self, temperature: float, top_p: float, seed: int, start: int, max_tokens: int | None) -> Settings:
+        check_cell(temperature, top_p)
         if max_tokens is not None and max_tokens < 1:
             raise BadInput(f"The number of tokens must be at least 1, not {max_tokens}.")
         return Settings(
@@ -219,7 +220,7 @@ class PlotGenerator:
             max_new_tokens=max_tokens or self.info["max_tokens"],
             temperature=temperature,
             top_p=top_p,
-            seed=seed,
+            seed=random.Random(f"{seed}-{start}").getrandbits(32),
         )
 
     def _prompts(self, genres: Sequence[str] | None, n: int, seed: int) -> list[str]:
@@ -263,6 +264,14 @@ class PlotGenerator:
         ids = [*self.tokenizer.encode(opening), *ids]
         written, plot, finished = self.tokenizer.read(ids, has_title=title is not None)
         return Sample(genre, title or written, plot, settings.temperature, settings.top_p, seed, finished)
+
+
+def check_cell(temperature: float, top_p: float) -> None:
+    """Raise BadInput for a temperature or top-p out of range."""
+    if not 0 < temperature <= 5:
+        raise BadInput(f"The temperature must be above 0 and at most 5, not {temperature:g}.")
+    if not 0 <= top_p <= 1:
+        raise BadInput(f"Top-p must be between 0 (off) and 1, not {top_p:g}.")
 
 
 def _up_to(ids: list[int], stop: int) -> list[int]:

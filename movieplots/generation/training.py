@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import Trainer, set_seed
+from transformers import set_seed
 
 from movieplots.errors import BadInput
 from movieplots.files import atomic_folder, write_text
 from movieplots.generation.blocks import TrainingBlocks, collate, held_out_blocks
 from movieplots.generation.markup import check_markup
 from movieplots.generation.model import RANK, new_adapter, save_adapter
-from movieplots.model_folder import finished, table, write_info
+from movieplots.model_folder import clear, finished, table, write_info
 from movieplots.plots import data_fingerprint, load_plots
 from movieplots.progress import say, track
 from movieplots.training import fit, history
@@ -56,7 +56,7 @@ def train_generator(
         "base": base, "markup": markup, "data": data_fingerprint(plots), "max_steps": max_steps,
         "time_limit": time_limit, "learning_rate": learning_rate, "blocks_per_step": blocks_per_step, "seed": seed,
     }  # fmt: skip
-    done = finished(out, recipe, fresh)
+    done = None if fresh else finished(out, recipe)
     if done:
         say(f"{out} already holds this generator; --fresh trains it again.")
         return done
@@ -76,13 +76,15 @@ def train_generator(
     watched = held_out_blocks(parts["validation"], tokenizer, size, seed, WATCHED_PLOTS)
     test = held_out_blocks(parts["test"], tokenizer, size, seed, HELD_OUT_PLOTS)
 
+    if fresh:  # only now that nothing can be wrong with the input any more
+        clear(out)
     before_file = out / "checkpoints" / "loss_before.txt"  # measured once, also when the run is resumed
     loss_before = float(before_file.read_text()) if before_file.is_file() else held_out_loss(model, test)
-    micro_batch = min(blocks_per_step, 16) if torch.cuda.is_available() else 1  # small: a CPU gains nothing from more
+    most = 16 if torch.cuda.is_available() else 1  # a CPU gains nothing from more, and pays in memory
+    micro_batch = max(n for n in range(1, most + 1) if blocks_per_step % n == 0)
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     write_text(before_file, str(loss_before))
-    trainer, seconds = fit(
-        Trainer,
+    trainer = fit(
         what="Training the generator",
         model=model,
         parameter_groups=[{"params": trainable, "lr": learning_rate}],
@@ -90,13 +92,13 @@ def train_generator(
         recipe=recipe,
         max_steps=steps,
         time_limit=time_limit,
-        save_every=max(10, min(100, steps // 4)),
+        save_every=max(10, min(50, steps // 4)),
         arguments={
             "per_device_train_batch_size": micro_batch,
-            "gradient_accumulation_steps": math.ceil(blocks_per_step / micro_batch),
+            "gradient_accumulation_steps": blocks_per_step // micro_batch,
             "per_device_eval_batch_size": 1,
             "eval_strategy": "steps",
-            "eval_steps": max(1, steps // 4),
+            "eval_steps": max(1, min(40, steps // 4)),
             "eval_on_start": True,
             "prediction_loss_only": True,
         },
@@ -115,7 +117,6 @@ def train_generator(
         "train_tokens": round(passes * sum(lengths)),
         "passes": passes,
         "padding_share": 1 - sum(lengths) / (blocks_per_pass * size),
-        "minutes": seconds / 60,
     }
     info = {
         "task": "generation",

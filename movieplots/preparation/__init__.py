@@ -52,7 +52,9 @@ def prepare(source: str, out: str | Path, path: str | Path | None = None, seed: 
     if location is None:
         raise BadInput(f"The source {source!r} needs --path: {known.how_to_get}.")
     if not location.exists():
-        raise BadInput(f"{location} does not exist: to get the source {source!r}, {known.how_to_get}.")
+        raise BadInput(
+            f"{location} does not exist: check --path, or see `movieplots sources` for how to get {source!r}."
+        )
     say(f"Reading {location} …")
     corpus = known.read(location)
     read = len(corpus.rows) + corpus.broken

@@ -16,6 +16,7 @@ from movieplots.progress import track
 # English is ruled out below this probability. In the four catalogues (22,953 plots) the 92 plots in other languages had
 # at most 0.02 and every English one at least 0.055; short loglines in 34 other languages had at most 0.04.
 RULED_OUT = 0.05
+ENOUGH_WORDS = 4  # with fewer uncapitalised words (a text all in capitals) the second look would be a guess
 
 
 def detect_languages(texts: Sequence[str]) -> list[str]:
@@ -29,8 +30,9 @@ def _language(detector: LangDetector, text: str) -> str:
     likely = _likely(detector, text)
     if not likely or "en" in likely:
         return "en"
-    plain = " ".join(word for word in text.split() if not word[0].isupper())
-    return "en" if _likely(detector, plain)[:1] == ["en"] else likely[0]
+    plain = [word for word in text.split() if not word[0].isupper()]
+    names_only = len(plain) >= ENOUGH_WORDS and _likely(detector, " ".join(plain))[:1] == ["en"]
+    return "en" if names_only else likely[0]
 
 
 def _likely(detector: LangDetector, text: str) -> list[str]:

@@ -16,11 +16,24 @@ VALIDATION_SHARE = 0.1
 TEST_SHARE = 0.1
 
 
+# What catalogues put behind a title: `(English Dub)`, `[4K UHD]`, `Vol. 2`, `Season 3: The Reckoning`.
+_ADDITION = re.compile(r"\s*(?:\([^()]*\)|\[[^\[\]]*\])\s*$")
+_NUMBERED = re.compile(r"[\s,:–-]+(?:season|series|vol|volume|part|chapter|episode|book)\b\.?\s*(?:\d|[ivxl]+\b).*$")
+
+
 def group_name(primary: str) -> str:
-    """The group of a plot: its primary title without case, accents and punctuation."""
+    """The group of a plot: its primary title without case, accents, punctuation, additions and part numbers."""
     plain = unicodedata.normalize("NFKD", primary).casefold()
-    words = re.findall(r"\w+", "".join(c for c in plain if not unicodedata.combining(c)))
-    return " ".join(words) or primary
+    plain = "".join(c for c in plain if not unicodedata.combining(c))
+    name = plain
+    while (shorter := _ADDITION.sub("", name)) != name:
+        name = shorter
+    name = _NUMBERED.sub("", name)
+    return _words(name) or _words(plain) or primary
+
+
+def _words(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text))
 
 
 def split_of(group: str, seed: int) -> str:

@@ -1,7 +1,7 @@
 """What every source gives to preparation, and reading of delimited files that may be broken.
 
-Delimited files are read row by row with the standard library, not with pandas, because every broken row must be counted
-and named by its place in the file; on 23,000 rows that costs under a second.
+Delimited files are read row by row with the standard library, not with pandas, because every broken row must be
+counted; on 23,000 rows that costs under a second.
 """
 
 import csv
@@ -71,8 +71,10 @@ def read_table(path: Path, required: list[str], *, tabs: bool = False) -> Iterat
             for row in reader:
                 if row:
                     yield dict(zip(header, row, strict=True)) if len(row) == len(header) else None
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path} is not UTF-8 text (byte {error.start}): convert it to UTF-8 first.") from None
+    except UnicodeDecodeError:
+        raise BadInput(
+            f"{path}, line {_undecodable(path)}, is not UTF-8 text: convert the file to UTF-8 first."
+        ) from None
     except csv.Error as error:
         raise BadInput(f"{path} is not a readable table ({error}, line {reader.line_num}).") from None
     except OSError as error:
@@ -82,6 +84,17 @@ def read_table(path: Path, required: list[str], *, tabs: bool = False) -> Iterat
 def _without_nul(file: TextIO) -> Iterator[str]:
     for line in file:
         yield line.replace("\0", "")
+
+
+def _undecodable(path: Path) -> int | None:
+    """The first line that is not UTF-8, counted from 1."""
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                return number
+    return None
 
 
 def whole_number(text: str) -> int | None:

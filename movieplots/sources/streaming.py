@@ -13,6 +13,10 @@ from movieplots.titles import Title
 CATALOGUES = ("netflix", "amazon_prime", "disney_plus", "hulu")
 COLUMNS = ["show_id", "type", "title", "release_year", "listed_in", "description"]
 # One service's genre name has commas in it; every other comma separates two names.
+_EDITION = re.compile(
+    r"\s*(?:\[[^\[\]]*\]|\((?:4K UHD|HD|[^()]*\b(?:subtitled|subbed|dub|dubbed|audio|version)[^()]*)\))$", re.IGNORECASE
+)
+_YEAR = re.compile(r"(?P<name>.+) \((?P<year>(?:19|20)\d\d)\)")
 _SEPARATOR = re.compile(r", (?!Entertainment, and Culture|and Culture)")
 
 
@@ -34,12 +38,17 @@ def read_streaming(path: Path) -> RawCorpus:
 
 
 def _raw_plot(service: str, row: dict[str, str]) -> RawPlot:
-    name = " ".join(row["title"].split())
+    published = name = " ".join(row["title"].split())
+    year = whole_number(row["release_year"])
+    while (shorter := _EDITION.sub("", name)) not in (name, ""):
+        name = shorter
+    if match := _YEAR.fullmatch(name):  # some titles already carry their year
+        name, year = match["name"], int(match["year"])
     kind = "series" if row["type"] == "TV Show" else "movie"
     return RawPlot(
         id=f"{service}-{row['show_id']}",
-        published=name,
-        title=Title(primary=name, year=whole_number(row["release_year"]), kind=kind),
+        published=published,
+        title=Title(primary=name, year=year, kind=kind),
         plot=row["description"],
         tags=[tag.strip() for tag in _SEPARATOR.split(row["listed_in"]) if tag.strip()],
     )
