@@ -13,6 +13,6 @@ def fit_baseline(texts: Sequence[str], targets: np.ndarray) -> Pipeline:
     """Fit on texts (n,) and 0/1 targets (n, labels); `.predict_proba(texts)` then gives (n, labels)."""
     model = make_pipeline(
         TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True),
-        OneVsRestClassifier(LogisticRegression(class_weight="balanced", max_iter=1000, solver="liblinear"), n_jobs=2),
+        OneVsRestClassifier(LogisticRegression(class_weight="balanced", max_iter=1000, solver="liblinear")),
     )
     return model.fit(texts, targets)

@@ -98,7 +98,7 @@ def train_generator(
             "gradient_accumulation_steps": blocks_per_step // micro_batch,
             "per_device_eval_batch_size": 1,
             "eval_strategy": "steps",
-            "eval_steps": max(1, min(40, steps // 4)),
+            "eval_steps": max(1, min(40, steps // 2)),
             "eval_on_start": True,
             "prediction_loss_only": True,
         },
