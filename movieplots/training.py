@@ -80,8 +80,8 @@ class _Safekeeping(TrainerCallback):
 class _Bar(TrainerCallback):
     """A progress bar over the steps with the latest losses; in a log file, a line now and then instead."""
 
-    def __init__(self, what: str) -> None:
-        self.what = what
+    def __init__(self, what: str, clock: Clock) -> None:
+        self.what, self.clock = what, clock
         self.progress: Any = None
         self.notes: dict[str, str] = {}
         self.last_line = time.monotonic()
@@ -94,7 +94,9 @@ class _Bar(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.progress:
-            self.progress.update(self.task, completed=state.global_step)
+            # A time limit may leave room for fewer steps than were planned: then the bar ends where they will.
+            total = min(state.max_steps, max(state.global_step, round(state.global_step / max(self.clock.share, 1e-9))))
+            self.progress.update(self.task, completed=state.global_step, total=total)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
         if self.progress and logs:
@@ -136,7 +138,7 @@ def fit(
     clock = Clock(time_limit)
     optimizer = torch.optim.AdamW(parameter_groups, weight_decay=0.01, fused=True)
     scheduler = LambdaLR(optimizer, _schedule(max_steps, clock))
-    progress = _Bar(what)
+    progress = _Bar(what, clock)
     trainer = Trainer(
         model=model,
         args=TrainingArguments(
