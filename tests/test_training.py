@@ -76,3 +76,5 @@ def test_the_learning_rate_follows_steps_or_time_whichever_is_further():
     limited = Clock(1)
     limited.start(spent_before=45)
     assert _schedule(10_000, limited)(1000) == pytest.approx(0.25 / 0.94, rel=0.05)
+    limited.start(spent_before=1.8)  # the warm-up is a share of the time, too, where time is what ends the run
+    assert _schedule(10_000, limited)(5) == pytest.approx(0.5, rel=0.1)
