@@ -295,7 +295,7 @@ def test_bad_input_is_said_in_a_sentence_and_nothing_is_written(dumps, data, tmp
     with pytest.raises(BadInput, match="No Plot table"):
         evaluate(dumps, tmp_path / "nowhere", out)
     (dumps / "dump.json").write_text("{")
-    with pytest.raises(BadInput, match="is not JSON"):
+    with pytest.raises(BadInput, match="is damaged"):
         evaluate(dumps, data, out)
     plots = load_plots(data)
     (dumps / "dump.json").unlink()
