@@ -5,7 +5,6 @@ written once, in float16, to a cache folder (270 MB, `MOVIEPLOTS_CACHE`, by defa
 from there in seconds.
 """
 
-import importlib.metadata
 import importlib.util
 import os
 import warnings

@@ -1,6 +1,6 @@
 """Progress bars and messages on standard error, so that standard output stays free for results."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import TypeVar
 
 from rich.console import Console
@@ -23,10 +23,10 @@ def bar() -> Progress:
     )
 
 
-def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-    """Iterate with a progress bar; `total` defaults to `len(items)`."""
+def track(items: Collection[T], what: str) -> Iterator[T]:
+    """Iterate with a progress bar."""
     with bar() as progress:
-        task = progress.add_task(what, total=len(items) if total is None else total, note="")  # type: ignore[arg-type]
+        task = progress.add_task(what, total=len(items), note="")
         for item in items:
             yield item
             progress.advance(task)

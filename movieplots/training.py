@@ -4,7 +4,6 @@ A run that is killed continues at its last complete checkpoint when it is starte
 A time limit shortens the learning-rate schedule with it: progress is whichever is further, steps or time.
 """
 
-import json
 import math
 import time
 from collections.abc import Callable
@@ -22,7 +21,8 @@ from transformers import (
     TrainingArguments,
 )
 
-from movieplots.files import write_json
+from movieplots.errors import BadInput
+from movieplots.files import read_json, write_json
 from movieplots.progress import bar, console, say
 
 WARMUP_SHARE = 0.06
@@ -32,12 +32,18 @@ SECONDS_PER_LINE = 30
 def mixed_precision() -> dict[str, bool]:
     """The `TrainingArguments` for mixed precision that this machine's hardware is fast at; none elsewhere.
 
-    bfloat16 without hardware support is not slow but unusable: 60 times slower than float32 on an AVX2 CPU.
+    bfloat16 without hardware support is not slow but unusable: some 30 times slower than float32 on an AVX2 CPU.
     """
     if torch.cuda.is_available():
         bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
         return {"bf16": bf16, "fp16": not bf16}
     return {"bf16": torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()}
+
+
+def check_time_limit(minutes: float | None) -> None:
+    """Raise BadInput for a time limit that leaves no time."""
+    if minutes is not None and minutes <= 0:
+        raise BadInput(f"--time-limit must be more than 0 minutes, not {minutes:g}.")
 
 
 class Clock:
@@ -168,7 +174,7 @@ def fit(
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
     if checkpoint:
-        clock.start(json.loads((checkpoint / "complete.json").read_text())["seconds"])
+        clock.start(read_json(checkpoint / "complete.json", "give --fresh to start over")["seconds"])
         step = int(checkpoint.name.rpartition("-")[2])
         say(f"Continuing at step {step}.")
         if step >= max_steps or clock.share >= 1:  # killed after the last step: nothing is left to train
@@ -204,7 +210,7 @@ def _schedule(max_steps: int, clock: Clock) -> Callable[[int], float]:
 
 
 def history(trainer: Trainer) -> list[dict[str, float]]:
-    """The losses logged during training, one dict a log: `step` and `loss` or `eval_loss` (and validation metrics)."""
-    kept = ("step", "loss", "eval_loss", "eval_map")
+    """The losses logged during training, one dict a log: `step` and `loss` or `eval_loss`."""
+    kept = ("step", "loss", "eval_loss")
     entries = [{key: entry[key] for key in kept if key in entry} for entry in trainer.state.log_history]
     return [entry for entry in entries if len(entry) > 1]

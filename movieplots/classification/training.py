@@ -24,9 +24,9 @@ from movieplots.errors import BadInput
 from movieplots.files import atomic_folder
 from movieplots.genres import GENRES
 from movieplots.model_folder import clear, finished, table, write_info
-from movieplots.plots import data_fingerprint, load_plots
+from movieplots.plots import SPLITS, data_fingerprint, load_plots
 from movieplots.progress import say, working
-from movieplots.training import fit, history
+from movieplots.training import check_time_limit, fit, history
 
 PASSES = 3
 BATCH = 48
@@ -55,8 +55,7 @@ def train_classifier(
     out = Path(out)
     if passes < 1:
         raise BadInput(f"The number of passes must be at least 1, not {passes}.")
-    if time_limit is not None and time_limit <= 0:
-        raise BadInput(f"--time-limit must be more than 0 minutes, not {time_limit:g}.")
+    check_time_limit(time_limit)
     plots = load_plots(data)
     recipe = {
         "base": base, "data": data_fingerprint(plots), "passes": passes, "batch_size": batch_size,
@@ -66,7 +65,7 @@ def train_classifier(
     if done:
         say(f"{out} already holds this classifier; --fresh trains it again.")
         return done
-    parts = {name: plots[plots["split"] == name] for name in ("train", "validation", "test")}
+    parts = {name: plots[plots["split"] == name] for name in SPLITS}
     counts = parts["train"]["genres"].explode().value_counts()
     labels = [genre for genre in GENRES if counts.get(genre, 0) >= MIN_PLOTS]
     not_learned = {genre: int(n) for genre, n in counts.items() if genre not in labels}

@@ -15,9 +15,9 @@ from movieplots.generation.blocks import TrainingBlocks, collate, held_out_block
 from movieplots.generation.markup import check_markup
 from movieplots.generation.model import RANK, new_adapter, save_adapter
 from movieplots.model_folder import clear, finished, table, write_info
-from movieplots.plots import data_fingerprint, load_plots
+from movieplots.plots import SPLITS, data_fingerprint, load_plots
 from movieplots.progress import say, track
-from movieplots.training import fit, history
+from movieplots.training import check_time_limit, fit, history
 
 BLOCK_SIZE = 512  # tokens; loglines have 30 to 120, so that a block holds some eight of them
 BLOCKS_PER_STEP = 2
@@ -49,8 +49,7 @@ def train_generator(
     check_markup(markup)
     if max_steps is not None and max_steps < 1:
         raise BadInput(f"--max-steps must be at least 1, not {max_steps}.")
-    if time_limit is not None and time_limit <= 0:
-        raise BadInput(f"--time-limit must be more than 0 minutes, not {time_limit:g}.")
+    check_time_limit(time_limit)
     plots = load_plots(data)
     recipe = {
         "base": base, "markup": markup, "data": data_fingerprint(plots), "max_steps": max_steps,
@@ -60,7 +59,7 @@ def train_generator(
     if done:
         say(f"{out} already holds this generator; --fresh trains it again.")
         return done
-    parts = {name: plots[plots["split"] == name] for name in ("train", "validation", "test")}
+    parts = {name: plots[plots["split"] == name] for name in SPLITS}
     for name, part in parts.items():
         if part.empty:
             raise BadInput(f"{data} has no plots in the {name} split: prepare a larger corpus.")

@@ -12,11 +12,11 @@ from movieplots.titles import Title
 
 CATALOGUES = ("netflix", "amazon_prime", "disney_plus", "hulu")
 COLUMNS = ["show_id", "type", "title", "release_year", "listed_in", "description"]
-# One service's genre name has commas in it; every other comma separates two names.
 _EDITION = re.compile(
     r"\s*(?:\[[^\[\]]*\]|\((?:4K UHD|HD|[^()]*\b(?:subtitled|subbed|dub|dubbed|audio|version)[^()]*)\))$", re.IGNORECASE
 )
 _YEAR = re.compile(r"(?P<name>.+) \((?P<year>(?:19|20)\d\d)\)")
+# One service's genre name has commas in it; every other comma separates two names.
 _SEPARATOR = re.compile(r", (?!Entertainment, and Culture|and Culture)")
 
 
