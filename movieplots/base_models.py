@@ -96,6 +96,15 @@ def load_encoder(name: str) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase
     return model, _load(name, lambda: AutoTokenizer.from_pretrained(location))
 
 
+def load_tokenizer(name: str) -> "PreTrainedTokenizerBase":
+    """The tokenizer of a base model alone. Raises BadInput where the name leads to none."""
+    from transformers import AutoTokenizer
+
+    _quiet()
+    location = resolve(name)
+    return _load(name, lambda: AutoTokenizer.from_pretrained(location))
+
+
 def resolve(name: str) -> str:
     """Where `from_pretrained` finds a base model: a local folder, a packaged model's weights, or the hub id itself."""
     if Path(name).is_dir():

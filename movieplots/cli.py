@@ -24,7 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Fine-tune transformers to write movie plots and to detect genres.\n\n"
-    "The stages in order: `prepare`, `train generator`, `dump`, `train classifier`, `evaluate`; "
+    "The stages in order: `fetch`, `prepare`, `train generator`, `dump`, `train classifier`, `evaluate`; "
     "then `generate` and `genres` use what was trained.",
 )
 train_app = typer.Typer(no_args_is_help=True, help="Train a generator or a classifier.")
@@ -61,28 +61,156 @@ def sources(as_json: Json = False) -> None:
 
 
 @app.command()
-def prepare(
+def fetch(
     source: Annotated[str, typer.Argument(help="A name from `movieplots sources`.")],
-    out: Annotated[Path, typer.Option(help="Folder for plots.parquet and report.json.")],
-    path: Annotated[Path | None, typer.Option(help="The corpus's file or folder; not needed for `sample`.")] = None,
-    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for the files; default: data/raw/SOURCE.")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also the files that are not needed as a rule (IMDb's plain-text lists).")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Clean a corpus and split it into train, validation and test.
+    """Download a corpus. Interrupted, it continues when started again.
+
+    Files of Kaggle need the package `kagglehub`; without it you are told what to download and where to put it.
+
+    Example: `movieplots fetch cmu-books`
+    """
+    from movieplots.fetching import fetch as run
+    from movieplots.sources import get_source
+
+    known = get_source(source)
+    files = run(known, out or known.folder, everything)
+    if as_json:
+        return _print_json([str(file) for file in files])
+    for file in files:
+        output.print(str(file))
+    output.print(f"Next: movieplots prepare {source} --out data/{source}" + (f" --path {out}" if out else ""))
+
+
+@app.command()
+def prepare(
+    sources: Annotated[list[str], typer.Argument(help="One or several names from `movieplots sources`.")],
+    out: Annotated[Path, typer.Option(help="Folder for plots.parquet, dropped.parquet, report.json and README.md.")],
+    path: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A source's file or folder, with several sources as SOURCE=PATH, once each. "
+            "Default: where `movieplots fetch` puts it.",
+            metavar="[SOURCE=]PATH",
+        ),
+    ] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="For `table`: title=NAME plot=NAME genres=NAME, and id=NAME, year=NAME.", metavar="PART=NAME"
+        ),
+    ] = None,
+    languages: Annotated[str, typer.Option(help="Languages to keep: en,es or all.", metavar="CODES")] = "en",
+    detector: Annotated[str, typer.Option(help="Language detector: `fast` or `langdetect`.")] = "fast",
+    min_length: Annotated[int, typer.Option(help="Shorter plots are dropped (words).", min=1)] = 3,
+    max_length: Annotated[int, typer.Option(help="Longer plots are cut or dropped (words).", min=1)] = 1000,
+    long: Annotated[str, typer.Option(help="Plots that are too long: `cut` at a sentence end, or `drop`.")] = "cut",
+    tokenizer: Annotated[
+        str | None, typer.Option(help="Count lengths in tokens of this base model instead of words.", metavar="BASE")
+    ] = None,
+    genre_map: Annotated[
+        Path | None,
+        typer.Option(help="Your own CSV `tag,genres` for tags that no mapping names; it wins over the built-in ones."),
+    ] = None,
+    coarse: Annotated[
+        bool, typer.Option("--coarse", help="Nine coarse genres (crime, fantasy, novel, …) instead of IMDb's 28.")
+    ] = False,
+    near: Annotated[
+        float, typer.Option(help="Similarity from which two plots are near duplicates; 1: exact ones only.")
+    ] = 0.6,
+    own_splits: Annotated[
+        bool, typer.Option("--own-splits", help="Keep the division that a source brings along (mpst).")
+    ] = False,
+    splits_from: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder prepared earlier whose titles stay on their sides; default: --out, if it was prepared before.",
+            metavar="DIR",
+        ),
+    ] = None,
+    export: Annotated[
+        bool, typer.Option("--export", help="Also write `dataset`, for Hugging Face `datasets.load_from_disk`.")
+    ] = False,
+    seed: Seed = 0,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Draw the splits anew instead of keeping those there.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Clean one or several corpora and split them into train, validation and test.
 
     Example: `movieplots prepare streaming --path catalogues/ --out data/streaming`
+
+    Example: `movieplots prepare imdb mpst cmu-books --path imdb=movies_genres.csv.bz2 --max-length 400 --out data/all`
+
+    Example: `movieplots prepare table --path my.csv --columns title=Name plot=Summary genres=Tags --out data/mine`
     """
     from movieplots.preparation import prepare as run
 
-    result = run(source, out, path, seed)
+    # `--columns title=Name plot=Summary`: what follows the first one arrives among the sources.
+    named = [*(columns or []), *(source for source in sources if "=" in source)]
+    result = run(
+        [source for source in sources if "=" not in source],
+        out,
+        _paths(path or []),
+        seed,
+        languages=[code.strip() for code in languages.split(",") if code.strip()],
+        detector=detector,
+        min_length=min_length,
+        max_length=max_length,
+        long=long,
+        tokenizer=tokenizer,
+        genre_map=genre_map,
+        coarse=coarse,
+        near=near,
+        columns=_assignments(named, "--columns", "title=Name plot=Summary genres=Tags"),
+        own_splits=own_splits,
+        splits_from=splits_from,
+        export=export,
+        fresh=fresh,
+    )
     if as_json:
         return _print_json(asdict(result))
-    dropped = ", ".join(f"{reason.replace('_', ' ')} {n}" for reason, n in result.dropped.items()) or "none"
-    output.print(f"{result.path}: kept {result.kept} of {result.read} plots; dropped: {dropped}")
-    output.print("Splits: " + ", ".join(f"{name} {n}" for name, n in result.splits.items()))
+    dropped = ", ".join(f"{reason.replace('_', ' ')} {n:,}" for reason, n in result.dropped.items()) or "none"
+    output.print(f"{result.path}: kept {result.kept:,} of {result.read:,} plots; dropped: {dropped}")
+    if result.cut:
+        output.print(f"Cut to length: {result.cut:,}")
+    output.print("Splits: " + ", ".join(f"{name} {n:,}" for name, n in result.splits.items()))
     if result.unknown_tags:
-        tags = ", ".join(f"{tag} {n}" for tag, n in list(result.unknown_tags.items())[:10])
-        output.print(f"Tags that no genre mapping names: {tags}")
+        tags = ", ".join(f"{tag} {n:,}" for tag, n in list(result.unknown_tags.items())[:10])
+        output.print(f"Tags that no genre mapping names ({len(result.unknown_tags):,}): {tags}")
+        output.print("To use them, write a CSV with the columns tag,genres and give it with --genre-map.")
+
+
+def _paths(given: list[str]) -> str | dict[str, str] | None:
+    """`--path PATH` for one source, `--path SOURCE=PATH` for several."""
+    from movieplots.sources import SOURCES
+
+    named = {}
+    for text in given:
+        name, mark, path = text.partition("=")
+        if mark and name in SOURCES:
+            named[name] = path
+        elif len(given) == 1:
+            return text
+        else:
+            raise BadInput(f"With several paths each needs its source: --path SOURCE={text}.")
+    return named or None
+
+
+def _assignments(texts: list[str], option: str, example: str) -> dict[str, str]:
+    pairs = {}
+    for text in texts:
+        name, mark, value = text.partition("=")
+        if not (name and mark and value):
+            raise BadInput(f"{option} {text!r} is no assignment: write {option} {example}.")
+        pairs[name] = value
+    return pairs
 
 
 @train_app.command("generator")

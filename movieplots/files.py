@@ -1,6 +1,7 @@
 """Writing so that a killed process leaves either the old file or the new one, never half of one."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -12,16 +13,20 @@ from typing import Any
 
 from movieplots.errors import BadInput
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # disk full, quota used up, file too large
+
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is renamed to `path`, on an error it is removed."""
     path = Path(path)
     ensure_folder(path.parent)
+    _sweep(path.parent, f".{path.name}.*.tmp")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        yield temporary
-        os.replace(temporary, path)
+        with _room_for(path):
+            yield temporary
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -42,18 +47,49 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     """Yield an empty temporary folder; on success its files replace those of the same name in `path`."""
     path = Path(path)
     ensure_folder(path)
-    temporary = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=path))
+    _sweep(path, ".unfinished.*.*")
+    temporary = Path(tempfile.mkdtemp(prefix=f".unfinished.{os.getpid()}.", dir=path))
     try:
-        yield temporary
-        for file in sorted(temporary.iterdir()):
-            target = path / file.name
-            if target.is_dir():
-                shutil.rmtree(target)
-            elif file.is_dir():
-                target.unlink(missing_ok=True)
-            os.replace(file, target)
+        with _room_for(path):
+            yield temporary
+            for file in sorted(temporary.iterdir()):
+                target = path / file.name
+                if target.is_dir():
+                    shutil.rmtree(target)
+                elif file.is_dir():
+                    target.unlink(missing_ok=True)
+                os.replace(file, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sweep(folder: Path, pattern: str) -> None:
+    """Remove what killed processes left unfinished; the process's number is in the name, before the last dot."""
+    for leftover in folder.glob(pattern):
+        number = leftover.name.split(".")[-2]
+        if number.isdecimal() and not _alive(int(number)):
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is another user's
+        return True
+    return True
+
+
+@contextlib.contextmanager
+def _room_for(path: Path) -> Iterator[None]:
+    """Say in a sentence where the disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise BadInput(f"{path} cannot be written ({os.strerror(error.errno)}): make room, then run again.") from None
 
 
 def ensure_folder(path: str | Path) -> Path:

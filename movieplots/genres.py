@@ -1,4 +1,4 @@
-"""The genre vocabulary (IMDb's 28 names, lower case) and each source's mapping onto it.
+"""The genre vocabulary (IMDb's 28 names, lower case), each source's mapping onto it, and nine coarse groups of it.
 
 A mapping is a data file, `genre_maps/<source>.csv`, with the columns `tag` and `genres`: the source's tag and the
 genres it stands for, separated by blanks. An empty `genres` says that the tag is ignored on purpose. A tag that the
@@ -6,9 +6,11 @@ file does not name is unknown: it is counted and reported.
 """
 
 import csv
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from movieplots.errors import BadInput
 
@@ -18,7 +20,24 @@ GENRES: tuple[str, ...] = (
     "romance", "sci-fi", "short", "sport", "talk-show", "thriller", "war", "western",
 )  # fmt: skip
 
+COARSE: tuple[str, ...] = (
+    "action", "children", "comedy", "crime", "fantasy", "horror", "mystery", "novel", "romance",
+)  # fmt: skip
+
 _MAPS = Path(__file__).parent / "genre_maps"
+# A hyphen separates only between blanks (not in sci-fi), `and` only as a word of its own (not in sword-and-sandal).
+_SEPARATOR = re.compile(r"[,/;&|–—()\[\]]|(?<=\s)-(?=\s)|(?<![\w-])and(?![\w-])", re.IGNORECASE)
+
+
+class MappedTags(NamedTuple):
+    """One plot's tags: its genres in vocabulary order, and the tags, as they are written, that gave none.
+
+    `ignored` are the tags that the mapping names without a genre, `unknown` those that it does not name.
+    """
+
+    genres: list[str]
+    ignored: list[str]
+    unknown: list[str]
 
 
 @lru_cache
@@ -28,40 +47,131 @@ def genre_map(source: str) -> dict[str, tuple[str, ...]]:
     A source without a mapping file uses the vocabulary's own names.
     """
     file = _MAPS / f"{source}.csv"
-    if not file.is_file():
-        return {genre: (genre,) for genre in GENRES}
-    text = file.read_text(encoding="utf-8")
-    rows = list(csv.DictReader(text.splitlines()))
-    for number, row in enumerate(rows, 2):
-        if set(row) != {"tag", "genres"} or row["genres"] is None:
-            raise BadInput(
-                f"{file}, line {number}, is not `tag,genres`: add the comma, or quote a tag that has commas."
-            )
-    mapping = {row["tag"].lower(): tuple(row["genres"].split()) for row in rows}
+    return read_genre_map(file) if file.is_file() else {genre: (genre,) for genre in GENRES}
+
+
+def read_genre_map(path: str | Path) -> dict[str, tuple[str, ...]]:
+    """Read a mapping file: tag in lower case -> genres (an empty tuple: ignored on purpose).
+
+    Raises BadInput where the file is not a UTF-8 table `tag,genres`, names a tag twice, or names a genre outside
+    the vocabulary.
+    """
+    mapping: dict[str, tuple[str, ...]] = {}
+    for number, row in _rows(path, "tag", "genres"):
+        tag = row["tag"].strip().lower()
+        if tag in mapping:
+            raise BadInput(f"{path}, line {number}, names the tag {tag!r} a second time: keep one of its rows.")
+        mapping[tag] = tuple(row["genres"].lower().split())
     unknown = {genre for genres in mapping.values() for genre in genres} - set(GENRES)
     if unknown:
-        raise BadInput(f"{file} names genres outside the vocabulary: {', '.join(sorted(unknown))}.")
+        raise BadInput(
+            f"{path} names genres outside the vocabulary: {', '.join(sorted(unknown))}; "
+            f"choose from {', '.join(GENRES)}."
+        )
     return mapping
 
 
-def map_tags(source: str, tags: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Translate one plot's tags: (genres in vocabulary order, tags that no mapping names)."""
+def map_tags(source: str, tags: Iterable[str], extra: Mapping[str, tuple[str, ...]] | None = None) -> MappedTags:
+    """Translate one plot's tags by the source's mapping.
+
+    `extra` is a user's own mapping, as `read_genre_map` returns it: for a tag that both name, it alone counts.
+    """
     mapping = genre_map(source)
     found: set[str] = set()
-    unknown = []
+    result = MappedTags([], [], [])
     for tag in tags:
-        genres = mapping.get(tag.lower())
+        name = tag.lower()
+        genres = extra[name] if extra and name in extra else mapping.get(name)
         if genres is None:
-            unknown.append(tag)
-        else:
+            result.unknown.append(tag)
+        elif genres:
             found.update(genres)
-    return sorted(found), unknown
+        else:
+            result.ignored.append(tag)
+    result.genres.extend(sorted(found))  # the vocabulary is in alphabetical order
+    return result
 
 
-def check_genres(genres: Iterable[str]) -> list[str]:
-    """Lower-case the names and return them; raises BadInput naming the first that is not in the vocabulary."""
+def split_free_text(text: str, known: Collection[str]) -> list[str]:
+    """Take a genre written as free text apart into tags: `romantic comedy/drama` -> romantic, comedy, drama.
+
+    `known` are the tags of a mapping, in lower case. The text comes apart at its separators (commas, strokes,
+    semicolons, `&`, `and`, dashes, brackets); in each part the longest known phrases are taken from the left. They
+    come out in lower case; the words between them that no phrase covers come out together, as they are written.
+    """
+    whole = " ".join(text.lower().split())
+    if whole in known:  # for names that hold a separator themselves, such as `action & adventure`
+        return [whole]
+    return [tag for part in _SEPARATOR.split(text) for tag in _phrases(list(_words(part, known)), known)]
+
+
+def _words(part: str, known: Collection[str]) -> Iterator[str]:
+    """The words of a part; one such as `comedy-drama`, unknown but made of known words, comes out as these."""
+    for word in part.split():
+        pieces = word.split("-")
+        apart = word.lower() not in known and all(piece.lower() in known for piece in pieces)
+        yield from pieces if apart else [word]
+
+
+def _phrases(words: list[str], known: Collection[str]) -> Iterator[str]:
+    start = unnamed = 0  # words[unnamed:start] are in no known phrase
+    while start < len(words):
+        ends = range(len(words), start, -1)
+        end = next((end for end in ends if " ".join(words[start:end]).lower() in known), None)
+        if end is None:
+            start += 1
+            continue
+        if unnamed < start:
+            yield " ".join(words[unnamed:start])
+        yield " ".join(words[start:end]).lower()
+        start = unnamed = end
+    if unnamed < start:
+        yield " ".join(words[unnamed:start])
+
+
+def coarsen(genres: Iterable[str]) -> list[str]:
+    """The coarse groups of some genres, sorted and without repeats; genres that tell no kind of story have none."""
+    groups = _coarse_map()
+    return sorted({groups[genre] for genre in check_genres(genres)} - {""})
+
+
+@lru_cache
+def _coarse_map() -> dict[str, str]:
+    return {row["genre"]: row["coarse"] for _, row in _rows(_MAPS / "coarse.csv", "genre", "coarse")}
+
+
+def check_genres(genres: Iterable[str], known: Collection[str] = GENRES) -> list[str]:
+    """Lower-case the names and return them; raises BadInput naming the first that is not among the `known`."""
     checked = [genre.strip().lower() for genre in genres]
     for genre in checked:
-        if genre not in GENRES:
-            raise BadInput(f"Unknown genre {genre!r}: choose from {', '.join(GENRES)}.")
+        if genre not in known:
+            raise BadInput(f"Unknown genre {genre!r}: choose from {', '.join(known)}.")
     return checked
+
+
+def promptable(trained: Iterable[str]) -> list[str]:
+    """The genres that a generator may be asked for: the vocabulary, and the coarse groups that it was trained on."""
+    return sorted({*GENRES, *trained})
+
+
+def _rows(path: str | Path, *columns: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """Each row of a comma-separated file with exactly these columns, with its line number in the file."""
+    layout = ",".join(columns)
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            if set(reader.fieldnames or ()) != set(columns):
+                raise BadInput(f"{path} does not begin with the line `{layout}`: put it there.")
+            for row in reader:
+                if None in row or None in row.values():  # too many fields, or too few
+                    raise BadInput(
+                        f"{path}, line {reader.line_num}, is not `{layout}`: "
+                        f"add the comma, or quote a {columns[0]} that has commas."
+                    )
+                yield reader.line_num, row
+    except UnicodeDecodeError:
+        raise BadInput(f"{path} is not UTF-8 text: convert the file to UTF-8 first.") from None
+    except csv.Error as error:
+        raise BadInput(f"{path} is not a readable table ({error}): save it as comma-separated text.") from None
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read ({error.strerror}): check the path.") from None

@@ -42,11 +42,15 @@ SCHEMA = pa.schema(
 )
 
 
+def plot_table(plots: pd.DataFrame) -> pa.Table:
+    """The rows as an Arrow table of the schema, without pandas' own notes."""
+    return pa.Table.from_pandas(plots[SCHEMA.names], schema=SCHEMA, preserve_index=False).replace_schema_metadata()
+
+
 def save_plots(plots: pd.DataFrame, path: str | Path) -> None:
     """Write the Plot table as Parquet, atomically. The same rows give the same bytes."""
-    table = pa.Table.from_pandas(plots[SCHEMA.names], schema=SCHEMA, preserve_index=False).replace_schema_metadata()
     with atomic_path(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(plot_table(plots), temporary, compression="zstd")
 
 
 def load_plots(path: str | Path, split: str | None = None) -> pd.DataFrame:
@@ -71,7 +75,7 @@ def load_plots(path: str | Path, split: str | None = None) -> pd.DataFrame:
 
 
 def markup_title(row: pd.Series) -> str:
-    """The title of a row by the IMDb naming rules, whatever its source: `Heat (1995)`, `"Dark" (2017)`."""
+    """The title of a row by the IMDb naming rules, whatever its source: `Alien: Covenant (2017)`, `"Dark" (2017)`."""
 
     def number(name: str) -> int | None:
         return None if pd.isna(row[name]) else int(row[name])
@@ -82,7 +86,7 @@ def markup_title(row: pd.Series) -> str:
     return str(
         Title(
             primary=row["primary"],
-            secondary=row["secondary"] or "",
+            secondary="" if pd.isna(row["secondary"]) else row["secondary"],
             year=number("year"),
             season=number("season"),
             episode=number("episode"),

@@ -1,33 +1,33 @@
 """The IMDb title grammar: `"Series" (2004/II) {Episode (#1.2)}` taken apart and put together again.
 
 Trade-off: a title that does not follow the grammar is kept whole as `primary` instead of being guessed at,
-so `str(parse_title(t)) == t` holds for every string.
+so `str(parse_title(t)) == t` holds for every string. Every pattern takes time in proportion to the title's length.
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-_TITLE = re.compile(
-    r'(?P<primary>"(?P<quoted>.+)"|.+?)'
-    r" \((?P<year>\d{4}|\?{4})(?:/(?P<numeral>[IVXLCDM]+))?\)"
-    r"(?: \((?P<medium>TV|V|VG)\))?"
-    r"(?: \{(?!\{SUSPENDED\}\})(?P<episode>.*?)\})?"
-    r"(?P<suspended> \{\{SUSPENDED\}\})?",
-    re.DOTALL,
-)
+_SUSPENDED = " {{SUSPENDED}}"
+_YEAR = r" \((?P<year>\d{4}|\?{4})(?:/(?P<numeral>[IVXLCDM]+))?\)(?: \((?P<medium>TV|V|VG|mini)\))?"
+_MOVIE = re.compile(rf"(?P<name>.+){_YEAR}", re.DOTALL)
+# Without the episode's closing brace: looking for it from every opening one would take time quadratic in the length.
+_SERIES = re.compile(rf'"(?P<name>.+?)"{_YEAR}(?: \{{(?!\{{SUSPENDED\}})(?P<episode>.*))?', re.DOTALL)
+# A longer run of digits is no number of an episode; it stays in the name.
 _EPISODE = re.compile(
-    r"(?P<name>.*?) ?(?:\(#(?P<season>\d+)\.(?P<number>\d+)\)|\((?P<date>\d{4}-\d\d-\d\d)\))?", re.DOTALL
+    r"(?P<name>.*?)(?: ?\((?P<date>\d{4}-\d\d-\d\d)\))?(?: ?\(#(?P<season>\d{1,6})\.(?P<number>\d{1,6})\))?", re.DOTALL
 )
+_PARENTHESIS_OR_COLON = re.compile(r"[()]|: ")
 
 
 @dataclass(frozen=True)
 class Title:
     """A title in its parts. `str(title)` writes it by the IMDb rules.
 
-    `kind` is movie, series, episode or book. `primary` is the name of the movie or series, `secondary` the name
-    of the episode ("" if it has none). `year` is None where the title says `(????)`. `numeral` tells apart titles
-    of one year (`(2004/II)`), `medium` is TV, V (video) or VG (video game). `bare` marks a title without a year
-    part, which is written back as it is.
+    `kind` is movie, series, episode or book. `primary` is the name of the series or the first part of a movie's or
+    book's name, `secondary` the name of the episode or the rest of that name (`Alien: Covenant`); "" if there is none.
+    `year` is None where the title says `(????)`. `numeral` tells apart titles of one year (`(2004/II)`), `medium` is
+    TV, V (video), VG (video game) or mini (mini-series). `bare` marks a title without a year part, which is written
+    back as it is.
     """
 
     primary: str
@@ -45,16 +45,18 @@ class Title:
     def __str__(self) -> str:
         if self.bare:
             return self.primary
-        text = f'"{self.primary}"' if self.kind in ("series", "episode") else self.primary
+        of_series = self.kind in ("series", "episode")
+        text = f'"{self.primary}"' if of_series else self.primary
+        if self.secondary and not of_series:
+            text += f": {self.secondary}"
         text += f" ({'????' if self.year is None else self.year}{'/' + self.numeral if self.numeral else ''})"
         if self.medium:
             text += f" ({self.medium})"
         if self.kind == "episode":
-            mark = f"({self.air_date})" if self.air_date else ""
-            if self.season is not None and self.episode is not None:
-                mark = f"(#{self.season}.{self.episode})"
-            text += " {" + " ".join(part for part in (self.secondary, mark) if part) + "}"
-        return text + (" {{SUSPENDED}}" if self.suspended else "")
+            date = f"({self.air_date})" if self.air_date else ""
+            number = f"(#{self.season}.{self.episode})" if None not in (self.season, self.episode) else ""
+            text += " {" + " ".join(part for part in (self.secondary, date, number) if part) + "}"
+        return text + _SUSPENDED if self.suspended else text
 
 
 def parse_title(title: str) -> Title:
@@ -64,31 +66,62 @@ def parse_title(title: str) -> Title:
     'Low Tide'
     """
     parsed = _parse(title)
-    return parsed if str(parsed) == title else Title(primary=title, bare=True)
+    return parsed if parsed is not None and str(parsed) == title else Title(primary=title, bare=True)
 
 
-def _parse(title: str) -> Title:
-    match = _TITLE.fullmatch(title)
+def split_movie_name(name: str) -> tuple[str, str]:
+    """A movie's name -> (primary, secondary), so that the parts of one franchise share their primary title.
+
+    It is split at the first colon and blank that stand outside parentheses and have more than blanks on both sides;
+    where there are none, secondary is "". Joined with ": ", the two are the name again, character by character.
+
+    >>> split_movie_name("Alien: Covenant")
+    ('Alien', 'Covenant')
+    """
+    colons: list[int] = []
+    opened: list[int] = []  # for every open parenthesis, the number of colons before it
+    for mark in _PARENTHESIS_OR_COLON.finditer(name):
+        if mark[0] == "(":
+            opened.append(len(colons))
+        elif mark[0] == ": ":
+            colons.append(mark.start())
+        elif opened:
+            del colons[opened.pop() :]
+    for colon in colons:
+        primary, secondary = name[:colon], name[colon + 2 :]
+        if primary.strip() and secondary.strip():
+            return primary, secondary
+    return name, ""
+
+
+def _parse(title: str) -> Title | None:
+    """The parts, or None outside the grammar. What they do not hold (a brace left open) shows in `str` of them."""
+    text = title.removesuffix(_SUSPENDED)
+    series = _SERIES.fullmatch(text.removesuffix("}"))
+    match = series or _MOVIE.fullmatch(text)
     if not match:
-        return Title(primary=title, bare=True)
-    result = Title(
-        primary=match["quoted"] or match["primary"],
-        year=None if match["year"] == "????" else int(match["year"]),
-        kind="series" if match["quoted"] else "movie",
-        numeral=match["numeral"] or "",
-        medium=match["medium"] or "",
-        suspended=bool(match["suspended"]),
-    )
-    if match["episode"] is None:
-        return result
-    episode = _EPISODE.fullmatch(match["episode"])
-    assert episode is not None  # every part of the pattern is optional
-    number = episode["season"] is not None
-    return replace(
-        result,
-        kind="episode",
-        secondary=episode["name"],
-        season=int(episode["season"]) if number else None,
-        episode=int(episode["number"]) if number else None,
-        air_date=episode["date"],
+        return None
+    primary, year, numeral, medium = match.group("name", "year", "numeral", "medium")
+    if not primary.strip():
+        return None
+    kind, secondary, date, season, number = "series", "", None, None, None
+    if not series:
+        kind = "movie"
+        primary, secondary = split_movie_name(primary)
+    elif series["episode"] is not None:
+        kind = "episode"
+        episode = _EPISODE.fullmatch(series["episode"])
+        assert episode is not None  # every part of the pattern is optional
+        secondary, date, season, number = episode.groups()
+    return Title(
+        primary=primary,
+        secondary=secondary,
+        year=None if year == "????" else int(year),
+        season=None if season is None else int(season),
+        episode=None if number is None else int(number),
+        air_date=date,
+        kind=kind,
+        numeral=numeral or "",
+        medium=medium or "",
+        suspended=len(text) < len(title),
     )

@@ -70,6 +70,7 @@ def test_plots_from_standard_input(capsys, monkeypatch, tmp_path, small_corpus, 
 
 
 def test_bad_input_is_one_line_and_leaves_nothing(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     out = tmp_path / "out"
     (tmp_path / "empty").mkdir()
     (tmp_path / "x_titles.csv").write_text("show_id,type,title\ns1,Movie,Salt\n")
@@ -78,7 +79,26 @@ def test_bad_input_is_one_line_and_leaves_nothing(capsys, monkeypatch, tmp_path)
     )
     cases = {
         ("prepare", "imbd", "--out", out): "Unknown source 'imbd'",
-        ("prepare", "streaming", "--out", out): "needs --path",
+        ("prepare", "streaming", "--out", out): "is not in data/raw/streaming: run `movieplots fetch streaming`",
+        ("prepare", "--out", out): "sources",
+        ("prepare", "sample", "imdb", "--path", "a", "--out", out): "With several sources each path needs its source",
+        ("prepare", "sample", "--path", "imdb=a", "--out", out): "a path for imdb, which is not among the sources",
+        ("prepare", "sample", "--columns", "title=Name", "--out", out): "--columns is for the source `table` alone",
+        ("prepare", "table", "--columns", "title", "--out", out): "is no assignment",
+        ("prepare", "table", "--path", tmp_path / "x_titles.csv", "--out", out): "no column plot, genres",
+        ("prepare", "sample", "--languages", "english", "--out", out): "no language code",
+        ("prepare", "sample", "--languages", "de", "--out", out): "No plot is left after dropping: other_language 420",
+        ("prepare", "sample", "--detector", "slow", "--out", out): "choose from fast, langdetect",
+        ("prepare", "sample", "--min-length", "9", "--max-length", "8", "--out", out): "leave no plot",
+        ("prepare", "sample", "--long", "shorten", "--out", out): "choose cut or drop",
+        ("prepare", "sample", "--near", "0", "--out", out): "above 0 and at most 1",
+        ("prepare", "sample", "--own-splits", "--out", out): "brings a division of its own",
+        ("prepare", "sample", "--splits-from", tmp_path / "empty", "--out", out): "No Plot table",
+        ("prepare", "sample", "--genre-map", tmp_path / "x_titles.csv", "--out", out): "x_titles.csv",
+        ("prepare", "sample", "--tokenizer", "gpt2", "--out", out): "smollm2-135m or minilm-l6",
+        ("fetch", "imbd"): "Unknown source 'imbd'",
+        ("fetch", "sample"): "nothing to fetch",
+        ("fetch", "streaming"): "kaggle.com/datasets/shivamb/netflix-shows",
         ("prepare", "streaming", "--path", tmp_path / "nowhere", "--out", out): "does not exist",
         ("prepare", "streaming", "--path", tmp_path / "empty", "--out", out): "holds no catalogue",
         ("prepare", "streaming", "--path", tmp_path / "x_titles.csv", "--out", out): "no column release_year",
@@ -114,13 +134,42 @@ def test_a_hub_id_without_a_hub_names_the_offline_bases(capsys, monkeypatch, sma
 
 
 @pytest.mark.parametrize(
-    "command", ["prepare", "train generator", "train classifier", "dump", "evaluate", "generate", "genres", "sources"]
+    "command",
+    ["fetch", "prepare", "train generator", "train classifier", "dump", "evaluate", "generate", "genres", "sources"],
 )
 def test_every_command_explains_itself_with_an_example(capsys, monkeypatch, command):
     status, out, _ = run(capsys, monkeypatch, *command.split(), "--help")
     assert status == 0
     assert "Example:" in out
     assert f"movieplots {command}" in " ".join(out.split())
+
+
+def test_a_table_of_one_s_own_and_the_bundled_corpus_together(capsys, monkeypatch, tmp_path):
+    lines = ["Name,Summary,Tags"]
+    lines += [f"Salt {i},A ghost number {i} sings to keeper {i * i} of light {i * 7}.,horror|Musical" for i in range(9)]
+    (tmp_path / "my.csv").write_text("\n".join(lines))
+    table = ("--path", f"table={tmp_path / 'my.csv'}", "--columns", "title=Name", "plot=Summary", "genres=Tags")
+    status, out, err = run(
+        capsys, monkeypatch, "prepare", "sample", "table", *table, "--near", "1", "--out", tmp_path / "out"
+    )
+    assert status == 0, err
+    assert "kept 429 of 429 plots; dropped: none" in out
+    (tmp_path / "map.csv").write_text("tag,genres\nmusical,\nhorror,thriller\n")
+    table += ("--genre-map", tmp_path / "map.csv", "--near", "1")
+    status, out, err = run(capsys, monkeypatch, "prepare", "table", *table, "--out", tmp_path / "few", "--json")
+    assert status == 2
+    assert "too small to split" in err
+
+
+def test_fetching_ends_with_the_next_command(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/raw/imdb").mkdir(parents=True)
+    (tmp_path / "data/raw/imdb/movies_genres.csv.bz2").write_bytes(b"there")
+    status, out, err = run(capsys, monkeypatch, "fetch", "imdb")
+    assert (status, out.splitlines()) == (
+        0, ["data/raw/imdb/movies_genres.csv.bz2", "Next: movieplots prepare imdb --out data/imdb"],
+    )  # fmt: skip
+    assert "already there" in err
 
 
 def test_sources_are_listed(capsys, monkeypatch):

@@ -16,8 +16,8 @@ from movieplots.evaluation.intervals import bootstrap_interval
 from movieplots.evaluation.measures import word_budget
 from movieplots.evaluation.novelty import longest_copied_runs, nearest_texts, novelty
 from movieplots.evaluation.report import mark_run, opening, spread
-from movieplots.evaluation.words import number_words
 from movieplots.plots import SCHEMA, data_fingerprint, load_plots, save_plots
+from movieplots.words import number_words
 
 LABELS = ["comedy", "horror", "western"]
 

@@ -12,14 +12,15 @@ import pytest
 from movieplots import load_plots, parse_title, prepare
 from movieplots.errors import BadInput
 from movieplots.genres import GENRES
-from movieplots.preparation.cleaning import clean_text, count_words
-from movieplots.preparation.duplicates import NEAR, near_duplicates, normalise
+from movieplots.preparation.duplicates import NEAR, exact_duplicates, near_duplicates
 from movieplots.preparation.language import detect_languages
-from movieplots.preparation.splits import assign_splits, group_name, split_of
-from movieplots.sources.sample import DIRTY_FILE
+from movieplots.preparation.splits import SHARES, assign_splits, coin, group_name
+from movieplots.sources.sample import DIRTY_FILE, FILE
+from movieplots.words import number_words
 
 SPOILT = {
     "broken_row": 4,
+    "blank_row": 1,
     "no_title": 2,
     "no_plot": 2,
     "too_short": 2,
@@ -82,7 +83,7 @@ def test_no_group_stands_on_two_sides(sample):
 
 
 def test_the_same_call_gives_the_same_bytes_and_another_seed_another_split(tmp_path):
-    files = ("plots.parquet", "report.json")
+    files = ("README.md", "dropped.parquet", "plots.parquet", "report.json")
     out = tmp_path / "out"
     prepare("sample", out)
     first = [(out / name).read_bytes() for name in files]
@@ -108,7 +109,7 @@ def test_the_report_is_what_was_returned(tmp_path):
 def test_every_row_is_kept_or_counted_for_its_reason(dirty):
     result, plots = dirty
     assert result.dropped == SPOILT
-    assert (result.read, result.kept) == (56, 32)
+    assert (result.read, result.kept) == (57, 32)
     assert result.read == result.kept + sum(result.dropped.values())
     assert len(plots) == result.kept
     assert min(result.splits.values()) > 0
@@ -194,8 +195,8 @@ def test_unknown_tags_are_counted_and_their_rows_too(tmp_path):
     ("source", "rows", "message"),
     [
         ("nowhere", [], r"Unknown source 'nowhere': choose from"),
-        ("streaming", None, r"The source 'streaming' needs --path: download netflix_titles\.csv"),
-        ("sample", [], r"can be used \(it holds no rows\)"),
+        ("streaming", None, r"is not in data/raw/streaming: run `movieplots fetch streaming`, or .*give --path"),
+        ("sample", [], r"can be used \(there are no rows\)"),
         ("sample", [("A (2001)", "Gone.", ["drama"]), ("", "Gone.", [])], r"can be used \(too_short 1, no_title 1\)"),
         ("sample", [("A (2001)", "The sea gives back what it took.", [])], r"can be used \(no_genre 1\)"),
         (
@@ -210,7 +211,10 @@ def test_unknown_tags_are_counted_and_their_rows_too(tmp_path):
         ),
     ],
 )
-def test_input_that_cannot_be_used_is_said_in_a_sentence_and_nothing_is_written(tmp_path, source, rows, message):
+def test_input_that_cannot_be_used_is_said_in_a_sentence_and_nothing_is_written(
+    tmp_path, monkeypatch, source, rows, message
+):
+    monkeypatch.chdir(tmp_path)
     path = None if rows is None else write_imdb(tmp_path / "a.csv", rows)
     with pytest.raises(BadInput, match=message):
         prepare(source, tmp_path / "out", path)
@@ -229,46 +233,6 @@ def test_a_failing_run_leaves_the_former_result(tmp_path):
     with pytest.raises(BadInput):
         prepare("sample", tmp_path / "out", write_imdb(tmp_path / "a.csv", []))
     assert (tmp_path / "out" / "plots.parquet").read_bytes() == before
-
-
-# Cleaning
-
-
-@pytest.mark.parametrize(
-    ("text", "clean"),
-    [
-        ("", ""),
-        ("  one \t two\r\nthree ", "one two three"),
-        ("Tom &amp; Jerry &#39;n&#x27; all&hellip;", "Tom & Jerry 'n' all…"),
-        ("one<br>two<br />three<p class='x'>four</p>", "one two three four"),
-        ('un<b>believ</b>able <i>Heat</i>, <a href="x">here</a>', "unbelievable Heat, here"),
-        ("&lt;b&gt;bold&lt;/b&gt;", "bold"),
-        ("zero\u200bwidth soft\u00adhyphen bell\x07", "zerowidth softhyphen bell"),
-        ("line\u2028line\x0bline\x85line\u00a0line", "line line line line line"),
-        ("Cafe\u0301 n\u0303", "Café ñ"),
-        # no markup, though it looks a little like it
-        ("AT&T, R&notes, Q&A; 3 &times 4", "AT&T, R&notes, Q&A; 3 &times 4"),
-        ("if a < b and c > d", "if a < b and c > d"),
-        ("<I love you> she says", "<I love you> she says"),
-        ("I <3 bees <everywhere>", "I <3 bees <everywhere>"),
-    ],
-)
-def test_clean_text(text, clean):
-    assert clean_text(text) == clean
-
-
-def test_cleaning_twice_is_cleaning_once_and_clean_words_stay(sample):
-    for plot in sample[1]["plot"]:
-        assert clean_text(plot) == plot
-        assert clean_text(f"<p>{plot}</p>\u200b".replace(" ", "\n ")).split() == plot.split()
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [("", 0), ("- - ?!", 0), ("Unknown.", 1), ("A mind-bending, don't-look tale", 4), ("寻找失踪的父亲。", 7)],
-)
-def test_count_words(text, words):
-    assert count_words(text) == words
 
 
 # Language
@@ -327,8 +291,14 @@ def test_other_languages_are_recognised(plot, languages):
 # Duplicates
 
 
-def test_normalise_looks_at_words_only():
-    assert normalise("The SEA, gives back…") == normalise("the sea gives\nback") == "the sea gives back"
+def near(plots, threshold=NEAR):
+    return near_duplicates(number_words(plots, {}), np.array([len(plot) for plot in plots], dtype=int), threshold)
+
+
+def test_exact_duplicates_are_those_with_the_same_words_and_the_longest_stands_for_them():
+    plots = ["the sea gives\nback", "The SEA, gives back…", "the sea takes back", "the sea gives back!!!", "the sea"]
+    lengths = np.array([len(plot) for plot in plots])
+    assert list(exact_duplicates(number_words(plots, {}), lengths)) == [3, 3, 2, 3, 4]
 
 
 def test_near_duplicates_are_those_of_the_definition():
@@ -341,7 +311,7 @@ def test_near_duplicates_are_those_of_the_definition():
             for at in rng.integers(30, size=changes):
                 copy[at] = f"x{rng.integers(10**6)}"
             plots.append(" ".join(copy))
-    stands_for = near_duplicates(plots)
+    stands_for = near(plots)
     sets = [shingles(plot) for plot in plots]
     kept = np.flatnonzero(stands_for == np.arange(len(plots)))
     assert 40 < len(kept) < 120
@@ -356,10 +326,10 @@ def test_a_chain_of_small_changes_does_not_make_one_text_of_two():
     words = [f"w{number}" for number in range(100, 140)]
     plots = [" ".join(words[start : start + 20]) for start in (0, 4, 8, 12, 16)]
     plots[0] += "!"  # the longest, so it is looked at first
-    near = [jaccard(shingles(a), shingles(b)) for a, b in pairwise(plots)]
-    assert min(near) >= NEAR  # every link of the chain
+    links = [jaccard(shingles(a), shingles(b)) for a, b in pairwise(plots)]
+    assert min(links) >= NEAR  # every link of the chain
     assert jaccard(shingles(plots[0]), shingles(plots[4])) < 0.1  # yet its ends have next to nothing in common
-    stands_for = list(near_duplicates(plots))
+    stands_for = list(near(plots))
     assert stands_for[:2] == [0, 0]
     assert stands_for[4] != 0
 
@@ -368,13 +338,13 @@ def test_words_that_hundreds_of_plots_share_count_as_shared():
     opening = "in this weekly show the host walks through a town and meets "
     plots = [f"{opening} w{number} x{number} y{number} z{number}" for number in range(300)]
     plots.append(f"{opening} w7 x7 y7 z7 again")
-    assert list(np.flatnonzero(near_duplicates(plots) != np.arange(301))) == [7]
-    assert near_duplicates(plots)[7] == 300
+    assert list(np.flatnonzero(near(plots) != np.arange(301))) == [7]
+    assert near(plots)[7] == 300
 
 
 @pytest.mark.parametrize("plots", [[], ["Gone."], ["Gone.", "Gone."], ["a b", "", "a b c"]])
 def test_plots_too_short_for_a_shingle_stand_for_themselves(plots):
-    assert list(near_duplicates(plots)) == list(range(len(plots)))
+    assert list(near(plots)) == list(range(len(plots)))
 
 
 # Splits
@@ -394,15 +364,85 @@ def test_group_name(first, second, same):
     assert (group_name(first) == group_name(second)) is same
 
 
-def test_a_group_keeps_its_split_when_rows_are_added(sample):
-    groups = sample[1]["group"]
-    before = assign_splits(groups, seed=0)
-    more = pd.concat([pd.Series([f"new {i}" for i in range(500)]), groups, groups[:50]], ignore_index=True)
-    assert list(assign_splits(more, seed=0)[500 : 500 + len(groups)]) == list(before)
+def test_rows_added_after_the_others_change_nothing(sample):
+    plots = sample[1]
+    groups, genres = plots["group"].tolist(), plots["genres"].tolist()
+    before = assign_splits(groups, genres, seed=0)
+    after = assign_splits([*groups, *(f"new {i}" for i in range(500))], genres + genres + genres[:80], seed=0)
+    assert len(after) == len(before) + 500
+    assert {group: after[group] for group in before} == before
 
 
-def test_the_splits_have_about_the_shares_that_are_meant():
-    counts = pd.Series([split_of(f"group {i}", seed=3) for i in range(20_000)]).value_counts(normalize=True)
+def rows_of_groups(rng, largest_series):
+    """Groups and genres of 6,000 titles; some are series of up to so many episodes."""
+    frequency = {"drama": 0.5, "comedy": 0.3, "horror": 0.08, "war": 0.02, "news": 0.005}
+    groups, genres = [], []
+    for number in range(6000):
+        size = int(rng.integers(1, largest_series + 1)) if rng.random() < 0.05 else 1
+        groups += [f"group {number}"] * size
+        genres += [[genre for genre, share in frequency.items() if rng.random() < share] or ["drama"]] * size
+    return groups, genres
+
+
+def imbalance(groups, genres, sides):
+    """How many rows each genre is off its share on each side: {(genre, side): (rows off, rows meant)}."""
+    table = pd.DataFrame({"genre": genres, "side": [sides[group] for group in groups]}).explode("genre")
+    return {
+        (genre, side): (abs((rows["side"] == side).sum() - share * len(rows)), share * len(rows))
+        for genre, rows in table.groupby("genre")
+        for side, share in SHARES.items()
+    }
+
+
+def test_every_genre_has_its_share_on_each_side():
+    groups, genres = rows_of_groups(np.random.default_rng(0), largest_series=1)
+    for seed in range(3):
+        sides = assign_splits(groups, genres, seed)
+        assert all(off <= 3 + 0.5 * np.sqrt(meant) for off, meant in imbalance(groups, genres, sides).values())
+        agree = np.mean([coin(group, seed) == side for group, side in sides.items()])
+        assert 0.85 < agree < 1  # the coin decides as a rule
+
+
+def test_series_are_balanced_far_better_than_by_the_coin_alone():
+    groups, genres = rows_of_groups(np.random.default_rng(0), largest_series=40)
+    for seed in range(3):
+        balanced = imbalance(groups, genres, assign_splits(groups, genres, seed))
+        chance = imbalance(groups, genres, {group: coin(group, seed) for group in groups})
+        assert sum(off for off, _ in balanced.values()) < 0.6 * sum(off for off, _ in chance.values())
+
+
+def test_in_the_same_folder_rows_added_anywhere_move_nothing(tmp_path):
+    header, *lines = FILE.read_text(encoding="utf-8").splitlines()
+    half, whole = tmp_path / "half.csv", tmp_path / "whole.csv"
+    half.write_text("\n".join([header, *lines[1::2]]), encoding="utf-8")
+    whole.write_text("\n".join([header, *reversed(lines)]), encoding="utf-8")
+    prepare("sample", tmp_path / "out", half)
+    before = load_plots(tmp_path / "out").set_index("id")["split"]
+    result = prepare("sample", tmp_path / "out", whole)
+    after = load_plots(tmp_path / "out").set_index("id")["split"]
+    assert len(after) == 420 > len(before)
+    assert (after[before.index] == before).all()
+    assert result.kept_sides > 0
+    elsewhere = prepare("sample", tmp_path / "other", whole)
+    assert elsewhere.kept_sides == 0
+    assert (load_plots(tmp_path / "other").set_index("id")["split"][before.index] != before).any()
+    prepare("sample", tmp_path / "other", whole, splits_from=tmp_path / "out")
+    assert (load_plots(tmp_path / "other").set_index("id")["split"] == after).all()
+    prepare("sample", tmp_path / "out", whole, fresh=True)
+    prepare("sample", tmp_path / "new", whole)
+    assert (load_plots(tmp_path / "out")["split"] == load_plots(tmp_path / "new")["split"]).all()
+
+
+def test_settled_groups_stay_and_the_others_are_placed_around_them():
+    groups = [f"group {i}" for i in range(1000)]
+    given = dict.fromkeys(groups[:90], "test")
+    sides = assign_splits(groups, [["drama"]] * 1000, seed=0, given=given)
+    assert all(sides[group] == "test" for group in given)
+    assert list(sides.values()).count("test") == pytest.approx(100, abs=5)
+
+
+def test_the_coin_has_about_the_shares_that_are_meant():
+    counts = pd.Series([coin(f"group {i}", seed=3) for i in range(20_000)]).value_counts(normalize=True)
     assert counts["test"] == pytest.approx(0.1, abs=0.01)
     assert counts["validation"] == pytest.approx(0.1, abs=0.01)
 
@@ -422,7 +462,7 @@ def test_additions_to_a_title_do_not_make_a_new_group(first, second):
     assert group_name(first) == group_name(second)
 
 
-@pytest.mark.parametrize("title", ["(Untitled)", "Volume 1", "Part II", "Apartment 12", "The Volleyball Girls"])
+@pytest.mark.parametrize("title", ["(Untitled)", "Volume 1", "The Book 2", "Part II", "Apartment 12", "The Volleys"])
 def test_a_title_is_more_than_its_addition(title):
     assert group_name(title) == " ".join(re.findall(r"\w+", title.lower()))
 

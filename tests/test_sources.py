@@ -1,17 +1,83 @@
 """Reading corpora: small files in each layout, whole and broken."""
 
+import bz2
 import csv
+import gzip
+import json
+import random
+import re
 
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from movieplots.errors import BadInput
 from movieplots.sources import SOURCES, get_source
-from movieplots.sources.corpus import read_table, whole_number
-from movieplots.sources.imdb import read_imdb_table
+from movieplots.sources.cmu_books import read_cmu_books
+from movieplots.sources.corpus import RawCorpus, parse_year, read_table
+from movieplots.sources.imdb import read_imdb, read_imdb_table
+from movieplots.sources.mpst import read_mpst
 from movieplots.sources.sample import DIRTY_FILE, read_sample
 from movieplots.sources.streaming import read_streaming
+from movieplots.sources.table import read_own_table
+from movieplots.sources.wikipedia import read_wikipedia
 
 STREAMING_HEADER = ["show_id", "type", "title", "director", "release_year", "listed_in", "description"]
+MPST_HEADER = ["imdb_id", "title", "plot_synopsis", "tags", "split", "synopsis_source"]
+WIKI_HEADER = ["Release Year", "Title", "Origin/Ethnicity", "Director", "Cast", "Genre", "Wiki Page", "Plot"]
+PACKING = {"": bytes, ".bz2": bz2.compress, ".gz": gzip.compress}
+
+PLOT_LIST = """CRC: 0x00000000  File: plot.list  Date: Fri Dec 22 00:00:00 2017
+
+PLOT SUMMARIES LIST
+===================
+
+-------------------------------------------------------------------------------
+MV: "Salt Road" (2009)
+
+PL: A caravan carries salt
+PL: across a dry sea.
+
+BY: Ada
+
+PL: The same road, told by
+PL: the camel.
+
+BY: Bo <bo@example.org>
+
+-------------------------------------------------------------------------------
+MV: "Salt Road" (2009) {Café (#1.3)}
+
+PL: They stop for coffee.
+
+BY: Ada
+
+-------------------------------------------------------------------------------
+MV: "Salt Road" (2009) {Night Shift (#1.4)} {{SUSPENDED}}
+
+PL: They stop for nothing.
+
+BY: Ada
+
+-------------------------------------------------------------------------------
+MV: Tide: The Return (2011/II) (TV)
+
+PL: The water comes back.
+-------------------------------------------------------------------------------
+"""
+GENRE_LIST = """CRC: 0x00000000  File: genres.list  Date: Fri Dec 22 00:00:00 2017
+
+Drama\t\t12
+8: THE GENRES LIST
+==================
+
+"Salt Road" (2009)\t\t\t\t\tAdventure
+"Salt Road" (2009)\t\t\t\t\tDrama
+"Salt Road" (2009) {Night Shift (#1.4)} {{SUSPENDED}}\tHorror
+Tide: The Return (2011/II) (TV)\tSci-Fi
+Unheard (2001)\t\tShort
+"""
 
 
 def write(path, content):
@@ -19,14 +85,31 @@ def write(path, content):
     return path
 
 
-def write_catalogue(path, *rows):
+def write_csv(path, header, *rows):
     with open(path, "w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([STREAMING_HEADER, *rows])
+        csv.writer(file).writerows([header, *rows])
     return path
 
 
+def write_catalogue(path, *rows):
+    return write_csv(path, STREAMING_HEADER, *rows)
+
+
+def table(path, required=("title",), tabs=False):
+    """Rows read, and the corpus with the counts."""
+    corpus = RawCorpus()
+    return list(read_table(path, list(required), corpus, tabs=tabs)), corpus
+
+
 def rows_of(path, required=("title",), tabs=False):
-    return list(read_table(path, list(required), tabs=tabs))
+    return table(path, required, tabs)[0]
+
+
+def counts(corpus):
+    return len(corpus.rows), corpus.broken, corpus.blank
+
+
+# --- text files: packing, damage, encodings
 
 
 @pytest.mark.parametrize(
@@ -34,16 +117,34 @@ def rows_of(path, required=("title",), tabs=False):
     [
         (b"", r"a\.csv is empty: it needs a header line with title, plot"),
         (b"\n\n", r"a\.csv is empty"),
-        (b"name,text\nx,y\n", r"a\.csv has no column title, plot: its header has name, text"),
+        (b"name,text\nx,y\n", r"a\.csv has no column title, plot: its header has name, text; check .* the right file"),
         (b"title,text\nx,y\n", r"a\.csv has no column plot:"),
-        ("title,plot\nCafé,Un café\n".encode("latin-1"), r"a\.csv, line 2, is not UTF-8 text: convert"),
-        ("title,plot\n".encode("utf-16"), r"a\.csv, line 1, is not UTF-8 text"),
+        (b"title,plot,plot\nx,y,z\n", r"a\.csv has two columns called 'plot': rename one of them"),
+        ("title,plot\nCafé,Un café\n".encode("latin-1"), r"a\.csv, line 2, is not UTF-8 .* `iconv -f latin1 -t utf-8`"),
+        ("title,plot\n".encode("utf-16"), r"a\.csv, line 1, is not UTF-8 text: .* `iconv -f utf-16 -t utf-8`"),
+        (b"PK\x03\x04and so on", r"a\.csv is a zip archive or a spreadsheet: unpack it, or save it as CSV"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named_with_the_reason(tmp_path, content, message):
     file = write(tmp_path / "a.csv", content)
     with pytest.raises(BadInput, match=message):
         rows_of(file, ["title", "plot"])
+
+
+@pytest.mark.parametrize("pack", PACKING.values())
+def test_latin_1_far_down_is_found_with_its_line(tmp_path, pack):
+    lines = ["title,plot"] + [f"Film {i},Words about film {i}." for i in range(5000)]
+    lines[4321] = "Éclair,Un éclair"
+    with pytest.raises(BadInput, match=r"a\.csv, line 4322, is not UTF-8 text"):
+        rows_of(write(tmp_path / "a.csv", pack("\n".join(lines).encode("latin-1"))))
+
+
+def test_latin_1_inside_a_long_line_of_a_cut_off_file_is_a_cut_off_file(tmp_path):
+    noise = random.Random(1)
+    long = "".join(chr(noise.randrange(32, 127)) for _ in range(200_000))
+    packed = gzip.compress(("title\n\xe9" + long).encode("latin-1"))
+    with pytest.raises(BadInput, match="is cut off"):
+        rows_of(write(tmp_path / "a.csv", packed[: len(packed) // 2]))
 
 
 def test_a_missing_file_and_a_folder_are_said_in_a_sentence(tmp_path):
@@ -53,23 +154,147 @@ def test_a_missing_file_and_a_folder_are_said_in_a_sentence(tmp_path):
         rows_of(tmp_path)
 
 
+@pytest.mark.parametrize("tabs", [True, False])
+@pytest.mark.parametrize("pack", PACKING.values())
+def test_packed_files_are_known_by_their_bytes(tmp_path, pack, tabs):
+    text = "title,plot\nA,one\n".replace(",", "\t" if tabs else ",")
+    assert rows_of(write(tmp_path / "a.csv", pack(text.encode())), tabs=tabs) == [{"title": "A", "plot": "one"}]
+
+
+def packed_table(pack):
+    noise = random.Random(1)
+    words = ["harbour", "night", "lantern", "café", "sister", "letter"]
+    lines = [f'Film {i},"{" ".join(noise.choices(words, k=40))}, {i}",drama' for i in range(300)]
+    return pack("\n".join(["title,plot,genres", *lines]).encode())
+
+
+@pytest.mark.parametrize("pack", [bz2.compress, gzip.compress])
+@pytest.mark.parametrize("part", [0.001, 0.3, 0.9, 0.9999])
+def test_a_packed_file_that_is_cut_off_is_to_be_downloaded_again(tmp_path, pack, part):
+    whole = packed_table(pack)
+    file = write(tmp_path / "a.csv", whole[: max(4, int(len(whole) * part))])
+    with pytest.raises(BadInput, match=r"a\.csv is cut off \(.*\): download it again"):
+        rows_of(file)
+
+
+@pytest.mark.parametrize("pack", [bz2.compress, gzip.compress])
+def test_one_flipped_bit_in_a_packed_file_is_never_taken_for_data(tmp_path, pack):
+    whole = packed_table(pack)
+    noise = random.Random(2)
+    for _ in range(60):
+        damaged = bytearray(whole)
+        damaged[noise.randrange(10, len(whole))] ^= 1 << noise.randrange(8)
+        with pytest.raises(BadInput, match=r"a\.csv is (damaged|cut off) \(.*\): download it again"):
+            rows_of(write(tmp_path / "a.csv", bytes(damaged)))
+
+
+# --- tables with commas
+
+
 @pytest.mark.parametrize(("tabs", "mark"), [(True, "\t"), (False, ",")])
-def test_ragged_rows_are_given_as_none_and_blank_lines_skipped(tmp_path, tabs, mark):
-    lines = ["title,plot", "A,one", "B", "", "C,three,more", "D,four"]
+def test_ragged_and_blank_rows_are_counted(tmp_path, tabs, mark):
+    lines = ["", "title,plot", "A,one", "B", "", "C,three,more", " , ", ",,", "D,four"]
     file = write(tmp_path / "a", "\n".join(lines).replace(",", mark))
-    assert rows_of(file, tabs=tabs) == [{"title": "A", "plot": "one"}, None, None, {"title": "D", "plot": "four"}]
+    rows, corpus = table(file, tabs=tabs)
+    assert rows == [{"title": "A", "plot": "one"}, {"title": "D", "plot": "four"}]
+    assert (corpus.broken, corpus.blank) == (2, 3)
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_byte_order_mark_nul_bytes_and_line_ends_do_not_matter(tmp_path, end):
-    file = write(tmp_path / "a.csv", b"\xef\xbb\xbf" + f"title,plot{end}A,o\0ne{end}".encode())
-    assert rows_of(file) == [{"title": "A", "plot": "one"}]
+@pytest.mark.parametrize(("tabs", "mark"), [(True, "\t"), (False, ",")])
+def test_blank_rows_by_the_thousand_are_counted(tmp_path, tabs, mark):
+    text = "title,plot,genres\nA,one,drama\n" + ",,\n" * 32_000 + "\n" * 894 + "B,two,war\n"
+    rows, corpus = table(write(tmp_path / "a.csv", text.replace(",", mark)), tabs=tabs)
+    assert [row["title"] for row in rows] == ["A", "B"]
+    assert (corpus.broken, corpus.blank) == (0, 32_894)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize(("tabs", "mark"), [(True, "\t"), (False, ",")])
+def test_byte_order_mark_nul_bytes_and_line_ends_do_not_matter(tmp_path, end, tabs, mark):
+    text = f"title, plot{end}A,o\0ne{end}\0\0{end}".replace(",", mark)
+    rows, corpus = table(write(tmp_path / "a.csv", b"\xef\xbb\xbf" + text.encode()), tabs=tabs)
+    assert rows == [{"title": "A", "plot": "one"}]
+    assert (corpus.broken, corpus.blank) == (0, 1)
 
 
 def test_quoted_fields_hold_commas_newlines_and_quotes(tmp_path):
-    file = write(tmp_path / "a.csv", 'title,plot\n"A, B","first line\nsecond ""line"""\nC,two\n')
-    assert rows_of(file)[0] == {"title": "A, B", "plot": 'first line\nsecond "line"'}
-    assert len(rows_of(file)) == 2
+    file = write(tmp_path / "a.csv", 'title,plot\n"A, B","first line\n\nsecond ""line"""\nC,two\n')
+    rows, corpus = table(file)
+    assert rows == [{"title": "A, B", "plot": 'first line\n\nsecond "line"'}, {"title": "C", "plot": "two"}]
+    assert (corpus.broken, corpus.blank) == (0, 0)
+
+
+@pytest.mark.parametrize("tabs", [True, False])
+@pytest.mark.parametrize("text", ["שלום לך, ים רחוק", 'قال: "نعم"', "Two 👩‍🚀🚀, one 🌍", "e\u0301 \u202eабв", "—…“”"])
+def test_other_scripts_and_emoji_come_through(tmp_path, tabs, text):
+    frame = pd.DataFrame({"title": [text, "B"], "plot": ["one", text]})
+    frame.to_csv(tmp_path / "a.csv", index=False, sep="\t" if tabs else ",")
+    assert rows_of(tmp_path / "a.csv", tabs=tabs) == frame.to_dict("records")
+
+
+@pytest.mark.parametrize("tabs", [True, False])
+def test_a_plot_of_a_megabyte_is_a_plot(tmp_path, tabs):
+    long = "A long, dark night. " * 52_429
+    frame = pd.DataFrame({"title": ["A", "B"], "plot": [long, "short"]})
+    frame.to_csv(tmp_path / "a.csv", index=False, sep="\t" if tabs else ",")
+    rows = rows_of(tmp_path / "a.csv", tabs=tabs)
+    assert (len(rows), rows[0]["plot"] == long, len(long) > 2**20) == (2, True, True)
+
+
+STRAY = {  # the rows after the header title,plot,genres; titles that are read; broken rows
+    "at the start of a plot": ('A,"Lost plot,war\nB,"Two, too.",drama\nC,three,drama\n', ["B", "C"], 1),
+    "before rows without quotes": ('A,"Lost plot,war\nB,two,drama\nC,three,drama\n', ["B", "C"], 1),
+    "before a row of many lines": ('A,"Lost,war\nB,drama,"First\nsecond, line"\nC,x,war\n', ["B", "C"], 1),
+    "before a doubled quote": ('A,"Lost,war\nB,"""Two"", he says.",drama\nC,three,drama\n', ["B", "C"], 1),
+    "in rows one after the other": ('A,"One,war\nB,"two,war\nC,"three,war\nD,four,war\n', ["D"], 3),
+    "in the last row": ('A,one,war\nB,two,"drama\n', ["A"], 1),
+    "in the last row, of many lines": ('A,one,war\nB,war,"First line\nsecond, line, here\n', ["A"], 1),
+    "before a ragged row": ('A,"Lost,war\nB,two\nC,three,war\n', ["C"], 2),
+    "never closed, rows after it": ('A,one,"war\nB,two,war\nC,three,war\n', ["B", "C"], 1),
+    "in the middle of a field": ('A,a 12" record,war\nB,two,war\n', ["A", "B"], 0),
+    "around a word in a quoted plot": ('A,"He said "no", twice.",war\nB,two,war\n', ["B"], 1),
+}
+
+
+@pytest.mark.parametrize(("text", "titles", "broken"), STRAY.values(), ids=STRAY)
+def test_a_stray_quote_costs_its_own_row_alone(tmp_path, text, titles, broken):
+    rows, corpus = table(write(tmp_path / "a.csv", "title,plot,genres\n" + text))
+    assert ([row["title"] for row in rows], corpus.broken) == (titles, broken)
+
+
+def test_a_row_of_many_lines_is_not_cut_by_a_stray_quote_before_it(tmp_path):
+    file = write(tmp_path / "a.csv", 'title,genres,plot\nA,war,"Lost\nB,war,"First\nsecond ""line""."\n')
+    assert rows_of(file) == [{"title": "B", "genres": "war", "plot": 'First\nsecond "line".'}]
+
+
+@pytest.mark.parametrize("columns", [3, 4])
+def test_lines_of_a_quoted_plot_with_a_missing_field_do_not_become_rows(tmp_path, columns):
+    header = ["title", "plot", "genres", "year"][:columns]
+    plot = "First line.\nOne, two\none, two, three\none,two\none,two,three\none,two,three,four\nlast"
+    file = write_csv(tmp_path / "a.csv", header, ["A", plot], ["B", "short", "war", "2001"][:columns])
+    rows, corpus = table(file)
+    assert ([row["title"] for row in rows], corpus.broken) == (["B"], 1)
+
+
+def test_careless_quotes_inside_a_plot_of_many_lines_keep_the_row(tmp_path):
+    rows, corpus = table(write(tmp_path / "a.csv", 'title,plot,genres\nA,"First\nsays "no" twice",war\nB,two,war\n'))
+    assert ([row["title"] for row in rows], corpus.broken) == (["A", "B"], 0)
+
+
+@pytest.mark.parametrize(("mark", "tabs"), [(",", False), ("\t", True)])
+def test_what_pandas_writes_is_read_back(tmp_path, mark, tabs):
+    noise = random.Random(3)
+    bits = ["night", "café", '"', '""', "\n", "\n\n", ",", ", ", " ", "'", "שלום", "🎬", 'said "no".', "a, b", "1"]
+    for _ in range(100):
+        cells = [["x" + "".join(noise.choices(bits, k=noise.randint(0, 12))) for _ in range(3)] for _ in range(5)]
+        frame = pd.DataFrame(cells, columns=["title", "plot", "genres"])
+        frame.to_csv(tmp_path / "a.csv", index=False, sep=mark)
+        rows, corpus = table(tmp_path / "a.csv", tabs=tabs)
+        assert rows == frame.to_dict("records")
+        assert (corpus.broken, corpus.blank) == (0, 0)
+
+
+# --- tables with tabs
 
 
 def test_between_tabs_a_quote_is_a_character(tmp_path):
@@ -80,14 +305,58 @@ def test_between_tabs_a_quote_is_a_character(tmp_path):
     ]
 
 
-def test_a_field_may_be_longer_than_the_csv_module_s_default(tmp_path):
-    file = write(tmp_path / "a.csv", "title,plot\nA," + "word " * 60_000 + "\n")
-    assert len(rows_of(file)[0]["plot"]) == 300_000
+@pytest.mark.parametrize(
+    "order", [["title", "plot", "genres"], ["title", "genres", "plot"], ["plot", "title", "genres"]]
+)
+def test_newlines_and_tabs_in_a_plot_that_pandas_wrote_with_tabs(tmp_path, order):
+    plots = ["First line\nsecond, line", 'He said "no"\tand left', "Plain", '"All" quoted "ends"']
+    frame = pd.DataFrame({"title": ['"Salt" (2009)', "B", "C", "D"], "plot": plots, "genres": "war"})
+    frame[order].to_csv(tmp_path / "a.tsv", index=False, sep="\t")
+    assert rows_of(tmp_path / "a.tsv", tabs=True) == frame[order].to_dict("records")
 
 
-@pytest.mark.parametrize(("text", "number"), [("2004", 2004), (" 7 ", 7), ("", None), ("2004.5", None), ("²", None)])
-def test_whole_number(text, number):
-    assert whole_number(text) == number
+def test_a_file_with_tabs_and_all_its_texts_in_quotes(tmp_path):
+    frame = pd.DataFrame({"title": ["A", "B"], "plot": ["One", 'Two "two"'], "year": [2001, 2002]})
+    frame.to_csv(tmp_path / "a.tsv", index=False, sep="\t", quoting=csv.QUOTE_NONNUMERIC)
+    assert rows_of(tmp_path / "a.tsv", tabs=True) == frame.astype(str).to_dict("records")
+
+
+def test_two_open_quotes_between_tabs_do_not_join_the_rows_between_them(tmp_path):
+    lines = ["title\tplot\tgenres", 'A\t"Open\twar', "B\ttwo\twar", 'C\tclosed"\twar', "D\tfour\twar"]
+    rows = rows_of(write(tmp_path / "a.tsv", "\n".join(lines)), tabs=True)
+    assert [row["plot"] for row in rows] == ['"Open', "two", 'closed"', "four"]
+
+
+def test_one_stray_quote_leaves_the_quotes_of_pandas_readable(tmp_path):
+    lines = ["title\tplot", '"""Salt"" (2009)"\t One.', '"Stray" quote\ttwo', 'C\t" ""Three"" three."', '"D"\t"""']
+    rows = rows_of(write(tmp_path / "a.tsv", "\n".join(lines)), tabs=True)
+    assert [tuple(row.values()) for row in rows] == [
+        ('"Salt" (2009)', " One."), ('"Stray" quote', "two"), ("C", ' "Three" three.'), ('"D"', '"""')
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "year"),
+    [
+        ("2004", 2004),
+        (" 1999 ", 1999),
+        ("2004.0", 2004),
+        ("", None),
+        ("2004.5", None),
+        ("²", None),
+        ("nan", None),
+        ("20", None),
+        ("0", None),
+        ("-200", None),
+        ("20040101", None),
+        ("9" * 5000, None),
+    ],
+)
+def test_parse_year(text, year):
+    assert parse_year(text) == year
+
+
+# --- imdb
 
 
 def test_imdb_layout(tmp_path):
@@ -102,6 +371,29 @@ def test_imdb_layout(tmp_path):
     assert (first.title.secondary, first.title.season, first.tags) == ("Low Tide", 1, ["drama", "sci-fi", "unheard-of"])
     assert (second.published, second.plot, second.tags) == ("Heat (1995)", " Fire.", ["sci-fi"])
     assert third.id == f"{second.id}-2"
+    assert [row.split for row in corpus.rows] == [None, None, None]
+
+
+@pytest.mark.parametrize("ending", PACKING)
+def test_imdb_table_from_file_and_folder_plain_and_packed(tmp_path, ending):
+    text = 'title\tplot\tAction\tGame-Show\n"Salt" (2009) {(2009-03-01)}\t The sea.\t0\t1\n'
+    file = write(tmp_path / f"movies_genres.csv{ending}", PACKING[ending](text.encode()))
+    for place in (file, tmp_path):
+        (row,) = read_imdb(place).rows
+        assert (row.published, row.plot, row.tags) == ('"Salt" (2009) {(2009-03-01)}', " The sea.", ["game-show"])
+        assert (row.title.kind, row.title.primary, row.title.year) == ("episode", "Salt", 2009)
+        assert row.title.air_date == "2009-03-01"
+        assert row.id == read_imdb(file).rows[0].id and row.id.startswith("imdb-")
+
+
+def test_imdb_table_as_pandas_writes_it_with_row_numbers(tmp_path):
+    titles = ['"Salt" (2009) {Low Tide (#1.3)}', "Heat (1995)"]
+    frame = pd.DataFrame({"title": titles, "plot": [' "No," he says.', " Fire.\nSmoke."], "Drama": [1.0, None]})
+    frame.to_csv(tmp_path / "a.csv", sep="\t")
+    corpus = read_imdb(tmp_path / "a.csv")
+    assert counts(corpus) == (2, 0, 0)
+    assert [(row.published, row.plot) for row in corpus.rows] == list(zip(titles, frame["plot"], strict=True))
+    assert [row.tags for row in corpus.rows] == [["drama"], []]
 
 
 def test_imdb_flags_that_are_no_flags_break_the_row_and_no_genres_break_the_file(tmp_path):
@@ -111,6 +403,97 @@ def test_imdb_flags_that_are_no_flags_break_the_row_and_no_genres_break_the_file
     assert corpus.broken == 1
     with pytest.raises(BadInput, match="no genre columns"):
         read_imdb_table(write(tmp_path / "b.csv", "title\tplot\nA (2001)\t One.\n"), "x")
+    with pytest.raises(BadInput, match="two columns called 'Drama'"):
+        read_imdb_table(write(tmp_path / "c.csv", "title\tplot\tDrama\tDrama\nA (2001)\t One.\t0\t1\n"), "x")
+
+
+def test_an_empty_folder_says_what_imdb_needs(tmp_path):
+    with pytest.raises(BadInput, match=r"holds no IMDb plots: put movies_genres\.csv or plot\.list there"):
+        read_imdb(tmp_path)
+
+
+def write_lists(folder, plots=PLOT_LIST, genres=GENRE_LIST, ending=""):
+    write(folder / f"plot.list{ending}", PACKING[ending](plots.encode("latin-1")))
+    write(folder / f"genres.list{ending}", PACKING[ending](genres.encode("latin-1")))
+    return folder
+
+
+@pytest.mark.parametrize("ending", PACKING)
+def test_imdb_lists(tmp_path, ending):
+    write_lists(tmp_path, ending=ending)
+    for place in (tmp_path, tmp_path / f"plot.list{ending}", tmp_path / f"genres.list{ending}"):
+        corpus = read_imdb(place)
+        assert counts(corpus) == (5, 0, 0)
+        assert [(row.published, row.plot, row.tags) for row in corpus.rows] == [
+            ('"Salt Road" (2009)', "A caravan carries salt across a dry sea.", ["Adventure", "Drama"]),
+            ('"Salt Road" (2009)', "The same road, told by the camel.", ["Adventure", "Drama"]),
+            ('"Salt Road" (2009) {Café (#1.3)}', "They stop for coffee.", ["Adventure", "Drama"]),
+            ('"Salt Road" (2009) {Night Shift (#1.4)} {{SUSPENDED}}', "They stop for nothing.", ["Horror"]),
+            ("Tide: The Return (2011/II) (TV)", "The water comes back.", ["Sci-Fi"]),
+        ]
+    series, _, episode, suspended, movie = (row.title for row in corpus.rows)
+    assert (series.kind, series.primary, series.year, series.secondary) == ("series", "Salt Road", 2009, "")
+    assert (episode.kind, episode.secondary, episode.season, episode.episode) == ("episode", "Café", 1, 3)
+    assert suspended.suspended and suspended.secondary == "Night Shift"
+    assert (movie.kind, movie.primary, movie.secondary, movie.numeral, movie.medium) == (
+        "movie", "Tide", "The Return", "II", "TV",
+    )  # fmt: skip
+    assert len({row.id for row in corpus.rows}) == 5
+
+
+def test_imdb_lists_with_windows_line_ends_and_nul_bytes(tmp_path):
+    plots, genres = (text.replace("\n", "\r\n").replace("Salt", "Sa\0lt") for text in (PLOT_LIST, GENRE_LIST))
+    corpus = read_imdb(write_lists(tmp_path, plots, genres))
+    assert counts(corpus) == (5, 0, 0)
+    assert corpus.rows[2].tags == ["Adventure", "Drama"]
+
+
+def test_the_table_is_preferred_to_the_lists(tmp_path):
+    write_lists(tmp_path)
+    write(tmp_path / "movies_genres.csv", "title\tplot\tDrama\nA (2001)\t One.\t1\n")
+    assert [row.published for row in read_imdb(tmp_path).rows] == ["A (2001)"]
+
+
+def test_lines_of_the_lists_that_cannot_be_read_are_counted(tmp_path):
+    plots = PLOT_LIST + "MV: Empty (2001)\n\nMV: Full (2002)\n\nPL: Words.\nno mark\n\nBY: Ada\n\nMV: Last (2003)\n"
+    genres = GENRE_LIST + "Full (2002)\tDrama\nno genre (2001)\ntoo (2001)\tmany\tgenres\n\n-----------\n"
+    corpus = read_imdb(write_lists(tmp_path, plots, genres))
+    assert counts(corpus) == (6, 5, 0)  # without plot: Empty, Last; a line without mark; two lines of genres
+    assert (corpus.rows[-1].published, corpus.rows[-1].plot, corpus.rows[-1].tags) == (
+        "Full (2002)",
+        "Words.",
+        ["Drama"],
+    )
+
+
+def test_braces_in_the_name_of_a_movie_do_not_make_it_an_episode(tmp_path):
+    plots = "MV: Odd {One} (2001)\nPL: Words.\nBY: Ada\n"
+    genres = "8: THE GENRES LIST\n====\nOdd (2001)\tDrama\n"
+    assert read_imdb(write_lists(tmp_path, plots, genres)).rows[0].tags == []
+
+
+def test_a_list_that_is_none_or_lacks_the_other_is_named(tmp_path):
+    write(tmp_path / "plot.list", PLOT_LIST.encode("latin-1"))
+    with pytest.raises(BadInput, match=r"holds no genres for these plots: put genres\.list there"):
+        read_imdb(tmp_path)
+    with pytest.raises(BadInput, match=r"genres\.list is no genres list: it lacks the heading"):
+        read_imdb(write_lists(tmp_path, genres="title,genre\n"))
+    with pytest.raises(BadInput, match=r"plot\.list holds no plots: it needs lines that begin with `MV:` and `PL:`"):
+        read_imdb(write_lists(tmp_path, plots="title,plot\n"))
+    (tmp_path / "plot.list").unlink()
+    with pytest.raises(BadInput, match=r"holds no plots for these genres: put plot\.list there"):
+        read_imdb(tmp_path / "genres.list")
+
+
+def test_a_list_that_is_cut_off_is_to_be_downloaded_again(tmp_path):
+    write_lists(tmp_path)
+    (tmp_path / "plot.list").unlink()
+    write(tmp_path / "plot.list.gz", gzip.compress(PLOT_LIST.encode("latin-1"))[:-20])
+    with pytest.raises(BadInput, match=r"plot\.list\.gz is cut off"):
+        read_imdb(tmp_path)
+
+
+# --- streaming
 
 
 def test_editions_and_years_are_no_part_of_a_catalogue_title(tmp_path):
@@ -130,22 +513,6 @@ def test_editions_and_years_are_no_part_of_a_catalogue_title(tmp_path):
     assert [row.published for row in read] == titles
 
 
-def test_ids_do_not_depend_on_the_order_of_rows(tmp_path):
-    rows = ["A (2001)\t One.\t1", "B (2002)\t Two.\t0", "C (2003)\t Three.\t1"]
-    ids = [
-        {row.id for row in read_imdb_table(write(tmp_path / name, "\n".join(["title\tplot\tDrama", *order])), "x").rows}
-        for name, order in (("a", rows), ("b", rows[::-1]))
-    ]
-    assert ids[0] == ids[1]
-    assert len(ids[0]) == 3
-
-
-def test_the_bundled_files_read_from_file_and_folder():
-    assert len(read_sample(DIRTY_FILE.parent).rows) == 420
-    dirty = read_sample(DIRTY_FILE)
-    assert (len(dirty.rows), dirty.broken) == (52, 4)
-
-
 def test_streaming_rows(tmp_path):
     file = write_catalogue(
         tmp_path / "netflix_titles.csv",
@@ -157,8 +524,9 @@ def test_streaming_rows(tmp_path):
     for place in (file, tmp_path):
         corpus = read_streaming(place)
         show, movie, untagged = corpus.rows
-        assert corpus.broken == 1
+        assert counts(corpus) == (3, 1, 0)
         assert (show.id, show.published, str(show.title)) == ("netflix-s1", "Dark Harbour", '"Dark Harbour" (2017)')
+        assert (show.plot, show.split, show.title.kind) == ("Fog comes.", None, "series")
         assert show.tags == ["TV Dramas", "International TV Shows"]
         assert (movie.title.kind, movie.title.year, str(movie.title)) == ("movie", None, "Heat (????)")
         assert movie.tags == ["Arts, Entertainment, and Culture", "Drama"]
@@ -192,6 +560,25 @@ def test_several_catalogues_in_one_folder_keep_their_ids_apart(tmp_path):
     assert [row.id for row in read_streaming(tmp_path).rows] == ["hulu-s1", "netflix-s1"]
 
 
+def test_packed_catalogues_are_found_once_each_and_keep_their_ids(tmp_path):
+    for name in ("hulu", "netflix"):
+        file = write_catalogue(tmp_path / f"{name}_titles.csv", ["s1", "Movie", "A", "", "2000", "Drama", "Text."])
+        write(tmp_path / f"{file.name}.gz", gzip.compress(file.read_bytes()))
+    file.unlink()
+    assert [row.id for row in read_streaming(tmp_path).rows] == ["hulu-s1", "netflix-s1"]
+    assert [row.id for row in read_streaming(tmp_path / "netflix_titles.csv.gz").rows] == ["netflix-s1"]
+
+
+def test_a_catalogue_row_without_an_id_gets_one_of_its_text(tmp_path):
+    rows = [["", "Movie", title, "", "2000", "Drama", f"On {title}."] for title in "AB"]
+    ids = [
+        {row.title.primary: row.id for row in read_streaming(write_catalogue(tmp_path / "x_titles.csv", *order)).rows}
+        for order in (rows, rows[::-1])
+    ]
+    assert ids[0] == ids[1]
+    assert len(set(ids[0].values())) == 2
+
+
 def test_a_folder_without_a_catalogue_says_which_files_it_needs(tmp_path):
     with pytest.raises(BadInput, match=r"holds no catalogue: put one or more of netflix_titles\.csv, .*hulu"):
         read_streaming(tmp_path)
@@ -203,7 +590,349 @@ def test_a_wrong_csv_is_named_with_its_missing_columns(tmp_path):
         read_streaming(tmp_path)
 
 
+# --- mpst
+
+MPST_ROWS = [
+    ["tt001", "Night  Ferry", 'A boat.\n\n"Hold on," she says, twice.', "cult, horror, gothic", "train", "imdb"],
+    ["tt002", "Ash: Part Two", "word " * 8000, "murder", "val", "wikipedia"],
+    ["tt003", "Plain", "Plain words.", "", "test", "imdb"],
+]
+
+
+@pytest.mark.parametrize("ending", PACKING)
+def test_mpst_rows_from_file_and_folder(tmp_path, ending):
+    plain = write_csv(tmp_path / "plain", MPST_HEADER, *MPST_ROWS)
+    file = write(tmp_path / f"mpst_full_data.csv{ending}", PACKING[ending](plain.read_bytes()))
+    for place in (file, tmp_path):
+        corpus = read_mpst(place)
+        assert counts(corpus) == (3, 0, 0)
+        first, second, third = corpus.rows
+        assert (first.id, first.published, first.plot) == ("mpst-tt001", "Night Ferry", MPST_ROWS[0][2])
+        assert (first.tags, first.split) == (["cult", "horror", "gothic"], "train")
+        assert (first.title.primary, first.title.year, first.title.kind) == ("Night Ferry", None, "movie")
+        assert (second.title.primary, second.title.secondary, second.split) == ("Ash", "Part Two", "validation")
+        assert len(second.plot) == 40_000
+        assert (third.tags, third.split) == ([], "test")
+
+
+def test_mpst_rows_that_are_broken_are_counted(tmp_path):
+    text = write_csv(tmp_path / "a.csv", MPST_HEADER, *MPST_ROWS).read_bytes().decode()
+    stray = 'tt010,"Stray,Lost words.,cult,train,imdb\r\n'
+    ragged = 'tt011,Ragged,"Line one.\r\nline, two,\r\na,b,c,d,e,f\r\n",cult,imdb\r\n'
+    split = "tt012,Elsewhere,Words.,cult,dev,imdb\r\n"
+    head, rest = text.split("\r\n", 1)
+    corpus = read_mpst(write(tmp_path / "b.csv", f"{head}\r\n{stray}{ragged}{split},,,,,\r\n{stray}{rest}"))
+    assert counts(corpus) == (3, 4, 1)
+    assert [row.id for row in corpus.rows] == ["mpst-tt001", "mpst-tt002", "mpst-tt003"]
+
+
+def test_mpst_cut_off_in_the_middle_of_a_synopsis(tmp_path):
+    text = write_csv(tmp_path / "a.csv", MPST_HEADER, *MPST_ROWS).read_text()
+    corpus = read_mpst(write(tmp_path / "b.csv", text[: text.index("word word") + 100]))
+    assert counts(corpus) == (1, 1, 0)
+
+
+def test_mpst_needs_its_columns_and_its_file(tmp_path):
+    with pytest.raises(
+        BadInput, match=r"has no column imdb_id, plot_synopsis, tags, split: its header has title, plot"
+    ):
+        read_mpst(write(tmp_path / "a.csv", "title,plot\nA,B\n"))
+    with pytest.raises(BadInput, match=r"holds no MPST file: put mpst_full_data\.csv there"):
+        read_mpst(tmp_path)
+
+
+# --- cmu-books
+
+
+def book(number="17", title="Salt", date="1951-05-02", genres='{"/m/1": "Satire", "/m/2": "Fiction"}', plot=" Text."):
+    return "\t".join([number, "/m/0x", title, "Ada Author", date, genres, plot])
+
+
+@pytest.mark.parametrize("ending", PACKING)
+def test_books_from_file_and_folder(tmp_path, ending):
+    lines = [
+        book(),
+        book("18", "Ash: A  Novel", "1999", "", ' She said "no".'),
+        book("19", "Été", "", '{"/m/3": "Roman \\u00e0 clef"}', "שלום 🌍"),
+    ]
+    file = write(tmp_path / f"booksummaries.txt{ending}", PACKING[ending]("\n".join(lines).encode()))
+    for place in (file, tmp_path):
+        corpus = read_cmu_books(place)
+        assert counts(corpus) == (3, 0, 0)
+        first, second, third = corpus.rows
+        assert (first.id, first.published, first.plot) == ("cmu-books-17", "Salt", " Text.")
+        assert (first.tags, first.split) == (["Satire", "Fiction"], None)
+        assert (first.title.kind, first.title.primary, first.title.year) == ("book", "Salt", 1951)
+        assert (second.title.primary, second.title.secondary, second.title.year) == ("Ash", "A Novel", 1999)
+        assert (second.published, second.tags, second.plot) == ("Ash: A Novel", [], ' She said "no".')
+        assert (third.title.year, third.tags, third.plot) == (None, ["Roman à clef"], "שלום 🌍")
+
+
+def test_broken_and_blank_lines_of_books_are_counted(tmp_path):
+    lines = [
+        book(), "", "\t" * 6, "17\ttoo\tfew", book() + "\tmore", book("id"), book(genres='{"/m/1": "Sat'),
+        book(genres='["Satire"]'), book("18", plot="a\0b"), " ",
+    ]  # fmt: skip
+    corpus = read_cmu_books(write(tmp_path / "a.txt", "\n".join(lines)))
+    assert counts(corpus) == (2, 5, 3)
+    assert corpus.rows[1].plot == "ab"
+
+
+@pytest.mark.parametrize("content", ["", "title,plot,genres\nA,B,C\n"])
+def test_a_file_without_books_is_named(tmp_path, content):
+    with pytest.raises(BadInput, match=r"a\.txt holds no book summaries: it needs lines of 7 fields"):
+        read_cmu_books(write(tmp_path / "a.txt", content))
+
+
+# --- wikipedia
+
+WIKI_ROWS = [
+    [
+        "1951",
+        "Salt[1]",
+        "American",
+        "Ada",
+        "Bo",
+        "black comedy/drama",
+        "https://example.org",
+        "One.[2]\r\n\r\nTwo[a].",
+    ],
+    ["1999.0", "Ash: Part Two", "", "", "", "unheard-of kind", "", "He [said] nothing."],
+    ["", "Untold", "", "", "", "", "", "Words."],
+]
+
+
+@pytest.mark.parametrize("ending", PACKING)
+def test_wikipedia_rows_from_file_and_folder(tmp_path, ending):
+    plain = write_csv(tmp_path / "plain", WIKI_HEADER, *WIKI_ROWS)
+    name = f"wiki_movie_plots_deduped.csv{ending}"
+    file = write(tmp_path / name, PACKING[ending](plain.read_bytes() + b",,,,,,,\r\n" * 3000))
+    for place in (file, tmp_path):
+        corpus = read_wikipedia(place)
+        assert counts(corpus) == (3, 0, 3000)
+        first, second, third = corpus.rows
+        assert (first.published, first.plot, first.split) == ("Salt", "One.\r\n\r\nTwo.", None)
+        assert (first.title.primary, first.title.year, first.title.kind) == ("Salt", 1951, "movie")
+        assert first.tags == ["black comedy", "drama"]
+        assert (second.title.primary, second.title.secondary, second.title.year) == ("Ash", "Part Two", 1999)
+        assert (second.plot, second.tags) == ("He [said] nothing.", ["unheard-of kind"])
+        assert (third.title.year, third.tags) == (None, [])
+        assert all(row.id.startswith("wikipedia-") for row in corpus.rows)
+
+
+def test_wikipedia_rows_that_are_broken_are_counted(tmp_path):
+    text = write_csv(tmp_path / "a.csv", WIKI_HEADER, *WIKI_ROWS).read_text()
+    head, rest = text.split("\n", 1)
+    rows = '2001,"Lost,,,,,,Words.\n\n2002,Short,x\n,,,,,,,\n'
+    corpus = read_wikipedia(write(tmp_path / "b.csv", f"{head}\n{rows}{rest}"))
+    assert counts(corpus) == (3, 2, 1)
+    corpus = read_wikipedia(write(tmp_path / "c.csv", text[: text.index("Two[a]") + 3]))
+    assert counts(corpus) == (0, 1, 0)
+
+
+# --- table
+
+OWN = [
+    {"id": "a", "title": "Salt: Part One", "plot": "Line one.\nLine, two.", "genres": "Drama, Sci-Fi", "year": 1951},
+    {"id": "b", "title": "Ash", "plot": 'She said "no" 🌍 שלום.', "genres": "War", "year": 1999},
+]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.ndjson", "a.parquet", "A.CSV.gz", "a.jsonl.bz2"])
+def test_own_table_in_each_format(tmp_path, name):
+    file, frame = tmp_path / name, pd.DataFrame(OWN)
+    if ".parquet" in name:
+        frame.to_parquet(file)
+    elif "json" in name:
+        frame.to_json(file, orient="records", lines=True)
+    else:
+        frame.to_csv(file, index=False, sep="\t" if "tsv" in name else ",", compression="infer")
+    corpus = read_own_table(file, {"id": "id", "year": "year"})
+    assert counts(corpus) == (2, 0, 0)
+    first, second = corpus.rows
+    assert (first.id, first.published, first.plot) == ("table-a", "Salt: Part One", OWN[0]["plot"])
+    assert (first.tags, first.split, first.title.kind) == (["Drama", "Sci-Fi"], None, "movie")
+    assert (first.title.primary, first.title.secondary, first.title.year) == ("Salt", "Part One", 1951)
+    assert (second.id, second.plot, second.tags, second.title.year) == ("table-b", OWN[1]["plot"], ["War"], 1999)
+
+
+def test_own_columns_have_own_names_and_may_serve_twice(tmp_path):
+    file = write(tmp_path / "a.csv", "name,story,kind\nSalt,It rains.,drama;war\n")
+    (row,) = read_own_table(file, {"title": "name", "plot": "story", "genres": "kind"}).rows
+    assert (row.published, row.plot, row.tags) == ("Salt", "It rains.", ["drama", "war"])
+    file = tmp_path / "a.parquet"
+    pd.DataFrame({"story": ["It rains."], "kind": ["war"]}).to_parquet(file)
+    (row,) = read_own_table(file, {"title": "story", "plot": "story", "genres": "kind"}).rows
+    assert (row.published, row.plot) == ("It rains.", "It rains.")
+
+
+def test_column_names_that_nobody_knows_are_named(tmp_path):
+    with pytest.raises(BadInput, match="--columns knows no name, tags: name columns for title, plot, genres, id, year"):
+        read_own_table(tmp_path / "a.csv", {"tags": "x", "name": "y"})
+
+
+@pytest.mark.parametrize(
+    ("genres", "tags"),
+    [
+        ("Drama, Sci-Fi", ["Drama", "Sci-Fi"]),
+        ("Drama|Sci-Fi;War", ["Drama", "Sci-Fi", "War"]),
+        ('["Drama", "Action, Adventure"]', ["Drama", "Action, Adventure"]),
+        ("['Drama', \"Children's\"]", ["Drama", "Children's"]),
+        ("['Drama' 'War']", ["Drama", "War"]),
+        ("[Drama, War]", ["Drama", "War"]),
+        (" , ", []),
+        ("", []),
+        ("[]", []),
+        (["Drama", " Sci-Fi ", "", None, 1], ["Drama", "Sci-Fi", "1"]),
+        (None, []),
+        (7, []),
+    ],
+)
+def test_genres_as_text_and_as_lists(tmp_path, genres, tags):
+    line = json.dumps({"title": "A", "plot": "Words.", "genres": genres})
+    assert read_own_table(write(tmp_path / "a.jsonl", line)).rows[0].tags == tags
+
+
+def test_json_lines_that_are_broken_are_counted_and_missing_keys_are_empty(tmp_path):
+    lines = [
+        '{"plot": "No title.", "genres": []}',
+        '{"title": "A", "plot": "Wo\0rds\\u0000.", "genres": ["war"], "year": 1951}',
+        "", " ", "{'title': 'B'}", '{"title": "B", ', "[1, 2]", "7", "null", "[" * 100_000,
+        '{"title": 1984, "plot": null, "genres": null, "year": "1984"}',
+        '{"title": "B", "plot": ["a", "list"], "genres": "war"}',
+        '{"title": {"en": "B"}, "plot": "Words.", "genres": "war"}',
+        '{"title": "C", "plot": "Half an emoji: \\ud83d.", "genres": "war", "year": 2001.0}',
+        '{"title": NaN, "plot": "Words.", "genres": "war", "year": NaN}',
+    ]  # fmt: skip
+    corpus = read_own_table(write(tmp_path / "a.jsonl", "\n".join(lines)), {"year": "year"})
+    assert counts(corpus) == (5, 8, 2)
+    assert [(row.published, row.plot, row.title.year) for row in corpus.rows] == [
+        ("", "No title.", None),
+        ("A", "Words.", 1951),
+        ("1984", "", 1984),
+        ("C", "Half an emoji: .", 2001),
+        ("", "Words.", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", "", r"a\.csv is empty: it needs a header line with title, plot, genres"),
+        ("a.csv", "title,plot\nA,B\n", r"a\.csv has no column genres: its header has title, plot"),
+        ("a.tsv", "title,plot,genres\nA,B,C\n", r"a\.tsv has no column title, plot, genres: its header has title,plot"),
+        ("a.jsonl", "", r"a\.jsonl holds no rows: it needs a JSON object on each line"),
+        ("a.jsonl", '[\n{"title":\n"A"}\n]\n', r"a\.jsonl holds no rows"),
+        ("a.jsonl", '{"title": "A", "text": "B"}\n', r"no column plot, genres: it has title, text; say which is which"),
+        ("a.jsonl", b'{"title": "Caf\xe9"}', r"a\.jsonl, line 1, is not UTF-8 text"),
+        ("a.jsonl", bz2.compress(b'{"title": "A"}')[:-5], r"a\.jsonl is cut off"),
+        ("a.parquet", "title,plot,genres\n", r"a\.parquet cannot be read as Parquet \(Parquet"),
+        ("a.parquet", "", r"a\.parquet cannot be read as Parquet"),
+        ("a.xlsx", "", r"a\.xlsx is no table that can be read: give one file, \.csv, \.tsv, \.jsonl or \.parquet"),
+        ("table", "title,plot,genres\n", r"table is no table that can be read"),
+    ],
+)
+def test_an_own_table_that_cannot_be_used_is_named_with_the_reason(tmp_path, name, content, message):
+    with pytest.raises(BadInput, match=message):
+        read_own_table(write(tmp_path / name, content))
+
+
+def test_an_own_table_that_is_missing_or_a_folder(tmp_path):
+    for name in ("a.csv", "a.tsv", "a.jsonl", "a.parquet"):
+        with pytest.raises(BadInput, match=r"cannot be read.*No such file"):
+            read_own_table(tmp_path / name)
+    (tmp_path / "b.csv").mkdir()
+    for folder in (tmp_path, tmp_path / "b.csv"):
+        with pytest.raises(BadInput, match="is no table that can be read: give one file"):
+            read_own_table(folder)
+
+
+def test_parquet_with_lists_nulls_and_numbers(tmp_path):
+    pq.write_table(
+        pa.table(
+            {
+                "title": pa.array(["A", None, "C"]).dictionary_encode(),
+                "plot": pa.array(["One.", "Two.", None], pa.large_string()),
+                "genres": [["Drama", None], None, []],
+                "year": [1951.0, None, 2001.0],
+                "notes": [{"a": 1}, None, None],
+            }
+        ),
+        tmp_path / "a.parquet",
+    )
+    corpus = read_own_table(tmp_path / "a.parquet", {"year": "year"})
+    assert [(row.published, row.plot, row.tags, row.title.year) for row in corpus.rows] == [
+        ("A", "One.", ["Drama"], 1951), ("", "Two.", [], None), ("C", "", [], 2001)
+    ]  # fmt: skip
+    with pytest.raises(BadInput, match=r"has no column genre: it has title, plot, genres, year, notes; say which"):
+        read_own_table(tmp_path / "a.parquet", {"genres": "genre"})
+
+
+def test_a_parquet_file_that_is_cut_off_or_damaged_is_named(tmp_path):
+    file = tmp_path / "a.parquet"
+    pd.DataFrame(OWN * 500).to_parquet(file)
+    whole = file.read_bytes()
+    with pytest.raises(BadInput, match="cannot be read as Parquet"):
+        read_own_table(write(file, whole[:-100]))
+    with pytest.raises(BadInput, match="cannot be read as Parquet"):
+        read_own_table(write(file, whole[:4] + bytes(400) + whole[404:]))
+
+
+# --- all sources
+
+
+def small_files(folder, reverse):
+    """A file of each corpus whose rows have no ids of their own, in one order or the other: source -> file."""
+    step = -1 if reverse else 1
+    imdb = ["A (2001)\t One.\t1", "B (2002)\t Two.\t0", "C (2003)\t Three.\t1"]
+    lists = folder / "lists"
+    lists.mkdir()
+    entries = ["MV: A (2001)\nPL: One.\nBY: x\n", "MV: B (2002)\nPL: Two.\nBY: x\nPL: Three.\nBY: y\n"]
+    write_lists(lists, "".join(entries[::step]))
+    own = [["A", "One.", "war"], ["B", "Two.", "war"], ["C", "Three.", "war"]]
+    return {
+        "imdb": write(folder / "imdb", "\n".join(["title\tplot\tDrama", *imdb[::step]])),
+        "lists": lists,
+        "mpst": write_csv(folder / "mpst", MPST_HEADER, *[["", *row[1:]] for row in MPST_ROWS[::step]]),
+        "wikipedia": write_csv(folder / "wikipedia", WIKI_HEADER, *WIKI_ROWS[::step]),
+        "table": write_csv(folder / "a.csv", ["title", "plot", "genres"], *own[::step]),
+    }
+
+
+def test_ids_do_not_depend_on_the_order_of_rows(tmp_path):
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+    orders = zip(small_files(folders[0], False).items(), small_files(folders[1], True).values(), strict=True)
+    for (name, first), second in orders:
+        read = get_source("imdb" if name == "lists" else name).read
+        ids = {row.plot: row.id for row in read(first).rows}
+        assert ids == {row.plot: row.id for row in read(second).rows}
+        assert len(set(ids.values())) == 3
+
+
+def test_the_bundled_files_read_from_file_and_folder():
+    assert counts(read_sample(DIRTY_FILE.parent)) == (420, 0, 0)
+    dirty = read_sample(DIRTY_FILE)
+    assert (len(dirty.rows), dirty.broken) == (52, 4)
+
+
 def test_the_registry_names_its_sources():
+    assert list(SOURCES) == ["sample", "streaming", "imdb", "mpst", "cmu-books", "wikipedia", "table"]
     assert all(get_source(name).name == name for name in SOURCES)
     with pytest.raises(BadInput, match=r"Unknown source 'imbd': choose from .*sample.*streaming"):
         get_source("imbd")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("sample", "comes with the project"),
+        ("imdb", "run `movieplots fetch imdb`"),
+        ("cmu-books", "run `movieplots fetch cmu-books`"),
+        ("mpst", r"download mpst_full_data\.csv \(kaggle\.com/datasets/cryptexcode/.*\) into data/raw/mpst"),
+        ("table", "your own file: give --path FILE"),
+    ],
+)
+def test_every_source_says_how_to_get_it(name, sentence):
+    assert re.search(sentence, get_source(name).how_to_get)

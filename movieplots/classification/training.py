@@ -22,7 +22,6 @@ from movieplots.classification.prediction import MAX_TOKENS, predict
 from movieplots.classification.thresholds import best_thresholds
 from movieplots.errors import BadInput
 from movieplots.files import atomic_folder
-from movieplots.genres import GENRES
 from movieplots.model_folder import clear, finished, table, write_info
 from movieplots.plots import SPLITS, data_fingerprint, load_plots
 from movieplots.progress import say, working
@@ -67,7 +66,7 @@ def train_classifier(
         return done
     parts = {name: plots[plots["split"] == name] for name in SPLITS}
     counts = parts["train"]["genres"].explode().value_counts()
-    labels = [genre for genre in GENRES if counts.get(genre, 0) >= MIN_PLOTS]
+    labels = sorted(genre for genre, n in counts.items() if n >= MIN_PLOTS)
     not_learned = {genre: int(n) for genre, n in counts.items() if genre not in labels}
     if len(labels) < 2:
         raise BadInput(f"{data} has fewer than two genres with {MIN_PLOTS} training plots: prepare a larger corpus.")

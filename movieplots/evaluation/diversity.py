@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-from movieplots.evaluation.words import split_words
+from movieplots.words import split_words
 
 LOOP_WORDS = 4
 LOOP_TIMES = 3

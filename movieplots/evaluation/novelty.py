@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csc_matrix
 
-from movieplots.evaluation.words import NumberedTexts, number_words
+from movieplots.words import NumberedTexts, number_words
 
 COPIED_WORDS = 20  # a longer run than this counts as copying: stock phrases are seldom half as long
 _CHUNK = 20_000  # training plots searched at once, which bounds the memory

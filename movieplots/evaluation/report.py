@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from movieplots.evaluation.figures import Drawn
 from movieplots.evaluation.novelty import COPIED_WORDS
-from movieplots.evaluation.words import split_words, word_spans
+from movieplots.words import split_words, word_spans
 
 SHOWN_SAMPLES = 60
 OPENING_WORDS = 8  # of a training plot, which is somebody's text: enough to recognise it by

@@ -16,7 +16,7 @@ import pandas as pd
 from movieplots.errors import BadInput
 from movieplots.files import fingerprint, read_json, write_json, write_text
 from movieplots.generation.markup import format_sample
-from movieplots.genres import check_genres
+from movieplots.genres import check_genres, promptable
 from movieplots.model_folder import read_info
 from movieplots.progress import bar, say, working
 
@@ -48,7 +48,7 @@ def sample_dump(
     )  # here, so that reading a dump needs no torch
 
     out, info = Path(out), read_info(model, "generation")
-    genres = check_genres(genres) if genres else sorted(info["genre_counts"])
+    genres = check_genres(genres, promptable(info["genre_counts"])) if genres else sorted(info["genre_counts"])
     if samples_per_genre < 1:
         raise BadInput(f"The number of samples per genre must be at least 1, not {samples_per_genre}.")
     cells = [(float(temperature), float(top_p)) for temperature in temperatures for top_p in top_ps]

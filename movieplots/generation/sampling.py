@@ -19,7 +19,7 @@ from transformers.generation.streamers import BaseStreamer
 from movieplots.errors import BadInput
 from movieplots.generation.markup import MarkupTokenizer
 from movieplots.generation.model import load_generator
-from movieplots.genres import check_genres
+from movieplots.genres import check_genres, promptable
 
 BATCH = 32
 TEMPERATURE = 0.8
@@ -224,9 +224,9 @@ class PlotGenerator:
         )
 
     def _prompts(self, genres: Sequence[str] | None, n: int, seed: int) -> list[str]:
-        if genres:
-            return [", ".join(check_genres(genres))] * n
         counts = self.info["genre_counts"]
+        if genres:
+            return [", ".join(check_genres(genres, promptable(counts)))] * n
         return random.Random(seed).choices(list(counts), weights=list(counts.values()), k=n)
 
     def _batch(

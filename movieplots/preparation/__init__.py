@@ -1,126 +1,424 @@
-"""From a corpus to the Plot table: read, clean, map genres, keep one language, drop duplicates, group, split.
+"""From corpora to the Plot table: read, clean, map genres, keep some languages, drop duplicates, group, split.
 
-Every row that is read is either kept or counted under one reason, so `read == kept + sum(dropped)`.
+Every row that is read is either kept or counted under one reason, so `read == kept + sum(dropped)`; the dropped ones go
+into a table of their own. Nothing is written before everything is done.
 """
 
 from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from movieplots.errors import BadInput
-from movieplots.files import write_json
-from movieplots.genres import map_tags
-from movieplots.plots import FILE_NAME, SPLITS, data_fingerprint, save_plots
-from movieplots.preparation.cleaning import clean_text, count_words
-from movieplots.preparation.duplicates import near_duplicates, normalise
+from movieplots.files import atomic_folder, read_json, write_json, write_text
+from movieplots.genres import coarsen, map_tags, read_genre_map
+from movieplots.plots import FILE_NAME, SPLITS, data_fingerprint, load_plots, save_plots
+from movieplots.preparation.card import dataset_card
+from movieplots.preparation.cleaning import clean_plot, clean_text, count_words, cut_at_sentence
+from movieplots.preparation.duplicates import NEAR, exact_duplicates, near_duplicates
+from movieplots.preparation.export import check_export, save_dataset
 from movieplots.preparation.language import detect_languages
 from movieplots.preparation.splits import assign_splits, group_name
-from movieplots.progress import say
+from movieplots.progress import say, track, working
 from movieplots.sources import get_source
-from movieplots.titles import Title, parse_title
+from movieplots.sources.corpus import RawCorpus, RawPlot, Source
+from movieplots.titles import Title, parse_title, split_movie_name
+from movieplots.words import number_words
 
-LANGUAGE = "en"
-MIN_WORDS = 3
+DROPPED_FILE, REPORT_FILE, CARD_FILE, DATASET_FOLDER = "dropped.parquet", "report.json", "README.md", "dataset"
+MIN_LENGTH, MAX_LENGTH = 3, 1000
+_TITLE_PARTS = ("primary", "secondary", "year", "season", "episode", "air_date", "kind")
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """What `prepare` did: where the table is, how many rows were read, kept and dropped, and what is in it."""
+    """What `prepare` did, as it stands in `report.json`.
+
+    `settings` are the options that decide the result. `read` is `kept` plus the sum of `dropped` (rows per reason).
+    `repaired` counts plots per repair, `cut` those that were cut to length. `languages` counts what was detected before
+    other languages were dropped. `tags` says how many of the sources' genre names were `mapped`, `ignored` on purpose
+    or `unknown`, and `unknown_tags` which. `lengths` has quantiles of the kept plots' lengths, in the unit of
+    the settings. `kept_sides` is the number of groups that stand where an earlier preparation put them and a fresh one
+    would not.
+    """
 
     path: str
-    source: str
+    sources: list[str]
+    settings: dict[str, Any]
     read: int
     kept: int
     dropped: dict[str, int]
-    splits: dict[str, int]
-    groups: int
-    genres: dict[str, int]
+    by_source: dict[str, dict[str, int]]
+    repaired: dict[str, int]
+    cut: int
+    languages: dict[str, int]
+    tags: dict[str, int]
     unknown_tags: dict[str, int]
+    lengths: dict[str, int]
+    groups: int
+    kept_sides: int
+    splits: dict[str, int]
+    genres: dict[str, int]
+    genres_by_split: dict[str, dict[str, int]]
     fingerprint: str
 
 
-def prepare(source: str, out: str | Path, path: str | Path | None = None, seed: int = 0) -> Preparation:
-    """Prepare a corpus: writes `plots.parquet` and `report.json` into the folder `out`.
+def prepare(
+    sources: str | Sequence[str],
+    out: str | Path,
+    path: str | Path | Mapping[str, str | Path] | None = None,
+    seed: int = 0,
+    *,
+    languages: Iterable[str] = ("en",),
+    detector: str = "fast",
+    min_length: int = MIN_LENGTH,
+    max_length: int = MAX_LENGTH,
+    long: str = "cut",
+    tokenizer: str | None = None,
+    genre_map: str | Path | None = None,
+    coarse: bool = False,
+    near: float = NEAR,
+    columns: Mapping[str, str] | None = None,
+    own_splits: bool = False,
+    splits_from: str | Path | None = None,
+    export: bool = False,
+    fresh: bool = False,
+) -> Preparation:
+    """Prepare one or several corpora into the folder `out`.
 
-    `source` is a name from the registry, `path` its file or folder (not needed for the bundled corpus).
-    Raises BadInput, and writes nothing, where the input cannot be used.
+    It then holds the Plot table `plots.parquet`, `dropped.parquet` (the other rows, each with its reason),
+    `report.json`, the dataset card `README.md`, and with `export` the folder `dataset` for `datasets.load_from_disk`.
+
+    `sources` are names from the registry; `path` is the file or folder of the one source, or a path for each by name.
+    A source without a path is looked for where `movieplots fetch` puts it. `languages` are ISO 639-1 codes, or `all`.
+    A plot shorter than `min_length` is dropped; one longer than `max_length` is cut at a sentence end or dropped, as
+    `long` says (`cut` or `drop`). Lengths are in words, or in tokens of the base model `tokenizer`. `genre_map` is a
+    file of the user's own for tags that no mapping names, `coarse` groups the genres into nine. `near` is the
+    similarity (0 to 1) from which two plots are near duplicates; 1 drops exact ones only. `columns` names those of the
+    source `table`. `own_splits` keeps the division that a source brings along. Where `out` already holds a table of
+    this seed, its titles stay on their sides, whatever rows have been added where, unless `fresh` draws anew;
+    `splits_from` takes the sides of a table elsewhere. Raises BadInput, and writes nothing, where the input cannot be
+    used.
     """
-    known = get_source(source)
-    location = Path(path) if path is not None else known.default_path
-    if location is None:
-        raise BadInput(f"The source {source!r} needs --path: {known.how_to_get}.")
-    if not location.exists():
-        raise BadInput(
-            f"{location} does not exist: check --path, or see `movieplots sources` for how to get {source!r}."
-        )
-    say(f"Reading {location} …")
-    corpus = known.read(location)
-    read = len(corpus.rows) + corpus.broken
-    dropped: Counter[str] = Counter({"broken_row": corpus.broken} if corpus.broken else {})
-    unknown: Counter[str] = Counter()
-    rows = []
-    for raw in corpus.rows:
-        genres, unmapped = map_tags(source, raw.tags)
-        unknown.update(unmapped)
-        plot, published = clean_text(raw.plot), clean_text(raw.published)
-        if not published:
-            dropped["no_title"] += 1
-        elif not plot:
-            dropped["no_plot"] += 1
-        elif count_words(plot) < MIN_WORDS:
-            dropped["too_short"] += 1
-        elif not genres:
-            dropped["no_genre"] += 1
-        else:
-            title = asdict(_clean_title(raw.title))
-            columns = ("primary", "secondary", "year", "season", "episode", "air_date", "kind")
-            rows.append(
-                {"id": raw.id, "source": source, "title": published, "plot": plot, "genres": genres}
-                | {name: title[name] for name in columns}
-            )
-    if not rows:
-        raise BadInput(f"No plot of {location} can be used ({_reasons(dropped) or 'it holds no rows'}).")
-    plots = pd.DataFrame(rows)
-    plots["language"] = detect_languages(plots["plot"].tolist())
-    plots = _keep(plots, plots["language"] == LANGUAGE, "other_language", dropped)
-    plots = _keep(plots, ~plots["plot"].map(normalise).duplicated(), "duplicate", dropped)
-    plots = _keep(plots, near_duplicates(plots["plot"].tolist()) == plots.index, "near_duplicate", dropped)
-    plots["group"] = plots["primary"].map(group_name)
-    plots["split"] = assign_splits(plots["group"], seed)
+    names = list(dict.fromkeys([sources] if isinstance(sources, str) else sources))
+    wanted = set(languages)
+    _check(names, wanted, min_length, max_length, long, near, columns)
+    if export:
+        check_export()
+    extra = read_genre_map(genre_map) if genre_map is not None else {}
+    earlier = _sides_of(splits_from) if splits_from is not None else {} if fresh else _sides_here(Path(out), seed)
+    count = count_words if tokenizer is None else _token_counter(tokenizer)
 
-    file = Path(out) / FILE_NAME
-    save_plots(plots, file)
-    counts = plots["split"].value_counts()
+    rows = _Rows(extra, coarse, min_length, max_length, long == "cut", count)
+    for name, location in _locations(names, path).items():
+        say(f"Reading {location} …")
+        rows.add(name, _read(get_source(name), location, columns))
+    plots = pd.DataFrame(rows.kept)
+    if plots.empty:
+        raise BadInput(f"No plot can be used ({_reasons(rows.counts) or 'there are no rows'}).")
+    plots["language"] = detect_languages(plots["plot"].tolist(), detector)
+    found = plots["language"].value_counts()
+    if "all" not in wanted:
+        plots = rows.keep(plots, plots["language"].isin(wanted), "other_language", plots["language"])
+    with working("Looking for duplicates …"):
+        plots = _without_duplicates(plots, near, rows)
+    own = rows.own_sides() if own_splits else {}
+    with working("Splitting …"):
+        drawn = assign_splits(rows.groups, rows.genres, seed, own)
+        sides = assign_splits(rows.groups, rows.genres, seed, earlier | own) if earlier else drawn
+    plots["split"] = plots["group"].map(sides)
+    _check_splits(plots)
+    kept_sides = sum(sides[group] != drawn[group] for group in plots["group"].unique())
+    if kept_sides:
+        say(f"{kept_sides:,} titles stay on the side of the earlier preparation; a fresh one would draw another.")
+
     result = Preparation(
-        path=str(file),
-        source=source,
-        read=read,
+        path=str(Path(out) / FILE_NAME),
+        sources=names,
+        settings={
+            "seed": seed,
+            "languages": sorted(wanted),
+            "detector": detector,
+            "min_length": min_length,
+            "max_length": max_length,
+            "long": long,
+            "length_in": "words" if tokenizer is None else f"tokens of {tokenizer}",
+            "genre_map": {tag: list(genres) for tag, genres in extra.items()},
+            "coarse": coarse,
+            "near": near,
+            "own_splits": own_splits,
+            "splits_from": None if splits_from is None else str(splits_from),
+        },
+        read=rows.read.total(),
         kept=len(plots),
-        dropped=dict(dropped),
-        splits={name: int(counts[name]) for name in SPLITS},
+        dropped=dict(rows.counts),
+        by_source={name: {"read": rows.read[name], "kept": int((plots["source"] == name).sum())} for name in names},
+        repaired=dict(rows.repaired.most_common()),
+        cut=int(plots["id"].isin(rows.cut).sum()),
+        languages={language: int(n) for language, n in found.items()},
+        tags={kind: rows.tags[kind] for kind in ("mapped", "ignored", "unknown")},
+        unknown_tags=dict(rows.unknown.most_common()),
+        lengths=_quantiles(plots["length"]),
         groups=int(plots["group"].nunique()),
+        kept_sides=kept_sides,
+        splits={split: int((plots["split"] == split).sum()) for split in SPLITS},
         genres={genre: int(n) for genre, n in plots["genres"].explode().value_counts().items()},
-        unknown_tags=dict(unknown.most_common()),
+        genres_by_split=_genres_by_split(plots),
         fingerprint=data_fingerprint(plots),
     )
-    write_json(Path(out) / "report.json", asdict(result))
+    with atomic_folder(out) as folder:
+        save_plots(plots, folder / FILE_NAME)
+        rows.dropped_table().to_parquet(folder / DROPPED_FILE, index=False, compression="zstd")
+        write_json(folder / REPORT_FILE, asdict(result))
+        write_text(folder / CARD_FILE, dataset_card(asdict(result), [get_source(name) for name in names]))
+        if export:
+            save_dataset(plots, folder / DATASET_FOLDER)
     return result
+
+
+class _Rows:
+    """The rows of all sources on their way into the table: kept, dropped with a reason, and everything counted."""
+
+    def __init__(
+        self,
+        extra: Mapping[str, tuple[str, ...]],
+        coarse: bool,
+        min_length: int,
+        max_length: int,
+        cut_long: bool,
+        count: Callable[[str], int],
+    ) -> None:
+        self.extra, self.coarse = extra, coarse
+        self.min_length, self.max_length, self.cut_long, self.count = min_length, max_length, cut_long, count
+        self.kept: list[dict[str, Any]] = []
+        self.dropped: list[dict[str, Any]] = []
+        self.counts: Counter[str] = Counter()
+        self.read: Counter[str] = Counter()
+        self.repaired: Counter[str] = Counter()
+        self.cut: set[str] = set()
+        self.tags: Counter[str] = Counter()
+        self.unknown: Counter[str] = Counter()
+        # Every row with a title, also one that is dropped later, takes part in splitting: so what is added to a corpus
+        # cannot move a plot by making a former row its duplicate.
+        self.groups: list[str] = []
+        self.genres: list[list[str]] = []
+        self.own: dict[str, set[str]] = {}
+        self._ids: Counter[str] = Counter()
+
+    def add(self, source: str, corpus: RawCorpus) -> None:
+        """Clean a source's rows and sort out those that cannot be used; the corpus is used up."""
+        self.read[source] = len(corpus.rows) + corpus.broken + corpus.blank
+        for reason, n in (("broken_row", corpus.broken), ("blank_row", corpus.blank)):
+            if n:
+                self.counts[reason] += n
+        corpus.rows.reverse()
+        for _ in track(range(len(corpus.rows)), "Cleaning"):
+            self._add_row(source, corpus.rows.pop())
+
+    def _add_row(self, source: str, raw: RawPlot) -> None:
+        if not raw.published.strip() and not raw.plot.strip() and not raw.tags:
+            self.counts["blank_row"] += 1
+            return
+        tags = map_tags(source, raw.tags, self.extra)
+        self.tags.update(ignored=len(tags.ignored), unknown=len(tags.unknown))
+        self.tags["mapped"] += len(raw.tags) - len(tags.ignored) - len(tags.unknown)
+        self.unknown.update(tags.unknown)
+        genres = coarsen(tags.genres) if self.coarse else tags.genres
+        cleaned = clean_plot(raw.plot)
+        self.repaired.update(cleaned.changes)
+        title = _clean_title(raw.title)
+        self._ids[raw.id] += 1
+        row: dict[str, Any] = {
+            "id": raw.id if self._ids[raw.id] == 1 else f"{raw.id}-{self._ids[raw.id]}",
+            "source": source,
+            "title": clean_text(raw.published),
+            "plot": cleaned.text,
+            "genres": genres,
+            "group": group_name(title.primary),
+        }
+        row |= {part: getattr(title, part) for part in _TITLE_PARTS}
+        if row["title"]:
+            self.groups.append(row["group"])
+            self.genres.append(genres)
+            if raw.split:
+                self.own.setdefault(row["group"], set()).add(raw.split)
+        reason = self._reason(row, cleaned.changes)
+        if reason is None:
+            self.kept.append(row)
+        else:
+            self._drop(row | {"plot": cleaned.text or raw.plot}, reason)
+
+    def _reason(self, row: dict[str, Any], changes: tuple[str, ...]) -> str | None:
+        """Why the row cannot be used, or None; a plot that is too long is cut here."""
+        if not row["title"]:
+            return "no_title"
+        if not row["plot"]:
+            return "stub" if "stub" in changes else "no_plot"
+        length = self.count(row["plot"])
+        if length < self.min_length:
+            return "too_short"
+        if length > self.max_length:
+            shorter = cut_at_sentence(row["plot"], self.max_length, self.count) if self.cut_long else ""
+            length = self.count(shorter)
+            if length < self.min_length:
+                return "too_long"
+            row["plot"] = shorter
+            self.cut.add(row["id"])
+        row["length"] = length
+        return None if row["genres"] else "no_genre"
+
+    def keep(self, plots: pd.DataFrame, mask: pd.Series, reason: str, details: pd.Series) -> pd.DataFrame:
+        """The plots of the mask; the others are dropped for the reason, each with its detail."""
+        for row, detail in zip(plots[~mask].to_dict("records"), details[~mask], strict=True):
+            self._drop(row, reason, detail)
+        if not mask.any():
+            raise BadInput(f"No plot is left after dropping: {_reasons(self.counts)}.")
+        return plots[mask].reset_index(drop=True)
+
+    def _drop(self, row: Mapping[str, Any], reason: str, detail: str = "") -> None:
+        self.counts[reason] += 1
+        columns = ("id", "source", "title", "plot", "genres")
+        self.dropped.append({column: row[column] for column in columns} | {"reason": reason, "detail": detail})
+
+    def dropped_table(self) -> pd.DataFrame:
+        """The dropped rows; `detail` is the language found, or the id of the plot that was kept instead."""
+        return pd.DataFrame(self.dropped, columns=["id", "source", "title", "plot", "genres", "reason", "detail"])
+
+    def own_sides(self) -> dict[str, str]:
+        """The side of each group that its source has divided; where it tears a group apart, the whole goes to test."""
+        if not self.own:
+            raise BadInput("None of these sources brings a division of its own: leave out --own-splits.")
+        return {
+            group: "test" if "test" in sides else "validation" if "validation" in sides else "train"
+            for group, sides in self.own.items()
+        }
+
+
+def _check(
+    names: list[str],
+    languages: set[str],
+    min_length: int,
+    max_length: int,
+    long: str,
+    near: float,
+    columns: Mapping[str, str] | None,
+) -> None:
+    if not names:
+        raise BadInput("No source is named: see `movieplots sources` for those there are.")
+    if not languages:
+        raise BadInput("No language is named: give codes such as en,es, or all.")
+    for language in languages - {"all"}:
+        if not (language.isascii() and language.isalpha() and language.islower() and len(language) in (2, 3)):
+            raise BadInput(f"{language!r} is no language code: give ISO 639-1 codes such as en,es, or all.")
+    if not 0 < min_length <= max_length:
+        raise BadInput(f"The lengths {min_length} to {max_length} leave no plot: the first must be 1 to the second.")
+    if long not in ("cut", "drop"):
+        raise BadInput(f"Unknown treatment {long!r} of long plots: choose cut or drop.")
+    if not 0 < near <= 1:
+        raise BadInput(f"The similarity of near duplicates must be above 0 and at most 1, not {near:g}.")
+    if columns and "table" not in names:
+        raise BadInput("--columns is for the source `table` alone: the other sources know their columns.")
+
+
+def _locations(names: list[str], path: str | Path | Mapping[str, str | Path] | None) -> dict[str, Path]:
+    """Where each source's files are."""
+    sources = [get_source(name) for name in names]
+    if isinstance(path, (str, Path)):
+        if len(names) > 1:
+            raise BadInput(f"With several sources each path needs its source: --path {names[0]}={path}.")
+        paths = {names[0]: path}
+    else:
+        paths = dict(path or {})
+    if stray := [name for name in paths if name not in names]:
+        raise BadInput(f"There is a path for {', '.join(stray)}, which is not among the sources: name it too.")
+    locations = {}
+    for source in sources:
+        location = Path(paths[source.name]) if source.name in paths else source.default_path or source.folder
+        if not location.exists():
+            if source.name not in paths:
+                raise BadInput(f"The source {source.name!r} is not in {location}: {source.how_to_get}, or give --path.")
+            raise BadInput(
+                f"{location} does not exist: check --path, or see `movieplots sources` for how to get {source.name!r}."
+            )
+        locations[source.name] = location
+    return locations
+
+
+def _read(source: Source, location: Path, columns: Mapping[str, str] | None) -> RawCorpus:
+    return source.read(location, columns) if source.name == "table" else source.read(location)
+
+
+def _sides_of(table: str | Path) -> dict[str, str]:
+    earlier = load_plots(table)
+    return dict(zip(earlier["group"], earlier["split"], strict=True))
+
+
+def _sides_here(out: Path, seed: int) -> dict[str, str]:
+    """The sides in the table that `out` holds, if it holds a whole one of this seed."""
+    try:
+        report = read_json(out / REPORT_FILE, "prepare it again")
+        return _sides_of(out) if report["settings"]["seed"] == seed else {}
+    except (BadInput, LookupError, TypeError):
+        return {}
+
+
+def _token_counter(name: str) -> Callable[[str], int]:
+    from movieplots.base_models import load_tokenizer
+
+    tokenizer = load_tokenizer(name)
+    return lambda text: len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
 
 def _clean_title(title: Title) -> Title:
     if title.bare:  # perhaps only for an invisible character
         return parse_title(clean_text(title.primary))
-    return replace(title, primary=clean_text(title.primary), secondary=clean_text(title.secondary))
+    if title.kind in ("movie", "book"):  # an invisible character may have hidden where the secondary title begins
+        name = f"{title.primary}: {title.secondary}" if title.secondary else title.primary
+        primary, secondary = split_movie_name(clean_text(name))
+    else:
+        primary, secondary = clean_text(title.primary), clean_text(title.secondary)
+    if (primary, secondary) == (title.primary, title.secondary):
+        return title
+    return replace(title, primary=primary, secondary=secondary)
 
 
-def _keep(plots: pd.DataFrame, mask: pd.Series, reason: str, dropped: Counter[str]) -> pd.DataFrame:
-    if not mask.all():
-        dropped[reason] += int((~mask).sum())
-    if not mask.any():
-        raise BadInput(f"No plot is left after dropping: {_reasons(dropped)}.")
-    return plots[mask].reset_index(drop=True)
+def _without_duplicates(plots: pd.DataFrame, near: float, rows: _Rows) -> pd.DataFrame:
+    numbered, lengths = number_words(plots["plot"], {}), plots["plot"].str.len().to_numpy()
+    stands_for = exact_duplicates(numbered, lengths)
+    unique = np.flatnonzero(stands_for == np.arange(len(plots)))
+    plots = _keep_representatives(plots, stands_for, "duplicate", rows)
+    if near < 1:
+        stands_for = near_duplicates(numbered.select(unique), lengths[unique], near)
+        plots = _keep_representatives(plots, stands_for, "near_duplicate", rows)
+    return plots
+
+
+def _keep_representatives(plots: pd.DataFrame, stands_for: np.ndarray, reason: str, rows: _Rows) -> pd.DataFrame:
+    instead = plots["id"].iloc[stands_for].set_axis(plots.index)
+    return rows.keep(plots, instead == plots["id"], reason, instead)
+
+
+def _check_splits(plots: pd.DataFrame) -> None:
+    empty = [split for split in SPLITS if not (plots["split"] == split).any()]
+    if empty:
+        raise BadInput(
+            f"The corpus is too small to split: {len(plots)} plots in {plots['group'].nunique()} groups leave nothing "
+            f"for {' and '.join(empty)}; add plots (50 of different titles are enough as a rule)."
+        )
+
+
+def _genres_by_split(plots: pd.DataFrame) -> dict[str, dict[str, int]]:
+    pairs = plots[["genres", "split"]].explode("genres")
+    table = pd.crosstab(pairs["genres"], pairs["split"]).reindex(columns=list(SPLITS), fill_value=0)
+    return {str(genre): {split: int(n) for split, n in row.items()} for genre, row in table.iterrows()}
+
+
+def _quantiles(lengths: pd.Series) -> dict[str, int]:
+    return {f"{share:.0%}": int(lengths.quantile(share)) for share in (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)}
 
 
 def _reasons(dropped: Counter[str]) -> str:

@@ -1,27 +1,298 @@
-"""Cleaning that never changes the words: markup, control characters and white space go, everything else stays."""
+"""Cleaning that never changes the words: what a site, a file format or a contributor added goes, all else stays.
+
+Every pattern is linear in the length of the text, whatever the text.
+"""
 
 import html
 import re
 import unicodedata
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+from html.entities import html5
+from itertools import accumulate
 
-_ENTITY = re.compile(r"&(?:#\d+|#x[\da-f]+|[a-z][a-z\d]*);", re.IGNORECASE)  # `AT&T` and `R&notes` are no entities
-_ATTRIBUTES = r"(?:\s[^<>]*=[^<>]*)?\s*/?>"  # so `<I love you>` is no tag
-_BREAK_TAG = re.compile(r"</?(?:p|br|div|ul|li)" + _ATTRIBUTES, re.IGNORECASE)
-_STYLE_TAG = re.compile(r"</?(?:i|b|u|em|strong|span|a)" + _ATTRIBUTES, re.IGNORECASE)  # may stand inside a word
-_INVISIBLE = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u200b-\u200f\u202a-\u202e\u2060\ufeff\ufffd]")
+from ftfy import fix_encoding
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+REPAIRS = ("mojibake", "html", "control_characters", "signature", "stub")
+_MAX_PASSES = 8  # one repair can uncover another (`&amp;lt;br&amp;gt;`); deeper nesting is no accident
+
+# `AT&T` and `R&notes` are no entities; `&amp;amp;lt;` was escaped more than once.
+_ENTITY = re.compile(r"&(?:amp;)*(#[0-9]{1,7}|#x[\da-f]{1,6}|[a-z][a-z\d]{1,31});", re.IGNORECASE)
+# The dot stops at the next opening, so that openings without an end cost no more than one look each.
+_HIDDEN = re.compile(
+    r"<(script|style)\b[^<>]*>(?:(?!<\1\b).)*?</\1\s*>|<!--(?:(?!<!--).)*?-->", re.IGNORECASE | re.DOTALL
+)
+_ATTRIBUTES = r"(?:\s[^<>=]*=[^<>]*|\s*/?)>"  # so `<I love you>` is no tag
+_BREAK_TAG = re.compile(
+    r"</?(?:p|br|hr|div|[uod]l|li|d[td]|h[1-6]|blockquote|center|pre|table|tbody|thead|t[rdh]|img|iframe|section|article)"
+    + _ATTRIBUTES,
+    re.IGNORECASE,
+)
+_STYLE_TAG = re.compile(  # may stand inside a word
+    r"</?(?:a|b|big|cite|del|em|font|i|ins|q|s|small|span|strike|strong|sub|sup|tt|u|wbr)" + _ATTRIBUTES, re.IGNORECASE
+)
+# Variation selectors and the tag characters of flags are no rubbish: emoji need them.
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\uffff"
+    "\ud800-\udfff]"
+)
+# Joiners make the word in Persian and Indic scripts and the picture in emoji: they go beside blanks and Latin text
+# only, where they do nothing, and after a virama (Malayalam ends words so) not even there.
+_VIRAMAS = "\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca"
+_IDLE = "\\s\x00-\u024f\u2010-\u2027"
+_JOINER = re.compile(
+    rf"(?:^|(?<=[{_IDLE}]))[\u200c\u200d]+|(?<![{_VIRAMAS}\u200c\u200d])[\u200c\u200d]+(?=[{_IDLE}]|$)"
+)
+
+# UTF-8 that was read as another encoding always shows one of these; ftfy itself takes its time.
+_PERHAPS_MOJIBAKE = re.compile("[^\x00-\x7f]{2}|[\x80-\x9f]|[\xc2\xc3] ")
+
+_CLOSERS = "\"'”’»)\\]"
+_SENTENCE_END = re.compile(rf"(?<![.!?…])([.!?…]+[{_CLOSERS}]*)\s+|[。！？]+[”’」』）]*\s*")
+_OPENERS = "\"'“‘„«»‚([¿¡「『（"
+_ELLIPSIS = r"(?:\.{2,}|…)"
+# Abbreviations that a name follows, so that no sentence ends there, and those that seldom end one.
+_BEFORE_NAMES = _words(
+    """Mr Mrs Ms Messrs Mme Mlle Dr Drs Prof St Ste Mt Ft Lt Col Gen Sgt Capt Cpt Cmdr Cpl Maj Adm Pvt Rev Fr Hon Sen
+    Rep Gov Pres Supt Insp Det vs Vs"""
+)
+_ABBREVIATIONS = _BEFORE_NAMES | _words("Jr Sr Ph Bros Co Corp Inc Ltd Dept Ave Blvd etc approx ca feat")
+_NUMBERED = _words("no nos vol ch pt ep pp fig apt jan feb mar apr jun jul aug sep sept oct nov dec")
+_WINDOW = 12  # characters before a full stop that can hold an abbreviation
+
+_MORE = rf"(?:[Rr]ead |[Ss]ee |[Ss]how )?[Mm]ore ?(?:{_ELLIPSIS}|»|>>)?"
+_LINK = r"(?:(?:Read|See|Show) (?:[Mm]ore|[Aa]ll)|See [Ff]ull (?:[Ss]ummary|[Ss]ynopsis))"
+_STUB = re.compile(  # a site's mark at the end of a text that it cut off
+    rf" ?(?:[<(\[{{] ?{_MORE} ?[>)\]}}]|[(\[] ?{_ELLIPSIS} ?[)\]]|(?:(?<!\.)\.{{2,}}|…) ?{_MORE}"
+    rf"|{_LINK} ?(?:{_ELLIPSIS}|»|>>)|(?:^|(?<=[.!?…{_CLOSERS}] )|(?<=[.!?…])){_LINK})$"
+)
+_STUB_WINDOW = 48
+
+_SIGNATURE_WINDOW = 140
+_SIGNATURE_START = re.compile(
+    r"(?P<end>[.!?…。！？][\"'”’»)\]]*|[>)\]}])(?P<blank> ?)"
+    r"(?=--|[—―]|[(\[{<]|(?:(?<= )(?:[-–~]|\S+@))|[A-Z][A-Za-z ]{3,24} (?:[Bb][Yy]|BY|of)\b|Source ?:)"
+)
+_ADDRESS = re.compile(r"[-–—―~ ]*[<({\[]?(?:[\w.+-]+@[\w-]+(?:\.[\w-]+)*|(?<=\[)email(?: protected)?)[>)}\]]?")
+_SIGNED_BY = re.compile(
+    r"[-–—―~ ]*(?P<bracket>[(\[{] ?)?"
+    r"(?:(?:(?:plot |official )?(?:written|submitted|contributed|posted|plot|summary|synopsis|outline|review)"
+    r"(?: written| submitted)? by|courtesy of) ?:? |(?P<source>source) ?: ?)(?P<who>.+?)(?(bracket)\.? ?[)\]}])\.?",
+    re.IGNORECASE,
+)
+_DASHED = re.compile(r"(?P<dash>-{2,3}|[-–—―~])(?P<blank> ?)(?P<who>.+)")
+_WHOSE_ADDRESS = re.compile(r" ?[<({\[](?:[^\s<>(){}\[\]]+|email protected)[>)}\]]$")
+_PUBLICITY = re.compile(
+    r"(?:\S+ ){0,4}(?:press (?:release|kit|notes|book)|official (?:web)?site|publicity|website)", re.I
+)
+_PARTICLES = _words("al and at bin da de del della den der di do du e el et for ibn la le of the und van von y zu & /")
+# A title-cased word or two behind a dash need not be a name: `- The End`, `- Alone`, `- Season Finale`.
+_NO_NAMES = _words(
+    """a again almost alone always an as based but by chapter continued dead end episode featuring fin finale forever
+    from gone he her hers his if in is it its maybe me my never no nor not nothing now on once or our part perhaps pilot
+    rated season series she so special starring that their then they this to together too unless until volume was we
+    what when where who why with without yet you your"""
+)
+
 # Thai, Lao, Japanese and Chinese have no blanks between words: there each character counts as one.
 _UNSPACED = r"\u0e01-\u0edf\u3041-\u30ff\u3400-\u9fff"
 _WORD = re.compile(rf"[{_UNSPACED}]|\w[^\s{_UNSPACED}]*")
+_ASCII_WORD = re.compile(r"\w\S*", re.ASCII)  # the same on ASCII text, and faster
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """A clean text, and the names of the REPAIRS that changed it; white space and composed letters alone are none."""
+
+    text: str
+    changes: tuple[str, ...]
+
+
+def clean_plot(text: str) -> Cleaned:
+    """What `clean_text` does, and the contributor's signature and the mark of a text cut off by a site removed.
+
+    Where a text was cut off inside a sentence, the beginning of that sentence goes too; the text is empty where
+    no whole sentence is left.
+    """
+    text, changes = _clean(text)
+    end = len(text)
+    starts: list[int] | None = None
+    while end:
+        if (start := _signature_start(text, end)) is not None:
+            changes.add("signature")
+        elif (start := _stub_start(text, end)) is not None:
+            changes.add("stub")
+            if not _is_whole(text, start):
+                if starts is None:  # found once: ends that move back leave the former sentences as they are
+                    starts = [0, *accumulate(map(len, split_sentences(text)))]
+                start = starts[max(0, bisect_left(starts, start) - 1)]
+        else:
+            break
+        end = start - (start > 0 and text[start - 1] == " ")
+    return Cleaned(text[:end], tuple(name for name in REPAIRS if name in changes))
 
 
 def clean_text(text: str) -> str:
-    """HTML entities resolved, HTML tags and invisible characters removed, Unicode composed (NFC), single blanks."""
-    text = _ENTITY.sub(lambda entity: html.unescape(entity[0]), text)
-    text = _STYLE_TAG.sub("", _BREAK_TAG.sub(" ", text))
-    text = _INVISIBLE.sub("", text)
-    return " ".join(unicodedata.normalize("NFC", text).split())
+    """Mojibake repaired, HTML and invisible characters removed, Unicode composed (NFC), single blanks."""
+    return _clean(text)[0]
 
 
 def count_words(text: str) -> int:
     """The number of words, `mind-bending` being one; punctuation alone is none."""
-    return len(_WORD.findall(text))
+    return len((_ASCII_WORD if text.isascii() else _WORD).findall(text))
+
+
+def split_sentences(text: str) -> list[str]:
+    """The sentences in order, each with the blanks that follow it: joined they are the text again.
+
+    A sentence ends at `.`, `!`, `?` or `…` before a blank and what can begin another; at `。`, `！` and `？` anywhere.
+    """
+    sentences, start = [], 0
+    for match in _SENTENCE_END.finditer(text):
+        if match.end() < len(text) and not _goes_on(text, match):
+            sentences.append(text[start : match.end()])
+            start = match.end()
+    return [*sentences, text[start:]] if text else []
+
+
+def cut_at_sentence(text: str, at_most: int, count: Callable[[str], int]) -> str:
+    """The longest beginning of whole sentences for which `count` gives at most `at_most`, empty if there is none.
+
+    `count` counts words or tokens. It is called on about log2(sentences) beginnings, and must not fall as they grow.
+    """
+    ends = [0, *accumulate(map(len, split_sentences(text)))]
+    fitting = bisect_right(ends, at_most, lo=1, key=lambda end: count(text[:end].rstrip())) - 1
+    return text[: ends[fitting]].rstrip()
+
+
+def _clean(text: str) -> tuple[str, set[str]]:
+    changes: set[str] = set()
+    plain = " ".join(text.split())
+    if plain.isascii() and plain.isprintable() and "&" not in plain and "<" not in plain:
+        return plain, changes  # most texts: the rest of this takes ten times as long
+    for _ in range(_MAX_PASSES):
+        before = text
+        if "&" in text:
+            text = _changed(text, _ENTITY.sub(_resolve, text), "html", changes)
+        if not text.isascii() and _PERHAPS_MOJIBAKE.search(text):
+            text = _changed(text, fix_encoding(text), "mojibake", changes)
+        if "<" in text:
+            bare = _STYLE_TAG.sub("", _BREAK_TAG.sub(" ", _HIDDEN.sub(lambda hidden: " " if hidden[1] else "", text)))
+            text = _changed(text, bare, "html", changes)
+        text = _changed(text, _INVISIBLE.sub("", text), "control_characters", changes)
+        if "\u200c" in text or "\u200d" in text:
+            text = _changed(text, _JOINER.sub("", text), "control_characters", changes)
+        text = unicodedata.normalize("NFC", text)
+        if text == before:
+            break
+    return " ".join(text.split()), changes
+
+
+def _changed(before: str, after: str, repair: str, changes: set[str]) -> str:
+    if after != before:
+        changes.add(repair)
+    return after
+
+
+def _resolve(entity: re.Match[str]) -> str:
+    name = entity[1]
+    if name[0] == "#":
+        return html.unescape(f"&{name};")
+    # Not html.unescape: it takes `&notes;` for `&not` and `es;`.
+    return html5.get(f"{name};") or html5.get(f"{name.lower()};", entity[0])
+
+
+def _goes_on(text: str, end: re.Match[str]) -> bool:
+    """Whether a sentence goes on after what looks like its end."""
+    if end[1] is None:  # 。！？
+        return False
+    following = text[end.end()]
+    if not (following in _OPENERS or following.isdigit() or (following.isalpha() and not following.islower())):
+        return True
+    return end[1] == "." and _is_abbreviation(text, end.start(), following.isdigit())
+
+
+def _last_word(text: str, stop: int) -> str:
+    """The word that the full stop at `stop` follows, without what opens before it."""
+    words = text[max(0, stop - _WINDOW) : stop].split()
+    return words[-1].lstrip("\"'“‘(«[") if words and not text[stop - 1].isspace() else ""
+
+
+def _is_abbreviation(text: str, stop: int, number_follows: bool = False) -> bool:
+    """Whether the full stop at `stop` belongs to an abbreviation or an initial."""
+    word = _last_word(text, stop)
+    if len(word) == 1:
+        return word.isupper() and word != "I"  # `World War I.` is more common than an initial I
+    dotted = "." in word and all(part.isalpha() and len(part) < 3 for part in word.split("."))  # U.S, a.m, Ph.D
+    known = word in _ABBREVIATIONS or (word.isupper() and word.capitalize() in _ABBREVIATIONS)
+    return dotted or known or (number_follows and word.lower() in _NUMBERED)
+
+
+def _is_whole(text: str, end: int) -> bool:
+    """Whether text[:end] ends with a sentence rather than inside one; an ellipsis says that more was to follow."""
+    tail = text[max(0, end - _WINDOW) : end]
+    bare = tail.rstrip("\"'”’»)]」』")
+    if not bare.endswith((".", "!", "?", "。", "！", "？")) or bare.endswith(".."):
+        return False
+    return not (tail[-1] == "." and _last_word(text, end - 1) in _BEFORE_NAMES)
+
+
+def _stub_start(text: str, end: int) -> int | None:
+    """Where the mark of a cut-off text at text[:end] begins, None if there is none."""
+    window = max(0, end - _STUB_WINDOW)
+    match = _STUB.search(text[window:end])
+    return window + match.start() if match else None
+
+
+def _signature_start(text: str, end: int) -> int | None:
+    """Where the contributor's signature at the end of text[:end] begins, None if there is none."""
+    window = max(0, end - _SIGNATURE_WINDOW)
+    tail = text[window:end]
+    for match in reversed(list(_SIGNATURE_START.finditer(tail))):
+        # After a quotation stands whom it quotes, in brackets an actor; and `U.S. - Canada` is no end of a sentence.
+        after = match["end"]
+        doubtful = after.strip(".!?…。！？)]") != "" or after in (")", "]")
+        doubtful |= after == "." and _is_abbreviation(text, window + match.start())
+        if _is_signature(tail[match.end() :], doubtful):
+            return window + match.end()
+    return None
+
+
+def _is_signature(ending: str, doubtful: bool) -> bool:
+    """Whether all of `ending` is a signature; where that is `doubtful`, it must say so by more than a name."""
+    if _ADDRESS.fullmatch(ending):
+        return True
+    if signed := _SIGNED_BY.fullmatch(ending):
+        if not signed["source"]:
+            return _is_name(signed["who"], handle=not ending.endswith("."))
+        words = signed["who"].lower().rstrip(".").split()
+        return len(words) <= 6 and not _NO_NAMES.intersection(words)
+    if not (dashed := _DASHED.fullmatch(ending)):
+        return False
+    who = dashed["who"]
+    if _PUBLICITY.fullmatch(who):
+        return True
+    if "@" in who or who.lower().startswith("anonymous"):
+        return _is_name(who, handle=True)
+    if doubtful or (who[-1] in ".!?…" and not _is_abbreviation(who, len(who) - 1)):
+        return False
+    return _is_name(who, handle=dashed["dash"][:2] == "--" or (dashed["dash"] in "—―" and not dashed["blank"]))
+
+
+def _is_name(who: str, handle: bool) -> bool:
+    """Whether `who` is one to eight capitalised words, perhaps with an address, or if `handle` one word of any case."""
+    words = _WHOSE_ADDRESS.sub("", who).replace(",", " ").split()
+    if not 1 <= len(words) <= 8 or any(word.lower().strip(".") in _NO_NAMES for word in words):
+        return False
+    if len(words) == 1 and handle:
+        return re.fullmatch(r"@?\w[\w.'-]*", words[0]) is not None
+    capitals = [
+        word for word in words if word[0].isalpha() and not word[0].islower() and re.fullmatch(r"[\w.'’&-]+", word)
+    ]
+    return bool(capitals) and all(word in capitals or word in _PARTICLES for word in words)

@@ -1,10 +1,12 @@
 """The corpora that `prepare` can read: one module each, and the registry that names them."""
 
 from movieplots.errors import BadInput
-from movieplots.sources import sample, streaming
+from movieplots.sources import cmu_books, imdb, mpst, sample, streaming, table, wikipedia
 from movieplots.sources.corpus import Source
 
-SOURCES: dict[str, Source] = {module.SOURCE.name: module.SOURCE for module in (sample, streaming)}
+SOURCES: dict[str, Source] = {
+    module.SOURCE.name: module.SOURCE for module in (sample, streaming, imdb, mpst, cmu_books, wikipedia, table)
+}
 
 
 def get_source(name: str) -> Source:

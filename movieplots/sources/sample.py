@@ -20,7 +20,6 @@ SOURCE = Source(
     what="original plots of movies, series and episodes, written for this project",
     size="420 plots, 30 to 90 words each",
     licence="CC0",
-    how_to_get="comes with the project",
     read=read_sample,
     default_path=FILE,
 )

@@ -7,10 +7,23 @@ import re
 from pathlib import Path
 
 from movieplots.errors import BadInput
-from movieplots.sources.corpus import RawCorpus, RawPlot, Source, read_table, whole_number
-from movieplots.titles import Title
+from movieplots.sources.corpus import (
+    KaggleFile,
+    RawCorpus,
+    RawPlot,
+    Source,
+    catalogue_title,
+    parse_year,
+    read_table,
+)
 
-CATALOGUES = ("netflix", "amazon_prime", "disney_plus", "hulu")
+# Each service and its dataset on Kaggle.
+CATALOGUES = {
+    "netflix": "shivamb/netflix-shows",
+    "amazon_prime": "shivamb/amazon-prime-movies-and-tv-shows",
+    "disney_plus": "shivamb/disney-movies-and-tv-shows",
+    "hulu": "shivamb/hulu-movies-and-tv-shows",
+}
 COLUMNS = ["show_id", "type", "title", "release_year", "listed_in", "description"]
 _EDITION = re.compile(
     r"\s*(?:\[[^\[\]]*\]|\((?:4K UHD|HD|[^()]*\b(?:subtitled|subbed|dub|dubbed|audio|version)[^()]*)\))$", re.IGNORECASE
@@ -21,34 +34,37 @@ _SEPARATOR = re.compile(r", (?!Entertainment, and Culture|and Culture)")
 
 
 def read_streaming(path: Path) -> RawCorpus:
-    """Read a folder that holds any of the four catalogues, or one file of that layout."""
-    files = sorted(path.glob("*_titles.csv")) if path.is_dir() else [path]
+    """Read a folder that holds any of the four catalogues, plain or packed, or one file of that layout."""
+    files = [path]
+    if path.is_dir():
+        packed = [file for ending in (".gz", ".bz2", "") for file in path.glob(f"*_titles.csv{ending}")]
+        files = sorted({_service(file): file for file in packed}.values())
     if not files:
         names = ", ".join(f"{name}_titles.csv" for name in CATALOGUES)
         raise BadInput(f"{path} holds no catalogue: put one or more of {names} there.")
     corpus = RawCorpus()
     for file in files:
-        service = file.stem.removesuffix("_titles")
-        for row in read_table(file, COLUMNS):
-            if row is None:
-                corpus.broken += 1
-            else:
-                corpus.rows.append(_raw_plot(service, row))
+        corpus.rows += [_raw_plot(_service(file), row, corpus) for row in read_table(file, COLUMNS, corpus)]
     return corpus
 
 
-def _raw_plot(service: str, row: dict[str, str]) -> RawPlot:
+def _service(file: Path) -> str:
+    return file.name.partition(".")[0].removesuffix("_titles")
+
+
+def _raw_plot(service: str, row: dict[str, str], corpus: RawCorpus) -> RawPlot:
+    own = row["show_id"].strip()
     published = name = " ".join(row["title"].split())
-    year = whole_number(row["release_year"])
+    year = parse_year(row["release_year"])
     while (shorter := _EDITION.sub("", name)) not in (name, ""):
         name = shorter
     if match := _YEAR.fullmatch(name):  # some titles already carry their year
         name, year = match["name"], int(match["year"])
     kind = "series" if row["type"] == "TV Show" else "movie"
     return RawPlot(
-        id=f"{service}-{row['show_id']}",
+        id=f"{service}-{own}" if own else corpus.text_id(service, published, row["description"]),
         published=published,
-        title=Title(primary=name, year=year, kind=kind),
+        title=catalogue_title(name, year, kind),
         plot=row["description"],
         tags=[tag.strip() for tag in _SEPARATOR.split(row["listed_in"]) if tag.strip()],
     )
@@ -59,7 +75,6 @@ SOURCE = Source(
     what="catalogues of Netflix, Amazon Prime, Disney+ and Hulu: loglines of 4 to 300 words",
     size="22,998 rows in four files",
     licence="CC0",
-    how_to_get="download netflix_titles.csv, amazon_prime_titles.csv, disney_plus_titles.csv and hulu_titles.csv from "
-    "Kaggle (shivamb/netflix-shows and its three sister sets) into one folder, then --path FOLDER",
     read=read_streaming,
+    kaggle=tuple(KaggleFile(handle, f"{name}_titles.csv") for name, handle in CATALOGUES.items()),
 )

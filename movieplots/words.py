@@ -1,4 +1,4 @@
-"""Texts as numbered words: what novelty and diversity count in.
+"""Texts as numbered words: what duplicates, novelty and diversity are counted in.
 
 A word is a lower-cased run of letters, digits and underscores (`\\w+`), so punctuation and case never hide a copy.
 """
@@ -6,15 +6,17 @@ A word is a lower-cased run of letters, digits and underscores (`\\w+`), so punc
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import filterfalse
 
 import numpy as np
 
 _WORD = re.compile(r"\w+")
+_ASCII_WORD = re.compile(r"\w+", re.ASCII)  # the same on ASCII text, and faster
 
 
 def split_words(text: str) -> list[str]:
     """The words of a text, lower-cased, in order."""
-    return _WORD.findall(text.lower())
+    return (_ASCII_WORD if text.isascii() else _WORD).findall(text.lower())
 
 
 def word_spans(text: str) -> list[tuple[int, int]]:
@@ -49,12 +51,19 @@ class NumberedTexts:
         starts = self.starts[first : last + 1]
         return NumberedTexts(self.codes[starts[0] : starts[-1]], starts - starts[0])
 
+    def select(self, texts: np.ndarray) -> "NumberedTexts":
+        """The texts of these numbers, in their order, copied."""
+        parts = [self.text(i) for i in texts.tolist()]
+        return NumberedTexts(np.concatenate([np.empty(0, np.int32), *parts]), np.cumsum([0, *map(len, parts)]))
+
 
 def number_words(texts: Iterable[str], vocabulary: dict[str, int]) -> NumberedTexts:
     """Number the words of texts. `vocabulary` grows with each new word: pass the same one for texts to be compared."""
     parts, ends = [np.empty(0, np.int32)], [0]
     for text in texts:
-        codes = [vocabulary.setdefault(word, len(vocabulary)) for word in split_words(text)]
-        parts.append(np.array(codes, np.int32))
-        ends.append(ends[-1] + len(codes))
+        words = split_words(text)
+        for word in filterfalse(vocabulary.__contains__, words):
+            vocabulary.setdefault(word, len(vocabulary))
+        parts.append(np.fromiter(map(vocabulary.__getitem__, words), np.int32, len(words)))
+        ends.append(ends[-1] + len(words))
     return NumberedTexts(np.concatenate(parts), np.array(ends, np.int64))

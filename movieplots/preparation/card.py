@@ -1,0 +1,86 @@
+"""The dataset card that `prepare` writes beside the table: where the plots come from, what was done, what is in it.
+
+The header is the one of the Hugging Face Hub's dataset cards, so that a folder can be put there as it is.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from movieplots.plots import FILE_NAME, SPLITS
+from movieplots.sources.corpus import Source
+
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+REASONS = {
+    "broken_row": "rows that could not be read",
+    "blank_row": "blank rows",
+    "no_title": "no title",
+    "no_plot": "no plot",
+    "stub": "plot cut off by its site, no whole sentence left",
+    "too_short": "too short",
+    "too_long": "too long",
+    "no_genre": "no genre that the mapping names",
+    "other_language": "in another language",
+    "duplicate": "the same words as another plot",
+    "near_duplicate": "nearly the same text as another plot",
+}
+REPAIRS = {
+    "mojibake": "wrongly decoded characters",
+    "html": "HTML",
+    "control_characters": "control or invisible characters",
+    "signature": "a contributor's signature",
+    "stub": "the marker of a text cut off, with its unfinished sentence",
+}
+
+
+def dataset_card(report: dict[str, Any], sources: list[Source]) -> str:
+    """The card in Markdown; `report` is what stands in `report.json`."""
+    settings, total = report["settings"], max(1, sum(report["tags"].values()))
+    languages = [code for code in settings["languages"] if code != "all"] or list(report["languages"])
+    size = next((name for most, name in _SIZES if report["kept"] < most), "n>1M")
+    header = [
+        "---", f"pretty_name: Plots from {', '.join(report['sources'])}", "language:",
+        *(f"- {code}" for code in languages), "task_categories:", "- text-generation", "- text-classification",
+        "size_categories:", f"- {size}", "configs:", "- config_name: default", f"  data_files: {FILE_NAME}", "---",
+    ]  # fmt: skip
+    body = [
+        f"# Plots from {', '.join(report['sources'])}",
+        f"{report['kept']:,} plots of {report['groups']:,} groups (titles and series), with genres; "
+        f"fingerprint `{report['fingerprint']}`.",
+        "## Sources",
+        _table(
+            ("source", "what", "licence", "read", "kept"),
+            [(s.name, s.what, s.licence, *report["by_source"][s.name].values()) for s in sources],
+        ),
+        "## What was done",
+        f"Of {report['read']:,} rows read, {report['kept']:,} were kept. The others are in `dropped.parquet`:",
+        _table(("dropped because", "rows"), [(REASONS[reason], n) for reason, n in report["dropped"].items()]),
+        "Cleaning changed nothing but these, and white space:",
+        _table(("removed or repaired", "plots"), [(REPAIRS[repair], n) for repair, n in report["repaired"].items()]),
+        f"Lengths are in {settings['length_in']}: at least {settings['min_length']}, at most "
+        f"{settings['max_length']:,} ({report['cut']:,} plots were cut there, at a sentence end). "
+        f"Near-duplicates are those with a similarity of {settings['near']:g} or more.",
+        f"Of {total:,} genre names, {report['tags']['mapped'] / total:.1%} were mapped onto the vocabulary, "
+        f"{report['tags']['ignored'] / total:.1%} are ignored on purpose because they tell no genre, and "
+        f"{report['tags']['unknown'] / total:.1%} are in no mapping"
+        + (f", above all {', '.join(list(report['unknown_tags'])[:10])}." if report["unknown_tags"] else "."),
+        "## Splits",
+        "By group, so that no title or series stands on two sides, and balanced by genre; "
+        f"seed {settings['seed']}.",
+        _table(
+            ("genre", *SPLITS),
+            [("all plots", *report["splits"].values())]
+            + [(genre, *report["genres_by_split"][genre].values()) for genre in report["genres"]],
+        ),
+        "## Columns",
+        "`id`, `source`, `title` (as published), `primary`, `secondary`, `year`, `season`, `episode`, `air_date`, "
+        "`kind` (movie, series, episode, book), `plot`, `genres` (list), `language`, `group`, `split`.",
+        "## Limits",
+        "The language of a plot is detected, not known; a genre is what the source says, and sources differ in how "
+        "freely they give them. Mind each source's licence before you pass the plots on.",
+    ]  # fmt: skip
+    return "\n".join(header) + "\n\n" + "\n\n".join(part for part in body if part) + "\n"
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> str:
+    lines = [" | ".join(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row) for row in rows]
+    return "\n".join(["| " + " | ".join(head) + " |", "|---" * len(head) + "|", *(f"| {line} |" for line in lines)])

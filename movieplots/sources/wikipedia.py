@@ -1,0 +1,53 @@
+"""Wikipedia Movie Plots: plots with genres in free text (`comedy, drama`, `sci-fi thriller`).
+
+One CSV file, `Release Year,Title,Origin/Ethnicity,Director,Cast,Genre,Wiki Page,Plot`; copies of it hold thousands of
+blank rows. A genre is taken apart into the phrases that `genre_maps/wikipedia.csv` names.
+"""
+
+import re
+from pathlib import Path
+
+from movieplots.genres import genre_map, split_free_text
+from movieplots.sources.corpus import (
+    KaggleFile,
+    RawCorpus,
+    RawPlot,
+    Source,
+    catalogue_title,
+    find_file,
+    parse_year,
+    read_table,
+)
+
+FILE = "wiki_movie_plots_deduped.csv"
+COLUMNS = ["Release Year", "Title", "Genre", "Plot"]
+_REFERENCE = re.compile(r"\[(?:\d+|[a-z]|citation needed|note \d+)\]")
+
+
+def read_wikipedia(path: Path) -> RawCorpus:
+    """Read the file, or a folder that holds it."""
+    corpus = RawCorpus()
+    known = genre_map("wikipedia")
+    for row in read_table(find_file(path, (FILE,), "Wikipedia plots"), COLUMNS, corpus):
+        published = " ".join(_REFERENCE.sub("", row["Title"]).split())
+        plot = _REFERENCE.sub("", row["Plot"])
+        corpus.rows.append(
+            RawPlot(
+                id=corpus.text_id("wikipedia", row["Release Year"], published, plot),
+                published=published,
+                title=catalogue_title(published, parse_year(row["Release Year"])),
+                plot=plot,
+                tags=split_free_text(row["Genre"], known),
+            )
+        )
+    return corpus
+
+
+SOURCE = Source(
+    name="wikipedia",
+    what="plots of movies of many countries, with genres in free text",
+    size="34,886 plots",
+    licence="CC BY-SA",
+    read=read_wikipedia,
+    kaggle=(KaggleFile("jrobischon/wikipedia-movie-plots", FILE),),
+)
