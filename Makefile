@@ -1,10 +1,11 @@
 # make demo    the whole main job on the bundled corpus, in .venv, with a report at the end
 # make test    lint and tests, in the same .venv
+# make notebooks    run every notebook again and write it back with its new outputs
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test setup clean
+.PHONY: demo test notebooks setup clean
 
 demo: setup
 	@$(BIN)/python -m movieplots.demo
@@ -13,6 +14,9 @@ test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
+
+notebooks: setup
+	@$(BIN)/python -m movieplots.notebooks
 
 setup: $(VENV)/installed
 

@@ -74,9 +74,7 @@ def main() -> int:
         print(
             f"{report['read']:>10,}{report['kept']:>10,}{dropped:>18,}{seconds[share]:>10.1f}{rate:>16,.0f}{largest:>13.2f}"
         )
-    print(
-        f"\nLanguage step: {rates['fast']:,.0f} plots a second; langdetect: {rates['langdetect']:,.0f}\n"
-    )
+    print(f"\nLanguage step: {rates['fast']:,.0f} plots a second; langdetect: {rates['langdetect']:,.0f}\n")
     claims = [
         at_most("seconds for 117,352 rows", seconds[1.0], SECONDS),
         at_most("gigabytes for 117,352 rows", memory / 1e9, GIGABYTES),

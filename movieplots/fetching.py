@@ -17,7 +17,7 @@ import tarfile
 import time
 import zipfile
 import zlib
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -32,6 +32,7 @@ from rich.table import Column
 from movieplots.errors import BadInput
 from movieplots.files import atomic_path, ensure_folder, write_json
 from movieplots.progress import console, say, working
+from movieplots.sources import get_source
 from movieplots.sources.corpus import Download, KaggleFile, Source
 
 TIMEOUT = 30  # seconds without an answer or a byte
@@ -64,10 +65,17 @@ def fetch(source: Source, out: Path, everything: bool = False) -> list[Path]:
     Its `extra` files are fetched with `everything` only. Raises BadInput where a file cannot be had or fails its check.
     """
     if not source.downloads and not source.kaggle:
-        raise BadInput(f"The source {source.name!r} comes with the project: nothing to fetch.")
+        raise BadInput(f"There is nothing to fetch for {source.name!r}: {source.how_to_get}.")
     out = ensure_folder(out)
     downloads = [download for download in source.downloads if everything or not download.extra]
     return [_download(download, out) for download in downloads] + _from_kaggle(source.kaggle, out)
+
+
+def fetch_missing(names: Iterable[str]) -> None:
+    """Fetch those of the named sources that have files to fetch and are not where `prepare` looks for them."""
+    for source in map(get_source, names):
+        if (source.downloads or source.kaggle) and not source.folder.exists():
+            fetch(source, source.folder)
 
 
 def _download(download: Download, out: Path) -> Path:

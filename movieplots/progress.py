@@ -1,11 +1,11 @@
 """Progress bars and messages on standard error, so that standard output stays free for results."""
 
 from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.status import Status
 
 T = TypeVar("T")
 console = Console(stderr=True)
@@ -30,8 +30,11 @@ def track(items: Collection[T], what: str) -> Iterator[T]:
         yield from progress.track(items, task_id=progress.add_task(what, total=len(items), note=""))
 
 
-def working(what: str) -> Status:
+def working(what: str) -> AbstractContextManager[object]:
     """A context in which a spinner says that something of unknown length is going on."""
+    if console.is_jupyter:  # there the spinner is a widget that stops programs which run notebooks
+        say(what)
+        return nullcontext()
     return console.status(what)
 
 

@@ -365,7 +365,7 @@ def test_a_silent_server_and_none_at_all_are_said(web, tmp_path, monkeypatch):
 
 
 def test_the_bundled_corpus_has_nothing_to_fetch(tmp_path):
-    with pytest.raises(BadInput, match="'s' comes with the project: nothing to fetch"):
+    with pytest.raises(BadInput, match="There is nothing to fetch for 's': "):
         fetch(source(), tmp_path)
 
 

@@ -387,7 +387,7 @@ def _clean_title(title: Title) -> Title:
 
 
 def _without_duplicates(plots: pd.DataFrame, near: float, rows: _Rows) -> pd.DataFrame:
-    numbered, lengths = number_words(plots["plot"], {}), plots["plot"].str.len().to_numpy()
+    numbered, lengths = number_words(plots["plot"].tolist(), {}), plots["plot"].str.len().to_numpy()
     stands_for = exact_duplicates(numbered, lengths)
     unique = np.flatnonzero(stands_for == np.arange(len(plots)))
     plots = _keep_representatives(plots, stands_for, "duplicate", rows)

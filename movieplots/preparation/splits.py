@@ -28,8 +28,10 @@ _NO_NAMES = ("a", "an", "the")  # what is left of `The Book 2`
 
 def group_name(primary: str) -> str:
     """The group of a plot: its primary title without case, accents, punctuation, additions and part numbers."""
-    plain = unicodedata.normalize("NFKD", primary).casefold()
-    plain = "".join(c for c in plain if not unicodedata.combining(c))
+    plain = primary.casefold()
+    if not plain.isascii():
+        plain = unicodedata.normalize("NFKD", primary).casefold()
+        plain = "".join(c for c in plain if not unicodedata.combining(c))
     name = plain
     while (shorter := _ADDITION.sub("", name)) != name:
         name = shorter

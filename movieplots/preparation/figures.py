@@ -1,0 +1,470 @@
+"""What preparation found, as figures and tables for a notebook: each figure's title says what was seen in this run.
+
+A figure that has nothing to show says so in words. Tables show of a plot no more than its opening words, because the
+plots of most corpora are not ours to publish. Colours are those of Okabe and Ito, which people with any colour vision
+can tell apart.
+"""
+
+import textwrap
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
+from pandas.io.formats.style import Styler
+
+from movieplots.files import fingerprint
+from movieplots.plots import SPLITS, markup_title
+from movieplots.preparation import Preparation
+from movieplots.preparation.card import REASONS, REPAIRS
+from movieplots.preparation.cleaning import count_words
+from movieplots.preparation.duplicates import SHINGLE_WORDS
+from movieplots.preparation.splits import SHARES
+from movieplots.sources import get_source
+from movieplots.words import split_words
+
+BLUE, ORANGE, GREEN, PINK, RED = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00"
+TEXT, GRID = "#1d2127", "#d9dde3"
+KINDS = {"movie": BLUE, "series": ORANGE, "episode": GREEN, "book": PINK}
+OPENING_WORDS = 8
+EXAMPLES = 8
+_WIDTH = 8.0  # inches
+_ROW = 0.27  # inches for each bar of a figure with one bar a genre
+_STEPS = [1, 2, 5, 10]  # between the ticks of an axis, times a power of ten
+_TITLE_WIDTH = 92  # characters that fit the width
+_CELL_WIDTH = 70  # characters of a text in a table
+
+
+def sources(report: Preparation) -> Figure:
+    """Rows kept and dropped of each source."""
+    names = list(report.by_source)
+    read = np.array([report.by_source[name]["read"] for name in names])
+    kept = np.array([report.by_source[name]["kept"] for name in names])
+    title = f"Of {_count(report.read, 'row')} read, {report.kept:,} became plots ({report.kept / report.read:.1%})"
+    figure, axes = _canvas(title, 1.3 + 0.36 * len(names))
+    axes.barh(names, kept, color=BLUE, height=0.6, label="kept")
+    axes.barh(names, read - kept, left=kept, color=ORANGE, height=0.6, label="dropped")
+    for y, (n, all_of_them) in enumerate(zip(kept, read, strict=True)):
+        axes.annotate(f"{n:,} of {all_of_them:,}", (all_of_them, y), (5, 0), textcoords="offset points", va="center")
+    axes.set_xlim(0, 1.25 * read.max())
+    axes.set_xlabel("rows")
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.xaxis.set_major_locator(_whole_steps(6))
+    axes.grid(axis="y", visible=False)
+    axes.invert_yaxis()
+    _legend(axes)
+    return figure
+
+
+def dropped_rows(report: Preparation) -> Figure:
+    """Rows that were dropped, by reason."""
+    if not report.dropped:
+        return _words(f"Nothing was dropped: all {_count(report.read, 'row')} were kept.")
+    counts = pd.Series({REASONS[reason]: n for reason, n in report.dropped.items()})
+    return _bars(
+        counts,
+        f"Of {_count(report.read, 'row')}, {counts.sum():,} were dropped ({counts.sum() / report.read:.1%})",
+        "rows dropped",
+    )
+
+
+def languages(report: Preparation) -> Figure:
+    """Plots in other languages than English, by the code of the language that was detected."""
+    english, total = report.languages.get("en", 0), sum(report.languages.values())
+    others = pd.Series({code: n for code, n in report.languages.items() if code != "en"}, dtype=int)
+    if others.empty:
+        return _words(f"All {_count(total, 'plot')} are in English: no other language was found.")
+    title = (
+        f"{english:,} of {_count(total, 'plot')} are in English ({english / total:.1%}); "
+        f"{_count(others.sum(), 'plot')} in {_count(len(others), 'other language')}"
+    )
+    return _bars(others, title, "plots, by language code (ISO 639-1)")
+
+
+def genre_frequencies(report: Preparation) -> Figure:
+    """Plots that carry each genre, the most common genre first."""
+    counts = pd.Series(report.genres)
+    most, least = counts.idxmax(), counts.idxmin()
+    title = (
+        f"{_count(len(counts), 'genre')}, from {most} ({counts[most] / report.kept:.1%} of the plots) "
+        f"to {least} ({counts[least] / report.kept:.1%})"
+    )
+    return _bars(counts, title, "plots that carry the genre")
+
+
+def genres_per_plot(plots: pd.DataFrame) -> Figure:
+    """Plots with one genre, two genres, and so on."""
+    numbers = plots["genres"].str.len()
+    counts = numbers.value_counts().sort_index().reindex(range(1, numbers.max() + 1), fill_value=0)
+    title = f"A plot carries {numbers.mean():.1f} genres on average; {(numbers > 1).mean():.0%} carry more than one"
+    figure, axes = _canvas(title, 3.2)
+    bars = axes.bar(counts.index, counts, color=BLUE, width=0.7)
+    axes.bar_label(bars, [f"{n:,}\n{n / len(plots):.1%}" for n in counts], padding=3, color=TEXT)
+    axes.set_xticks(counts.index)
+    axes.set_xlim(0.4, max(4, counts.index[-1]) + 0.6)
+    axes.set_ylim(0, 1.22 * counts.max())
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.yaxis.set_major_locator(_whole_steps(6))
+    axes.grid(axis="x", visible=False)
+    axes.set_xlabel("genres on a plot")
+    axes.set_ylabel("plots")
+    return figure
+
+
+def shared_genres(plots: pd.DataFrame) -> pd.DataFrame:
+    """The share of each genre's plots (row) that also carry another genre (column); 1 on the diagonal.
+
+    Shape (genres, genres); the most common genre comes first.
+    """
+    order = plots["genres"].explode().value_counts().index
+    carries = np.array([[genre in genres for genre in order] for genres in map(set, plots["genres"])], dtype=np.int64)
+    together = carries.T @ carries
+    return pd.DataFrame(together / np.diag(together)[:, None], index=order, columns=order)
+
+
+def genre_cooccurrence(plots: pd.DataFrame, annotate_from: float = 0.1) -> Figure:
+    """Heatmap of `shared_genres` in percent; cells from the share `annotate_from` on have their number written in."""
+    shares = shared_genres(plots)
+    names, cells = list(shares.index), shares.to_numpy().copy()
+    np.fill_diagonal(cells, np.nan)
+    if len(names) < 2 or not np.nanmax(cells):
+        return _words("No plot carries more than one genre: no two genres share a plot.")
+    row, column = np.unravel_index(np.nanargmax(cells), cells.shape)
+    title = (
+        f"Most bound to another genre: {cells[row, column]:.0%} of the plots with {names[row]} "
+        f"also carry {names[column]}"
+    )
+    size = 0.33 * len(names)
+    figure, axes = _canvas(title, size + 2.2, max(_WIDTH, size + 2.6))
+    axes.grid(False)
+    axes.set_facecolor("#eceef1")  # shows through on the diagonal
+    highest = 100 * float(np.nanmax(cells))
+    image = axes.imshow(100 * cells, cmap="Blues", vmin=0, vmax=highest, aspect="auto")
+    for i, j in zip(*np.nonzero(np.nan_to_num(cells) >= annotate_from), strict=True):
+        value = 100 * cells[i, j]
+        axes.text(
+            j, i, f"{value:.0f}", ha="center", va="center", fontsize=8, color="#fff" if value > highest / 2 else TEXT
+        )
+    axes.set_xticks(range(len(names)), names, rotation=90)
+    axes.set_yticks(range(len(names)), names)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    axes.set_xlabel("… that also carry this genre")
+    axes.set_ylabel("Of the plots with this genre, the share …")
+    scale = figure.colorbar(image, ax=axes, pad=0.015, fraction=0.03)
+    scale.set_label("share, %")
+    scale.outline.set_visible(False)  # type: ignore[operator]
+    return figure
+
+
+def plot_lengths(plots: pd.DataFrame, report: Preparation) -> Figure:
+    """Histogram of the kept plots' lengths in words, with the bounds that they had to keep and the median.
+
+    Bars grow wider to the right; their height is the mean number of plots of one length, so all can be compared.
+    Bounds that were set in tokens are named but not drawn, since the axis is in words.
+    """
+    lengths = plots["plot"].map(count_words).to_numpy()
+    low, high, unit = report.settings["min_length"], report.settings["max_length"], report.settings["length_in"]
+    in_words = unit == "words"
+    title = (
+        f"Half of the plots have {np.quantile(lengths, 0.25):.0f} to {np.quantile(lengths, 0.75):.0f} words; "
+        f"the shortest has {lengths.min():,}, the longest {lengths.max():,}"
+    )
+    figure, axes = _canvas(title if in_words else f"{title} (bounds: {low:,} to {high:,} {unit})", 3.8)
+    edges = _length_edges(int(lengths.min()), int(lengths.max()))
+    heights = np.histogram(lengths, edges)[0] / np.diff(edges)
+    axes.bar(edges[:-1], heights, np.diff(edges), align="edge", color=BLUE)
+    axes.set_xscale("log")
+    ends = [lengths.min(), lengths.max(), *([low, high] if in_words else [])]
+    axes.set_xlim(min(ends) * 0.8, max(ends) * 1.25)
+    axes.set_ylim(0, 1.5 * heights.max())
+    median = float(np.median(lengths))
+    _mark(axes, median, 2, TEXT, ":", f"median: {median:.0f} words")
+    if in_words:
+        short, long = report.dropped.get("too_short", 0), report.dropped.get("too_long", 0)
+        _mark(axes, low, 1, RED, "--", f"at least {low:,} words: {short:,} shorter dropped")
+        _mark(axes, high, 0, RED, "--", f"at most {high:,} words: {report.cut:,} longer cut, {long:,} dropped")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=_STEPS))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    axes.set_xlabel("words in a plot (logarithmic scale)")
+    axes.set_ylabel("plots of each length")
+    return figure
+
+
+def plots_per_year(plots: pd.DataFrame) -> Figure:
+    """Plots by the year of their title, stacked by kind (movie, series, episode, book)."""
+    dated = plots[plots["year"].notna()]
+    if dated.empty:
+        return _words("No title has a year.")
+    years = dated["year"].astype(int)
+    counts = pd.crosstab(years, dated["kind"]).reindex(range(years.min(), years.max() + 1), fill_value=0)
+    totals = counts.sum(axis=1)
+    unknown = len(plots) - len(dated)
+    title = (
+        f"{years.min()} to {years.max()}: half of the plots are from {np.quantile(years, 0.5):.0f} or later, most from "
+        f"{totals.idxmax()} ({totals.max():,})" + (f"; {_count(unknown, 'plot')} without a year" if unknown else "")
+    )
+    figure, axes = _canvas(title, 3.6)
+    bottom = np.zeros(len(counts))
+    for kind, colour in KINDS.items():
+        if kind in counts:
+            label = f"{kind} ({counts[kind].sum():,})"
+            axes.bar(counts.index, counts[kind], 0.9, bottom=bottom, color=colour, label=label)
+            bottom += counts[kind].to_numpy()
+    axes.xaxis.set_major_locator(_whole_steps(10))
+    axes.yaxis.set_major_locator(_whole_steps(6))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.grid(axis="x", visible=False)
+    axes.margins(x=0.01)
+    axes.set_xlabel("year")
+    axes.set_ylabel("plots")
+    _legend(axes)
+    return figure
+
+
+def split_shares(report: Preparation) -> Figure:
+    """For each genre the share of its plots that validation and test hold, with the share that was aimed at."""
+    counts = pd.DataFrame(report.genres_by_split).T[list(SPLITS)].loc[list(report.genres)]
+    shares = 100 * counts.div(counts.sum(axis=1), axis=0)
+    parts = " : ".join(f"{report.splits[split] / report.kept:.1%}" for split in SPLITS)
+    title = f"All plots: {parts} for training, validation and test"
+    if report.kept_sides:
+        title += f"; {_count(report.kept_sides, 'title')} stayed where an earlier preparation put them"
+    figure, axes = _canvas(title, 1.7 + _ROW * len(shares))
+    rows = np.arange(len(shares))
+    axes.hlines(rows, 0, shares[["validation", "test"]].max(axis=1), color=GRID, linewidth=1)
+    for split, colour, marker, shift in (("validation", BLUE, "o", -0.14), ("test", ORANGE, "D", 0.14)):
+        axes.scatter(
+            shares[split], rows + shift, color=colour, marker=marker, s=34, label=split, zorder=3, clip_on=False
+        )
+    aim = 100 * SHARES["test"]
+    axes.axvline(aim, color=TEXT, linestyle="--", linewidth=1.2, label=f"aimed at: {aim:.0f}% each")
+    axes.set_yticks(rows, [f"{genre} ({n:,})" for genre, n in counts.sum(axis=1).items()])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_xlim(0, 1.12 * max(2 * aim, float(shares[["validation", "test"]].max(axis=None))))
+    axes.xaxis.set_major_locator(_whole_steps(8))
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel("share of the genre's plots, %")
+    axes.set_ylabel("genre (plots that carry it)")
+    _legend(axes)
+    return figure
+
+
+def source_table(report: Preparation) -> pd.DataFrame:
+    """The corpora that were read: what each is, its licence, and what came out."""
+    rows = []
+    for name, counts in report.by_source.items():
+        source = get_source(name)
+        rows.append((name, source.what, source.licence, counts["read"], counts["kept"]))
+    return pd.DataFrame(rows, columns=["source", "what it is", "licence", "rows read", "plots kept"])
+
+
+def repair_table(report: Preparation) -> pd.DataFrame:
+    """What cleaning removed or mended, and in how many plots."""
+    if not report.repaired:
+        return _sentence("No plot had to be repaired.")
+    rows = [(REPAIRS[repair], n) for repair, n in report.repaired.items()]
+    return pd.DataFrame(rows, columns=["removed or mended", "plots"])
+
+
+def split_table(report: Preparation) -> pd.DataFrame:
+    """Plots on each side of the split."""
+    rows = [(split, n, f"{n / report.kept:.1%}") for split, n in report.splits.items()]
+    return pd.DataFrame(rows, columns=["side", "plots", "share"])
+
+
+def title_table(plots: pd.DataFrame, each: int = 2) -> pd.DataFrame:
+    """Titles taken apart: `each` examples of every form that titles have, the most common form first."""
+    parts = ["secondary", "year", "season", "episode", "air_date"]
+    given = plots[parts].notna() & (plots[parts] != "")
+    form = plots["kind"].str.cat(given.astype(int).astype(str), sep=" ")
+    sizes = form.map(form.value_counts())
+    examples = plots.assign(form=form, size=sizes).sort_values(["size", "form"], ascending=False, kind="stable")
+    examples = examples.groupby("form", sort=False).head(each)
+
+    def numbers(name: str) -> list[str]:
+        return ["" if pd.isna(value) else f"{value:.0f}" for value in examples[name]]
+
+    return pd.DataFrame(
+        {
+            "title as published": examples["title"].map(_short),
+            "kind": examples["kind"],
+            "primary title": examples["primary"].map(_short),
+            "secondary title": examples["secondary"].fillna("").map(_short),
+            "year": numbers("year"),
+            "season": numbers("season"),
+            "episode": numbers("episode"),
+            "air date": examples["air_date"].fillna(""),
+            "by the IMDb rules": [_short(markup_title(row)) for _, row in examples.iterrows()],
+            "plots of this form": examples["size"],
+        }
+    ).reset_index(drop=True)
+
+
+def duplicate_table(plots: pd.DataFrame, dropped: pd.DataFrame, examples: int = EXAMPLES) -> pd.DataFrame:
+    """Plots that were dropped because another has the same words, beside the one that was kept."""
+    pairs = _pairs(plots, dropped, "duplicate")
+    if pairs.empty:
+        return _sentence("No duplicates were found.")
+    return _side_by_side(_spread(pairs.drop_duplicates("kept_title"), examples)).drop(columns="similarity")
+
+
+def near_duplicate_table(plots: pd.DataFrame, dropped: pd.DataFrame, examples: int = EXAMPLES) -> pd.DataFrame:
+    """Plots that were dropped because another has nearly their text, from the least to the most similar.
+
+    The similarity is the Jaccard similarity of the two sets of word triples.
+    """
+    pairs = _pairs(plots, dropped, "near_duplicate")
+    if pairs.empty:
+        return _sentence("No near-duplicates were found.")
+    return _side_by_side(_spread(pairs.sort_values("similarity", kind="stable"), examples))
+
+
+def shown(table: pd.DataFrame) -> Styler:
+    """The table as a notebook shows it: no row numbers, text to the left, numbers to the right."""
+    numbers = [place for place, name in enumerate(table) if pd.api.types.is_numeric_dtype(table[name])]
+    styles = [{"selector": "th, td", "props": "text-align: left; vertical-align: top"}]
+    styles += [{"selector": f"th.col{place}, td.col{place}", "props": "text-align: right"} for place in numbers]
+    # A name that is not drawn at random gives the same page each time; tables of one page must not share it.
+    styler = Styler(table, uuid=fingerprint(list(table)), cell_ids=False).hide(axis="index").set_table_styles(styles)
+    if list(table) == [""]:
+        styler = styler.hide(axis="columns")
+    return styler.format("{:,}", subset=table.columns[numbers])
+
+
+def _pairs(plots: pd.DataFrame, dropped: pd.DataFrame, reason: str) -> pd.DataFrame:
+    """Each row dropped for the reason with the plot that stands for it: titles, plots and similarity."""
+    rows = dropped[dropped["reason"] == reason]
+    instead = dict(zip(dropped["id"], dropped["detail"], strict=True))
+    kept = plots.set_index("id")
+    ids = []
+    for stand_in in rows["detail"]:
+        while stand_in not in kept.index:  # a copy's original may itself be a near duplicate of a third plot
+            stand_in = instead[stand_in]
+        ids.append(stand_in)
+    pairs = pd.DataFrame(
+        {
+            "kept_title": kept.loc[ids, "title"].to_numpy(), "kept_plot": kept.loc[ids, "plot"].to_numpy(),
+            "dropped_title": rows["title"].to_numpy(), "dropped_plot": rows["plot"].to_numpy(),
+        }
+    )  # fmt: skip
+    return pairs.assign(
+        similarity=[_similarity(a, b) for a, b in zip(pairs["kept_plot"], pairs["dropped_plot"], strict=True)]
+    )
+
+
+def _spread(pairs: pd.DataFrame, n: int) -> pd.DataFrame:
+    """At most `n` of the rows, from the first to the last at even distances."""
+    return pairs.iloc[np.linspace(0, len(pairs) - 1, min(n, len(pairs))).round().astype(int)]
+
+
+def _side_by_side(pairs: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "similarity": [f"{value:.2f}" for value in pairs["similarity"]],
+            "title kept": pairs["kept_title"].map(_short), "begins": pairs["kept_plot"].map(opening),
+            "title dropped": pairs["dropped_title"].map(_short), "begins ": pairs["dropped_plot"].map(opening),
+        }
+    ).reset_index(drop=True)  # fmt: skip
+
+
+def opening(plot: str) -> str:
+    """The opening words of a plot, and an ellipsis where it goes on."""
+    words = plot.split()
+    return _short(" ".join(words[:OPENING_WORDS]) + (" …" if len(words) > OPENING_WORDS else ""))
+
+
+def _similarity(first: str, second: str) -> float:
+    a, b = (_shingles(split_words(text)) for text in (first, second))
+    return len(a & b) / max(1, len(a | b))
+
+
+def _shingles(words: list[str]) -> set[tuple[str, ...]]:
+    return set(zip(*(words[i:] for i in range(SHINGLE_WORDS)), strict=False))
+
+
+def _short(text: str) -> str:
+    """Cut to the width of a cell: long titles, and openings in scripts without blanks."""
+    return text if len(text) <= _CELL_WIDTH else text[: _CELL_WIDTH - 2].rstrip(" …") + " …"
+
+
+def _sentence(text: str) -> pd.DataFrame:
+    return pd.DataFrame({"": [text]})
+
+
+def _count(n: int, thing: str) -> str:
+    return f"{n:,} {thing}{'' if n == 1 else 's'}"
+
+
+def _length_edges(shortest: int, longest: int) -> np.ndarray:
+    """Edges of bars that begin one word wide and widen by about a twelfth of their length."""
+    edges = [shortest]
+    while edges[-1] <= longest:
+        edges.append(edges[-1] + max(1, edges[-1] // 12))
+    return np.array(edges) - 0.5
+
+
+def _mark(axes: Axes, x: float, row: int, colour: str, style: str, label: str) -> None:
+    """A labelled vertical line; rows of labels stand above the bars, so no two can meet."""
+    top = 0.93 - 0.1 * row
+    axes.axvline(x, ymax=top + 0.03, color=colour, linestyle=style, linewidth=1.4)
+    low, high = np.log(axes.get_xlim())
+    left = (np.log(x) - low) / (high - low) < 0.5
+    axes.annotate(
+        label, (x, top), (5 if left else -5, 0), xycoords=axes.get_xaxis_transform(), textcoords="offset points",
+        ha="left" if left else "right", va="center", color=colour, fontsize=9.5,
+    )  # fmt: skip
+
+
+def _legend(axes: Axes) -> None:
+    # Above the plot, where it can hide no data.
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False, borderaxespad=0.2, labelcolor=TEXT)
+
+
+def _whole_steps(most: int) -> MaxNLocator:
+    return MaxNLocator(most, integer=True, steps=_STEPS)
+
+
+def _bars(counts: pd.Series, title: str, what: str) -> Figure:
+    """Horizontal bars, the longest on top, with the count at the end of each."""
+    counts = counts.sort_values(ascending=False, kind="stable")
+    figure, axes = _canvas(title, 1.05 + _ROW * len(counts))
+    bars = axes.barh(counts.index, counts, color=BLUE, height=0.72)
+    axes.bar_label(bars, [f"{n:,}" for n in counts], padding=4, color=TEXT, fontsize=9)
+    axes.set_xlim(0, 1.1 * counts.max())
+    axes.set_ylim(len(counts) - 0.4, -0.6)
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.xaxis.set_major_locator(_whole_steps(8))
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel(what)
+    return figure
+
+
+def _words(sentence: str) -> Figure:
+    """A figure that has nothing to draw, and says so."""
+    figure = Figure(figsize=(_WIDTH, 0.6), dpi=100, facecolor="#ffffff")
+    axes = figure.add_axes((0, 0, 1, 1))  # a notebook shows no figure that has no axes
+    axes.set_axis_off()
+    axes.text(0.01, 0.5, sentence, color=TEXT, fontsize=11, va="center")
+    return figure
+
+
+def _canvas(title: str, height: float, width: float = _WIDTH) -> tuple[Figure, Axes]:
+    title = "\n".join(textwrap.wrap(title, int(_TITLE_WIDTH * width / _WIDTH)))
+    figure = Figure(figsize=(width, height), dpi=100, layout="constrained", facecolor="#ffffff")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11.5, color=TEXT)
+    axes = figure.add_subplot()
+    axes.tick_params(colors=TEXT, labelsize=9.5, length=3)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set_color(TEXT)
+        label.set_fontsize(10)
+    for name, spine in axes.spines.items():
+        spine.set_visible(name in ("left", "bottom"))
+        spine.set_color(GRID)
+    axes.grid(color=GRID, linewidth=0.7)
+    axes.set_axisbelow(True)
+    return figure, axes
