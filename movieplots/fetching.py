@@ -66,7 +66,6 @@ def fetch(source: Source, out: Path, everything: bool = False) -> list[Path]:
     """
     if not source.downloads and not source.kaggle:
         raise BadInput(f"There is nothing to fetch for {source.name!r}: {source.how_to_get}.")
-    out = ensure_folder(out)
     downloads = [download for download in source.downloads if everything or not download.extra]
     return [_download(download, out) for download in downloads] + _from_kaggle(source.kaggle, out)
 
@@ -74,7 +73,8 @@ def fetch(source: Source, out: Path, everything: bool = False) -> list[Path]:
 def fetch_missing(names: Iterable[str]) -> None:
     """Fetch those of the named sources that have files to fetch and are not where `prepare` looks for them."""
     for source in map(get_source, names):
-        if (source.downloads or source.kaggle) and not source.folder.exists():
+        there = source.folder.is_dir() and any(source.folder.iterdir())
+        if (source.downloads or source.kaggle) and not there:
             fetch(source, source.folder)
 
 
@@ -82,6 +82,7 @@ def _download(download: Download, out: Path) -> Path:
     target = out / PurePosixPath(download.member or download.name).name
     part = out / f".{download.name}.part"
     if not _already_there(target):
+        ensure_folder(out)
         try:
             _receive(download, part)
             with working(f"Checking {download.name} …"):
@@ -331,6 +332,7 @@ def _from_kaggle(files: tuple[KaggleFile, ...], out: Path) -> list[Path]:
         raise BadInput(
             f"Kaggle gives files to its account holders only: {by_hand}, or `pip install kagglehub` and {AGAIN}."
         ) from None
+    ensure_folder(out)
     for file, target in missing:
         try:
             # Without output_dir it goes through kagglehub's own cache, where a stopped download continues.
