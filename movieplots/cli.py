@@ -89,8 +89,11 @@ def fetch(
 
 @app.command()
 def prepare(
-    sources: Annotated[list[str], typer.Argument(help="One or several names from `movieplots sources`.")],
     out: Annotated[Path, typer.Option(help="Folder for plots.parquet, dropped.parquet, report.json and README.md.")],
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(help="One or several names from `movieplots sources`; default: sample.", show_default=False),
+    ] = None,
     path: Annotated[
         list[str] | None,
         typer.Option(
@@ -153,9 +156,10 @@ def prepare(
     from movieplots.preparation import prepare as run
 
     # `--columns title=Name plot=Summary`: what follows the first one arrives among the sources.
-    named = [*(columns or []), *(source for source in sources if "=" in source)]
+    arguments = sources or []
+    named = [*(columns or []), *(argument for argument in arguments if "=" in argument)]
     result = run(
-        [source for source in sources if "=" not in source],
+        [argument for argument in arguments if "=" not in argument] or ["sample"],
         out,
         _paths(path or []),
         seed,
@@ -191,10 +195,14 @@ def _paths(given: list[str]) -> str | dict[str, str] | None:
     """`--path PATH` for one source, `--path SOURCE=PATH` for several."""
     from movieplots.sources import SOURCES
 
-    named = {}
+    named: dict[str, str] = {}
     for text in given:
         name, mark, path = text.partition("=")
+        if not text or (mark and not path):
+            raise BadInput(f"--path {text!r} names no file: write --path PATH or --path SOURCE=PATH.")
         if mark and name in SOURCES:
+            if name in named:
+                raise BadInput(f"--path names two places for {name}: put its files into one folder.")
             named[name] = path
         elif len(given) == 1:
             return text
@@ -204,9 +212,15 @@ def _paths(given: list[str]) -> str | dict[str, str] | None:
 
 
 def _assignments(texts: list[str], option: str, example: str) -> dict[str, str]:
-    pairs = {}
+    from movieplots.sources import SOURCES
+
+    pairs: dict[str, str] = {}
     for text in texts:
         name, mark, value = text.partition("=")
+        if name in SOURCES and mark:
+            raise BadInput(f"{text!r} stands alone: each path needs its own option, --path {text}.")
+        if name in pairs:
+            raise BadInput(f"{option} names {name} twice: leave one out.")
         if not (name and mark and value):
             raise BadInput(f"{option} {text!r} is no assignment: write {option} {example}.")
         pairs[name] = value

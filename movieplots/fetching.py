@@ -73,7 +73,7 @@ def fetch(source: Source, out: Path, everything: bool = False) -> list[Path]:
 def fetch_missing(names: Iterable[str]) -> None:
     """Fetch those of the named sources that have files to fetch and are not where `prepare` looks for them."""
     for source in map(get_source, names):
-        there = source.folder.is_dir() and any(source.folder.iterdir())
+        there = any(not file.name.startswith(".") for file in source.folder.glob("*"))  # .NAME.part is half a file
         if (source.downloads or source.kaggle) and not there:
             fetch(source, source.folder)
 

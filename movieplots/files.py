@@ -72,6 +72,8 @@ def _sweep(folder: Path, pattern: str) -> None:
 
 
 def _alive(process: int) -> bool:
+    if os.name == "nt":  # there it is no question, but a signal
+        return True
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -89,7 +91,8 @@ def _room_for(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        raise BadInput(f"{path} cannot be written ({os.strerror(error.errno)}): make room, then run again.") from None
+        whole = next((p.parent for p in (path, *path.parents) if p.name.startswith(".unfinished.")), path)
+        raise BadInput(f"{whole} cannot be written ({os.strerror(error.errno)}): make room, then run again.") from None
 
 
 def ensure_folder(path: str | Path) -> Path:
@@ -104,6 +107,16 @@ def ensure_folder(path: str | Path) -> Path:
     if not os.access(path, os.W_OK):
         raise BadInput(f"{path} cannot be written to: choose a folder you own.")
     return path
+
+
+def check_folder(path: str | Path) -> None:
+    """Raise what `ensure_folder` would raise, without making the folder."""
+    path = Path(path)
+    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise BadInput(f"{there} is a file, not a folder: choose another --out.")
+    if not os.access(there, os.W_OK):
+        raise BadInput(f"{there} cannot be written to: choose a folder you own.")
 
 
 def read_json(path: str | Path, remedy: str) -> Any:

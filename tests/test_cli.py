@@ -74,18 +74,30 @@ def test_bad_input_is_one_line_and_leaves_nothing(capsys, monkeypatch, tmp_path)
     out = tmp_path / "out"
     (tmp_path / "empty").mkdir()
     (tmp_path / "x_titles.csv").write_text("show_id,type,title\ns1,Movie,Salt\n")
+    (tmp_path / "semicolons.csv").write_text("title;plot;genres\na;b;c\n")
     (tmp_path / "few_titles.csv").write_text(
         "show_id,type,title,release_year,listed_in,description\ns1,Movie,Salt,2009,Dramas,The sea gives back a ship.\n"
     )
     cases = {
         ("prepare", "imbd", "--out", out): "Unknown source 'imbd'",
         ("prepare", "streaming", "--out", out): "is not in data/raw/streaming: run `movieplots fetch streaming`",
-        ("prepare", "--out", out): "sources",
+        ("prepare", "imdb", "mpst", "--path", "imdb=a", "mpst=b", "--out", out): "needs its own option, --path mpst=b",
+        ("prepare", "sample", "--path", "", "--out", out): "names no file",
+        ("prepare", "sample", "--path", "sample=a", "--path", "sample=b", "--out", out): "two places for sample",
+        ("prepare", "table", "--columns", "title=a", "title=b", "--out", out): "names title twice",
+        ("prepare", "table", "--path", tmp_path / "semicolons.csv", "--out", out): "instead of semicolons",
         ("prepare", "sample", "imdb", "--path", "a", "--out", out): "With several sources each path needs its source",
         ("prepare", "sample", "--path", "imdb=a", "--out", out): "a path for imdb, which is not among the sources",
         ("prepare", "sample", "--columns", "title=Name", "--out", out): "--columns is for the source `table` alone",
         ("prepare", "table", "--columns", "title", "--out", out): "is no assignment",
-        ("prepare", "table", "--path", tmp_path / "x_titles.csv", "--out", out): "no column plot, genres",
+        (
+            "prepare",
+            "table",
+            "--path",
+            tmp_path / "x_titles.csv",
+            "--out",
+            out,
+        ): "show_id, type, title; say which is which with",
         ("prepare", "sample", "--languages", "english", "--out", out): "no language code",
         ("prepare", "sample", "--languages", "de", "--out", out): "No plot is left after dropping: other_language 420",
         ("prepare", "sample", "--detector", "slow", "--out", out): "choose from fast, langdetect",

@@ -76,7 +76,7 @@ def test_it_writes_what_it_shows(quick):
 
 
 def test_without_the_catalogues_it_says_how_to_get_them(tmp_path):
-    with pytest.raises(papermill.PapermillExecutionError, match="kaggle.com/datasets/shivamb/netflix-shows"):
+    with pytest.raises(papermill.PapermillExecutionError, match=r"kaggle\.com/datasets/shivamb/netflix-shows"):
         execute(ROOT / "DataPreparation.ipynb", tmp_path / "out.ipynb", tmp_path)
     assert not (tmp_path / "data").exists()
 

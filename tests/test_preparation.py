@@ -334,6 +334,18 @@ def test_a_chain_of_small_changes_does_not_make_one_text_of_two():
     assert stands_for[4] != 0
 
 
+def test_a_crowd_of_boilerplate_is_looked_through_without_comparing_all_pairs():
+    rng = np.random.default_rng(0)
+    opening = " ".join(f"b{number}" for number in range(35))
+    plots = [f"{opening} guest{i} from town{rng.integers(10**6)}" for i in range(1500)]
+    others = [" ".join(f"w{number}" for number in rng.integers(5000, size=40)) for _ in range(500)]
+    stands_for = near(plots + others + [f"{text} again" for text in others[:50]])
+    kept = np.flatnonzero(stands_for == np.arange(2050))
+    assert (kept < 1500).sum() <= 3  # each is nearly every other one
+    assert ((kept >= 1500) & (kept < 2000)).sum() == 450
+    assert set(stands_for[1500:1550]) == set(range(2000, 2050))
+
+
 def test_words_that_hundreds_of_plots_share_count_as_shared():
     opening = "in this weekly show the host walks through a town and meets "
     plots = [f"{opening} w{number} x{number} y{number} z{number}" for number in range(300)]
@@ -431,6 +443,11 @@ def test_in_the_same_folder_rows_added_anywhere_move_nothing(tmp_path):
     prepare("sample", tmp_path / "out", whole, fresh=True)
     prepare("sample", tmp_path / "new", whole)
     assert (load_plots(tmp_path / "out")["split"] == load_plots(tmp_path / "new")["split"]).all()
+
+
+def test_a_title_that_is_no_title_takes_no_time():
+    for title in ("x" + "-" * 1_000_000, "(a)" * 300_000, "x" + " ," * 300_000):
+        assert len(group_name(title)) <= 300
 
 
 def test_settled_groups_stay_and_the_others_are_placed_around_them():

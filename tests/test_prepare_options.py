@@ -144,6 +144,8 @@ def test_a_source_s_own_division_is_kept_but_no_group_is_torn(tmp_path, texts):
     plots = load_plots(tmp_path / "own")
     assert result.splits == {"train": 69, "validation": 15, "test": 16}
     assert set(plots.loc[plots["primary"] == "The Same", "split"]) == {"test"}
+    assert result.torn_groups == 1
+    assert "(1 of them), the whole stands on the test side" in (tmp_path / "own" / "README.md").read_text()
     assert prepare("mpst", tmp_path / "drawn", tmp_path / "a.csv").splits != result.splits
 
 
@@ -184,6 +186,57 @@ def test_ids_are_unique_even_where_a_source_repeats_them(tmp_path, texts):
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
     prepare("table", tmp_path / "out", tmp_path / "a.jsonl", columns={"id": "n"})
     assert load_plots(tmp_path / "out")["id"].tolist()[:3] == ["table-7", "table-7-2", "table-7-3"]
+    for line, name in zip(lines, ["a", "a", "a-2", "a-2", *range(96)], strict=True):
+        line["n"] = name
+    lines[1]["plot"] = lines[2]["plot"]  # a duplicate whose id meets one that was numbered
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    result = prepare("table", tmp_path / "out", tmp_path / "a.jsonl", columns={"id": "n"})
+    assert result.dropped == {"duplicate": 1}
+    ids = load_plots(tmp_path / "out")["id"]
+    assert ids.tolist()[:3] == ["table-a", "table-a-2", "table-a-2-3"]
+    assert ids.is_unique
+
+
+def test_id_and_year_are_found_by_their_names(tmp_path, texts):
+    rows = [
+        {"id": i, "year": ["2004-05-01", 1999.0, "n.d."][i % 3], "title": f"Film {i}", "plot": text, "genres": ["war"]}
+        for i, text in enumerate(texts[:100])
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    pd.DataFrame(rows).astype({"year": str}).to_parquet(tmp_path / "a.parquet")
+    for name in ("a.jsonl", "a.parquet"):
+        prepare("table", tmp_path / "out", tmp_path / name)
+        plots = load_plots(tmp_path / "out").set_index("id")
+        assert plots.loc[["table-0", "table-1"], "year"].tolist() == [2004, 1999]
+        assert pd.isna(plots.loc["table-2", "year"])
+
+
+def test_what_others_made_in_the_folder_is_not_overwritten(tmp_path):
+    (tmp_path / "README.md").write_text("# My project\n")
+    with pytest.raises(BadInput, match=r"README\.md is not of `movieplots prepare` and would be lost"):
+        prepare("sample", tmp_path)
+    (tmp_path / "README.md").unlink()
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset" / "precious.txt").write_text("mine")
+    with pytest.raises(BadInput, match=r"dataset is not of `movieplots prepare`"):
+        prepare("sample", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["dataset"]
+
+
+def test_an_export_of_other_plots_does_not_stay(tmp_path):
+    prepare("sample", tmp_path, export=True)
+    assert (tmp_path / "dataset").is_dir()
+    prepare("sample", tmp_path, max_length=40)
+    assert not (tmp_path / "dataset").exists()
+
+
+def test_a_damaged_table_is_made_anew_and_said_so(tmp_path, capsys):
+    prepare("sample", tmp_path)
+    (tmp_path / "plots.parquet").write_bytes((tmp_path / "plots.parquet").read_bytes()[:3000])
+    prepare("sample", tmp_path)
+    assert "is damaged: it is made anew, and its splits with it" in capsys.readouterr().err
+    prepare("sample", tmp_path, seed=1)
+    assert "was prepared with seed 0: the splits are drawn anew with seed 1" in capsys.readouterr().err
 
 
 def test_a_stub_and_a_signature_are_counted(tmp_path, texts):

@@ -341,6 +341,8 @@ def test_one_stray_quote_leaves_the_quotes_of_pandas_readable(tmp_path):
         ("2004", 2004),
         (" 1999 ", 1999),
         ("2004.0", 2004),
+        ("2004-05-01", 2004),
+        ("2004-05-01 00:00:00", 2004),
         ("", None),
         ("2004.5", None),
         ("²", None),
@@ -936,3 +938,20 @@ def test_the_registry_names_its_sources():
 )
 def test_every_source_says_how_to_get_it(name, sentence):
     assert re.search(sentence, get_source(name).how_to_get)
+
+
+def test_an_episode_with_braces_in_its_series_name_inherits_its_genres(tmp_path):
+    write(tmp_path / "plot.list", 'MV: "A {B}" (2004) {Low {Tide} (#1.1)}\n\nPL: The sea.\n\nBY: me\n')
+    write(tmp_path / "genres.list", '8: THE GENRES LIST\n==================\n\n"A {B}" (2004)\t\tHorror\n')
+    assert [row.tags for row in read_imdb(tmp_path).rows] == [["Horror"]]
+
+
+def test_reference_marks_of_wikipedia_go_and_words_in_brackets_stay(tmp_path):
+    plots = ["He falls.[1][a] She said [t]he end [citation needed] came.[23]", "He took [a] walk with [i]ts owner."]
+    with open(tmp_path / "wiki_movie_plots_deduped.csv", "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["Release Year", "Title", "Genre", "Plot"])
+        writer.writerows([1999, f"Film {i}", "drama", plot] for i, plot in enumerate(plots))
+    corpus = read_wikipedia(tmp_path)
+    assert [row.plot for row in corpus.rows] == ["He falls. She said [t]he end  came.", plots[1]]
+    assert corpus.repaired == {"reference": 1}

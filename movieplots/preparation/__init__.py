@@ -1,9 +1,10 @@
 """From corpora to the Plot table: read, clean, map genres, keep some languages, drop duplicates, group, split.
 
 Every row that is read is either kept or counted under one reason, so `read == kept + sum(dropped)`; the dropped ones go
-into a table of their own. Nothing is written before everything is done.
+into a table of their own where they have a text. Nothing is written before everything is done.
 """
 
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,14 +15,14 @@ import numpy as np
 import pandas as pd
 
 from movieplots.errors import BadInput
-from movieplots.files import atomic_folder, read_json, write_json, write_text
+from movieplots.files import atomic_folder, check_folder, read_json, write_json, write_text
 from movieplots.genres import coarsen, map_tags, read_genre_map
 from movieplots.plots import FILE_NAME, SPLITS, data_fingerprint, load_plots, save_plots
-from movieplots.preparation.card import dataset_card
+from movieplots.preparation.card import dataset_card, is_card
 from movieplots.preparation.cleaning import clean_plot, clean_text, count_words, cut_at_sentence
 from movieplots.preparation.duplicates import NEAR, exact_duplicates, near_duplicates
-from movieplots.preparation.export import check_export, save_dataset
-from movieplots.preparation.language import detect_languages
+from movieplots.preparation.export import check_export, is_dataset, save_dataset
+from movieplots.preparation.language import detect_languages, get_detector
 from movieplots.preparation.splits import assign_splits, group_name
 from movieplots.progress import say, track, working
 from movieplots.sources import get_source
@@ -43,7 +44,7 @@ class Preparation:
     other languages were dropped. `tags` says how many of the sources' genre names were `mapped`, `ignored` on purpose
     or `unknown`, and `unknown_tags` which. `lengths` has quantiles of the kept plots' lengths, in the unit of
     the settings. `kept_sides` is the number of groups that stand where an earlier preparation put them and a fresh one
-    would not.
+    would not, `torn_groups` of those that a source's own division had torn apart.
     """
 
     path: str
@@ -61,6 +62,7 @@ class Preparation:
     lengths: dict[str, int]
     groups: int
     kept_sides: int
+    torn_groups: int
     splits: dict[str, int]
     genres: dict[str, int]
     genres_by_split: dict[str, dict[str, int]]
@@ -90,7 +92,7 @@ def prepare(
 ) -> Preparation:
     """Prepare one or several corpora into the folder `out`.
 
-    It then holds the Plot table `plots.parquet`, `dropped.parquet` (the other rows, each with its reason),
+    It then holds the Plot table `plots.parquet`, `dropped.parquet` (other rows with a text, each with its reason),
     `report.json`, the dataset card `README.md`, and with `export` the folder `dataset` for `datasets.load_from_disk`.
 
     `sources` are names from the registry; `path` is the file or folder of the one source, or a path for each by name.
@@ -107,26 +109,29 @@ def prepare(
     names = list(dict.fromkeys([sources] if isinstance(sources, str) else sources))
     wanted = set(languages)
     _check(names, wanted, min_length, max_length, long, near, columns)
+    locations = _locations(names, path)
+    get_detector(detector)
     if export:
         check_export()
+    _check_out(Path(out))
     extra = read_genre_map(genre_map) if genre_map is not None else {}
     earlier = _sides_of(splits_from) if splits_from is not None else {} if fresh else _sides_here(Path(out), seed)
     count = count_words if tokenizer is None else _token_counter(tokenizer)
 
     rows = _Rows(extra, coarse, min_length, max_length, long == "cut", count)
-    for name, location in _locations(names, path).items():
+    for name, location in locations.items():
         say(f"Reading {location} …")
         rows.add(name, _read(get_source(name), location, columns))
     plots = pd.DataFrame(rows.kept)
     if plots.empty:
         raise BadInput(f"No plot can be used ({_reasons(rows.counts) or 'there are no rows'}).")
+    own = rows.own_sides() if own_splits else {}
     plots["language"] = detect_languages(plots["plot"].tolist(), detector)
     found = plots["language"].value_counts()
     if "all" not in wanted:
         plots = rows.keep(plots, plots["language"].isin(wanted), "other_language", plots["language"])
     with working("Looking for duplicates …"):
         plots = _without_duplicates(plots, near, rows)
-    own = rows.own_sides() if own_splits else {}
     with working("Splitting …"):
         drawn = assign_splits(rows.groups, rows.genres, seed, own)
         sides = assign_splits(rows.groups, rows.genres, seed, earlier | own) if earlier else drawn
@@ -150,6 +155,8 @@ def prepare(
             "genre_map": {tag: list(genres) for tag, genres in extra.items()},
             "coarse": coarse,
             "near": near,
+            "paths": {name: str(location) for name, location in locations.items()},
+            "columns": dict(columns or {}),
             "own_splits": own_splits,
             "splits_from": None if splits_from is None else str(splits_from),
         },
@@ -165,6 +172,7 @@ def prepare(
         lengths=_quantiles(plots["length"]),
         groups=int(plots["group"].nunique()),
         kept_sides=kept_sides,
+        torn_groups=sum(len(sides) > 1 for sides in rows.own.values()) if own_splits else 0,
         splits={split: int((plots["split"] == split).sum()) for split in SPLITS},
         genres={genre: int(n) for genre, n in plots["genres"].explode().value_counts().items()},
         genres_by_split=_genres_by_split(plots),
@@ -177,6 +185,8 @@ def prepare(
         write_text(folder / CARD_FILE, dataset_card(asdict(result), [get_source(name) for name in names]))
         if export:
             save_dataset(plots, folder / DATASET_FOLDER)
+    if not export:  # one exported before would hold other plots than the table
+        shutil.rmtree(Path(out) / DATASET_FOLDER, ignore_errors=True)
     return result
 
 
@@ -207,7 +217,7 @@ class _Rows:
         self.groups: list[str] = []
         self.genres: list[list[str]] = []
         self.own: dict[str, set[str]] = {}
-        self._ids: Counter[str] = Counter()
+        self._ids: dict[str, int] = {}  # ids that are taken, and the last number added to each
 
     def add(self, source: str, corpus: RawCorpus) -> None:
         """Clean a source's rows and sort out those that cannot be used; the corpus is used up."""
@@ -215,6 +225,7 @@ class _Rows:
         for reason, n in (("broken_row", corpus.broken), ("blank_row", corpus.blank)):
             if n:
                 self.counts[reason] += n
+        self.repaired.update(corpus.repaired)
         corpus.rows.reverse()
         for _ in track(range(len(corpus.rows)), "Cleaning"):
             self._add_row(source, corpus.rows.pop())
@@ -231,9 +242,8 @@ class _Rows:
         cleaned = clean_plot(raw.plot)
         self.repaired.update(cleaned.changes)
         title = _clean_title(raw.title)
-        self._ids[raw.id] += 1
         row: dict[str, Any] = {
-            "id": raw.id if self._ids[raw.id] == 1 else f"{raw.id}-{self._ids[raw.id]}",
+            "id": self._free_id(raw.id),
             "source": source,
             "title": clean_text(raw.published),
             "plot": cleaned.text,
@@ -251,6 +261,15 @@ class _Rows:
             self.kept.append(row)
         else:
             self._drop(row | {"plot": cleaned.text or raw.plot}, reason)
+
+    def _free_id(self, wanted: str) -> str:
+        """The id itself, or where it is taken with the first number that makes it free."""
+        name = wanted
+        while name in self._ids:
+            self._ids[wanted] += 1
+            name = f"{wanted}-{self._ids[wanted]}"
+        self._ids[name] = 1
+        return name
 
     def _reason(self, row: dict[str, Any], changes: tuple[str, ...]) -> str | None:
         """Why the row cannot be used, or None; a plot that is too long is cut here."""
@@ -330,7 +349,7 @@ def _locations(names: list[str], path: str | Path | Mapping[str, str | Path] | N
     if isinstance(path, (str, Path)):
         if len(names) > 1:
             raise BadInput(f"With several sources each path needs its source: --path {names[0]}={path}.")
-        paths = {names[0]: path}
+        paths = {names[0]: path} if str(path) else {}
     else:
         paths = dict(path or {})
     if stray := [name for name in paths if name not in names]:
@@ -357,13 +376,28 @@ def _sides_of(table: str | Path) -> dict[str, str]:
     return dict(zip(earlier["group"], earlier["split"], strict=True))
 
 
+def _check_out(out: Path) -> None:
+    """Raise BadInput where `out` cannot be written, or holds something of the same name that is not ours."""
+    check_folder(out)
+    card, dataset = out / CARD_FILE, out / DATASET_FOLDER
+    foreign = [card] if card.exists() and not is_card(card) else []
+    foreign += [dataset] if dataset.exists() and not is_dataset(dataset) else []
+    if foreign:
+        raise BadInput(f"{foreign[0]} is not of `movieplots prepare` and would be lost: choose another --out.")
+
+
 def _sides_here(out: Path, seed: int) -> dict[str, str]:
     """The sides in the table that `out` holds, if it holds a whole one of this seed."""
-    try:
-        report = read_json(out / REPORT_FILE, "prepare it again")
-        return _sides_of(out) if report["settings"]["seed"] == seed else {}
-    except (BadInput, LookupError, TypeError):
+    if not (out / REPORT_FILE).exists():
         return {}
+    try:
+        before = read_json(out / REPORT_FILE, "prepare it again")["settings"]["seed"]
+        if before == seed:
+            return _sides_of(out)
+        say(f"{out} was prepared with seed {before}: the splits are drawn anew with seed {seed}.")
+    except (BadInput, LookupError, TypeError):
+        say(f"What {out} holds is damaged: it is made anew, and its splits with it.")
+    return {}
 
 
 def _token_counter(name: str) -> Callable[[str], int]:
@@ -399,7 +433,8 @@ def _without_duplicates(plots: pd.DataFrame, near: float, rows: _Rows) -> pd.Dat
 
 def _keep_representatives(plots: pd.DataFrame, stands_for: np.ndarray, reason: str, rows: _Rows) -> pd.DataFrame:
     instead = plots["id"].iloc[stands_for].set_axis(plots.index)
-    return rows.keep(plots, instead == plots["id"], reason, instead)
+    itself = pd.Series(stands_for == np.arange(len(plots)), index=plots.index)
+    return rows.keep(plots, itself, reason, instead)
 
 
 def _check_splits(plots: pd.DataFrame) -> None:

@@ -4,11 +4,13 @@ The header is the one of the Hugging Face Hub's dataset cards, so that a folder 
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from movieplots.plots import FILE_NAME, SPLITS
 from movieplots.sources.corpus import Source
 
+_BEGINNING = "---\npretty_name: Plots from "
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 REASONS = {
     "broken_row": "rows that could not be read",
@@ -18,7 +20,7 @@ REASONS = {
     "stub": "plot cut off by its site, no whole sentence left",
     "too_short": "too short",
     "too_long": "too long",
-    "no_genre": "no genre that the mapping names",
+    "no_genre": "without a genre",
     "other_language": "in another language",
     "duplicate": "the same words as another plot",
     "near_duplicate": "nearly the same text as another plot",
@@ -29,6 +31,7 @@ REPAIRS = {
     "control_characters": "control or invisible characters",
     "signature": "a contributor's signature",
     "stub": "the marker of a text cut off, with its unfinished sentence",
+    "reference": "Wikipedia's reference marks",
 }
 
 
@@ -38,7 +41,7 @@ def dataset_card(report: dict[str, Any], sources: list[Source]) -> str:
     languages = [code for code in settings["languages"] if code != "all"] or list(report["languages"])
     size = next((name for most, name in _SIZES if report["kept"] < most), "n>1M")
     header = [
-        "---", f"pretty_name: Plots from {', '.join(report['sources'])}", "language:",
+        f"{_BEGINNING}{', '.join(report['sources'])}", "language:",
         *(f"- {code}" for code in languages), "task_categories:", "- text-generation", "- text-classification",
         "size_categories:", f"- {size}", "configs:", "- config_name: default", f"  data_files: {FILE_NAME}", "---",
     ]  # fmt: skip
@@ -52,7 +55,8 @@ def dataset_card(report: dict[str, Any], sources: list[Source]) -> str:
             [(s.name, s.what, s.licence, *report["by_source"][s.name].values()) for s in sources],
         ),
         "## What was done",
-        f"Of {report['read']:,} rows read, {report['kept']:,} were kept. The others are in `dropped.parquet`:",
+        f"Of {report['read']:,} rows read, {report['kept']:,} were kept. "
+        "The others, as far as they have a text, are in `dropped.parquet`:",
         _table(("dropped because", "rows"), [(REASONS[reason], n) for reason, n in report["dropped"].items()]),
         "Cleaning changed nothing but these, and white space:",
         _table(("removed or repaired", "plots"), [(REPAIRS[repair], n) for repair, n in report["repaired"].items()]),
@@ -64,8 +68,7 @@ def dataset_card(report: dict[str, Any], sources: list[Source]) -> str:
         f"{report['tags']['unknown'] / total:.1%} are in no mapping"
         + (f", above all {', '.join(list(report['unknown_tags'])[:10])}." if report["unknown_tags"] else "."),
         "## Splits",
-        "By group, so that no title or series stands on two sides, and balanced by genre; "
-        f"seed {settings['seed']}.",
+        _how_split(report),
         _table(
             ("genre", *SPLITS),
             [("all plots", *report["splits"].values())]
@@ -79,6 +82,26 @@ def dataset_card(report: dict[str, Any], sources: list[Source]) -> str:
         "freely they give them. Mind each source's licence before you pass the plots on.",
     ]  # fmt: skip
     return "\n".join(header) + "\n\n" + "\n\n".join(part for part in body if part) + "\n"
+
+
+def is_card(file: Path) -> bool:
+    """Whether the file is a card of ours."""
+    return file.is_file() and file.read_bytes().startswith(_BEGINNING.encode())
+
+
+def _how_split(report: dict[str, Any]) -> str:
+    settings = report["settings"]
+    sentences = [
+        f"By group, so that no title or series stands on two sides; balanced by genre, seed {settings['seed']}."
+    ]
+    if settings["own_splits"]:
+        sentences = [
+            "The sources' own division, by group: where it tore a title or series apart "
+            f"({report['torn_groups']:,} of them), the whole stands on the test side."
+        ]
+    if report["kept_sides"]:
+        sentences.append(f"{report['kept_sides']:,} groups stand where an earlier preparation had put them.")
+    return " ".join(sentences)
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> str:

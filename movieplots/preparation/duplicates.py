@@ -3,8 +3,9 @@
 Two plots are near duplicates where the Jaccard similarity of their sets of word triples (shingles) reaches a threshold.
 Candidates come from MinHash signatures cut into bands (Broder 1997; Leskovec, Rajaraman and Ullman, "Mining of Massive
 Datasets", chapter 3), made by `rensa`. The pairs whose signatures agree enough are then measured exactly, so nothing is
-called a duplicate by an estimate; a pair right at the threshold is missed less than once in 5,000, a more similar one
-less often.
+called a duplicate by an estimate; at the default threshold a pair is missed less than once in 5,000, a more similar one
+less often. In a crowd of plots that share a band (boilerplate), each meets only those that share most with it, so that
+a thousand of them do not cost a million comparisons; whoever is left over meets again in another round.
 """
 
 from collections import defaultdict
@@ -21,7 +22,8 @@ _HASHES = 256
 _MISSED = 2e-4
 _DOUBT = 5  # standard deviations by which a pair's estimated similarity may fall short before it is measured
 _CHUNK = 5_000  # plots whose signatures are made at a time
-_CROWD = 64  # in a larger bucket each plot meets only the longest ones, so that boilerplate costs no square
+_CROWD = 8  # in a larger bucket each plot meets only so many, those that share the next band too coming first
+_MANY = 5_000_000  # pairs, from which on the repeated ones are sorted out at once
 
 
 def exact_duplicates(plots: NumberedTexts, lengths: np.ndarray) -> np.ndarray:
@@ -42,20 +44,44 @@ def near_duplicates(plots: NumberedTexts, lengths: np.ndarray, threshold: float 
     that, and no chain of small changes makes one text of two that differ.
     """
     stands_for = np.arange(len(plots))
-    first, second = _candidates(plots, lengths, threshold)
-    near = _jaccard(plots, first, second) >= threshold
+    signatures, filled = _signatures(plots)
+    # The longest first; a plot of fewer than three words has no shingle and no neighbour.
+    order = np.lexsort((np.arange(len(plots)), -lengths))
+    order = order[filled[order]]
+    crowded = True
+    while crowded:
+        first, second, crowded = _candidates(signatures[order], threshold)
+        near = _jaccard(plots, order[first], order[second]) >= threshold
+        stands_for_here = _settle(len(order), first[near], second[near])
+        stands_for[order] = order[stands_for_here]
+        left = stands_for_here == np.arange(len(order))
+        crowded = crowded and not left.all()
+        order = order[left]
+    return _followed(stands_for)
+
+
+def _settle(n: int, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The plot that stands for each, shape (n,); the longest come first, so a smaller number is a longer plot."""
+    stands_for = np.arange(n)
     neighbours: defaultdict[int, list[int]] = defaultdict(list)
-    for a, b in zip(first[near].tolist(), second[near].tolist(), strict=True):
+    for a, b in zip(first.tolist(), second.tolist(), strict=True):
         neighbours[a].append(b)
         neighbours[b].append(a)
     settled: set[int] = set()
-    for plot in sorted(neighbours, key=lambda plot: (-lengths[plot], plot)):
+    for plot in sorted(neighbours):
         if plot not in settled:
             settled.add(plot)
             for other in neighbours[plot]:
                 if other not in settled:
                     settled.add(other)
                     stands_for[other] = plot
+    return stands_for
+
+
+def _followed(stands_for: np.ndarray) -> np.ndarray:
+    """Where who stands for a plot fell to a longer one in a later round, that one stands for it."""
+    while (further := stands_for[stands_for] != stands_for).any():
+        stands_for[further] = stands_for[stands_for[further]]
     return stands_for
 
 
@@ -98,36 +124,50 @@ def _mix(x: np.ndarray) -> np.ndarray:
     return x ^ (x >> np.uint64(31))
 
 
-def _candidates(plots: NumberedTexts, lengths: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of plots, each once, that share a band of their signatures and agree enough: two arrays, shape (pairs,)."""
-    n, rows = len(plots), _rows_a_band(threshold)
-    bands = _HASHES // rows
-    signatures = np.zeros((n, _HASHES), np.uint32)
-    filled = np.zeros(n, bool)
+def _signatures(plots: NumberedTexts) -> tuple[np.ndarray, np.ndarray]:
+    """The MinHash signature of each plot, shape (n, hashes), and whether it has any shingle, shape (n,)."""
+    n = len(plots)
+    signatures, filled = np.zeros((n, _HASHES), np.uint32), np.zeros(n, bool)
     for first in range(0, n, _CHUNK):
         last = min(first + _CHUNK, n)
         hashes, starts = _shingles(plots.slice(first, last))
         signatures[first:last] = RMinHash.digest_matrix_from_flat_token_hashes(hashes, starts, _HASHES, 0).to_rows()
         filled[first:last] = np.diff(starts) > 0
-    # The longest first; a plot of fewer than three words has no shingle and no neighbour.
-    order = np.lexsort((np.arange(n), -lengths))
-    order = order[filled[order]]
-    signatures = signatures[order]
-    found = [np.empty(0, np.int64)]
+    return signatures, filled
+
+
+def _candidates(signatures: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Pairs a < b, each once, that share a band and agree enough: two arrays, shape (pairs,).
+
+    And whether there was a crowd, in which not every pair was looked at.
+    """
+    n, rows = len(signatures), _rows_a_band(threshold)
+    bands = _HASHES // rows
+    found, waiting, crowded = [np.empty(0, np.int64)], 0, False
     for band in range(bands):
-        keys = np.zeros(len(order), np.uint64)
-        for row in range(band * rows, (band + 1) * rows):
-            keys = _mix(keys * np.uint64(31) + signatures[:, row] + np.uint64(1))
-        found.append(_same_key(keys))
+        pairs, crowd = _same_key(_keys(signatures, band, rows), _keys(signatures, (band + 1) % bands, rows))
+        crowded |= crowd
+        found.append(pairs)
+        waiting += len(pairs)
+        if waiting > _MANY:
+            found, waiting = [np.unique(np.concatenate(found))], 0
     pairs = np.unique(np.concatenate(found))
+    first, second = pairs // max(1, n), pairs % max(1, n)
     least = threshold - _DOUBT * (threshold * (1 - threshold) / _HASHES) ** 0.5
-    first, second = pairs // max(1, len(order)), pairs % max(1, len(order))
-    agree = [
+    likely = [
         (signatures[first[part]] == signatures[second[part]]).mean(axis=1) >= least
         for part in np.array_split(np.arange(len(pairs)), len(pairs) // 50_000 + 1)
     ]
-    likely = np.concatenate(agree)
-    return order[first[likely]], order[second[likely]]
+    mask = np.concatenate(likely)
+    return first[mask], second[mask], crowded
+
+
+def _keys(signatures: np.ndarray, band: int, rows: int) -> np.ndarray:
+    """One number for each signature's band, shape (n,)."""
+    keys = np.zeros(len(signatures), np.uint64)
+    for row in range(band * rows, (band + 1) * rows):
+        keys = _mix(keys * np.uint64(31) + signatures[:, row] + np.uint64(1))
+    return keys
 
 
 def _rows_a_band(threshold: float) -> int:
@@ -137,24 +177,22 @@ def _rows_a_band(threshold: float) -> int:
     )
 
 
-def _same_key(keys: np.ndarray) -> np.ndarray:
-    """Pairs with the same key, as a * n + b for a < b; `keys` has the longest plot's first, shape (n,)."""
+def _same_key(keys: np.ndarray, further: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Pairs with the same key, as a * n + b for a < b, and whether some bucket was a crowd; both keys of shape (n,)."""
     n = len(keys)
     order = np.argsort(keys, kind="stable")
-    fresh = np.concatenate([[True], keys[order[1:]] != keys[order[:-1]]])
+    fresh = np.concatenate([[True], keys[order[1:]] != keys[order[:-1]]])[:n]
     starts = np.flatnonzero(fresh)
-    place = np.arange(n) - starts[np.cumsum(fresh) - 1]  # of each in its bucket; the longest has 0
+    place = np.arange(n) - starts[np.cumsum(fresh) - 1]  # of each in its bucket
+    crowd = bool((place > _CROWD).any())
+    if crowd:
+        order = np.lexsort((further, keys))
     found = [np.empty(0, np.int64)]
-    following = np.flatnonzero(place >= 1)
-    crowded = np.flatnonzero(place > _CROWD)
+    following = np.flatnonzero(place)
     for step in range(1, _CROWD + 1):
-        if not len(following):
-            break
-        # Each plot with the one `step` places before it in its bucket, and in a crowd with the longest ones.
         found.append(_pair_codes(order[following], order[following - step], n))
-        found.append(_pair_codes(order[crowded], order[crowded - place[crowded] + step - 1], n))
         following = following[place[following] > step]
-    return np.unique(np.concatenate(found))
+    return np.concatenate(found), crowd
 
 
 def _pair_codes(a: np.ndarray, b: np.ndarray, n: int) -> np.ndarray:

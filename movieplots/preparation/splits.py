@@ -23,11 +23,13 @@ SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
 _ADDITION = re.compile(r"\s*(?:\([^()]*\)|\[[^\[\]]*\])\s*$")
 _NUMBERED = re.compile(r"[\s,:–-]+(?:season|series|vol|volume|part|chapter|episode|book)\b\.?\s*(?:\d|[ivxl]+\b).*$")
 
+_LONGEST = 300  # characters that tell two titles apart; the patterns above would take long over a longer one
 _NO_NAMES = ("a", "an", "the")  # what is left of `The Book 2`
 
 
 def group_name(primary: str) -> str:
     """The group of a plot: its primary title without case, accents, punctuation, additions and part numbers."""
+    primary = primary[:_LONGEST]
     plain = primary.casefold()
     if not plain.isascii():
         plain = unicodedata.normalize("NFKD", primary).casefold()

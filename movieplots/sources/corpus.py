@@ -9,9 +9,10 @@ import codecs
 import csv
 import gzip
 import hashlib
+import re
 import sys
 import zlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from movieplots.errors import BadInput
 from movieplots.titles import Title, parse_title, split_movie_name
 
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a synopsis may be longer than the default of 128 KiB
+
+_YEAR = re.compile(r"\s*([0-9]{4})(?:\.0+)?(?![0-9.])")
 
 
 @dataclass
@@ -43,6 +46,7 @@ class RawCorpus:
     rows: list[RawPlot] = field(default_factory=list)
     broken: int = 0
     blank: int = 0
+    repaired: Counter[str] = field(default_factory=Counter)  # plots by what the reader itself removed from them
     _seen: dict[str, int] = field(default_factory=dict, repr=False)
 
     def text_id(self, prefix: str, *parts: str) -> str:
@@ -164,13 +168,20 @@ def _not_utf8(path: Path, opener: Callable[..., TextIO]) -> str:
     )
 
 
-def read_table(path: Path, required: list[str], corpus: RawCorpus, *, tabs: bool = False) -> Iterator[dict[str, str]]:
+def read_table(
+    path: Path,
+    required: list[str],
+    corpus: RawCorpus,
+    *,
+    tabs: bool = False,
+    remedy: str = "check that this is the right file",
+) -> Iterator[dict[str, str]]:
     """Yield each data row of a delimited UTF-8 file with a header; rows that cannot be read are counted in `corpus`.
 
     Comma-separated with quotes, or (`tabs`) tab-separated. A file with tabs whose every quote obeys the rules of CSV is
     read by them, so is what pandas writes; in any other file with tabs a quote is a character, and only a field that
-    pandas seems to have quoted is unquoted. Raises BadInput where the file is not text, a required column is missing,
-    or two columns have one name.
+    pandas seems to have quoted is unquoted. Raises BadInput where the file is not text, a required column is missing
+    (with the `remedy`), or two columns have one name.
     """
     mark = "\t" if tabs else ","
     quoted = not tabs or _obeys_quotes(path)
@@ -182,9 +193,10 @@ def read_table(path: Path, required: list[str], corpus: RawCorpus, *, tabs: bool
             raise BadInput(f"{path} is empty: it needs a header line with {', '.join(required)}.")
         missing = [name for name in required if name not in header]
         if missing:
+            if len(header) == 1 and header[0].count(";") >= len(required) - 1 > 0:
+                remedy = "save it with commas instead of semicolons"
             raise BadInput(
-                f"{path} has no column {', '.join(missing)}: its header has {', '.join(header)[:200]}; "
-                "check that this is the right file."
+                f"{path} has no column {', '.join(missing)}: its header has {', '.join(header)[:200]}; {remedy}."
             )
         if twice := [name for name in header if name and header.count(name) > 1]:
             raise BadInput(f"{path} has two columns called {twice[0]!r}: rename one of them.")
@@ -291,9 +303,9 @@ def _unquoted(value: str) -> str:
 
 
 def parse_year(text: str) -> int | None:
-    """The year of four digits that the text says (`2004`, or `2004.0` as pandas may write it), or None."""
-    digits = text.strip().removesuffix(".0")
-    return int(digits) if len(digits) == 4 and digits.isdecimal() else None
+    """The year of four digits with which the text begins (`2004`, `2004.0`, `2004-05-01`), or None."""
+    match = _YEAR.match(text)
+    return int(match[1]) if match else None
 
 
 def find_file(folder: Path, names: tuple[str, ...], what: str) -> Path:

@@ -5,20 +5,18 @@ plain-text lists, `plot.list` beside `genres.list`, in Latin-1: there a title ma
 row; an episode without genres of its own takes those of its series.
 """
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from movieplots.errors import BadInput
 from movieplots.genres import GENRES
 from movieplots.sources.corpus import Download, RawCorpus, RawPlot, Source, find_file, open_text, read_table
-from movieplots.titles import parse_title
+from movieplots.titles import Title, parse_title
 
 TABLE = "movies_genres.csv"
 PLOTS, TAGS = "plot.list", "genres.list"
 _LISTS = "ftp://ftp.fu-berlin.de/pub/misc/movies/database/frozendata"
 _FLAGS = {"1": True, "1.0": True, "0": False, "0.0": False, "": False}
-_EPISODE = re.compile(r" \{(?!\{SUSPENDED\}\}).*\}$")
 
 
 def read_imdb(path: Path) -> RawCorpus:
@@ -64,15 +62,23 @@ def read_imdb_lists(plots: Path, tags: Path) -> RawCorpus:
     texts = list(_plots(plots, corpus))
     if not texts:
         raise BadInput(f"{plots} holds no plots: it needs lines that begin with `MV:` and `PL:`.")
-    wanted = {name for title, _ in texts for name in (title, _EPISODE.sub("", title))}
+    wanted = {name for title, _ in texts for name in (title, _series_of(title))}
     genres: dict[str, list[str]] = {}
     for title, tag in _tags(tags, corpus):
         if title in wanted:
             genres.setdefault(title, []).append(tag)
     for title, plot in texts:
-        found = genres.get(title) or genres.get(_EPISODE.sub("", title), [])
+        found = genres.get(title) or genres.get(_series_of(title), [])
         corpus.rows.append(RawPlot(corpus.text_id("imdb", title, plot), title, parse_title(title), plot, found))
     return corpus
+
+
+def _series_of(title: str) -> str:
+    """The title of an episode's series as the lists write it; any other title itself."""
+    parsed = parse_title(title)
+    if parsed.kind != "episode":
+        return title
+    return str(Title(parsed.primary, year=parsed.year, kind="series", numeral=parsed.numeral, medium=parsed.medium))
 
 
 def _plots(path: Path, corpus: RawCorpus) -> Iterator[tuple[str, str]]:

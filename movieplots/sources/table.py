@@ -24,6 +24,7 @@ from movieplots.sources.corpus import (
 
 REQUIRED = ("title", "plot", "genres")
 OPTIONAL = ("id", "year")
+_REMEDY = "say which is which with --columns title=NAME plot=NAME genres=NAME"
 _SEPARATORS = re.compile(r"[,;|]")
 _QUOTED = re.compile(r"""(["'])(.*?)\1""")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # NUL, and half of a character, as JSON can say them
@@ -32,18 +33,20 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # NUL, and half of a character, a
 def read_own_table(path: Path, columns: Mapping[str, str] | None = None) -> RawCorpus:
     """Read a file by its ending: .csv, .tsv, .jsonl or .parquet (text also packed: .csv.gz, .jsonl.bz2).
 
-    `columns` names the column of each of title, plot and genres, and if there are any of id and year; a name that is
-    not given is the column's own. Genres are a list, a list as JSON or Python writes it, or names separated by commas,
-    semicolons or bars. A row whose title or plot is a list or an object is broken.
+    `columns` names the column of each of title, plot, genres, id and year; a name that is not given is the column's
+    own, and id and year may be missing. A year is that, or a date that begins with it. Genres are a list, a list as
+    JSON or Python writes it, or names separated by commas, semicolons or bars. A row whose title or plot is a list or
+    an object is broken.
     """
     columns = dict(columns or {})
     if wrong := set(columns) - set(REQUIRED) - set(OPTIONAL):
         raise BadInput(
             f"--columns knows no {', '.join(sorted(wrong))}: name columns for title, plot, genres, id, year."
         )
-    named = {part: columns.get(part, part) for part in REQUIRED} | columns
+    named = {part: columns.get(part, part) for part in (*REQUIRED, *OPTIONAL)}
+    needed = [name for part, name in named.items() if part in REQUIRED or part in columns]
     corpus = RawCorpus()
-    for row in _rows(path, list(dict.fromkeys(named.values())), corpus):
+    for row in _rows(path, list(dict.fromkeys(needed)), list(named.values()), corpus):
         values = {part: row.get(name) for part, name in named.items()}
         if any(isinstance(values[part], (list, dict, bytes)) for part in ("title", "plot")):
             corpus.broken += 1
@@ -63,14 +66,14 @@ def read_own_table(path: Path, columns: Mapping[str, str] | None = None) -> RawC
     return corpus
 
 
-def _rows(path: Path, names: list[str], corpus: RawCorpus) -> Iterator[Mapping[str, Any]]:
+def _rows(path: Path, names: list[str], wanted: list[str], corpus: RawCorpus) -> Iterator[Mapping[str, Any]]:
     kind = path.name.lower().removesuffix(".gz").removesuffix(".bz2").rpartition(".")[2]
     if path.is_dir() or kind not in ("csv", "tsv", "jsonl", "ndjson", "parquet"):
         raise BadInput(f"{path} is no table that can be read: give one file, .csv, .tsv, .jsonl or .parquet.")
     if kind in ("csv", "tsv"):
-        yield from read_table(path, names, corpus, tabs=kind == "tsv")
+        yield from read_table(path, names, corpus, tabs=kind == "tsv", remedy=_REMEDY)
     elif kind == "parquet":
-        yield from _parquet_rows(path, names)
+        yield from _parquet_rows(path, names, wanted)
     else:
         yield from _json_rows(path, names, corpus)
 
@@ -96,11 +99,12 @@ def _json_rows(path: Path, names: list[str], corpus: RawCorpus) -> Iterator[dict
     _check_columns(path, names, list(keys))
 
 
-def _parquet_rows(path: Path, names: list[str]) -> Iterator[dict[str, Any]]:
+def _parquet_rows(path: Path, names: list[str], wanted: list[str]) -> Iterator[dict[str, Any]]:
     try:
         with pq.ParquetFile(path) as file:
-            _check_columns(path, names, file.schema_arrow.names)
-            for batch in file.iter_batches(columns=names):
+            there = file.schema_arrow.names
+            _check_columns(path, names, there)
+            for batch in file.iter_batches(columns=[name for name in dict.fromkeys(wanted) if name in there]):
                 yield from batch.to_pylist()
     except (pa.ArrowException, OSError) as error:
         raise BadInput(f"{path} cannot be read as Parquet ({str(error).splitlines()[0]}).") from None
@@ -108,10 +112,7 @@ def _parquet_rows(path: Path, names: list[str]) -> Iterator[dict[str, Any]]:
 
 def _check_columns(path: Path, names: list[str], there: list[str]) -> None:
     if missing := [name for name in names if name not in there]:
-        raise BadInput(
-            f"{path} has no column {', '.join(missing)}: it has {', '.join(there)[:200]}; "
-            "say which is which with --columns title=… plot=… genres=…."
-        )
+        raise BadInput(f"{path} has no column {', '.join(missing)}: it has {', '.join(there)[:200]}; {_REMEDY}.")
 
 
 def _text(value: object) -> str:

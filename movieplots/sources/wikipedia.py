@@ -21,7 +21,8 @@ from movieplots.sources.corpus import (
 
 FILE = "wiki_movie_plots_deduped.csv"
 COLUMNS = ["Release Year", "Title", "Genre", "Plot"]
-_REFERENCE = re.compile(r"\[(?:\d+|[a-z]|citation needed|note \d+)\]")
+# `[1]`, `[citation needed]`; a letter only where a note stands, so that `[t]he end` keeps its word.
+_REFERENCE = re.compile(r"\[(?:\d+|note \d+|citation needed)\]|(?<=[\w.,;:!?\])])\[[a-z]\](?!\w)")
 
 
 def read_wikipedia(path: Path) -> RawCorpus:
@@ -30,7 +31,8 @@ def read_wikipedia(path: Path) -> RawCorpus:
     known = genre_map("wikipedia")
     for row in read_table(find_file(path, (FILE,), "Wikipedia plots"), COLUMNS, corpus):
         published = " ".join(_REFERENCE.sub("", row["Title"]).split())
-        plot = _REFERENCE.sub("", row["Plot"])
+        plot, references = _REFERENCE.subn("", row["Plot"])
+        corpus.repaired["reference"] += references > 0
         corpus.rows.append(
             RawPlot(
                 id=corpus.text_id("wikipedia", row["Release Year"], published, plot),
