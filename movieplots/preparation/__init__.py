@@ -122,7 +122,7 @@ def prepare(
     for name, location in locations.items():
         say(f"Reading {location} …")
         rows.add(name, _read(get_source(name), location, columns))
-    plots = pd.DataFrame(rows.kept)
+    plots = rows.take_kept()
     if plots.empty:
         raise BadInput(f"No plot can be used ({_reasons(rows.counts) or 'there are no rows'}).")
     own = rows.own_sides() if own_splits else {}
@@ -302,6 +302,12 @@ class _Rows:
         self.counts[reason] += 1
         columns = ("id", "source", "title", "plot", "genres")
         self.dropped.append({column: row[column] for column in columns} | {"reason": reason, "detail": detail})
+
+    def take_kept(self) -> pd.DataFrame:
+        """The kept rows as a table; they are not held twice."""
+        plots = pd.DataFrame(self.kept)
+        self.kept = []
+        return plots
 
     def dropped_table(self) -> pd.DataFrame:
         """The dropped rows; `detail` is the language found, or the id of the plot that was kept instead."""

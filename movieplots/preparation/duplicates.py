@@ -48,15 +48,15 @@ def near_duplicates(plots: NumberedTexts, lengths: np.ndarray, threshold: float 
     # The longest first; a plot of fewer than three words has no shingle and no neighbour.
     order = np.lexsort((np.arange(len(plots)), -lengths))
     order = order[filled[order]]
-    crowded = True
-    while crowded:
-        first, second, crowded = _candidates(signatures[order], threshold)
+    while len(order):
+        first, second, crowd = _candidates(signatures, order, threshold)
         near = _jaccard(plots, order[first], order[second]) >= threshold
-        stands_for_here = _settle(len(order), first[near], second[near])
-        stands_for[order] = order[stands_for_here]
-        left = stands_for_here == np.arange(len(order))
-        crowded = crowded and not left.all()
-        order = order[left]
+        settled = _settle(len(order), first[near], second[near])
+        stands_for[order] = order[settled]
+        left = settled == np.arange(len(order))
+        if left.all():
+            break
+        order = order[left & crowd]
     return _followed(stands_for)
 
 
@@ -136,37 +136,39 @@ def _signatures(plots: NumberedTexts) -> tuple[np.ndarray, np.ndarray]:
     return signatures, filled
 
 
-def _candidates(signatures: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Pairs a < b, each once, that share a band and agree enough: two arrays, shape (pairs,).
+def _candidates(
+    signatures: np.ndarray, order: np.ndarray, threshold: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pairs of places a < b in `order`, each once, that share a band and agree enough: two arrays, shape (pairs,).
 
-    And whether there was a crowd, in which not every pair was looked at.
+    And which of the places were in a crowd, where not every pair was looked at, shape (n,).
     """
-    n, rows = len(signatures), _rows_a_band(threshold)
+    n, rows = len(order), _rows_a_band(threshold)
     bands = _HASHES // rows
-    found, waiting, crowded = [np.empty(0, np.int64)], 0, False
+    found, waiting, crowd = [np.empty(0, np.int64)], 0, np.zeros(n, bool)
     for band in range(bands):
-        pairs, crowd = _same_key(_keys(signatures, band, rows), _keys(signatures, (band + 1) % bands, rows))
-        crowded |= crowd
+        further = _keys(signatures, order, (band + 1) % bands, rows)
+        pairs = _same_key(_keys(signatures, order, band, rows), further, crowd)
         found.append(pairs)
         waiting += len(pairs)
         if waiting > _MANY:
             found, waiting = [np.unique(np.concatenate(found))], 0
     pairs = np.unique(np.concatenate(found))
-    first, second = pairs // max(1, n), pairs % max(1, n)
+    first, second = pairs // n, pairs % n
     least = threshold - _DOUBT * (threshold * (1 - threshold) / _HASHES) ** 0.5
     likely = [
-        (signatures[first[part]] == signatures[second[part]]).mean(axis=1) >= least
+        (signatures[order[first[part]]] == signatures[order[second[part]]]).mean(axis=1) >= least
         for part in np.array_split(np.arange(len(pairs)), len(pairs) // 50_000 + 1)
     ]
     mask = np.concatenate(likely)
-    return first[mask], second[mask], crowded
+    return first[mask], second[mask], crowd
 
 
-def _keys(signatures: np.ndarray, band: int, rows: int) -> np.ndarray:
-    """One number for each signature's band, shape (n,)."""
-    keys = np.zeros(len(signatures), np.uint64)
+def _keys(signatures: np.ndarray, order: np.ndarray, band: int, rows: int) -> np.ndarray:
+    """One number for the band of each signature in `order`, shape (n,)."""
+    keys = np.zeros(len(order), np.uint64)
     for row in range(band * rows, (band + 1) * rows):
-        keys = _mix(keys * np.uint64(31) + signatures[:, row] + np.uint64(1))
+        keys = _mix(keys * np.uint64(31) + signatures[order, row] + np.uint64(1))
     return keys
 
 
@@ -177,22 +179,23 @@ def _rows_a_band(threshold: float) -> int:
     )
 
 
-def _same_key(keys: np.ndarray, further: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Pairs with the same key, as a * n + b for a < b, and whether some bucket was a crowd; both keys of shape (n,)."""
+def _same_key(keys: np.ndarray, further: np.ndarray, crowd: np.ndarray) -> np.ndarray:
+    """Pairs with the same key, as a * n + b for a < b; all arrays have shape (n,), and `crowd` is marked here."""
     n = len(keys)
     order = np.argsort(keys, kind="stable")
-    fresh = np.concatenate([[True], keys[order[1:]] != keys[order[:-1]]])[:n]
-    starts = np.flatnonzero(fresh)
-    place = np.arange(n) - starts[np.cumsum(fresh) - 1]  # of each in its bucket
-    crowd = bool((place > _CROWD).any())
-    if crowd:
+    starts = np.flatnonzero(np.concatenate([[True], keys[order[1:]] != keys[order[:-1]]]))
+    sizes = np.diff(np.concatenate([starts, [n]]))
+    place = np.arange(n) - np.repeat(starts, sizes)  # of each in its bucket
+    crowded = sizes > _CROWD + 1
+    if crowded.any():
+        crowd[order[np.repeat(crowded, sizes)]] = True
         order = np.lexsort((further, keys))
     found = [np.empty(0, np.int64)]
     following = np.flatnonzero(place)
     for step in range(1, _CROWD + 1):
         found.append(_pair_codes(order[following], order[following - step], n))
         following = following[place[following] > step]
-    return np.concatenate(found), crowd
+    return np.concatenate(found)
 
 
 def _pair_codes(a: np.ndarray, b: np.ndarray, n: int) -> np.ndarray:
