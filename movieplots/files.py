@@ -78,8 +78,8 @@ def _alive(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # it is another user's
-        return True
+    except OSError:
+        pass  # it is another user's
     return True
 
 
@@ -98,21 +98,18 @@ def _room_for(path: Path) -> Iterator[None]:
 def ensure_folder(path: str | Path) -> Path:
     """Make the folder, or say in a sentence why it cannot be made."""
     path = Path(path)
+    check_folder(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise BadInput(f"{path} is a file, not a folder: choose another --out.") from None
     except OSError as error:
         raise BadInput(f"{path} cannot be made ({error.strerror}): choose another folder.") from None
-    if not os.access(path, os.W_OK):
-        raise BadInput(f"{path} cannot be written to: choose a folder you own.")
     return path
 
 
 def check_folder(path: str | Path) -> None:
-    """Raise what `ensure_folder` would raise, without making the folder."""
+    """Say in a sentence why the folder cannot be made or written to, where that can be seen without making it."""
     path = Path(path)
-    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    there = next(place for place in (path, *path.absolute().parents) if os.path.exists(place))  # False if forbidden
     if not there.is_dir():
         raise BadInput(f"{there} is a file, not a folder: choose another --out.")
     if not os.access(there, os.W_OK):
@@ -129,5 +126,23 @@ def read_json(path: str | Path, remedy: str) -> Any:
 
 def fingerprint(*parts: Any) -> str:
     """A 16-digit hash of JSON-able values: equal inputs, equal fingerprint, on every machine."""
-    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    digest = hashlib.sha256()
+    for piece in _json_pieces(parts):
+        digest.update(piece.encode())
+    return digest.hexdigest()[:16]
+
+
+def _json_pieces(parts: tuple[Any, ...]) -> Iterator[str]:
+    """The JSON text of the parts bit by bit: the text of a large corpus as one would take several times its memory."""
+
+    def text(value: Any) -> str:
+        return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+
+    for number, part in enumerate(parts):
+        yield ", " if number else "["
+        if isinstance(part, list) and part:
+            yield from (f"{', ' if place else '['}{text(item)}" for place, item in enumerate(part))
+            yield "]"
+        else:
+            yield text(part)
+    yield "]" if parts else "[]"

@@ -184,7 +184,7 @@ def prepare(
         write_json(folder / REPORT_FILE, asdict(result))
         write_text(folder / CARD_FILE, dataset_card(asdict(result), [get_source(name) for name in names]))
         if export:
-            save_dataset(plots, folder / DATASET_FOLDER)
+            save_dataset(plots, folder / DATASET_FOLDER, result.fingerprint)
     if not export:  # one exported before would hold other plots than the table
         shutil.rmtree(Path(out) / DATASET_FOLDER, ignore_errors=True)
     return result

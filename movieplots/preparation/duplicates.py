@@ -50,7 +50,7 @@ def near_duplicates(plots: NumberedTexts, lengths: np.ndarray, threshold: float 
     order = order[filled[order]]
     while len(order):
         first, second, crowd = _candidates(signatures, order, threshold)
-        near = _jaccard(plots, order[first], order[second]) >= threshold
+        near = jaccard(plots, order[first], order[second]) >= threshold
         settled = _settle(len(order), first[near], second[near])
         stands_for[order] = order[settled]
         left = settled == np.arange(len(order))
@@ -100,8 +100,8 @@ def _shingles(plots: NumberedTexts) -> tuple[np.ndarray, np.ndarray]:
     return hashes[whole], np.concatenate([[0], np.cumsum(sizes)]).astype(np.uint64)
 
 
-def _jaccard(plots: NumberedTexts, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The similarity of each pair of plots, shape (pairs,)."""
+def jaccard(plots: NumberedTexts, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The similarity of each pair of plots, shape (pairs,); 0 where neither has a shingle."""
     if not len(first):
         return np.empty(0)
     meant, rows = np.unique(np.concatenate([first, second]), return_inverse=True)
@@ -114,7 +114,7 @@ def _jaccard(plots: NumberedTexts, first: np.ndarray, second: np.ndarray) -> np.
     a, b = rows[: len(first)], rows[len(first) :]
     parts = np.array_split(np.arange(len(first)), len(first) // 20_000 + 1)
     shared = np.concatenate([np.asarray(sets[a[part]].multiply(sets[b[part]]).sum(axis=1)).ravel() for part in parts])
-    return shared / (sizes[a] + sizes[b] - shared)
+    return shared / np.maximum(1, sizes[a] + sizes[b] - shared)
 
 
 def _mix(x: np.ndarray) -> np.ndarray:
@@ -146,9 +146,10 @@ def _candidates(
     n, rows = len(order), _rows_a_band(threshold)
     bands = _HASHES // rows
     found, waiting, crowd = [np.empty(0, np.int64)], 0, np.zeros(n, bool)
+    further = _keys(signatures, order, 0, rows)
     for band in range(bands):
-        further = _keys(signatures, order, (band + 1) % bands, rows)
-        pairs = _same_key(_keys(signatures, order, band, rows), further, crowd)
+        keys, further = further, _keys(signatures, order, (band + 1) % bands, rows)
+        pairs = _same_key(keys, further, crowd)
         found.append(pairs)
         waiting += len(pairs)
         if waiting > _MANY:
@@ -167,8 +168,8 @@ def _candidates(
 def _keys(signatures: np.ndarray, order: np.ndarray, band: int, rows: int) -> np.ndarray:
     """One number for the band of each signature in `order`, shape (n,)."""
     keys = np.zeros(len(order), np.uint64)
-    for row in range(band * rows, (band + 1) * rows):
-        keys = _mix(keys * np.uint64(31) + signatures[order, row] + np.uint64(1))
+    for values in signatures[order, band * rows : (band + 1) * rows].T:
+        keys = _mix(keys * np.uint64(31) + values + np.uint64(1))
     return keys
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from movieplots.errors import BadInput
-from movieplots.plots import SPLITS, data_fingerprint, plot_table
+from movieplots.plots import SPLITS, plot_table
 
 
 def check_export() -> None:
@@ -16,13 +16,15 @@ def check_export() -> None:
         raise BadInput("The export needs the library `datasets`: run `pip install datasets` first.") from None
 
 
-def save_dataset(plots: pd.DataFrame, folder: Path) -> None:
-    """Write the Plot table so that `datasets.load_from_disk(folder)` gives a DatasetDict of the three splits."""
+def save_dataset(plots: pd.DataFrame, folder: Path, fingerprint: str) -> None:
+    """Write the Plot table so that `datasets.load_from_disk(folder)` gives a DatasetDict of the three splits.
+
+    `fingerprint` is that of the plots: in place of a random one, so that the same plots give the same files.
+    """
     import datasets
 
     datasets.disable_progress_bars()
     parts = {split: plots[plots["split"] == split] for split in SPLITS}
-    fingerprint = data_fingerprint(plots)  # instead of a random one, so that the same plots give the same files
     splits = {
         name: datasets.Dataset(plot_table(part), fingerprint=f"{fingerprint}-{name}") for name, part in parts.items()
     }

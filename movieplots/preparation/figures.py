@@ -19,10 +19,10 @@ from movieplots.plots import SPLITS, markup_title
 from movieplots.preparation import Preparation
 from movieplots.preparation.card import REASONS, REPAIRS
 from movieplots.preparation.cleaning import count_words
-from movieplots.preparation.duplicates import SHINGLE_WORDS
+from movieplots.preparation.duplicates import jaccard
 from movieplots.preparation.splits import SHARES
 from movieplots.sources import get_source
-from movieplots.words import split_words
+from movieplots.words import number_words
 
 BLUE, ORANGE, GREEN, PINK, RED = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00"
 TEXT, GRID = "#1d2127", "#d9dde3"
@@ -352,9 +352,9 @@ def _pairs(plots: pd.DataFrame, dropped: pd.DataFrame, reason: str) -> pd.DataFr
             "dropped_title": rows["title"].to_numpy(), "dropped_plot": rows["plot"].to_numpy(),
         }
     )  # fmt: skip
-    return pairs.assign(
-        similarity=[_similarity(a, b) for a, b in zip(pairs["kept_plot"], pairs["dropped_plot"], strict=True)]
-    )
+    texts = number_words([*pairs["kept_plot"], *pairs["dropped_plot"]], {})
+    first = np.arange(len(pairs))
+    return pairs.assign(similarity=jaccard(texts, first, first + len(pairs)))
 
 
 def _spread(pairs: pd.DataFrame, n: int) -> pd.DataFrame:
@@ -376,15 +376,6 @@ def opening(plot: str) -> str:
     """The opening words of a plot, and an ellipsis where it goes on."""
     words = plot.split()
     return _short(" ".join(words[:OPENING_WORDS]) + (" …" if len(words) > OPENING_WORDS else ""))
-
-
-def _similarity(first: str, second: str) -> float:
-    a, b = (_shingles(split_words(text)) for text in (first, second))
-    return len(a & b) / max(1, len(a | b))
-
-
-def _shingles(words: list[str]) -> set[tuple[str, ...]]:
-    return set(zip(*(words[i:] for i in range(SHINGLE_WORDS)), strict=False))
 
 
 def _short(text: str) -> str:

@@ -5,15 +5,22 @@ summary.
 """
 
 import json
-import re
 from pathlib import Path
 
 from movieplots.errors import BadInput
-from movieplots.sources.corpus import Download, RawCorpus, RawPlot, Source, catalogue_title, find_file, open_text
+from movieplots.sources.corpus import (
+    Download,
+    RawCorpus,
+    RawPlot,
+    Source,
+    catalogue_title,
+    find_file,
+    open_text,
+    parse_year,
+)
 
 FILE = "booksummaries.txt"
 _COLUMNS = 7
-_YEAR = re.compile(r"\d{4}")
 
 
 def read_cmu_books(path: Path) -> RawCorpus:
@@ -43,11 +50,10 @@ def _raw_plot(fields: list[str]) -> RawPlot | None:
     except (ValueError, AttributeError, RecursionError):
         return None
     published = " ".join(title.split())
-    year = _YEAR.match(date.strip())
     return RawPlot(
         id=f"cmu-books-{number.strip()}",
         published=published,
-        title=catalogue_title(published, int(year[0]) if year else None, "book"),
+        title=catalogue_title(published, parse_year(date), "book"),
         plot=summary,
         tags=[str(tag) for tag in tags],
     )

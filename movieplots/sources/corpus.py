@@ -49,6 +49,10 @@ class RawCorpus:
     repaired: Counter[str] = field(default_factory=Counter)  # plots by what the reader itself removed from them
     _seen: dict[str, int] = field(default_factory=dict, repr=False)
 
+    def row_id(self, prefix: str, own: str, *texts: str) -> str:
+        """The id of a row: its own, or where it has none that of its texts."""
+        return f"{prefix}-{own.strip()}" if own.strip() else self.text_id(prefix, *texts)
+
     def text_id(self, prefix: str, *parts: str) -> str:
         """An id for a row that has none: a hash of its texts, so it survives reordering; repeats are numbered."""
         digest = hashlib.sha256("\t".join(parts).encode()).hexdigest()[:12]

@@ -21,10 +21,10 @@ def read_mpst(path: Path) -> RawCorpus:
         if split is None:
             corpus.broken += 1
             continue
-        own, published = row["imdb_id"].strip(), " ".join(row["title"].split())
+        published = " ".join(row["title"].split())
         corpus.rows.append(
             RawPlot(
-                id=f"mpst-{own}" if own else corpus.text_id("mpst", published, row["plot_synopsis"]),
+                id=corpus.row_id("mpst", row["imdb_id"], published, row["plot_synopsis"]),
                 published=published,
                 title=catalogue_title(published, None),
                 plot=row["plot_synopsis"],

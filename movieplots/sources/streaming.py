@@ -53,7 +53,6 @@ def _service(file: Path) -> str:
 
 
 def _raw_plot(service: str, row: dict[str, str], corpus: RawCorpus) -> RawPlot:
-    own = row["show_id"].strip()
     published = name = " ".join(row["title"].split())
     year = parse_year(row["release_year"])
     while (shorter := _EDITION.sub("", name)) not in (name, ""):
@@ -62,7 +61,7 @@ def _raw_plot(service: str, row: dict[str, str], corpus: RawCorpus) -> RawPlot:
         name, year = match["name"], int(match["year"])
     kind = "series" if row["type"] == "TV Show" else "movie"
     return RawPlot(
-        id=f"{service}-{own}" if own else corpus.text_id(service, published, row["description"]),
+        id=corpus.row_id(service, row["show_id"], published, row["description"]),
         published=published,
         title=catalogue_title(name, year, kind),
         plot=row["description"],

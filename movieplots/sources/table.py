@@ -53,12 +53,11 @@ def read_own_table(path: Path, columns: Mapping[str, str] | None = None) -> RawC
             continue
         published = " ".join(_text(values["title"]).split())
         plot = _text(values["plot"])
-        own = _text(values.get("id")).strip()
         corpus.rows.append(
             RawPlot(
-                id=f"table-{own}" if own else corpus.text_id("table", published, plot),
+                id=corpus.row_id("table", _text(values["id"]), published, plot),
                 published=published,
-                title=catalogue_title(published, parse_year(_text(values.get("year")))),
+                title=catalogue_title(published, parse_year(_text(values["year"]))),
                 plot=plot,
                 tags=_tags(values["genres"]),
             )
