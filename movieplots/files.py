@@ -134,10 +134,7 @@ def fingerprint(*parts: Any) -> str:
 
 def _json_pieces(parts: tuple[Any, ...]) -> Iterator[str]:
     """The JSON text of the parts bit by bit: the text of a large corpus as one would take several times its memory."""
-
-    def text(value: Any) -> str:
-        return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
-
+    text = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=str).encode
     for number, part in enumerate(parts):
         yield ", " if number else "["
         if isinstance(part, list) and part:

@@ -3,12 +3,13 @@
 import json
 import re
 from functools import partial
+from inspect import signature
 
 import datasets
 import pandas as pd
 import pytest
 
-from movieplots import load_plots, prepare
+from movieplots import cli, load_plots, prepare
 from movieplots.errors import BadInput
 from movieplots.genres import COARSE, coarsen
 from movieplots.preparation.cleaning import count_words
@@ -253,3 +254,9 @@ def test_a_stub_and_a_signature_are_counted(tmp_path, texts):
 
 def test_the_bundled_corpus_reads_from_its_folder_too(tmp_path):
     assert prepare("sample", tmp_path, FILE.parent).kept == 420
+
+
+def test_the_command_has_the_defaults_of_the_function():
+    command, function = signature(cli.prepare).parameters, signature(prepare).parameters
+    for name in ("detector", "min_length", "max_length", "long", "near", "coarse", "own_splits", "export", "seed"):
+        assert command[name].default == function[name].default

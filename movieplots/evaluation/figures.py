@@ -1,7 +1,4 @@
-"""The figures of the report, each in a light and a dark version, drawn so that equal input gives equal bytes.
-
-Colours are those of Okabe and Ito, which people with any colour vision can tell apart.
-"""
+"""The figures of the report, each in a light and a dark version, drawn so that equal input gives equal bytes."""
 
 import io
 from collections.abc import Callable
@@ -11,29 +8,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from movieplots.evaluation.novelty import COPIED_WORDS
+from movieplots.figures import DARK, LIGHT, Theme, canvas, legend
 from movieplots.files import ensure_folder
 
 _DPI = 160
 _WIDTH = 4.8  # inches: at the width of a phone the letters are then still legible
 _MOST_WORDS = 40  # longer copied runs share the histogram's last bar
-
-
-@dataclass(frozen=True)
-class Theme:
-    """Colours for one background; `series` tells groups apart."""
-
-    background: str
-    text: str
-    grid: str
-    series: tuple[str, ...]
-
-
-LIGHT = Theme("#ffffff", "#1d2127", "#d9dde3", ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00"))
-DARK = Theme("#1b1f25", "#e6e8eb", "#3b424c", ("#56B4E9", "#E69F00", "#2fbf94", "#CC79A7", "#F0804A"))
 
 
 @dataclass(frozen=True)
@@ -79,7 +62,7 @@ def png(figure: Figure) -> bytes:
 
 def training_curve(history: list[dict[str, Any]], theme: Theme) -> Figure:
     """Training loss (line) and held-out loss (dots), in nats per token, by optimiser step."""
-    figure, axes = _canvas(theme, 3.2)
+    figure, axes = canvas(_WIDTH, 3.2, theme)
     for key, label, colour, style in (
         ("loss", "training plots", theme.series[0], {"linewidth": 1.6}),
         ("eval_loss", "held-out plots", theme.series[1], {"linewidth": 1.6, "marker": "o", "markersize": 5}),
@@ -89,13 +72,13 @@ def training_curve(history: list[dict[str, Any]], theme: Theme) -> Figure:
             axes.plot(*zip(*points, strict=True), label=label, color=colour, **style)
     axes.set_xlabel("training step")
     axes.set_ylabel("loss, nats per token")
-    _legend(axes, theme)
+    legend(axes, theme)
     return figure
 
 
 def copied_runs(samples: pd.Series, real: pd.Series, theme: Theme) -> Figure:
     """Histogram of the longest copied run, in words: samples (bars) and real held-out plots (outline)."""
-    figure, axes = _canvas(theme, 3.2)
+    figure, axes = canvas(_WIDTH, 3.2, theme)
     longest = int(max(samples.max(), real.max() if len(real) else 0))
     last = min(max(longest, COPIED_WORDS + 5), _MOST_WORDS)
     edges = np.arange(-0.5, last + 1.5)
@@ -111,13 +94,13 @@ def copied_runs(samples: pd.Series, real: pd.Series, theme: Theme) -> Figure:
     axes.set_xticks(ticks, [str(tick) for tick in ticks[:-1]] + [f"{last}{'+' if longest > last else ''}"])
     axes.set_xlabel("longest run of words found in a training plot")
     axes.set_ylabel("share of texts, %")
-    _legend(axes, theme)
+    legend(axes, theme)
     return figure
 
 
 def genre_control_bars(cells: list[dict[str, Any]], chance: float | None, theme: Theme) -> Figure:
     """Share of samples on genre (%, with 95 % intervals) by temperature, one colour for each top-p."""
-    figure, axes = _canvas(theme, 3.2)
+    figure, axes = canvas(_WIDTH, 3.2, theme)
     cells = [cell for cell in cells if cell["genre_hit"]]
     temperatures = sorted({cell["temperature"] for cell in cells})
     top_ps = sorted({cell["top_p"] for cell in cells})
@@ -139,13 +122,13 @@ def genre_control_bars(cells: list[dict[str, Any]], chance: float | None, theme:
     axes.set_ylim(0, 100)
     axes.set_xlabel("temperature")
     axes.set_ylabel("samples on genre, %")
-    _legend(axes, theme)
+    legend(axes, theme)
     return figure
 
 
 def genre_heatmap(matrix: np.ndarray, prompted: list[str], labels: list[str], theme: Theme) -> Figure:
     """Mean probability of each label (columns) over the samples prompted with each genre (rows), in %."""
-    figure, axes = _canvas(theme, max(2.4, 0.34 * len(prompted) + 1.9), _genre_width(len(labels)))
+    figure, axes = canvas(_genre_width(len(labels)), max(2.4, 0.34 * len(prompted) + 1.9), theme)
     axes.grid(False)
     image = axes.imshow(100 * matrix, cmap="cividis", vmin=0, vmax=100, aspect="auto")
     axes.set_xticks(range(len(labels)), labels, rotation=90)
@@ -171,7 +154,7 @@ def classifier_f1(quality: dict[str, Any], baseline: dict[str, Any] | None, them
     """F1 of each genre (0 to 1) on the test plots, with the means of the classifier and of its baseline."""
     per_label = {name: row for name, row in quality["per_label"].items() if row["support"]}
     names = sorted(per_label, key=lambda name: (-per_label[name]["f1"], name))
-    figure, axes = _canvas(theme, 3.8, _genre_width(len(names)))
+    figure, axes = canvas(_genre_width(len(names)), 3.8, theme)
     axes.bar(names, [per_label[name]["f1"] for name in names], color=theme.series[0], width=0.72)
     mean = quality["macro_f1"]
     axes.axhline(mean, color=theme.text, linewidth=1.5, label=f"classifier, mean {mean:.2f}")
@@ -184,7 +167,7 @@ def classifier_f1(quality: dict[str, Any], baseline: dict[str, Any] | None, them
     axes.grid(axis="x", visible=False)
     axes.set_xlabel("genre (test plots that carry it)")
     axes.set_ylabel("F1")
-    _legend(axes, theme)
+    legend(axes, theme)
     return figure
 
 
@@ -196,26 +179,3 @@ def _square(x: int, y: int, theme: Theme) -> Any:
     from matplotlib.patches import Rectangle
 
     return Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor=theme.series[4], linewidth=1.6)
-
-
-def _canvas(theme: Theme, height: float, width: float = _WIDTH) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor=theme.background)
-    axes = figure.add_subplot(facecolor=theme.background)
-    axes.tick_params(colors=theme.text, labelsize=10, length=3)
-    for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set_color(theme.text)
-        label.set_fontsize(11)
-    for name, spine in axes.spines.items():
-        spine.set_visible(name in ("left", "bottom"))
-        spine.set_color(theme.grid)
-    axes.grid(color=theme.grid, linewidth=0.7)
-    axes.set_axisbelow(True)
-    return figure, axes
-
-
-def _legend(axes: Axes, theme: Theme) -> None:
-    # Above the plot, where it can hide no data.
-    axes.legend(
-        loc="lower left", bbox_to_anchor=(0, 1.01), ncols=2, frameon=False, labelcolor=theme.text, fontsize=10,
-        borderaxespad=0, handlelength=1.6, columnspacing=1.4,
-    )  # fmt: skip

@@ -50,12 +50,12 @@ def near_duplicates(plots: NumberedTexts, lengths: np.ndarray, threshold: float 
     order = order[filled[order]]
     while len(order):
         met, crowd = _candidates(signatures, order, _rows_a_band(threshold))
-        first, second = _likely(signatures[order], met, threshold)
+        first, second = met[:, _likely(signatures, order[met], threshold)]
         near = jaccard(plots, order[first], order[second]) >= threshold
         settled = _settle(len(order), first[near], second[near])
         stands_for[order] = order[settled]
         left = settled == np.arange(len(order))
-        # Only two that had others between them who fell can be neighbours now for the first time: both had met such.
+        # Two can be neighbours now for the first time only where others between them fell, whom both had met.
         again = np.zeros(len(order), bool)
         for one, other in (met, met[::-1]):
             again[one[~left[other]]] = True
@@ -109,7 +109,7 @@ def jaccard(plots: NumberedTexts, first: np.ndarray, second: np.ndarray) -> np.n
         return np.empty(0)
     meant, rows = np.unique(np.concatenate([first, second]), return_inverse=True)
     hashes, starts = _shingles(plots.select(meant))
-    columns = (hashes >> np.uint64(1)).astype(np.int64)
+    columns = (hashes >> np.uint64(1)).astype(np.int64)  # as they are: numbering them anew takes a sort
     shape = (len(meant), np.iinfo(np.int64).max)
     sets = csr_matrix((np.ones(len(columns), np.float32), columns, starts.astype(np.int64)), shape)
     sets.sum_duplicates()
@@ -164,11 +164,10 @@ def _distinct(found: list[np.ndarray]) -> np.ndarray:
 
 
 def _likely(signatures: np.ndarray, pairs: np.ndarray, threshold: float) -> np.ndarray:
-    """Those of the pairs, shape (2, pairs), whose signatures agree enough to be worth measuring."""
+    """Whether the signatures of each pair of plots, shape (2, pairs), agree enough for it to be worth measuring."""
     least = threshold - _DOUBT * (threshold * (1 - threshold) / _HASHES) ** 0.5
     parts = np.array_split(pairs, pairs.shape[1] // 50_000 + 1, axis=1)
-    agree = [(signatures[first] == signatures[second]).mean(axis=1) for first, second in parts]
-    return pairs[:, np.concatenate(agree) >= least]
+    return np.concatenate([(signatures[first] == signatures[second]).mean(axis=1) >= least for first, second in parts])
 
 
 def _keys(signatures: np.ndarray, order: np.ndarray, band: int, rows: int) -> np.ndarray:

@@ -1,8 +1,7 @@
 """What preparation found, as figures and tables for a notebook: each figure's title says what was seen in this run.
 
 A figure that has nothing to show says so in words. Tables show of a plot no more than its opening words, because the
-plots of most corpora are not ours to publish. Colours are those of Okabe and Ito, which people with any colour vision
-can tell apart.
+plots of most corpora are not ours to publish.
 """
 
 import textwrap
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 from pandas.io.formats.style import Styler
 
+from movieplots.figures import LIGHT, canvas, legend
 from movieplots.files import fingerprint
 from movieplots.plots import SPLITS, markup_title
 from movieplots.preparation import Preparation
@@ -24,8 +24,8 @@ from movieplots.preparation.splits import SHARES
 from movieplots.sources import get_source
 from movieplots.words import number_words
 
-BLUE, ORANGE, GREEN, PINK, RED = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00"
-TEXT, GRID = "#1d2127", "#d9dde3"
+BLUE, ORANGE, GREEN, PINK, RED = LIGHT.series
+TEXT, GRID = LIGHT.text, LIGHT.grid
 KINDS = {"movie": BLUE, "series": ORANGE, "episode": GREEN, "book": PINK}
 OPENING_WORDS = 8
 EXAMPLES = 8
@@ -53,7 +53,7 @@ def sources(report: Preparation) -> Figure:
     axes.xaxis.set_major_locator(_whole_steps(6))
     axes.grid(axis="y", visible=False)
     axes.invert_yaxis()
-    _legend(axes)
+    legend(axes, columns=4)
     return figure
 
 
@@ -222,7 +222,7 @@ def plots_per_year(plots: pd.DataFrame) -> Figure:
     axes.margins(x=0.01)
     axes.set_xlabel("year")
     axes.set_ylabel("plots")
-    _legend(axes)
+    legend(axes, columns=4)
     return figure
 
 
@@ -250,7 +250,7 @@ def split_shares(report: Preparation) -> Figure:
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("share of the genre's plots, %")
     axes.set_ylabel("genre (plots that carry it)")
-    _legend(axes)
+    legend(axes, columns=4)
     return figure
 
 
@@ -411,11 +411,6 @@ def _mark(axes: Axes, x: float, row: int, colour: str, style: str, label: str) -
     )  # fmt: skip
 
 
-def _legend(axes: Axes) -> None:
-    # Above the plot, where it can hide no data.
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False, borderaxespad=0.2, labelcolor=TEXT)
-
-
 def _whole_steps(most: int) -> MaxNLocator:
     return MaxNLocator(most, integer=True, steps=_STEPS)
 
@@ -446,16 +441,6 @@ def _words(sentence: str) -> Figure:
 
 def _canvas(title: str, height: float, width: float = _WIDTH) -> tuple[Figure, Axes]:
     title = "\n".join(textwrap.wrap(title, int(_TITLE_WIDTH * width / _WIDTH)))
-    figure = Figure(figsize=(width, height), dpi=100, layout="constrained", facecolor="#ffffff")
+    figure, axes = canvas(width, height)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11.5, color=TEXT)
-    axes = figure.add_subplot()
-    axes.tick_params(colors=TEXT, labelsize=9.5, length=3)
-    for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set_color(TEXT)
-        label.set_fontsize(10)
-    for name, spine in axes.spines.items():
-        spine.set_visible(name in ("left", "bottom"))
-        spine.set_color(GRID)
-    axes.grid(color=GRID, linewidth=0.7)
-    axes.set_axisbelow(True)
     return figure, axes
