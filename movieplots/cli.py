@@ -40,6 +40,16 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Start over instead of cont
 Data = Annotated[Path, typer.Option(help="Folder that `movieplots prepare` wrote.")]
 TimeLimit = Annotated[float | None, typer.Option(help="Stop training after this many minutes.", metavar="MINUTES")]
 
+Base = Annotated[str, typer.Option(help="`smollm2-135m` (works offline), a local folder, or a hub id (gpt2).")]
+Markup = Annotated[str, typer.Option(help="`with-titles` or `without-titles`.")]
+MaxSteps = Annotated[int | None, typer.Option(help="Optimizer steps; default: three passes.")]
+Schedule = Annotated[str, typer.Option(help="How the learning rate falls: `linear` or `cosine`.")]
+Patience = Annotated[
+    int | None, typer.Option(help="Stop after so many of the eight evaluations without a lower validation loss.")
+]
+BlockSize = Annotated[int, typer.Option(help="Tokens in a block; longer plots are cut.")]
+BlocksPerStep = Annotated[int, typer.Option(help="Blocks in an optimizer step, whatever fits the memory at once.")]
+
 
 @app.command()
 def sources(as_json: Json = False) -> None:
@@ -230,11 +240,22 @@ def _assignments(texts: list[str], option: str, example: str) -> dict[str, str]:
 @train_app.command("generator")
 def train_generator(
     data: Data,
-    base: Annotated[str, typer.Option(help="`smollm2-135m` (works offline), a local folder, or a hub id (gpt2).")],
+    base: Base,
     out: Annotated[Path, typer.Option(help="Folder for the trained model.")],
-    markup: Annotated[str, typer.Option(help="`with-titles` or `without-titles`.")] = "with-titles",
-    max_steps: Annotated[int | None, typer.Option(help="Optimizer steps; default: three passes.")] = None,
+    markup: Markup = "with-titles",
+    method: Annotated[str, typer.Option(help="`lora`: a small adapter; `full`: all weights.")] = "lora",
+    feeding: Annotated[
+        str, typer.Option(help="`blocks`: packed plots; `windows`: random cuts of one long text, as gpt-2-simple.")
+    ] = "blocks",
+    max_steps: MaxSteps = None,
     time_limit: TimeLimit = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Its height after the warm-up; default: 1e-3 for lora, 1e-4 for full.")
+    ] = None,
+    schedule: Schedule = "linear",
+    patience: Patience = None,
+    block_size: BlockSize = 512,
+    blocks_per_step: BlocksPerStep = 2,
     seed: Seed = 0,
     fresh: Fresh = False,
     as_json: Json = False,
@@ -243,10 +264,27 @@ def train_generator(
 
     Example: `movieplots train generator --data data/streaming --base smollm2-135m --markup with-titles
     --time-limit 30 --out runs/generator`
+
+    Example, on several GPUs: `accelerate launch -m movieplots train generator --data data/streaming --base gpt2
+    --method full --blocks-per-step 64 --out runs/gpt2`
+
+    Curves: `tensorboard --logdir runs`
     """
     from movieplots.generation.training import train_generator as run
 
-    info = run(data, base, out, markup, max_steps, time_limit, seed=seed, fresh=fresh)
+    info = run(
+        data, base, out, markup, max_steps, time_limit, method=method, feeding=feeding, learning_rate=learning_rate,
+        schedule=schedule, patience=patience, block_size=block_size, blocks_per_step=blocks_per_step, seed=seed,
+        fresh=fresh,
+    )  # fmt: skip
+    _print_training(out, info, as_json)
+
+
+def _print_training(out: Path, info: dict[str, Any], as_json: bool) -> None:
+    from movieplots.training import main_process
+
+    if not main_process():  # of several processes one speaks
+        return
     if as_json:
         return _print_json(info)
     metrics = info["metrics"]
@@ -255,6 +293,75 @@ def train_generator(
         f"after {metrics['steps']} steps",
         highlight=False,
     )
+
+
+@train_app.command("rate")
+def find_learning_rate(
+    data: Data,
+    base: Base,
+    out: Annotated[Path, typer.Option(help="PNG file for the figure.")],
+    markup: Markup = "with-titles",
+    method: Annotated[str, typer.Option(help="`lora` or `full`.")] = "lora",
+    steps: Annotated[int, typer.Option(help="Steps of one block each.")] = 50,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Search the learning rate for a generator: the loss over growing rates, as a figure, and the steepest place.
+
+    Example: `movieplots train rate --data data/streaming --base smollm2-135m --out runs/rate.png`
+    """
+    from movieplots.files import atomic_path
+    from movieplots.generation.figures import learning_rates
+    from movieplots.generation.recipe import LEARNING_RATES
+    from movieplots.generation.training import find_learning_rate as run
+
+    search = run(data, base, markup, method=method, steps=steps, seed=seed)
+    with atomic_path(out) as temporary:
+        learning_rates(search, LEARNING_RATES[method]).savefig(temporary, format="png", dpi=150)
+    if as_json:
+        return _print_json(asdict(search))
+    output.print(f"{out}: the loss falls fastest at a learning rate of {search.suggestion:.1e}")
+
+
+@app.command()
+def distill(
+    teacher: Annotated[Path, typer.Option(help="Folder of a trained generator.")],
+    data: Data,
+    layers: Annotated[int, typer.Option(help="Layers of the student, evenly chosen from the teacher's.")],
+    out: Annotated[Path, typer.Option(help="Folder for the student.")],
+    max_steps: MaxSteps = None,
+    time_limit: TimeLimit = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Its height after the warm-up; default: 3e-4.")] = None,
+    schedule: Schedule = "linear",
+    patience: Patience = None,
+    block_size: BlockSize = 512,
+    blocks_per_step: BlocksPerStep = 2,
+    seed: Seed = 0,
+    fresh: Fresh = False,
+    as_json: Json = False,
+) -> None:
+    """Train a smaller generator to write like a larger one, and compare them. Killed, it continues when started again.
+
+    Example: `movieplots distill --teacher runs/generator --data data/streaming --layers 15 --time-limit 30
+    --out runs/student`
+    """
+    from movieplots.evaluation.comparison import compare_generators
+    from movieplots.generation.distillation import distill as run
+    from movieplots.training import main_process
+
+    run(
+        teacher, data, layers, out, max_steps, time_limit, learning_rate=learning_rate, schedule=schedule,
+        patience=patience, block_size=block_size, blocks_per_step=blocks_per_step, seed=seed, fresh=fresh,
+    )  # fmt: skip
+    if not main_process():
+        return
+    compared = compare_generators({"teacher": teacher, "student": out})
+    if as_json:
+        return _print_json(compared.reset_index().to_dict("records"))
+    table = Table("", *compared.columns)
+    for name, row in compared.iterrows():
+        table.add_row(str(name), *(f"{value:,.0f}" if value >= 10 else f"{value:.3f}" for value in row))
+    output.print(table)
 
 
 @train_app.command("classifier")

@@ -83,6 +83,18 @@ def _alive(process: int) -> bool:
     return True
 
 
+def disk_full(error: BaseException) -> bool:
+    """Whether an error raised while a file was written means that there is no room for it.
+
+    Libraries written in Rust or C++ raise errors of their own, which only name the system's in their text.
+    """
+    if isinstance(error, OSError):
+        return error.errno in _FULL
+    text = str(error)
+    named = any(os.strerror(number) in text or f"os error {number}" in text for number in _FULL)
+    return named or "PytorchStreamWriter failed writing" in text  # torch says no more than that
+
+
 @contextlib.contextmanager
 def _room_for(path: Path) -> Iterator[None]:
     """Say in a sentence where the disk is full."""

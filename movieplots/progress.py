@@ -1,5 +1,6 @@
 """Progress bars and messages on standard error, so that standard output stays free for results."""
 
+import os
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
@@ -8,7 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 T = TypeVar("T")
-console = Console(stderr=True)
+# Of several processes training together, the first one speaks; the launcher numbers them.
+console = Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")
 
 
 def bar() -> Progress:

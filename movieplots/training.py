@@ -1,18 +1,25 @@
-"""What both kinds of training share: the Hugging Face `Trainer` with a time limit, progress bar and safe checkpoints.
+"""What all training shares: the Hugging Face `Trainer` with a time limit, safe checkpoints, curves and progress.
 
 A run that is killed continues at its last complete checkpoint when it is started again with the same settings.
-A time limit shortens the learning-rate schedule with it: progress is whichever is further, steps or time.
+A time limit shortens the learning-rate schedule with it: progress is whichever is further, steps or time. Started by
+`accelerate launch` it runs on several processes, the first of which keeps the clock and writes the files.
 """
 
+import contextlib
+import datetime
 import math
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.tensorboard import SummaryWriter
 from transformers import (
+    EarlyStoppingCallback,
     PrinterCallback,
     ProgressCallback,
     Trainer,
@@ -20,13 +27,20 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
+from transformers.integrations import TensorBoardCallback
 
 from movieplots.errors import BadInput
-from movieplots.files import read_json, write_json
+from movieplots.files import disk_full, read_json, write_json
 from movieplots.progress import bar, console, say
 
 WARMUP_SHARE = 0.06
+SCHEDULES = ("linear", "cosine")
+SECONDS_BETWEEN_CHECKPOINTS = 180.0
 SECONDS_PER_LINE = 30
+WEIGHT_DECAY = 0.01
+
+Groups = Callable[[torch.nn.Module], list[dict[str, Any]]]
+Loss = Callable[[torch.nn.Module, dict[str, torch.Tensor], Any], torch.Tensor]
 
 
 def mixed_precision() -> dict[str, bool]:
@@ -46,43 +60,81 @@ def check_time_limit(minutes: float | None) -> None:
         raise BadInput(f"--time-limit must be more than 0 minutes, not {minutes:g}.")
 
 
+def main_process() -> bool:
+    """Whether this process is the one that writes: the only one, or the first of several."""
+    return not _distributed() or torch.distributed.get_rank() == 0
+
+
+def _distributed() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
 class Clock:
-    """Seconds of training so far, over all starts of a run, against an optional limit in minutes."""
+    """Seconds of training so far, over all starts of a run, against an optional limit in minutes.
+
+    `share` of the limit and `due` (a checkpoint) change only with `tick`, and alike on all processes: were each to read
+    its own clock, their learning rates would differ.
+    """
 
     def __init__(self, limit_minutes: float | None) -> None:
         self.limit = math.inf if limit_minutes is None else limit_minutes * 60
-        self._before = 0.0
-        self._started = time.monotonic()
+        self.start(0.0)
 
     def start(self, spent_before: float) -> None:
         """Start counting, `spent_before` seconds having been spent in earlier starts of the run."""
         self._before, self._started = spent_before, time.monotonic()
+        self._saved = self._started
+        self.tick()
 
     @property
     def spent(self) -> float:
         return self._before + time.monotonic() - self._started
 
-    @property
-    def share(self) -> float:
-        return self.spent / self.limit
+    def tick(self) -> None:
+        """Read the first process's clock."""
+        now = [self.spent / self.limit, float(time.monotonic() - self._saved >= SECONDS_BETWEEN_CHECKPOINTS)]
+        if _distributed():
+            device = "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
+            shared = torch.tensor(now, dtype=torch.float64, device=device)
+            torch.distributed.broadcast(shared, src=0)
+            now = shared.tolist()
+        self.share, self.due = now[0], now[1] > 0
+
+    def saved(self) -> None:
+        """A checkpoint has been written: the next is due some minutes from now."""
+        self._saved = time.monotonic()
 
 
 class _Safekeeping(TrainerCallback):
-    """Stops at the time limit, evaluates at the end, and marks each checkpoint complete once it is written."""
+    """Evaluates now and then, saves every few minutes, stops at the time limit, marks each checkpoint once complete."""
 
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
+    def __init__(self, clock: Clock, evaluations: int) -> None:
+        self.clock, self.evaluations = clock, evaluations
+        self.evaluated = 0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.evaluated = self._planned(state)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.clock.tick()
+        if self.clock.due:
+            control.should_save = True
+        if self._planned(state) > self.evaluated:
+            self.evaluated = self._planned(state)
+            control.should_evaluate = True
         if self.clock.share >= 1:
-            control.should_training_stop = control.should_save = True
+            control.should_training_stop = True
         if control.should_training_stop or state.global_step >= state.max_steps:
-            control.should_evaluate = True  # so that the curve reaches the end
+            control.should_evaluate = control.should_save = True  # so that the curve reaches the end
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.clock.saved()
         if state.is_world_process_zero:
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
             write_json(folder / "complete.json", {"seconds": self.clock.spent})
+
+    def _planned(self, state: Any) -> int:
+        return int(self.evaluations * max(state.global_step / state.max_steps, self.clock.share))
 
 
 class _Bar(TrainerCallback):
@@ -122,32 +174,76 @@ class _Bar(TrainerCallback):
             self.progress.stop()
 
 
+class _Trainer(Trainer):
+    """The `Trainer` with AdamW on our parameter groups, our schedule, and a loss of our own where one is given.
+
+    The optimizer is made here rather than passed in because FSDP has to wrap the model before there is one.
+    """
+
+    minutes = 0.0  # of training, over all starts of the run
+
+    def __init__(self, groups: Groups, factor: Callable[[int], float], loss: Loss | None, **arguments: Any) -> None:
+        self.groups, self.factor, self.loss = groups, factor, loss
+        super().__init__(**arguments)
+        if loss:
+            self.loss_is_scaled_for_ga = True
+
+    def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
+        if self.optimizer is None:
+            groups = self.groups(self.model if model is None else model)
+            self.optimizer = torch.optim.AdamW(groups, weight_decay=WEIGHT_DECAY, fused=True)
+        return self.optimizer
+
+    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
+        if self.lr_scheduler is None:
+            self.lr_scheduler = LambdaLR(optimizer or self.optimizer, self.factor)
+        return self.lr_scheduler
+
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.loss is None or not model.training:
+            return super().compute_loss(model, inputs, *args, **kwargs)
+        # The loss is summed over this process's share of the tokens and divided by all: gradients are then averaged.
+        return self.loss(model, inputs, kwargs["num_items_in_batch"]) * self.accelerator.num_processes
+
+
 def fit(
     *,
     what: str,
     model: torch.nn.Module,
-    parameter_groups: list[dict[str, Any]],
+    parameter_groups: Groups,
     out: Path,
     recipe: dict[str, Any],
     max_steps: int,
     time_limit: float | None,
-    save_every: int,
+    evaluations: int,
+    schedule: str = "linear",
+    patience: int | None = None,
+    loss: Loss | None = None,
     arguments: dict[str, Any],
+    callbacks: list[TrainerCallback] | None = None,
     **trainer_arguments: Any,
-) -> Trainer:
-    """Train `model` with AdamW on `parameter_groups` (each with its own `lr`), warm-up and linear decay.
+) -> _Trainer:
+    """Train `model` with AdamW on the groups that `parameter_groups(model)` gives (each with its own `lr`).
 
-    `arguments` go to `TrainingArguments`, `trainer_arguments` to the `Trainer`, which is returned. Checkpoints go to
-    `out/checkpoints`.
+    The learning rate warms up and then falls to 0 by the `schedule`. There are so many `evaluations`, evenly spread;
+    with `patience` training stops after that many without a lower held-out loss, and the best weights are kept.
+    `loss(model, inputs, tokens in the step)` replaces the model's own loss in training. `arguments` go to
+    `TrainingArguments`, `trainer_arguments` to the `Trainer`, which is returned with the `minutes` it took.
+    Checkpoints go to `out/checkpoints`, curves for TensorBoard to `out/tensorboard`.
     """
     folder = out / "checkpoints"
     checkpoint = last_checkpoint(folder)
-    write_json(folder / "recipe.json", {"recipe": recipe})
     clock = Clock(time_limit)
-    optimizer = torch.optim.AdamW(parameter_groups, weight_decay=0.01, fused=True)
-    scheduler = LambdaLR(optimizer, _schedule(max_steps, clock))
     progress = _Bar(what, clock)
-    trainer = Trainer(
+    stopping: dict[str, Any] = {}
+    more = list(callbacks or [])
+    if patience is not None:
+        stopping = {"load_best_model_at_end": True, "metric_for_best_model": "eval_loss", "save_strategy": "best"}
+        more.append(EarlyStoppingCallback(patience))
+    trainer = _Trainer(
+        parameter_groups,
+        _schedule(schedule, max_steps, clock),
+        loss,
         model=model,
         args=TrainingArguments(
             output_dir=str(folder),
@@ -155,40 +251,49 @@ def fit(
             max_grad_norm=1.0,
             logging_strategy="steps",
             logging_steps=max(1, min(10, max_steps // 100)),
-            save_strategy="steps",
-            save_steps=save_every,
             save_total_limit=2,
             report_to="none",
             use_cpu=not torch.cuda.is_available(),  # otherwise the Trainer refuses bfloat16 on CPUs that have it
             disable_tqdm=True,
             seed=recipe["seed"],
+            ddp_find_unused_parameters=False,
             dataloader_num_workers=0,
             dataloader_pin_memory=torch.cuda.is_available(),
+            # Evaluations and checkpoints are set by the clock and the share of the run, not by these.
+            eval_steps=max_steps + 1,
+            prediction_loss_only=True,
             **mixed_precision(),
-            **arguments,
+            **({"save_strategy": "no"} | stopping | arguments),
         ),
-        optimizers=(optimizer, scheduler),
-        callbacks=[_Safekeeping(clock), progress],
+        callbacks=[_Safekeeping(clock, evaluations), progress, *more],
         **trainer_arguments,
     )
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
+    if main_process():
+        _remove_incomplete(folder)
+        write_json(folder / "recipe.json", {"recipe": recipe})
+        trainer.add_callback(TensorBoardCallback(SummaryWriter(str(out / "tensorboard"))))
     if checkpoint:
         clock.start(read_json(checkpoint / "complete.json", "give --fresh to start over")["seconds"])
         step = int(checkpoint.name.rpartition("-")[2])
         say(f"Continuing at step {step}.")
-        if step >= max_steps or clock.share >= 1:  # killed after the last step: nothing is left to train
-            trainer._load_from_checkpoint(str(checkpoint))
-            trainer.state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+        state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+        if step >= max_steps or clock.share >= 1 or _out_of_patience(state, patience):
+            # Killed after the last step: nothing is left to train.
+            trainer._load_from_checkpoint(state.best_model_checkpoint or str(checkpoint))
+            trainer.state, trainer.minutes = state, clock.spent / 60
             return trainer
         trainer.args.eval_on_start = False
     else:
         clock.start(0.0)
     try:
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        with _room_for_checkpoints(folder):
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     finally:
         progress.stop()
-    say(f"{what}: {trainer.state.global_step} steps in {clock.spent / 60:.1f} minutes.")
+    trainer.minutes = clock.spent / 60
+    say(f"{what}: {trainer.state.global_step} steps in {trainer.minutes:.1f} minutes.")
     return trainer
 
 
@@ -198,15 +303,62 @@ def last_checkpoint(folder: Path) -> Path | None:
     return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
-def _schedule(max_steps: int, clock: Clock) -> Callable[[int], float]:
-    """Factor on the learning rate by step: up over the first `WARMUP_SHARE` of the run, then linearly down to 0."""
+def _remove_incomplete(folder: Path) -> None:
+    """Remove checkpoints cut off while being written: counted among the latest two, they would push out good ones."""
+    for path in folder.glob("checkpoint-*"):
+        if not (path / "complete.json").is_file():
+            shutil.rmtree(path)
+
+
+def _out_of_patience(state: TrainerState, patience: int | None) -> bool:
+    if patience is None:
+        return False
+    attributes = state.stateful_callbacks["EarlyStoppingCallback"]["attributes"]
+    return attributes["early_stopping_patience_counter"] >= patience
+
+
+@contextlib.contextmanager
+def _room_for_checkpoints(folder: Path) -> Iterator[None]:
+    """Say in a sentence where the disk is full; safetensors and torch have errors of their own for it."""
+    try:
+        yield
+    except Exception as error:
+        if not disk_full(error):
+            raise
+        last = last_checkpoint(folder)
+        kept = f"the one of step {last.name.rpartition('-')[2]} is kept" if last else "none was complete yet"
+        raise BadInput(
+            f"There is no room on the disk for a checkpoint in {folder} ({kept}): make room, then run again."
+        ) from None
+
+
+def _schedule(name: str, max_steps: int, clock: Clock) -> Callable[[int], float]:
+    """Factor on the learning rate by step: up over the first `WARMUP_SHARE` of the run, then down to 0.
+
+    `linear` falls evenly, `cosine` along half a cosine (Loshchilov and Hutter 2017).
+    """
 
     def factor(step: int) -> float:
         begun = max((step + 1) / max_steps, clock.share)
         done = max(step / max_steps, clock.share)
-        return max(0.0, min(begun / WARMUP_SHARE, (1 - done) / (1 - WARMUP_SHARE), 1.0))
+        left = max(0.0, min((1 - done) / (1 - WARMUP_SHARE), 1.0))
+        fall = left if name == "linear" else (1 - math.cos(math.pi * left)) / 2
+        return min(begun / WARMUP_SHARE, fall)
 
     return factor
+
+
+def circumstances(trainer: _Trainer) -> dict[str, Any]:
+    """What of a run is not in its recipe: `date`, `device`, `processes`, `minutes` and the libraries' versions."""
+    cpu = f"CPU, {torch.get_num_threads()} threads"
+    return {
+        "date": datetime.date.today().isoformat(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else cpu,
+        "processes": trainer.accelerator.num_processes,
+        "minutes": round(trainer.minutes, 1),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
 
 
 def history(trainer: Trainer) -> list[dict[str, float]]:

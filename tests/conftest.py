@@ -3,6 +3,7 @@
 import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test may reach for a model hub
+os.environ["OMP_NUM_THREADS"] = "1"  # models this tiny lose more to waiting for a second thread than they gain
 
 import pytest
 
@@ -52,7 +53,7 @@ def tiny_gpt2(corpus, tmp_path_factory):
 
     torch.manual_seed(0)
     tokenizer = _trained_tokenizer(corpus, ["<|endoftext|>"], eos_token="<|endoftext|>", bos_token="<|endoftext|>")
-    config = GPT2Config(vocab_size=len(tokenizer), n_positions=256, n_embd=32, n_layer=2, n_head=2)
+    config = GPT2Config(vocab_size=len(tokenizer), n_positions=512, n_embd=32, n_layer=2, n_head=2)
     return _saved(GPT2LMHeadModel(config), tokenizer, tmp_path_factory.mktemp("gpt2"))
 
 
@@ -89,6 +90,25 @@ def tiny_roberta(corpus, tmp_path_factory):
         max_position_embeddings=300, pad_token_id=tokenizer.pad_token_id,
     )  # fmt: skip
     return _saved(RobertaModel(config, add_pooling_layer=False), tokenizer, tmp_path_factory.mktemp("roberta"))
+
+
+@pytest.fixture(scope="session")
+def trained(small_corpus, tiny_gpt2, tmp_path_factory):
+    """A generator with titles, trained for a few steps: (folder, info)."""
+    from movieplots.generation.training import train_generator
+
+    folder = tmp_path_factory.mktemp("generator")
+    return folder, train_generator(small_corpus, tiny_gpt2, folder, max_steps=6)
+
+
+@pytest.fixture(scope="session")
+def untitled(small_corpus, tiny_llama, tmp_path_factory):
+    """A generator without titles on a base with stand-in tokens."""
+    from movieplots.generation.training import train_generator
+
+    folder = tmp_path_factory.mktemp("untitled")
+    train_generator(small_corpus, tiny_llama, folder, markup="without-titles", max_steps=6)
+    return folder
 
 
 def _saved(model, tokenizer, folder):

@@ -53,6 +53,32 @@ def test_the_whole_job(capsys, monkeypatch, tmp_path, tiny_gpt2, tiny_roberta):
     assert "threshold" in text
 
 
+def test_a_student_and_a_rate_search(capsys, monkeypatch, tmp_path, small_corpus, tiny_gpt2):
+    rate = tmp_path / "rate.png"
+    start = ("--data", small_corpus, "--base", tiny_gpt2, "--method", "full")
+    status, out, err = run(capsys, monkeypatch, "train", "rate", *start, "--steps", 25, "--out", rate)
+    assert status == 0, err
+    assert "the loss falls fastest at a learning rate of" in out
+    assert rate.read_bytes().startswith(b"\x89PNG")
+
+    teacher, student = tmp_path / "teacher", tmp_path / "student"
+    options = ("--schedule", "cosine", "--block-size", 256, "--blocks-per-step", 1, "--max-steps", 2)
+    status, out, err = run(capsys, monkeypatch, "train", "generator", *start, *options, "--out", teacher)
+    assert status == 0, err
+    card = (teacher / "README.md").read_text()
+    assert "--method full --max-steps 2 --schedule cosine --block-size 256 --blocks-per-step 1" in card
+
+    distill = ("distill", "--teacher", teacher, "--data", small_corpus, "--layers", 1, "--max-steps", 2)
+    status, out, err = run(capsys, monkeypatch, *distill, "--out", student, "--json")
+    assert status == 0, err
+    rows = json.loads(out)
+    assert [row["model"] for row in rows] == ["teacher", "student"]
+    assert rows[1]["parameters"] < rows[0]["parameters"]
+    assert "--layers 1" in (student / "README.md").read_text()
+    status, out, _ = run(capsys, monkeypatch, *distill, "--out", student)
+    assert status == 0 and "parameters" in out
+
+
 def test_plots_from_standard_input(capsys, monkeypatch, tmp_path, small_corpus, tiny_roberta):
     import io
 
@@ -147,7 +173,20 @@ def test_a_hub_id_without_a_hub_names_the_offline_bases(capsys, monkeypatch, sma
 
 @pytest.mark.parametrize(
     "command",
-    ["fetch", "prepare", "train generator", "train classifier", "dump", "evaluate", "generate", "genres", "sources"],
+    [
+        "fetch",
+        "prepare",
+        "train generator",
+        "train rate",
+        "distill",
+        "export",
+        "train classifier",
+        "dump",
+        "evaluate",
+        "generate",
+        "genres",
+        "sources",
+    ],
 )
 def test_every_command_explains_itself_with_an_example(capsys, monkeypatch, command):
     status, out, _ = run(capsys, monkeypatch, *command.split(), "--help")

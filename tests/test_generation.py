@@ -1,6 +1,5 @@
 """The generator: markup, packing, training, sampling, dumps; on tiny checkpoints."""
 
-import itertools
 import json
 import random
 import shutil
@@ -10,12 +9,20 @@ import torch
 
 from movieplots.base_models import base_models, load_causal_lm, load_encoder
 from movieplots.errors import BadInput
-from movieplots.generation.blocks import TrainingBlocks, collate, held_out_blocks, pack
-from movieplots.generation.dumps import cell_name, read_dump, sample_dump
+from movieplots.generation.blocks import (
+    SEVERAL_GENRES_SHARE,
+    HeldOutBlock,
+    TrainingBlocks,
+    collate,
+    held_out_blocks,
+    join,
+    pack,
+    plot_examples,
+)
 from movieplots.generation.markup import Example, MarkupTokenizer, format_sample
-from movieplots.generation.model import new_adapter
+from movieplots.generation.model import new_generator
 from movieplots.generation.sampling import PlotGenerator
-from movieplots.generation.training import held_out_loss, train_generator
+from movieplots.generation.training import held_out_losses, train_generator
 from movieplots.plots import load_plots
 
 BASES = ["tiny_gpt2", "tiny_llama"]
@@ -25,21 +32,6 @@ TITLE = '"Salt" (2009) {Low Tide (#1.3)}'
 @pytest.fixture(params=BASES)
 def base(request):
     return request.getfixturevalue(request.param)
-
-
-@pytest.fixture(scope="module")
-def trained(small_corpus, tiny_gpt2, tmp_path_factory):
-    """A generator with titles, trained for a few steps: (folder, info)."""
-    folder = tmp_path_factory.mktemp("generator")
-    return folder, train_generator(small_corpus, tiny_gpt2, folder, max_steps=6)
-
-
-@pytest.fixture(scope="module")
-def untitled(small_corpus, tiny_llama, tmp_path_factory):
-    """A generator without titles on a base with stand-in tokens."""
-    folder = tmp_path_factory.mktemp("untitled")
-    train_generator(small_corpus, tiny_llama, folder, markup="without-titles", max_steps=6)
-    return folder
 
 
 def test_markup_text_is_the_documented_one():
@@ -84,7 +76,7 @@ def test_marks_are_single_distinct_tokens_and_only_ends_can_be_sampled(base):
 def test_packing_keeps_every_example_whole_and_once():
     draw = random.Random(0)
     examples = [Example([i] * n, [-100] + [i] * (n - 1)) for i in range(1, 200) if (n := draw.randint(2, 60))]
-    blocks = list(pack(examples, 128, padding=0))
+    blocks = [join(group, 128, padding=0) for group in pack(examples, 128)]
     assert all(len(values) == 128 for block in blocks for values in block.values())
     found = {}
     for block in blocks:
@@ -98,21 +90,32 @@ def test_packing_keeps_every_example_whole_and_once():
 
 
 def test_packed_plots_do_not_see_each_other(base, corpus):
-    """The loss of a packed block equals that of its plots fed one by one."""
+    """The loss of each plot in a packed block equals that of the plot fed alone."""
     torch.manual_seed(0)
-    model, tokenizer = new_adapter(base, "with-titles")
+    model, tokenizer = new_generator(base, "with-titles", "lora")
+    blocks = held_out_blocks(load_plots(corpus, "test"), tokenizer, 512, seed=0, at_most=20)
+    packed = max(blocks, key=lambda block: len(block.spans))
+    assert len(packed.spans) > 1
+    alone = []
+    for genre, start, end in packed.spans:
+        block = {name: values[start:end] for name, values in packed.block.items()}
+        alone.append(held_out_losses(model, [HeldOutBlock(block, [(genre, 0, end - start)])]))
+    together = held_out_losses(model, [packed])
+    tokens = sum(one["tokens"] for one in alone)
+    assert together["tokens"] == tokens
+    assert together["loss"] == pytest.approx(sum(one["loss"] * one["tokens"] for one in alone) / tokens, rel=1e-4)
+    for genre, row in together["by_genre"].items():
+        own = [one for one in alone if genre in one["by_genre"]]
+        mean = sum(one["loss"] * one["tokens"] for one in own) / sum(one["tokens"] for one in own)
+        assert row["loss"] == pytest.approx(mean, rel=1e-4)
+        assert row["plots"] == len(own)
+
+
+def test_the_held_out_loss_is_the_models_own(base, corpus):
+    model, tokenizer = new_generator(base, "without-titles", "full")
     (block, *_) = held_out_blocks(load_plots(corpus, "test"), tokenizer, 256, seed=0, at_most=10)
-    packed = held_out_loss(model, [block])
-    starts = [i for i, position in enumerate(block["position_ids"]) if position == 0] + [256]
-    total, tokens = 0.0, 0
-    for start, end in itertools.pairwise(starts):
-        alone = {name: values[start:end] for name, values in block.items()}
-        count = sum(label != -100 for label in alone["labels"][1:])
-        if count:
-            total += held_out_loss(model, [alone]) * count
-            tokens += count
-    assert len(starts) > 2
-    assert packed == pytest.approx(total / tokens, rel=1e-4)
+    own = model(**collate([block.block])).loss.item()
+    assert held_out_losses(model, [block])["loss"] == pytest.approx(own, rel=1e-5)
 
 
 def test_each_pass_draws_the_genre_anew_and_the_seed_decides(corpus, tiny_llama):
@@ -125,6 +128,24 @@ def test_each_pass_draws_the_genre_anew_and_the_seed_decides(corpus, tiny_llama)
     several = sum(len(genres) > 1 for genres in plots["genres"])
     assert len(set(prompts)) > len(plots) + several / 2
     assert collate(list(blocks.one_pass(0))[:2])["input_ids"].shape == (2, 256)
+
+
+def test_a_quarter_of_the_draws_of_a_plot_with_several_genres_names_several(corpus, tiny_llama):
+    tokenizer = MarkupTokenizer(load_causal_lm(tiny_llama)[1], "without-titles")
+    plots = load_plots(corpus, "train")
+    (row,) = plots[plots["genres"].map(len) == 3].head(1).index
+    (make,) = plot_examples(plots.loc[[row]], tokenizer, 512)
+    draw = random.Random(0)
+    end = tokenizer.marks["<|endofgenre|>"]
+    prompts = []
+    for _ in range(2000):
+        ids = make(draw).input_ids
+        prompts.append(tokenizer.tokenizer.decode(ids[1 : ids.index(end)]).split(", "))
+    assert {name for prompt in prompts for name in prompt} == set(plots.loc[row, "genres"])
+    assert all(len(set(prompt)) == len(prompt) for prompt in prompts)
+    several = [tuple(prompt) for prompt in prompts if len(prompt) > 1]
+    assert len(several) / len(prompts) == pytest.approx(SEVERAL_GENRES_SHARE, abs=0.03)
+    assert len(set(several)) == 12  # six ordered pairs and six orders of all three
 
 
 def test_training_lowers_the_held_out_loss_and_writes_a_whole_folder(trained):
@@ -177,81 +198,6 @@ def test_a_mark_inside_a_text_is_only_text(base):
 def test_a_time_limit_stops_training(small_corpus, tiny_gpt2, tmp_path):
     info = train_generator(small_corpus, tiny_gpt2, tmp_path, max_steps=100_000, time_limit=0.05)
     assert 0 < info["metrics"]["steps"] < 100_000
-
-
-def test_samples_are_what_was_asked_for(trained):
-    generator = PlotGenerator.from_pretrained(trained[0])
-    samples = generator.generate(["horror"], n=3, max_tokens=30, seed=5)
-    assert samples == generator.generate(["horror"], n=3, max_tokens=30, seed=5)
-    assert samples != generator.generate(["horror"], n=3, max_tokens=30, seed=6)
-    assert {sample.genre for sample in samples} == {"horror"}
-    (titled,) = generator.generate(
-        ["horror", "comedy"], title="Salt (2009)", opening="The sea gives back", max_tokens=20
-    )
-    assert (titled.genre, titled.title) == ("horror, comedy", "Salt (2009)")
-    assert titled.plot.startswith("The sea gives back")
-    (opened,) = generator.generate(["war"], opening="The sea gives back", max_tokens=20)
-    assert opened.plot.startswith("The sea gives back")
-    drawn = generator.generate(n=40, max_tokens=2)
-    assert len({sample.genre for sample in drawn}) > 5
-
-
-def test_a_stream_grows_into_a_sample(untitled):
-    generator = PlotGenerator.from_pretrained(untitled)
-    steps = list(generator.stream(["horror"], opening="The sea", max_tokens=12, seed=3))
-    assert 1 <= len(steps) <= 12
-    assert all(step.plot.startswith("The sea") for step in steps)
-    assert len(steps[-1].plot) >= len(steps[0].plot)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"genres": ["horrror"]}, "Unknown genre 'horrror'"),
-        ({"n": 0}, "at least 1"),
-        ({"temperature": 0}, "temperature"),
-        ({"top_p": 1.5}, "Top-p"),
-        ({"title": "Salt (2009)"}, "without titles"),
-        ({"opening": "word " * 700}, "too long for this model"),
-    ],
-)
-def test_bad_requests_say_what_to_change(untitled, arguments, message):
-    with pytest.raises(BadInput, match=message):
-        PlotGenerator.from_pretrained(untitled).generate(**arguments)
-
-
-def test_a_dump_has_the_whole_grid_in_both_files_and_continues(trained, tmp_path):
-    folder, info = trained
-    grid = {"genres": ["horror", "war"], "temperatures": [0.7, 1], "top_ps": [0, 0.9], "samples_per_genre": 2}
-    first = sample_dump(folder, tmp_path, **grid)
-    assert len(first) == 16
-    assert set(zip(first["temperature"], first["top_p"], strict=True)) == {(0.7, 0), (0.7, 0.9), (1, 0), (1, 0.9)}
-    assert cell_name(0.7, 0.9) == "temp_0_7_topp_0_9"
-    lines = (tmp_path / "temp_0_7_topp_0_9.txt").read_text().splitlines()
-    records = [json.loads(line) for line in (tmp_path / "temp_0_7_topp_0_9.jsonl").open()]
-    assert [line.split("<|endofgenre|>")[0] for line in lines] == ["horror", "horror", "war", "war"]
-    assert [line.endswith("<|endoftext|>") for line in lines] == [record["finished"] for record in records]
-    assert json.loads((tmp_path / "dump.json").read_text())["model"] == info
-
-    (tmp_path / "temp_1_topp_0.jsonl").unlink()  # as if it had been interrupted there
-    kept = (tmp_path / "temp_0_7_topp_0.jsonl").stat().st_mtime_ns
-    again = sample_dump(folder, tmp_path, **grid)
-    assert again.equals(first)
-    assert (tmp_path / "temp_0_7_topp_0.jsonl").stat().st_mtime_ns == kept
-    for changed in ({"samples_per_genre": 3}, {"temperatures": [1.3]}):
-        with pytest.raises(BadInput, match="other settings"):
-            sample_dump(folder, tmp_path, **(grid | changed))
-    with pytest.raises(BadInput, match="temperature"):
-        sample_dump(folder, tmp_path, **(grid | {"temperatures": [-1]}), fresh=True)
-    assert read_dump(tmp_path).equals(first)
-
-
-def test_reading_what_is_no_dump(tmp_path):
-    with pytest.raises(BadInput, match="No dump"):
-        read_dump(tmp_path)
-    (tmp_path / "temp_1_topp_0.jsonl").write_text('{"genre": "war"}\n')
-    with pytest.raises(BadInput, match="line 1"):
-        read_dump(tmp_path)
 
 
 def test_base_models_that_cannot_be_loaded_say_why(tmp_path):

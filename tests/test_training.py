@@ -1,45 +1,100 @@
-"""What both trainings share: a killed run continues to the same weights."""
+"""What both trainings share: a killed run continues to the same weights, alone or on several processes."""
 
-import os
+import json
+import random
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from movieplots.classification.training import train_classifier
 from movieplots.generation.training import train_generator
+from movieplots.model_folder import read_info
 from movieplots.training import Clock, _schedule, last_checkpoint
 
-GENERATOR = "train_generator({data!r}, {base!r}, {out!r}, max_steps=60)"
-CLASSIFIER = "train_classifier({data!r}, {base!r}, {out!r}, passes=20, batch_size=16)"
+GENERATOR = "train_generator({data!r}, {base!r}, {out!r}, max_steps=24, method={method!r}, feeding={feeding!r})"
+CLASSIFIER = "train_classifier({data!r}, {base!r}, {out!r}, passes=4, batch_size=16)"
+# Saves at every step, and dies by kill -9 at the end of step {step}, when that one is not yet saved.
+DIES = """
+import os, signal
+from movieplots import train_classifier, train_generator, training
+training.SECONDS_BETWEEN_CHECKPOINTS = 0.0
+class Dies(training._Safekeeping):
+    def on_step_end(self, args, state, control, **kwargs):
+        super().on_step_end(args, state, control, **kwargs)
+        if state.global_step == {step}:
+            os.kill(os.getpid(), signal.SIGKILL)
+training._Safekeeping = Dies
+"""
 
 
-@pytest.mark.parametrize(("call", "base"), [(GENERATOR, "tiny_gpt2"), (CLASSIFIER, "tiny_roberta")])
-def test_a_killed_run_continues_to_the_same_files(request, small_corpus, tmp_path, call, base):
+def files(folder):
+    """The model's files but the one that says when and how long; TensorBoard's logs beside them carry times too."""
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file() and file.name != "run.json"}
+
+
+@pytest.mark.parametrize(
+    ("call", "base", "kills", "options"),
+    [
+        (GENERATOR, "tiny_gpt2", 5, {"method": "lora", "feeding": "blocks"}),
+        (GENERATOR, "tiny_llama", 1, {"method": "full", "feeding": "windows"}),
+        (CLASSIFIER, "tiny_roberta", 1, {}),
+    ],
+)
+def test_a_run_killed_at_random_steps_ends_with_the_same_files(
+    request, small_corpus, tmp_path, call, base, kills, options
+):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     base = request.getfixturevalue(base)
-    call = f"from movieplots import train_generator, train_classifier; {call}"
-    exec(call.format(data=str(small_corpus), base=base, out=str(whole)))
-
-    code = call.format(data=str(small_corpus), base=base, out=str(killed))
-    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 240
-    while last_checkpoint(killed / "checkpoints") is None and time.monotonic() < deadline:
-        assert process.poll() is None, "the run ended before it could be killed"
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    exec(
+        "from movieplots import train_generator, train_classifier\n"
+        + call.format(data=str(small_corpus), base=base, out=str(whole), **options)
+    )
+    code = call.format(data=str(small_corpus), base=base, out=str(killed), **options)
+    for step in sorted(random.Random(0).sample(range(2, 23), kills)):
+        process = subprocess.run([sys.executable, "-c", DIES.format(step=step) + code], stderr=subprocess.DEVNULL)
+        assert process.returncode == -signal.SIGKILL
+        assert last_checkpoint(killed / "checkpoints").name == f"checkpoint-{step - 1}"
     assert not (killed / "movieplots.json").exists()
-    assert last_checkpoint(killed / "checkpoints") is not None
-
-    exec(code)
-    names = sorted(file.name for file in whole.iterdir())
-    assert names == sorted(file.name for file in killed.iterdir())
-    assert {"movieplots.json", "README.md", "tokenizer.json"} < set(names)
-    different = [name for name in names if (killed / name).read_bytes() != (whole / name).read_bytes()]
+    exec("from movieplots import train_generator, train_classifier\n" + code)
+    assert {"movieplots.json", "README.md", "tokenizer.json"} < set(files(whole))
+    different = [name for name, content in files(whole).items() if files(killed).get(name) != content]
     assert not different
+    assert set(files(killed)) == set(files(whole))
+
+
+def test_a_checkpoint_cut_off_while_it_is_written_is_left_out(small_corpus, tiny_gpt2, tmp_path):
+    code = GENERATOR.format(data=str(small_corpus), base=tiny_gpt2, out=str(tmp_path), method="lora", feeding="blocks")
+    subprocess.run([sys.executable, "-c", DIES.format(step=5) + code], stderr=subprocess.DEVNULL)
+    torn = tmp_path / "checkpoints" / "checkpoint-5"
+    torn.mkdir()
+    (torn / "trainer_state.json").write_text("{")
+    assert last_checkpoint(tmp_path / "checkpoints").name == "checkpoint-4"
+    info = train_generator(small_corpus, tiny_gpt2, tmp_path, max_steps=24)
+    assert info["metrics"]["steps"] == 24
+
+
+def test_two_processes_reach_the_loss_of_one(small_corpus, tiny_gpt2, tmp_path):
+    arguments = ["--data", str(small_corpus), "--base", tiny_gpt2, "--max-steps", "12", "--blocks-per-step", "4"]
+    arguments += ["--method", "full", "--learning-rate", "0.005"]
+    start = {
+        "one": ["-m", "movieplots"],
+        # To accelerate two processes on one machine are two GPUs; without any they run on the CPU.
+        "two": ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", "0",
+                "-m", "movieplots"],
+    }  # fmt: skip
+    for name, program in start.items():
+        command = [sys.executable, *program, "train", "generator", *arguments, "--out", str(tmp_path / name)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert json.loads((tmp_path / name / "run.json").read_text())["processes"] == {"one": 1, "two": 2}[name]
+    one, two = (read_info(tmp_path / name, "generation") for name in start)
+    assert one["metrics"]["test_loss_before"] == pytest.approx(two["metrics"]["test_loss_before"], rel=1e-6)
+    assert one["metrics"]["test_loss_after"] < one["metrics"]["test_loss_before"] - 0.1  # it learned
+    assert two["metrics"]["test_loss_after"] == pytest.approx(one["metrics"]["test_loss_after"], rel=0.01)
+    curves = [[entry["loss"] for entry in info["history"] if "loss" in entry] for info in (one, two)]
+    assert curves[1] == pytest.approx(curves[0], rel=0.01)
 
 
 def test_a_run_killed_after_its_last_step_does_not_train_on(small_corpus, tiny_gpt2, tmp_path, monkeypatch):
@@ -49,7 +104,7 @@ def test_a_run_killed_after_its_last_step_does_not_train_on(small_corpus, tiny_g
     whole, out = tmp_path / "whole", tmp_path / "out"
     info = train_generator(small_corpus, tiny_gpt2, whole, max_steps=4)
     with monkeypatch.context() as patch:
-        patch.setattr("movieplots.generation.training.save_adapter", killed)
+        patch.setattr("movieplots.generation.training.save_generator", killed)
         with pytest.raises(KeyboardInterrupt):
             train_generator(small_corpus, tiny_gpt2, out, max_steps=4)
     assert train_generator(small_corpus, tiny_gpt2, out, max_steps=4) == info
@@ -68,13 +123,15 @@ def test_training_runs_in_bfloat16_where_the_cpu_has_it(monkeypatch, small_corpu
 
 def test_the_learning_rate_follows_steps_or_time_whichever_is_further():
     clock = Clock(None)
-    factor = _schedule(100, clock)
+    factor = _schedule("linear", 100, clock)
     assert factor(0) == pytest.approx(1 / 6)
     assert factor(6) == pytest.approx(1.0)
     assert factor(50) == pytest.approx(0.5 / 0.94)
     assert factor(100) == 0.0
+    cosine = _schedule("cosine", 100, clock)
+    assert [cosine(step) for step in (0, 6, 53, 100)] == pytest.approx([1 / 6, 1.0, 0.5, 0.0], abs=1e-6)
     limited = Clock(1)
     limited.start(spent_before=45)
-    assert _schedule(10_000, limited)(1000) == pytest.approx(0.25 / 0.94, rel=0.05)
+    assert _schedule("linear", 10_000, limited)(1000) == pytest.approx(0.25 / 0.94, rel=0.05)
     limited.start(spent_before=1.8)  # the warm-up is a share of the time, too, where time is what ends the run
-    assert _schedule(10_000, limited)(5) == pytest.approx(0.5, rel=0.1)
+    assert _schedule("linear", 10_000, limited)(5) == pytest.approx(0.5, rel=0.1)

@@ -86,24 +86,22 @@ def train_classifier(
     model.head.bias.data = torch.from_numpy(log_odds(targets["train"])).float()
     steps_per_pass = math.ceil(len(texts["train"]) / batch_size)
     steps = passes * steps_per_pass
-    groups = layer_groups(model)
+    layer_groups(model)  # raises where the encoder has no layers to go by
     if fresh:  # only now that nothing can be wrong with the input any more
         clear(out)
     trainer = fit(
         what="Training the classifier",
         model=model,
-        parameter_groups=groups,
+        parameter_groups=layer_groups,
         out=out,
         recipe=recipe,
         max_steps=steps,
         time_limit=time_limit,
-        save_every=max(10, min(200, steps // 4)),
+        evaluations=passes,
         arguments={
             "per_device_train_batch_size": batch_size,
             "per_device_eval_batch_size": batch_size,
             "eval_strategy": "steps",
-            "eval_steps": steps_per_pass,
-            "prediction_loss_only": True,
             "label_names": ["labels"],
             "remove_unused_columns": False,
         },

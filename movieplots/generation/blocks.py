@@ -1,37 +1,52 @@
-"""Plots packed into blocks of equal length, for training without padding waste and without attention across plots.
+"""How plots are fed to a language model in training: packed blocks, or random windows of one long text.
 
-Position ids restart with each plot; transformers derives the block-diagonal attention mask from that. Plots are not cut
-in two: a first-fit over a few open blocks leaves a few per cent of padding, which carries no loss.
+Packed blocks waste no padding and let no plot see another: position ids restart with each plot, and transformers
+derives the block-diagonal attention mask from that. Plots are not cut in two: a first-fit over a few open blocks leaves
+a few per cent of padding, which carries no loss. Windows are the way of gpt-2-simple (Woolf 2019): simpler, but they
+cut plots anywhere, and chance decides how often each is seen.
 """
 
+import itertools
 import random
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 import torch
 from torch.utils.data import IterableDataset
 
+from movieplots.errors import BadInput
 from movieplots.generation.markup import Example, MarkupTokenizer
 from movieplots.plots import markup_title
 
+SEVERAL_GENRES_SHARE = 0.25  # of the draws of a plot with several genres: prompts such as `horror, comedy`
 _OPEN_BLOCKS = 8
 Block = dict[str, list[int]]
+Maker = Callable[[random.Random], Example]
 
 
 def plot_examples(
-    plots: pd.DataFrame, tokenizer: MarkupTokenizer, max_tokens: int
-) -> list[Callable[[random.Random], Example]]:
-    """One function a plot, which draws one of its genres and gives the example's tokens."""
+    plots: pd.DataFrame, tokenizer: MarkupTokenizer, max_tokens: int, several: float = SEVERAL_GENRES_SHARE
+) -> list[Maker]:
+    """One function a plot, which draws its genre, or in a share `several` of the draws two or more of its genres.
 
-    def maker(genres: list[str], title: str, plot: str) -> Callable[[random.Random], Example]:
-        return lambda draw: tokenizer.example(draw.choice(genres), title, plot, max_tokens)
+    Drawn genres stand in a random order, since a writer names them in any.
+    """
+
+    def maker(genres: list[str], title: str, plot: str) -> Maker:
+        def make(draw: random.Random) -> Example:
+            n = draw.randint(2, len(genres)) if len(genres) > 1 and draw.random() < several else 1
+            return tokenizer.example(", ".join(draw.sample(genres, n)), title, plot, max_tokens)
+
+        return make
 
     titles = plots.apply(markup_title, axis=1)
     return [maker(*row) for row in zip(plots["genres"], titles, plots["plot"], strict=True)]
 
 
-def pack(examples: Iterable[Example], size: int, padding: int) -> Iterator[Block]:
-    """First-fit packing into blocks of `size` tokens: dicts of `input_ids`, `labels`, `position_ids`, each (size,)."""
+def pack(examples: Iterable[Example], size: int) -> Iterator[list[Example]]:
+    """First-fit packing: the examples of one block after another, at most `size` tokens each."""
     open_blocks: list[list[Example]] = []
 
     def length(block: list[Example]) -> int:
@@ -44,13 +59,13 @@ def pack(examples: Iterable[Example], size: int, padding: int) -> Iterator[Block
             continue
         if len(open_blocks) == _OPEN_BLOCKS:
             fullest = max(range(_OPEN_BLOCKS), key=lambda i: length(open_blocks[i]))
-            yield _join(open_blocks.pop(fullest), size, padding)
+            yield open_blocks.pop(fullest)
         open_blocks.append([example])
-    for block in open_blocks:
-        yield _join(block, size, padding)
+    yield from open_blocks
 
 
-def _join(examples: list[Example], size: int, padding: int) -> Block:
+def join(examples: list[Example], size: int, padding: int) -> Block:
+    """The examples as one block: `input_ids`, `labels` and `position_ids`, each (size,)."""
     block: Block = {"input_ids": [], "labels": [], "position_ids": []}
     for example in examples:
         block["input_ids"] += example.input_ids
@@ -74,14 +89,12 @@ class TrainingBlocks(IterableDataset):
         self.size, self.seed, self.padding = size, seed, tokenizer.end
 
     def __iter__(self) -> Iterator[Block]:
-        number = 0
-        while True:
+        for number in itertools.count():
             yield from self.one_pass(number)
-            number += 1
 
     def one_pass(self, number: int) -> Iterator[Block]:
         """The blocks of one pass over the plots."""
-        return pack(self.examples(number), self.size, self.padding)
+        return (join(examples, self.size, self.padding) for examples in pack(self.examples(number), self.size))
 
     def examples(self, number: int) -> Iterator[Example]:
         """The examples of one pass, in its order and under the genres drawn for it."""
@@ -90,11 +103,68 @@ class TrainingBlocks(IterableDataset):
             yield make(draw)
 
 
-def held_out_blocks(plots: pd.DataFrame, tokenizer: MarkupTokenizer, size: int, seed: int, at_most: int) -> list[Block]:
+class TrainingWindows(IterableDataset):
+    """An endless stream of windows on one long text, at random places, drawn with replacement.
+
+    The text is every plot once, in the order of the table and under one of its genres. A window is learned whole,
+    prompts included, and starts and ends anywhere in a plot. The stream depends on the seed alone.
+    """
+
+    def __init__(self, plots: pd.DataFrame, tokenizer: MarkupTokenizer, size: int, seed: int) -> None:
+        draw = random.Random(seed)
+        self.examples = [make(draw) for make in plot_examples(plots, tokenizer, size)]
+        self.text = [token for example in self.examples for token in example.input_ids]
+        self.size, self.seed = size, seed
+        if len(self.text) < size:
+            raise BadInput(
+                f"The training plots have {len(self.text)} tokens, fewer than one window of {size}: "
+                "choose a smaller --block-size, or prepare a larger corpus."
+            )
+
+    def __iter__(self) -> Iterator[Block]:
+        for start in self.starts():
+            ids = self.text[start : start + self.size]
+            yield {"input_ids": ids, "labels": ids, "position_ids": list(range(self.size))}
+
+    def starts(self) -> Iterator[int]:
+        """Where the windows begin in the text, one after another."""
+        draw = random.Random(f"{self.seed}-windows")
+        while True:
+            yield draw.randint(0, len(self.text) - self.size)
+
+    def times_seen(self, windows: int) -> np.ndarray:
+        """How often each token of the text has stood in one of the first so many windows, shape (tokens,)."""
+        change = np.zeros(len(self.text) + 1, np.int64)
+        for start in itertools.islice(self.starts(), windows):
+            change[start] += 1
+            change[start + self.size] -= 1
+        return np.cumsum(change)[:-1]
+
+
+@dataclass(frozen=True)
+class HeldOutBlock:
+    """A packed block of held-out plots: `spans` says where each plot stands, as (genre, first token, end)."""
+
+    block: Block
+    spans: list[tuple[str, int, int]]
+
+
+def held_out_blocks(
+    plots: pd.DataFrame, tokenizer: MarkupTokenizer, size: int, seed: int, at_most: int
+) -> list[HeldOutBlock]:
     """Blocks of held-out plots, each plot once under one of its genres; of more than `at_most`, a seeded choice."""
     chosen = plots.sample(n=min(at_most, len(plots)), random_state=seed)
     draw = random.Random(seed)
-    return list(pack((make(draw) for make in plot_examples(chosen, tokenizer, size)), size, tokenizer.end))
+    prompts = [draw.choice(genres) for genres in chosen["genres"]]
+    makers = plot_examples(chosen.assign(genres=[[genre] for genre in prompts]), tokenizer, size)
+    examples = [make(draw) for make in makers]
+    genre_of = {id(example): genre for example, genre in zip(examples, prompts, strict=True)}
+    result = []
+    for group in pack(examples, size):
+        ends = list(itertools.accumulate(len(example.input_ids) for example in group))
+        spans = [(genre_of[id(e)], end - len(e.input_ids), end) for e, end in zip(group, ends, strict=True)]
+        result.append(HeldOutBlock(join(group, size, tokenizer.end), spans))
+    return result
 
 
 def collate(blocks: list[Block]) -> dict[str, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""The generator as a model: LoRA on a base, its folder, and loading it back."""
+"""The generator as a model: LoRA on a base or all of its weights, the folder it is kept in, and loading it back."""
 
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,18 @@ from movieplots.model_folder import read_info
 RANK = 16
 
 
-def new_adapter(base: str, markup: str) -> tuple[PeftModel, MarkupTokenizer]:
-    """The base with an untrained LoRA adapter of rank 16 on all linear layers (Hu et al. 2021).
+def new_generator(base: str, markup: str, method: str) -> tuple[Any, MarkupTokenizer]:
+    """The base in float32, ready to be trained: `lora` adds an adapter, `full` trains all weights.
 
-    Marks for which the base has no stand-in get new rows in the embedding matrix, and these rows are trained too.
+    The adapter has rank 16 and sits on all linear layers (Hu et al. 2021). Marks for which the base has no stand-in
+    get new rows in the embedding matrix, which are always trained.
     """
     model, tokenizer = _base_with_marks(base, markup)
     _check_causal(model, base)
     # With a cache, transformers takes packed blocks for one long text: plots would see their neighbours.
     model.config.use_cache = False
+    if method == "full":
+        return model, tokenizer
     config = LoraConfig(
         r=RANK,
         lora_alpha=2 * RANK,
@@ -34,33 +37,50 @@ def new_adapter(base: str, markup: str) -> tuple[PeftModel, MarkupTokenizer]:
     return get_peft_model(model, config), tokenizer
 
 
-def save_adapter(model: PeftModel, base: str, folder: Path) -> None:
-    """Write the adapter as safetensors; the vocabulary's new rows are part of it, the base's weights are not."""
-    model.peft_config["default"].base_model_name_or_path = base
-    model.save_pretrained(folder, save_embedding_layers=False)
-    (folder / "README.md").unlink(missing_ok=True)  # peft's empty card; ours is written afterwards
+def save_generator(model: Any, weights: dict[str, torch.Tensor], base: str, folder: Path) -> None:
+    """Write an adapter or a whole model, of which `weights` is the state dict, as safetensors.
+
+    An adapter holds the vocabulary's new rows, but not the base's weights. A whole model is kept in float16, which
+    halves the file; sampling and held-out losses do not notice.
+    """
+    if isinstance(model, PeftModel):
+        model.peft_config["default"].base_model_name_or_path = base
+        model.save_pretrained(folder, state_dict=weights, save_embedding_layers=False)
+        (folder / "README.md").unlink(missing_ok=True)  # peft's empty card; ours is written afterwards
+    else:
+        model.config.use_cache = True  # off in training only
+        half = {name: tensor.to(torch.float16) for name, tensor in weights.items()}
+        model.save_pretrained(folder, state_dict=half)
 
 
 def load_generator(folder: str | Path) -> tuple[Any, MarkupTokenizer, dict[str, Any]]:
     """(model in float32 with the adapter merged in, tokenizer, info) of a trained generator's folder."""
     info = read_info(folder, "generation")
-    model, tokenizer = _base_with_marks(info["base"], info["markup"])
+    if info["recipe"]["method"] == "full":
+        model, tokenizer = load_causal_lm(str(folder))
+        return model.eval(), MarkupTokenizer(tokenizer, info["markup"]), info
+    model, markup_tokenizer = _base_with_marks(info["base"], info["markup"])
     try:
         adapted = PeftModel.from_pretrained(model, str(folder))
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise BadInput(f"The adapter in {folder} cannot be loaded: {str(error).splitlines()[0]}") from None
-    return adapted.merge_and_unload().eval(), tokenizer, info
+    return adapted.merge_and_unload().eval(), markup_tokenizer, info
+
+
+def context_of(model: Any) -> int:
+    """The most tokens the model can read at once."""
+    return int(getattr(model.config, "max_position_embeddings", 0)) or 2**30
 
 
 def _base_with_marks(base: str, markup: str) -> tuple[Any, MarkupTokenizer]:
     model, hub_tokenizer = load_causal_lm(base)
+    known = len(hub_tokenizer)
     tokenizer = MarkupTokenizer(hub_tokenizer, markup)
-    if tokenizer.new_tokens:
+    if len(hub_tokenizer) > known:
         # The mean of the old rows is a better start than noise (Hewitt 2021), and the same on every load.
         model.resize_token_embeddings(len(hub_tokenizer))
         embeddings = model.get_input_embeddings().weight.data
-        first_new = min(tokenizer.new_tokens)
-        embeddings[first_new:] = embeddings[:first_new].mean(dim=0)
+        embeddings[known:] = embeddings[:known].mean(dim=0)
     return model, tokenizer
 
 

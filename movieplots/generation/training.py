@@ -1,30 +1,65 @@
-"""Fine-tuning a causal language model on plots in the markup, with LoRA."""
+"""Fine-tuning a causal language model on plots in the markup: LoRA or all weights, packed blocks or random windows."""
 
+import gc
 import math
 import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
-from transformers import set_seed
+from accelerate import PartialState
+from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
+from transformers import TrainerCallback, set_seed
 
 from movieplots.errors import BadInput
-from movieplots.files import atomic_folder, write_text
-from movieplots.generation.blocks import TrainingBlocks, collate, held_out_blocks
-from movieplots.generation.markup import check_markup
-from movieplots.generation.model import RANK, new_adapter, save_adapter
-from movieplots.model_folder import clear, finished, table, write_info
+from movieplots.files import atomic_folder, read_json, write_json
+from movieplots.generation.blocks import (
+    HeldOutBlock,
+    TrainingBlocks,
+    TrainingWindows,
+    collate,
+    held_out_blocks,
+)
+from movieplots.generation.card import model_card
+from movieplots.generation.markup import MarkupTokenizer
+from movieplots.generation.model import context_of, new_generator, save_generator
+from movieplots.generation.recipe import DEFAULTS, make_recipe
+from movieplots.generation.samples_in_training import SampleWriter
+from movieplots.model_folder import clear, finished, write_info
 from movieplots.plots import SPLITS, data_fingerprint, load_plots
-from movieplots.progress import say, track
-from movieplots.training import check_time_limit, fit, history
+from movieplots.progress import console, say, track
+from movieplots.rate_search import RateSearch, search_rate
+from movieplots.training import Loss, circumstances, fit, history, main_process
 
-BLOCK_SIZE = 512  # tokens; loglines have 30 to 120, so that a block holds some eight of them
-BLOCKS_PER_STEP = 2
-LEARNING_RATE = 1e-3
 PASSES = 3
+EVALUATIONS = 8  # over a run
+RUN_FILE = "run.json"  # when, where and how long: apart from `movieplots.json`, which the recipe alone decides
 HELD_OUT_PLOTS = 400  # of the test split, for the loss before and after
 WATCHED_PLOTS = 32  # of the validation split, for the curve during training
+
+# What is to be trained: a model, its tokenizer, and a loss that takes the place of the model's own, or None.
+Made = tuple[Any, MarkupTokenizer, Loss | None]
+
+
+@dataclass(frozen=True)
+class TrainingCorpus:
+    """The training plots as they will be fed: `stream`, and what is to be said about it.
+
+    `lengths` are the tokens of each plot as an example, uncut, of one draw of genres.
+    """
+
+    stream: TrainingBlocks | TrainingWindows
+    lengths: list[int]
+    tokens: int
+    blocks_per_pass: float
+    padding_share: float
+    cut_plots: int
+    max_tokens: int
+    genre_counts: dict[str, int]
 
 
 def train_generator(
@@ -34,27 +69,89 @@ def train_generator(
     markup: str = "with-titles",
     max_steps: int | None = None,
     time_limit: float | None = None,
-    learning_rate: float = LEARNING_RATE,
-    blocks_per_step: int = BLOCKS_PER_STEP,
+    *,
+    method: str = "lora",
+    feeding: str = "blocks",
+    learning_rate: float | None = None,
+    schedule: str = "linear",
+    patience: int | None = None,
+    block_size: int = 512,
+    blocks_per_step: int = 2,
     seed: int = 0,
     fresh: bool = False,
 ) -> dict[str, Any]:
     """Fine-tune `base` on the training plots of `data`; returns what `out/movieplots.json` then holds.
 
     Trains for `max_steps` optimizer steps (by default three passes over the plots) or `time_limit` minutes, whichever
-    ends first; the learning rate falls to zero at that end. Killed and started again with the same arguments it
-    continues; already finished it returns at once. Losses are nats per token of title, plot and end mark.
+    ends first; the learning rate (default: 1e-3 for the `method` `lora`, 1e-4 for `full`) falls to zero at that end, by
+    the `schedule` `linear` or `cosine`. With `patience` it stops earlier, after so many of its eight evaluations
+    without a lower validation loss. A step takes `blocks_per_step` blocks of `block_size` tokens: packed plots, or with
+    the `feeding` `windows` random cuts of one long text. Killed and started again with the same arguments it continues;
+    already finished it returns at once. Losses are nats per token of title, plot and end mark.
     """
-    out = Path(out)
-    check_markup(markup)
-    if max_steps is not None and max_steps < 1:
-        raise BadInput(f"--max-steps must be at least 1, not {max_steps}.")
-    check_time_limit(time_limit)
+    recipe = make_recipe(
+        base, markup, learning_rate, method=method, feeding=feeding, max_steps=max_steps, time_limit=time_limit,
+        schedule=schedule, patience=patience, block_size=block_size, blocks_per_step=blocks_per_step, seed=seed,
+    )  # fmt: skip
+
+    def make() -> Made:
+        say(f"Loading {base} …")
+        return *new_generator(base, markup, method), None
+
+    return train(data, Path(out), recipe, make, fresh)
+
+
+def find_learning_rate(
+    data: str | Path,
+    base: str,
+    markup: str = "with-titles",
+    *,
+    method: str = "lora",
+    feeding: str = "blocks",
+    block_size: int = 512,
+    steps: int = 50,
+    seed: int = 0,
+) -> RateSearch:
+    """Search the learning rate for `train_generator` with the same arguments, in `steps` steps of one block each."""
+    recipe = make_recipe(
+        base, markup, None, **DEFAULTS | {"method": method, "feeding": feeding, "block_size": block_size, "seed": seed}
+    )
+    plots = load_plots(data, "train")
+    set_seed(seed)
+    made = new_generator(base, markup, method)
+    corpus = measure_corpus(plots, str(data), *made, recipe)
+    return search_rate(
+        made[0],
+        lambda model: [parameter for parameter in model.parameters() if parameter.requires_grad],
+        steps,
+        {"per_device_train_batch_size": 1, "seed": seed},
+        train_dataset=corpus.stream,
+        data_collator=collate,
+    )
+
+
+def corpus_of(
+    data: str | Path,
+    base: str,
+    markup: str = "with-titles",
+    *,
+    feeding: str = "blocks",
+    block_size: int = 512,
+    seed: int = 0,
+) -> TrainingCorpus:
+    """The training plots of `data` as `train_generator` with the same arguments would feed them, without training."""
+    recipe = make_recipe(base, markup, None, **DEFAULTS | {"feeding": feeding, "block_size": block_size, "seed": seed})
+    return measure_corpus(load_plots(data, "train"), str(data), *new_generator(base, markup, "full"), recipe)
+
+
+def train(data: str | Path, out: Path, recipe: dict[str, Any], make: Callable[[], Made], fresh: bool) -> dict[str, Any]:
+    """Train what `make` gives by the recipe, write the model folder and return its info.
+
+    Where memory runs out, it starts again from the last checkpoint with half as many blocks at a time and twice as many
+    turns before each step: the steps stay the same.
+    """
     plots = load_plots(data)
-    recipe = {
-        "base": base, "markup": markup, "data": data_fingerprint(plots), "max_steps": max_steps,
-        "time_limit": time_limit, "learning_rate": learning_rate, "blocks_per_step": blocks_per_step, "seed": seed,
-    }  # fmt: skip
+    recipe = recipe | {"data": data_fingerprint(plots)}
     done = None if fresh else finished(out, recipe)
     if done:
         say(f"{out} already holds this generator; --fresh trains it again.")
@@ -63,130 +160,211 @@ def train_generator(
     for name, part in parts.items():
         if part.empty:
             raise BadInput(f"{data} has no plots in the {name} split: prepare a larger corpus.")
+    at_once = _blocks_at_once(recipe["blocks_per_step"])
+    cleared = not fresh
+    while True:
+        try:
+            set_seed(recipe["seed"])
+            made = make()
+            corpus = measure_corpus(parts["train"], str(data), *made[:2], recipe)
+            if not cleared and main_process():  # only now that nothing can be wrong with the input any more
+                clear(out)
+            cleared = True
+            return _run(parts, out, recipe, made, corpus, at_once)
+        except (RuntimeError, MemoryError) as error:
+            if not (isinstance(error, MemoryError) or should_reduce_batch_size(error)):
+                raise
+        if at_once == 1:
+            raise BadInput(
+                f"The memory does not hold {recipe['base']} with one block of {recipe['block_size']} tokens: "
+                "lower --block-size, choose a smaller base, or --method lora."
+            )
+        at_once //= 2
+        say(f"The memory is too small for that; going on with {at_once} blocks at a time.")
+        made = None
+        gc.collect()
+        clear_device_cache()
 
-    set_seed(seed)
-    say(f"Loading {base} …")
-    model, tokenizer = new_adapter(base, markup)
-    size = min(BLOCK_SIZE, getattr(model.config, "max_position_embeddings", BLOCK_SIZE))
-    blocks = TrainingBlocks(parts["train"], tokenizer, size, seed)
-    lengths = [len(example.input_ids) for example in blocks.examples(0)]
-    blocks_per_pass = sum(1 for _ in blocks.one_pass(0))
-    steps = max_steps or math.ceil(PASSES * blocks_per_pass / blocks_per_step)
+
+def _run(
+    parts: dict[str, pd.DataFrame],
+    out: Path,
+    recipe: dict[str, Any],
+    made: Made,
+    corpus: TrainingCorpus,
+    at_once: int,
+) -> dict[str, Any]:
+    model, tokenizer, loss = made
+    seed, size, per_step = recipe["seed"], recipe["block_size"], recipe["blocks_per_step"]
+    steps = recipe["max_steps"] or math.ceil(PASSES * corpus.blocks_per_pass / per_step)
     watched = held_out_blocks(parts["validation"], tokenizer, size, seed, WATCHED_PLOTS)
     test = held_out_blocks(parts["test"], tokenizer, size, seed, HELD_OUT_PLOTS)
-
-    if fresh:  # only now that nothing can be wrong with the input any more
-        clear(out)
-    before_file = out / "checkpoints" / "loss_before.txt"  # measured once, also when the run is resumed
-    loss_before = float(before_file.read_text()) if before_file.is_file() else held_out_loss(model, test)
-    most = 16 if torch.cuda.is_available() else 1  # a CPU gains nothing from more, and pays in memory
-    micro_batch = max(n for n in range(1, most + 1) if blocks_per_step % n == 0)
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    write_text(before_file, str(loss_before))
+    state = _processes()
+    model.to(state.device)
+    before_file = out / "checkpoints" / "loss_before.json"  # measured once, also when the run is resumed
+    if before_file.is_file():
+        before = read_json(before_file, "give --fresh to start over")
+    else:
+        before = held_out_losses(model, test)
+        if main_process():
+            write_json(before_file, before)
     trainer = fit(
         what="Training the generator",
         model=model,
-        parameter_groups=[{"params": trainable, "lr": learning_rate}],
+        parameter_groups=lambda module: [
+            {"params": [p for p in module.parameters() if p.requires_grad], "lr": recipe["learning_rate"]}
+        ],
         out=out,
         recipe=recipe,
         max_steps=steps,
-        time_limit=time_limit,
-        save_every=max(10, min(50, steps // 4)),
+        time_limit=recipe["time_limit"],
+        evaluations=EVALUATIONS,
+        schedule=recipe["schedule"],
+        patience=recipe["patience"],
+        loss=loss,
         arguments={
-            "per_device_train_batch_size": micro_batch,
-            "gradient_accumulation_steps": blocks_per_step // micro_batch,
+            "per_device_train_batch_size": at_once,
+            "gradient_accumulation_steps": per_step // (at_once * state.num_processes),
             "per_device_eval_batch_size": 1,
             "eval_strategy": "steps",
-            "eval_steps": max(1, min(40, steps // 2)),
             "eval_on_start": True,
-            "prediction_loss_only": True,
+            "torch_compile": torch.cuda.is_available(),
         },
-        train_dataset=blocks,
-        eval_dataset=watched,
+        callbacks=[SampleWriter(tokenizer, list(corpus.genre_counts), out, seed), *_in_notebooks()],
+        train_dataset=corpus.stream,
+        eval_dataset=[block.block for block in watched],
         data_collator=collate,
     )
-    loss_after = held_out_loss(model, test)
-    passes = trainer.state.global_step * blocks_per_step / blocks_per_pass
+    after = held_out_losses(trainer.model, test)
+    weights = trainer.accelerator.get_state_dict(trainer.model)  # all processes take part in gathering them
+    passes = trainer.state.global_step * per_step / corpus.blocks_per_pass
     metrics = {
-        "test_loss_before": loss_before,
-        "test_loss_after": loss_after,
-        "test_tokens": _target_tokens(test),
+        "test_loss_before": before["loss"],
+        "test_loss_after": after["loss"],
+        "test_tokens": after["tokens"],
         "steps": trainer.state.global_step,
         "train_plots": len(parts["train"]),
-        "train_tokens": round(passes * sum(lengths)),
+        "train_tokens": round(passes * corpus.tokens),
         "passes": passes,
-        "padding_share": 1 - sum(lengths) / (blocks_per_pass * size),
+        "padding_share": corpus.padding_share,
+        "cut_plots": corpus.cut_plots,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
     }
     info = {
         "task": "generation",
-        "base": base,
-        "markup": markup,
-        "max_tokens": int(np.percentile(lengths, 99.5)) + 16,
-        "genre_counts": {genre: int(n) for genre, n in parts["train"]["genres"].explode().value_counts().items()},
-        "sources": sorted(plots["source"].unique()),
+        "base": recipe["base"],
+        "markup": recipe["markup"],
+        "max_tokens": corpus.max_tokens,
+        "genre_counts": corpus.genre_counts,
+        "sources": sorted(pd.concat(parts.values())["source"].unique()),
         "data_fingerprint": recipe["data"],
         "recipe": recipe,
         "metrics": metrics,
+        "test_loss_by_genre": {
+            genre: {"before": before["by_genre"][genre]["loss"], "after": row["loss"], "plots": row["plots"]}
+            for genre, row in after["by_genre"].items()
+        },
         "history": history(trainer),
+        "samples": SampleWriter.kept(trainer),
     }
-    with atomic_folder(out) as temporary:
-        save_adapter(model, base, temporary)
-        tokenizer.tokenizer.save_pretrained(temporary)
-    write_info(out, info, model_card(info))
-    shutil.rmtree(out / "checkpoints")
+    if main_process():
+        with atomic_folder(out) as temporary:
+            save_generator(model, weights, recipe["base"], temporary)
+            tokenizer.tokenizer.save_pretrained(temporary)
+            write_json(temporary / RUN_FILE, circumstances(trainer))
+        write_info(out, info, model_card(info))
+        shutil.rmtree(out / "checkpoints")
+    state.wait_for_everyone()
     return info
 
 
-def held_out_loss(model: torch.nn.Module, blocks: list[dict[str, list[int]]]) -> float:
-    """Mean negative log-likelihood in nats per target token (title, plot and end mark) over the blocks."""
+def measure_corpus(
+    plots: pd.DataFrame, data: str, model: Any, tokenizer: MarkupTokenizer, recipe: dict[str, Any]
+) -> TrainingCorpus:
+    """Make the stream of blocks or windows and count a pass over it; raises BadInput where it is too small."""
+    size, seed = recipe["block_size"], recipe["seed"]
+    if size > context_of(model):
+        raise BadInput(f"{recipe['base']} reads at most {context_of(model)} tokens at once: lower --block-size.")
+    whole = [len(example.input_ids) for example in TrainingBlocks(plots, tokenizer, 2**30, seed).examples(0)]
+    cut = sum(length > size for length in whole)
+    tokens = sum(min(length, size) for length in whole)
+    if cut:
+        say(
+            f"{cut} of {len(whole)} training plots are longer than a block of {size} tokens and are cut there: "
+            "a larger --block-size, or `movieplots prepare --max-length`, keeps their ends."
+        )
+    if tokens < size * recipe["blocks_per_step"]:
+        raise BadInput(
+            f"The {len(whole)} training plots of {data} have {tokens} tokens, which do not fill the "
+            f"{recipe['blocks_per_step']} blocks of {size} of one step: prepare a larger corpus, or lower --block-size."
+        )
+    stream: TrainingBlocks | TrainingWindows
+    if recipe["feeding"] == "windows":
+        stream = TrainingWindows(plots, tokenizer, size, seed)
+        tokens = len(stream.text)  # its genres were drawn differently
+        blocks, padding = tokens / size, 0.0
+    else:
+        stream = TrainingBlocks(plots, tokenizer, size, seed)
+        blocks = sum(1 for _ in stream.one_pass(0))
+        padding = 1 - tokens / (blocks * size)
+    return TrainingCorpus(
+        stream=stream,
+        lengths=whole,
+        tokens=tokens,
+        blocks_per_pass=blocks,
+        padding_share=padding,
+        cut_plots=cut,
+        max_tokens=int(np.percentile([min(length, size) for length in whole], 99.5)) + 16,
+        genre_counts={genre: int(n) for genre, n in plots["genres"].explode().value_counts().items()},
+    )
+
+
+@torch.inference_mode()
+def held_out_losses(model: torch.nn.Module, blocks: list[HeldOutBlock]) -> dict[str, Any]:
+    """Mean negative log-likelihood in nats per target token (title, plot and end mark) over the blocks.
+
+    `loss` and `tokens` of all, and `by_genre` the `loss` and the `plots` of each genre, in alphabetical order.
+    """
     model.eval()
-    total, tokens = 0.0, 0
-    with torch.inference_mode():
-        for block in track(blocks, "Measuring held-out loss"):
-            batch = {name: tensor.to(model.device) for name, tensor in collate([block]).items()}
-            count = int((batch["labels"][:, 1:] != -100).sum())
-            total += model(**batch).loss.item() * count
-            tokens += count
-    return total / tokens
-
-
-def model_card(info: dict[str, Any]) -> str:
-    """The generator's README.md."""
-    recipe, metrics = info["recipe"], info["metrics"]
-    limits = {"--max-steps": recipe["max_steps"], "--time-limit": recipe["time_limit"]}
-    options = "".join(f" {name} {value}" for name, value in limits.items() if value is not None)
-    titles = " and title" if info["markup"] == "with-titles" else ""
-    settings = {
-        "learning rate": f"{recipe['learning_rate']:g}",
-        "blocks per step": f"{recipe['blocks_per_step']} of {BLOCK_SIZE} tokens",
-        "seed": recipe["seed"],
+    losses: dict[str, list[float]] = {}
+    counts: dict[str, list[int]] = {}
+    for block in track(blocks, "Measuring held-out loss"):
+        batch = {name: tensor.to(model.device) for name, tensor in collate([block.block]).items()}
+        labels = batch.pop("labels")[0, 1:]
+        logits = model(**batch).logits[0, :-1].float()
+        nats = torch.nn.functional.cross_entropy(logits, labels, reduction="none")  # 0 where the label is -100
+        for genre, start, end in block.spans:
+            own = slice(start, end - 1)  # the loss at a place is that of foreseeing the next token
+            losses.setdefault(genre, []).append(float(nats[own].double().sum()))
+            counts.setdefault(genre, []).append(int((labels[own] != -100).sum()))
+    total, tokens = sum(map(sum, losses.values())), sum(map(sum, counts.values()))
+    return {
+        "loss": total / tokens,
+        "tokens": tokens,
+        "by_genre": {g: {"loss": sum(losses[g]) / sum(counts[g]), "plots": len(losses[g])} for g in sorted(losses)},
     }
-    return f"""# Movie-plot generator
-
-A LoRA adapter (rank {RANK}, all linear layers) on `{info["base"]}`, fine-tuned to write plots in the markup
-`{info["markup"]}`, steered by genre{titles}.
-
-    movieplots generate --model THIS_FOLDER --genre horror
-
-## Data
-
-{metrics["train_plots"]} training plots from {", ".join(info["sources"])} (data fingerprint
-`{info["data_fingerprint"]}`), split by group before anything else. Licences: see `movieplots sources`.
-
-## Training
-
-    movieplots train generator --data DATA --base {info["base"]} --markup {info["markup"]}{options} --out THIS_FOLDER
-
-{table(settings | {name.replace("_", " "): value for name, value in metrics.items()})}
-
-Losses are nats per token of title, plot and end mark, on held-out (test) plots.
-
-## Limits
-
-It invents stories, names and titles, and can repeat phrases or facts of its training plots; it has the biases of its
-base model and of its corpus. Read before you publish.
-"""
 
 
-def _target_tokens(blocks: list[dict[str, list[int]]]) -> int:
-    return sum(label != -100 for block in blocks for label in block["labels"][1:])
+def _in_notebooks() -> list[TrainerCallback]:
+    """The curves as a growing picture, where there is a page to show them on."""
+    if not console.is_jupyter:
+        return []
+    from movieplots.generation.live_curves import LiveCurves  # needs IPython
+
+    return [LiveCurves()]
+
+
+def _blocks_at_once(blocks_per_step: int) -> int:
+    """How many blocks go through the model together: on a GPU up to 32 (a CPU gains nothing from more than one)."""
+    processes = _processes().num_processes
+    if blocks_per_step % processes:
+        raise BadInput(
+            f"{blocks_per_step} blocks per step cannot be shared out among {processes} processes: "
+            f"choose a multiple of {processes} for --blocks-per-step."
+        )
+    return math.gcd(blocks_per_step // processes, 32 if torch.cuda.is_available() else 1)
+
+
+def _processes() -> PartialState:
+    return PartialState(cpu=not torch.cuda.is_available())

@@ -1,0 +1,218 @@
+"""Training speed of the generators, beside the plain `Trainer` recipes that the project replaces, in one run.
+
+    python benchmarks/training.py --data data/streaming
+    python benchmarks/training.py --data data/streaming --runs runs/generator runs/student
+
+Every recipe trains all weights (and ours also an adapter) of a GPT-2 with 124M and of the 135M base on the same tokens.
+Weights are random where there is no model hub: they do not change the speed. Where there is a GPU, `bf16 and compile`
+is measured too, and the share of the device's peak that the arithmetic of the model reaches (MFU; PaLM, Chowdhery et
+al. 2022, appendix B). `--runs` adds the held-out losses of trained generators, by genre.
+"""
+
+import argparse
+import gc
+import itertools
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from claims import at_least, conclude
+from peft import LoraConfig, get_peft_model
+from torch.utils.data import IterableDataset
+from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config, Trainer, TrainerCallback, TrainingArguments
+
+from movieplots import load_plots
+from movieplots.base_models import load_tokenizer, resolve
+from movieplots.errors import sentences
+from movieplots.generation.blocks import TrainingBlocks, collate
+from movieplots.generation.markup import MarkupTokenizer
+from movieplots.generation.model import RANK
+from movieplots.model_folder import read_info
+from movieplots.training import fit
+
+BLOCK = 512
+PLAIN_BATCH = 4
+PEAK = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L4": 121e12, "T4": 65e12}  # FLOP/s, 16 bit, dense
+MFU, TIMES_PLAIN = 0.40, 10.0  # promised on an H100
+BASES = {"GPT-2 124M": "gpt2", "SmolLM2 135M": "smollm2-135m"}
+
+
+class Blocks(IterableDataset):
+    """Packed blocks with every token below the size of the vocabulary."""
+
+    def __init__(self, stream: TrainingBlocks, vocabulary: int) -> None:
+        self.stream, self.vocabulary = stream, vocabulary
+
+    def __iter__(self) -> Iterator[dict[str, list[int]]]:
+        for block in self.stream:
+            ids = [token % self.vocabulary for token in block["input_ids"]]
+            labels = [token if token < 0 else token % self.vocabulary for token in block["labels"]]
+            yield block | {"input_ids": ids, "labels": labels}
+
+
+class Texts(Blocks):
+    """The same tokens without position ids: each block is one text to the model, as in the usual recipe."""
+
+    def __iter__(self) -> Iterator[dict[str, list[int]]]:
+        for block in super().__iter__():
+            yield {"input_ids": block["input_ids"], "labels": block["input_ids"]}
+
+
+class StepTimes(TrainerCallback):
+    """Seconds of each step; a GPU is waited for."""
+
+    def __init__(self) -> None:
+        self.ends = []
+
+    def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        self.ends.append(time.perf_counter())
+
+    def tokens_per_second(self, tokens: int, warm_up: int) -> float:
+        """Median over the steps after the first few, in which things are compiled and allocated."""
+        seconds = [b - a for a, b in itertools.pairwise(self.ends[warm_up - 1 :])]
+        return tokens / median(seconds)
+
+
+def new_model(base: str) -> Any:
+    """The architecture with random weights, which need no hub."""
+    torch.manual_seed(0)
+    config = GPT2Config() if base == "gpt2" else AutoConfig.from_pretrained(resolve(base))
+    config.use_cache = False
+    return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+
+
+def flop_per_token(model: Any) -> float:
+    """Arithmetic of a forward and a backward pass per token: 6 a parameter, and attention over the block."""
+    config = model.config
+    embeddings = sum(p.numel() for name, p in model.named_parameters() if "wpe" in name)
+    parameters = sum(p.numel() for p in model.parameters()) - embeddings  # tied: the output matrix counts once
+    return 6 * parameters + 12 * config.num_hidden_layers * config.hidden_size * BLOCK
+
+
+def plain(model: Any, data: IterableDataset, steps: int, batch: int, **options: Any) -> StepTimes:
+    """The `Trainer` as it comes."""
+    times = StepTimes()
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = TrainingArguments(
+            output_dir=folder, max_steps=steps, per_device_train_batch_size=batch, report_to="none", disable_tqdm=True,
+            save_strategy="no", logging_strategy="no", use_cpu=not torch.cuda.is_available(),
+            dataloader_pin_memory=torch.cuda.is_available(), **options,
+        )  # fmt: skip
+        Trainer(model, arguments, collate, data, callbacks=[times]).train()
+    return times
+
+
+def ours(model: Any, data: IterableDataset, steps: int, batch: int) -> StepTimes:
+    """The project's `fit`."""
+    times = StepTimes()
+    with tempfile.TemporaryDirectory() as folder:
+        fit(
+            what="Measuring",
+            model=model,
+            parameter_groups=lambda module: [
+                {"params": [p for p in module.parameters() if p.requires_grad], "lr": 1e-4}
+            ],
+            out=Path(folder),
+            recipe={"seed": 0},
+            max_steps=steps,
+            time_limit=None,
+            evaluations=1,
+            arguments={
+                "per_device_train_batch_size": batch, "torch_compile": torch.cuda.is_available(),
+                "per_device_eval_batch_size": 1,
+            },
+            callbacks=[times],
+            train_dataset=data,
+            eval_dataset=list(itertools.islice(data, 1)),
+            data_collator=collate,
+        )  # fmt: skip
+    return times
+
+
+def speeds(data: str, steps: int, warm_up: int) -> list[dict[str, Any]]:
+    """Tokens per second of every recipe and model, one dict each."""
+    tokenizer = MarkupTokenizer(load_tokenizer("smollm2-135m"), "with-titles")
+    stream = TrainingBlocks(load_plots(data, "train"), tokenizer, BLOCK, seed=0)
+    gpu = torch.cuda.is_available()
+    batch = 64 if gpu else 1
+    rows = []
+    for name, base in BASES.items():
+        recipes: dict[str, Any] = {"plain Trainer, float32, batch 4": (plain, Texts, PLAIN_BATCH, {})}
+        if gpu:
+            fast = {"bf16": True, "torch_compile": True}
+            recipes["Trainer, bf16 and compile"] = (plain, Texts, batch, fast)
+        recipes["ours, all weights"] = (ours, Blocks, batch, {})
+        recipes["ours, LoRA"] = (ours, Blocks, batch, {})
+        for recipe, (run, feed, size, options) in recipes.items():
+            model = new_model(base)
+            arithmetic = flop_per_token(model)
+            if recipe.endswith("LoRA"):
+                config = LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules="all-linear", task_type="CAUSAL_LM")
+                model = get_peft_model(model, config)
+            vocabulary = model.config.vocab_size
+            times = run(model, feed(stream, vocabulary), steps + warm_up, size, **options)
+            speed = times.tokens_per_second(size * BLOCK, warm_up)
+            # An adapter needs no gradients of the base's weights: the same arithmetic would flatter it.
+            share = None if recipe.endswith("LoRA") else mfu(arithmetic * speed)
+            rows.append({"model": name, "recipe": recipe, "tokens_per_second": speed, "mfu": share})
+            del model, times
+            gc.collect()
+            torch.cuda.empty_cache()
+    return rows
+
+
+def mfu(flop_per_second: float) -> float | None:
+    """The share of the GPU's peak, or None on a CPU or an unknown GPU."""
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+    peak = next((value for key, value in PEAK.items() if key in name), None)
+    return None if peak is None else flop_per_second / peak
+
+
+def print_runs(folders: list[str]) -> None:
+    """Held-out loss of trained generators, before and after, all and by genre."""
+    infos = {folder: read_info(folder, "generation") for folder in folders}
+    print("\nHeld-out loss, nats per token, before → after")
+    for folder, info in infos.items():
+        metrics = info["metrics"]
+        print(f"\n{folder}: {metrics['test_loss_before']:.3f} → {metrics['test_loss_after']:.3f}")
+        for genre, row in info["test_loss_by_genre"].items():
+            print(f"  {genre:<14}{row['before']:.2f} → {row['after']:.2f}   {row['plots']:>4} plots")
+
+
+def main() -> int:
+    """Measure, print, and return 1 where a claim does not hold."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", default="data/streaming", help="folder that `movieplots prepare` wrote")
+    parser.add_argument("--steps", type=int, default=20 if torch.cuda.is_available() else 3, help="steps measured")
+    parser.add_argument("--runs", nargs="*", default=[], help="folders of trained generators")
+    arguments = parser.parse_args()
+    warm_up = 5 if torch.cuda.is_available() else 1
+    rows = speeds(arguments.data, arguments.steps, warm_up)
+    print(f"\n{'model':<14}{'recipe':<36}{'tokens/s':>10}{'times':>8}{'MFU':>8}")
+    claims = []
+    for name in BASES:
+        own = [row for row in rows if row["model"] == name]
+        for row in own:
+            times = row["tokens_per_second"] / own[0]["tokens_per_second"]
+            share = "" if row["mfu"] is None else f"{row['mfu']:.0%}"
+            print(f"{name:<14}{row['recipe']:<36}{row['tokens_per_second']:>10,.0f}{times:>8.2f}{share:>8}")
+            if row["recipe"] == "ours, all weights" and row["mfu"] is not None:
+                claims.append(at_least(f"{name}: times the plain Trainer", times, TIMES_PLAIN))
+                claims.append(at_least(f"{name}: model-FLOPs utilisation", row["mfu"], MFU))
+    if not claims:
+        print("\nWithout a GPU nothing is promised about speed.")
+    if arguments.runs:
+        print_runs(arguments.runs)
+    return conclude(claims)
+
+
+if __name__ == "__main__":
+    with sentences():
+        sys.exit(main())

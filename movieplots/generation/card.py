@@ -1,0 +1,61 @@
+"""The model card of a generator: what it is, what it learned from, how, and how well."""
+
+from typing import Any
+
+from movieplots.generation.model import RANK
+from movieplots.generation.recipe import command
+from movieplots.model_folder import table
+
+
+def model_card(info: dict[str, Any]) -> str:
+    """The generator's README.md."""
+    recipe, metrics = info["recipe"], info["metrics"]
+    titles = " and title" if info["markup"] == "with-titles" else ""
+    by_genre = "\n".join(
+        f"| {genre} | {row['before']:.2f} | {row['after']:.2f} | {row['plots']} |"
+        for genre, row in info["test_loss_by_genre"].items()
+    )
+    settings = {
+        "learning rate": f"{recipe['learning_rate']:g}, {recipe['schedule']}",
+        "tokens per step": f"{recipe['blocks_per_step']} {recipe['feeding']} of {recipe['block_size']}",
+        "seed": recipe["seed"],
+    }
+    return f"""# Movie-plot generator
+
+{_what(info)}, fine-tuned to write plots in the markup `{info["markup"]}`, steered by genre{titles}.
+
+    movieplots generate --model THIS_FOLDER --genre horror
+
+## Data
+
+{metrics["train_plots"]} training plots from {", ".join(info["sources"])} (data fingerprint
+`{info["data_fingerprint"]}`), split by group before anything else. Licences: see `movieplots sources`.
+
+## Training
+
+    {command(recipe)}
+
+{table(settings | {name.replace("_", " "): value for name, value in metrics.items()})}
+
+Losses are nats per token of title, plot and end mark, on held-out (test) plots.
+
+## Held-out loss by genre
+
+| genre | before | after | plots |
+|---|---|---|---|
+{by_genre}
+
+## Limits
+
+It invents stories, names and titles, and can repeat phrases or facts of its training plots; it has the biases of its
+base model and of its corpus. Read before you publish.
+"""
+
+
+def _what(info: dict[str, Any]) -> str:
+    recipe = info["recipe"]
+    if "teacher" in recipe:
+        return f"A model of {recipe['layers']} layers, distilled from a generator on `{info['base']}`"
+    if recipe["method"] == "lora":
+        return f"A LoRA adapter (rank {RANK}, all linear layers) on `{info['base']}`"
+    return f"`{info['base']}`, all weights trained"

@@ -1,0 +1,58 @@
+"""The settings of a generator's training: their defaults, which is sensible, and the command that repeats them."""
+
+from typing import Any
+
+from movieplots.errors import BadInput
+from movieplots.generation.markup import check_markup
+from movieplots.training import SCHEDULES, check_time_limit
+
+METHODS = ("lora", "full")
+FEEDINGS = ("blocks", "windows")
+LEARNING_RATES = {"lora": 1e-3, "full": 1e-4}
+DEFAULTS: dict[str, Any] = {
+    "method": "lora",
+    "feeding": "blocks",
+    "max_steps": None,
+    "time_limit": None,
+    "schedule": "linear",
+    "patience": None,
+    "block_size": 512,  # tokens; loglines have 30 to 120, so that a block holds some eight of them
+    "blocks_per_step": 2,
+    "seed": 0,
+}
+
+
+def make_recipe(base: str, markup: str, learning_rate: float | None, **settings: Any) -> dict[str, Any]:
+    """The whole recipe; raises BadInput for a setting out of range. `settings` has every key of `DEFAULTS`."""
+    check_markup(markup)
+    _check_choice("--method", settings["method"], METHODS)
+    _check_choice("--feeding", settings["feeding"], FEEDINGS)
+    _check_choice("--schedule", settings["schedule"], SCHEDULES)
+    check_time_limit(settings["time_limit"])
+    for name, least in (("max_steps", 1), ("patience", 1), ("blocks_per_step", 1), ("block_size", 16)):
+        if settings[name] is not None and settings[name] < least:
+            raise BadInput(f"--{name.replace('_', '-')} must be at least {least}, not {settings[name]}.")
+    rate = LEARNING_RATES[settings["method"]] if learning_rate is None else learning_rate
+    if not 0 < rate < 1:
+        raise BadInput(f"--learning-rate must be above 0 and below 1, not {rate:g}.")
+    return {"base": base, "markup": markup, "learning_rate": rate} | settings
+
+
+def command(recipe: dict[str, Any]) -> str:
+    """The command that trains by this recipe; settings left at their defaults are not named."""
+    if "teacher" in recipe:
+        start = f"movieplots distill --teacher TEACHER --data DATA --layers {recipe['layers']}"
+    else:
+        start = f"movieplots train generator --data DATA --base {recipe['base']} --markup {recipe['markup']}"
+    given = {name: recipe[name] for name, default in DEFAULTS.items() if recipe[name] != default}
+    if "teacher" in recipe:
+        given.pop("method")
+    if recipe["learning_rate"] != LEARNING_RATES[recipe["method"]]:
+        given["learning_rate"] = f"{recipe['learning_rate']:g}"
+    options = "".join(f" --{name.replace('_', '-')} {value}" for name, value in given.items())
+    return f"{start}{options} --out THIS_FOLDER"
+
+
+def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise BadInput(f"{option} must be {' or '.join(choices)}, not {value!r}.")

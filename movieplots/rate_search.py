@@ -1,0 +1,119 @@
+"""Which learning rate? One short training over growing rates, as Smith 2017 and fastai's `lr_find` do.
+
+The rate grows exponentially from step to step; the loss first stands still, then falls, then bursts. A good rate is
+where it falls fastest. The weights are left changed: throw the model away.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from torch.optim.lr_scheduler import LambdaLR
+from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
+
+from movieplots.errors import BadInput
+from movieplots.progress import bar
+from movieplots.training import WEIGHT_DECAY, mixed_precision
+
+LOWEST, HIGHEST = 1e-6, 1.0
+SMOOTHING = 0.8  # weight of what went before in the moving average
+BURST = 1.5  # the search ends where the smoothed loss is that many times its lowest
+
+
+@dataclass(frozen=True)
+class RateSearch:
+    """Learning rates in ascending order, the loss of the step at each, and the rate where the loss falls fastest."""
+
+    rates: list[float]
+    losses: list[float]
+    smoothed: list[float]
+    suggestion: float
+
+
+class _Watcher(TrainerCallback):
+    """Collects the loss of each step, shows progress, and stops where the loss bursts."""
+
+    def __init__(self, steps: int) -> None:
+        self.losses: list[float] = []
+        self.progress = bar()
+        self.task = self.progress.add_task("Searching the rate", total=steps, note="")
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
+        if not logs or "loss" not in logs:
+            return
+        self.losses.append(logs["loss"])
+        self.progress.update(self.task, advance=1, note=f"loss {logs['loss']:.3f}")
+        smoothed = smooth(self.losses)
+        if not np.isfinite(self.losses[-1]) or smoothed[-1] > BURST * min(smoothed):
+            control.should_training_stop = True
+
+
+def search_rate(
+    model: torch.nn.Module,
+    parameters: Callable[[torch.nn.Module], list[torch.nn.Parameter]],
+    steps: int,
+    arguments: dict[str, Any],
+    **trainer_arguments: Any,
+) -> RateSearch:
+    """Train the `parameters` of `model` for at most `steps` steps over rates from 1e-6 to 1 and find the best.
+
+    `arguments` go to `TrainingArguments`, `trainer_arguments` to the `Trainer`.
+    """
+    if steps < 10:
+        raise BadInput(f"A learning-rate search needs at least 10 steps, not {steps}.")
+    growth = (HIGHEST / LOWEST) ** (1 / (steps - 1))
+    optimizer = torch.optim.AdamW(parameters(model), lr=LOWEST, weight_decay=WEIGHT_DECAY, fused=True)
+    watcher = _Watcher(steps)
+    with TemporaryDirectory() as folder, watcher.progress:
+        trainer = Trainer(
+            model=model,
+            args=TrainingArguments(
+                output_dir=folder,
+                max_steps=steps,
+                max_grad_norm=1.0,
+                logging_steps=1,
+                logging_nan_inf_filter=False,
+                save_strategy="no",
+                report_to="none",
+                use_cpu=not torch.cuda.is_available(),
+                disable_tqdm=True,
+                dataloader_pin_memory=torch.cuda.is_available(),
+                **mixed_precision(),
+                **arguments,
+            ),
+            optimizers=(optimizer, LambdaLR(optimizer, lambda step: growth**step)),
+            callbacks=[watcher],
+            **trainer_arguments,
+        )
+        for callback in (PrinterCallback, ProgressCallback):
+            trainer.remove_callback(callback)
+        trainer.train()
+    losses = [loss for loss in watcher.losses if np.isfinite(loss)]
+    rates = [LOWEST * growth**i for i in range(len(losses))]
+    return RateSearch(rates, losses, smooth(losses), steepest(rates, losses))
+
+
+def smooth(losses: list[float]) -> list[float]:
+    """An exponential moving average, corrected for its start (as Adam corrects its own)."""
+    average, result = 0.0, []
+    for number, loss in enumerate(losses, 1):
+        average = SMOOTHING * average + (1 - SMOOTHING) * loss
+        result.append(average / (1 - SMOOTHING**number))
+    return result
+
+
+def steepest(rates: list[float], losses: list[float]) -> float:
+    """The rate at which the smoothed loss falls fastest per decade, before it reaches its lowest point.
+
+    The slope is that of a line through five neighbouring points: the loss of one step is noise.
+    """
+    smoothed = np.array(smooth(losses))
+    lowest = int(smoothed.argmin())
+    if lowest < 4:
+        raise BadInput("The loss fell at no rate: the model learns nothing from this corpus, or bursts at once.")
+    logs = np.log10(rates)
+    slopes = [np.polyfit(logs[i - 2 : i + 3], smoothed[i - 2 : i + 3], 1)[0] for i in range(2, lowest - 1)]
+    return float(rates[int(np.argmin(slopes)) + 2])

@@ -1,0 +1,350 @@
+"""Training a generator: its options, what it leaves behind, and what it says where something is wrong."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from transformers import AutoModelForCausalLM
+
+from movieplots import load_plots, training
+from movieplots.errors import BadInput
+from movieplots.evaluation.comparison import compare_generators
+from movieplots.generation import training as generator_training
+from movieplots.generation.distillation import distill, new_student
+from movieplots.generation.model import load_generator
+from movieplots.generation.training import corpus_of, find_learning_rate, train_generator
+from movieplots.plots import FILE_NAME, save_plots
+from movieplots.rate_search import smooth, steepest
+
+QUICK = {"max_steps": 8, "method": "full", "learning_rate": 5e-3}
+
+
+@pytest.fixture(scope="module")
+def whole(small_corpus, tiny_gpt2, tmp_path_factory):
+    """A generator all of whose weights were trained: (folder, info)."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, train_generator(small_corpus, tiny_gpt2, folder, **QUICK)
+
+
+# What training leaves behind
+
+
+def test_all_weights_are_trained_kept_and_loaded_again(whole, tiny_gpt2):
+    folder, info = whole
+    metrics = info["metrics"]
+    assert metrics["trained_parameters"] == metrics["parameters"]
+    model, tokenizer, _ = load_generator(folder)
+    assert tokenizer.new_tokens and model.config.use_cache
+    before = AutoModelForCausalLM.from_pretrained(tiny_gpt2).state_dict()
+    moved = [name for name, weights in before.items() if weights.shape == model.state_dict()[name].shape
+             and not torch.allclose(weights, model.state_dict()[name], atol=1e-3)]  # fmt: skip
+    assert len(moved) > len(before) / 2
+    test = generator_training.held_out_blocks(
+        load_plots(folder_of_data(info), "test"), tokenizer, 512, 0, generator_training.HELD_OUT_PLOTS
+    )
+    again = generator_training.held_out_losses(model, test)
+    assert again["loss"] == pytest.approx(metrics["test_loss_after"], rel=1e-3)
+    assert again["tokens"] == metrics["test_tokens"]
+
+
+def folder_of_data(info):
+    """The fixture's data folder, which the info does not name."""
+    return folder_of_data.path
+
+
+@pytest.fixture(autouse=True)
+def _remember(small_corpus):
+    folder_of_data.path = small_corpus
+
+
+def test_the_loss_is_kept_by_genre(whole):
+    _, info = whole
+    rows = info["test_loss_by_genre"].values()
+    assert sum(row["plots"] for row in rows) <= 30
+    assert all(row["after"] < row["before"] for row in rows)
+
+
+def test_the_curve_has_a_point_at_the_start_the_end_and_between(whole):
+    _, info = whole
+    held_out = [entry["step"] for entry in info["history"] if "eval_loss" in entry]
+    assert held_out == list(range(9))
+    assert [entry["step"] for entry in info["history"] if "loss" in entry] == list(range(1, 9))
+
+
+def test_plots_are_written_at_each_evaluation(whole):
+    _, info = whole
+    assert [entry["step"] for entry in info["samples"]] == list(range(9))
+    commonest = list(info["genre_counts"])[:3]
+    assert all([sample["genre"] for sample in entry["samples"]] == commonest for entry in info["samples"])
+    assert info["samples"][0] != info["samples"][-1] | {"step": 0}
+
+
+def test_tensorboard_has_losses_rates_and_samples(whole):
+    folder, info = whole
+    logs = {"scalars": {}, "texts": set()}
+    for file in (folder / "tensorboard").iterdir():
+        events = EventAccumulator(str(file)).Reload()
+        logs["scalars"] |= {tag: events.Scalars(tag) for tag in events.Tags()["scalars"]}
+        logs["texts"] |= set(events.Tags()["tensors"])
+    assert {"train/loss", "eval/loss", "train/learning_rate"} <= set(logs["scalars"])
+    last = logs["scalars"]["eval/loss"][-1]
+    assert last.value == pytest.approx(info["history"][-1]["eval_loss"], rel=1e-5)
+    assert any("samples" in tag for tag in logs["texts"])
+
+
+def test_when_where_and_how_long_is_kept(whole):
+    run = json.loads((whole[0] / "run.json").read_text())
+    assert run["minutes"] >= 0 and run["processes"] == 1 and run["date"].startswith("20")
+
+
+# Options
+
+
+def test_early_stopping_keeps_the_best_weights(small_corpus, tiny_gpt2, tmp_path):
+    """The validation plots are in letters that the training plots lack: the more is learned, the worse for them."""
+    plots = load_plots(small_corpus)
+    strange = plots["split"] == "validation"
+    plots.loc[strange, "plot"] = ["žđčćš " * 20] * strange.sum()
+    save_plots(plots, tmp_path / FILE_NAME)
+    info = train_generator(tmp_path, tiny_gpt2, tmp_path / "out", patience=2, **QUICK | {"max_steps": 16})
+    curve = {entry["step"]: entry["eval_loss"] for entry in info["history"] if "eval_loss" in entry}
+    assert list(curve) == [0, 2, 4, 6] and curve[2] < curve[4] < curve[6]
+    assert info["metrics"]["steps"] == 6
+    model, tokenizer, _ = load_generator(tmp_path / "out")
+    watched = generator_training.held_out_blocks(plots[strange], tokenizer, 512, 0, generator_training.WATCHED_PLOTS)
+    assert generator_training.held_out_losses(model, watched)["loss"] == pytest.approx(curve[2], rel=1e-3)
+
+
+def test_a_step_is_the_same_however_many_blocks_go_at_once(small_corpus, tiny_llama, tmp_path, monkeypatch):
+    losses = []
+    for at_once in (1, 4):
+        monkeypatch.setattr(generator_training, "_blocks_at_once", lambda per_step, n=at_once: n)
+        info = train_generator(small_corpus, tiny_llama, tmp_path / str(at_once), blocks_per_step=4, **QUICK)
+        losses.append([entry["loss"] for entry in info["history"] if "loss" in entry])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_windows_are_trained_on_and_counted(small_corpus, tiny_llama, tmp_path):
+    info = train_generator(small_corpus, tiny_llama, tmp_path, feeding="windows", block_size=256, **QUICK)
+    assert info["metrics"]["test_loss_after"] < info["metrics"]["test_loss_before"] - 0.1
+    corpus = corpus_of(small_corpus, tiny_llama, feeding="windows", block_size=256)
+    assert info["metrics"]["passes"] == pytest.approx(16 * 256 / corpus.tokens)
+    seen = corpus.stream.times_seen(16)
+    assert seen.sum() == 16 * 256 and len(seen) == corpus.tokens
+    counted = np.zeros(corpus.tokens, int)
+    for start, _ in zip(corpus.stream.starts(), range(16), strict=False):
+        counted[start : start + 256] += 1
+    assert (seen == counted).all()
+    first = next(iter(corpus.stream))
+    assert first["labels"] == first["input_ids"] and first["position_ids"] == list(range(256))
+
+
+def test_memory_that_runs_out_halves_the_blocks_at_once(small_corpus, tiny_gpt2, tmp_path):
+    """Real memory runs out: while more than 16 blocks are trained on, the process may take little more than it has."""
+    code = f"""
+import resource
+from movieplots import training
+from movieplots.generation import training as generator_training
+generator_training._blocks_at_once = lambda per_step: 64
+step = training._Trainer.training_step
+def limited(self, model, inputs, *rest, **more):
+    if len(inputs["input_ids"]) <= 16:
+        return step(self, model, inputs, *rest, **more)
+    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used, -1))
+    try:
+        return step(self, model, inputs, *rest, **more)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
+training._Trainer.training_step = limited
+generator_training.train_generator({str(small_corpus)!r}, {tiny_gpt2!r}, {str(tmp_path)!r}, max_steps=2, block_size=64,
+                                   blocks_per_step=64, method="full")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    said = " ".join(done.stderr.split())
+    assert said.index("going on with 32 blocks at a time") < said.index("going on with 16 blocks at a time")
+    assert json.loads((tmp_path / "movieplots.json").read_text())["metrics"]["steps"] == 2
+
+
+def test_no_memory_for_one_block_is_a_sentence(small_corpus, tiny_gpt2, tmp_path, monkeypatch):
+    def full(*arguments, **more):
+        return torch.empty(2**50)  # a real allocation, of a million gigabytes
+
+    monkeypatch.setattr(training._Trainer, "training_step", full)
+    with pytest.raises(BadInput, match="does not hold .* one block of 512 tokens: lower --block-size"):
+        train_generator(small_corpus, tiny_gpt2, tmp_path, **QUICK)
+
+
+def test_the_rate_search_finds_where_the_loss_falls(small_corpus, tiny_gpt2):
+    search = find_learning_rate(small_corpus, tiny_gpt2, method="full", steps=30)
+    assert search.rates[0] == pytest.approx(1e-6) and len(search.rates) == len(search.losses) <= 30
+    assert 1e-4 < search.suggestion < 0.3
+    assert min(search.smoothed) < search.smoothed[0] - 0.1
+    again = find_learning_rate(small_corpus, tiny_gpt2, method="full", steps=30)
+    assert again == search
+
+
+def test_the_steepest_place_of_a_known_curve():
+    rates = list(np.logspace(-6, 0, 61))
+    losses = [5 - 2 / (1 + np.exp(-4 * (np.log10(rate) + 3))) + 100 * rate**2 for rate in rates]
+    assert smooth(losses)[0] == pytest.approx(losses[0])
+    assert np.log10(steepest(rates, losses)) == pytest.approx(-3, abs=0.6)
+    with pytest.raises(BadInput, match="fell at no rate"):
+        steepest(rates, list(np.linspace(3, 9, 61)))
+
+
+# Distillation
+
+
+def test_a_student_is_every_other_layer_of_its_teacher(whole):
+    model, _, _ = load_generator(whole[0])
+    student = new_student(model, 1)
+    own, taught = student.state_dict(), model.state_dict()
+    assert torch.equal(own["transformer.h.0.mlp.c_fc.weight"], taught["transformer.h.0.mlp.c_fc.weight"])
+    assert torch.equal(own["transformer.wte.weight"], taught["transformer.wte.weight"])
+    ids = torch.tensor([[1, 2, 3]])
+    model.transformer.h = model.transformer.h[:1]
+    assert torch.allclose(student.eval()(ids).logits, model(ids, use_cache=False).logits)
+
+
+def test_layers_are_chosen_as_in_distilgpt2(tmp_path):
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    teacher = GPT2LMHeadModel(GPT2Config(vocab_size=50, n_positions=16, n_embd=8, n_layer=12, n_head=2))
+    student = new_student(teacher, 6)
+    for place, layer in enumerate([0, 2, 4, 7, 9, 11]):
+        own = student.transformer.h[place].attn.c_attn.weight
+        assert torch.equal(own, teacher.transformer.h[layer].attn.c_attn.weight)
+
+
+@pytest.mark.parametrize("base", ["tiny_gpt2", "tiny_llama"])
+def test_a_student_learns_from_its_teacher(request, small_corpus, base, tmp_path):
+    train_generator(small_corpus, request.getfixturevalue(base), tmp_path / "teacher", **QUICK | {"max_steps": 12})
+    info = distill(tmp_path / "teacher", small_corpus, 1, tmp_path / "student", max_steps=12, learning_rate=5e-3)
+    metrics = info["metrics"]
+    assert metrics["test_loss_after"] < metrics["test_loss_before"]
+    assert info["recipe"]["layers"] == 1
+    table = compare_generators({"teacher": tmp_path / "teacher", "student": tmp_path / "student"}, samples=4)
+    assert table.loc["student", "parameters"] < table.loc["teacher", "parameters"]
+    assert table.loc["student", "held_out_loss"] == metrics["test_loss_after"]
+    assert (table["tokens_per_second"] > 0).all() and table["looping"].between(0, 1).all()
+    assert distill(tmp_path / "teacher", small_corpus, 1, tmp_path / "student", 12, learning_rate=5e-3) == info
+
+
+def test_the_soft_target_is_the_teachers(whole, small_corpus):
+    """With the teacher as its own student the soft term vanishes: half of the usual loss is left."""
+    from movieplots.generation.distillation import distillation_loss
+
+    model, tokenizer, _ = load_generator(whole[0])
+    (block, *_) = generator_training.held_out_blocks(load_plots(small_corpus, "test"), tokenizer, 512, 0, 20)
+    batch = generator_training.collate([block.block])
+    model.config.use_cache = False
+    tokens = int((batch["labels"][:, 1:] != -100).sum())
+    own = distillation_loss(model)(model, batch, tokens)
+    assert own.item() == pytest.approx(model(**batch).loss.item() / 2, rel=1e-5)
+    other = new_student(model, 1).eval()
+    other.config.use_cache = False
+    assert distillation_loss(model)(other, batch, tokens) > other(**batch).loss / 2
+
+
+# What it says where something is wrong
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "half"}, "--method must be lora or full"),
+        ({"feeding": "spoon"}, "--feeding must be blocks or windows"),
+        ({"schedule": "flat"}, "--schedule must be linear or cosine"),
+        ({"learning_rate": 0}, "--learning-rate must be above 0"),
+        ({"patience": 0}, "--patience must be at least 1"),
+        ({"block_size": 4}, "--block-size must be at least 16"),
+        ({"block_size": 1024}, "reads at most 512 tokens at once: lower --block-size"),
+        ({"max_steps": 0}, "--max-steps must be at least 1"),
+        ({"time_limit": -1}, "--time-limit"),
+        ({"markup": "both"}, "Unknown markup"),
+        ({"blocks_per_step": 4096}, "do not fill the 4096 blocks of 512 of one step"),
+        ({"feeding": "windows", "blocks_per_step": 4096}, "do not fill"),
+    ],
+)
+def test_settings_out_of_range_are_sentences(small_corpus, tiny_gpt2, tmp_path, options, message):
+    with pytest.raises(BadInput, match=message):
+        train_generator(small_corpus, tiny_gpt2, tmp_path / "out", **options)
+    assert not (tmp_path / "out" / "movieplots.json").exists()
+
+
+def test_plots_longer_than_a_block_are_counted_and_named(small_corpus, tiny_gpt2, capsys):
+    corpus = corpus_of(small_corpus, tiny_gpt2, block_size=128)
+    assert 0 < corpus.cut_plots == sum(length > 128 for length in corpus.lengths)
+    assert "longer than a block of 128 tokens" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_tokenizer_without_an_end_token_is_a_sentence(small_corpus, tiny_gpt2, tmp_path):
+    base = shutil.copytree(tiny_gpt2, tmp_path / "base")
+    settings = json.loads((base / "tokenizer_config.json").read_text())
+    for name in ("eos_token", "bos_token"):
+        settings.pop(name, None)
+    (base / "tokenizer_config.json").write_text(json.dumps(settings))
+    tokenizer = (base / "tokenizer.json").read_text().replace("<|endoftext|>", "<|nothing|>")
+    (base / "tokenizer.json").write_text(tokenizer)
+    with pytest.raises(BadInput, match="no end token"):
+        train_generator(small_corpus, str(base), tmp_path / "out")
+
+
+def test_a_run_begun_with_another_base_or_markup_is_refused(small_corpus, tiny_gpt2, tiny_llama, tmp_path, monkeypatch):
+    def killed(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("movieplots.generation.training.save_generator", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train_generator(small_corpus, tiny_gpt2, tmp_path, max_steps=2)
+    checkpoint = training.last_checkpoint(tmp_path / "checkpoints")
+    with pytest.raises(BadInput, match=r"other settings \(base\)"):
+        train_generator(small_corpus, tiny_llama, tmp_path, max_steps=2)
+    with pytest.raises(BadInput, match=r"other settings \(markup\)"):
+        train_generator(small_corpus, tiny_gpt2, tmp_path, markup="without-titles", max_steps=2)
+    assert training.last_checkpoint(tmp_path / "checkpoints") == checkpoint
+
+
+def test_a_full_disk_is_a_sentence_and_the_last_checkpoint_stays(small_corpus, tiny_gpt2, tmp_path):
+    """The disk is full for one file in the sixth step: no file may grow beyond some kilobytes then."""
+    code = f"""
+import resource
+from movieplots import training, train_generator
+training.SECONDS_BETWEEN_CHECKPOINTS = 0.0
+class Fills(training._Safekeeping):
+    def on_step_end(self, args, state, control, **kwargs):
+        super().on_step_end(args, state, control, **kwargs)
+        if state.global_step == 6 and FULL:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, -1))
+training._Safekeeping = Fills
+from movieplots.errors import sentences
+with sentences():
+    train_generator({str(small_corpus)!r}, {tiny_gpt2!r}, {str(tmp_path)!r}, max_steps=9)
+"""
+    full = subprocess.run([sys.executable, "-c", "FULL = True\n" + code], capture_output=True, text=True)
+    assert full.returncode == 2, full.stderr
+    assert "no room on the disk" in full.stderr and "the one of step 5 is kept" in full.stderr
+    assert training.last_checkpoint(tmp_path / "checkpoints").name == "checkpoint-5"
+    again = subprocess.run([sys.executable, "-c", "FULL = False\n" + code], capture_output=True, text=True)
+    assert again.returncode == 0 and "Continuing at step 5" in again.stderr
+
+
+def test_too_many_layers_are_a_sentence(whole, small_corpus, tmp_path):
+    with pytest.raises(BadInput, match="fewer than the teacher's 2, not 2"):
+        distill(whole[0], small_corpus, 2, tmp_path)
+
+
+def test_a_corpus_without_a_split_is_a_sentence(small_corpus, tiny_gpt2, tmp_path):
+    plots = load_plots(small_corpus)
+    save_plots(pd.DataFrame(plots[plots["split"] != "validation"]), tmp_path / FILE_NAME)
+    with pytest.raises(BadInput, match="no plots in the validation split"):
+        train_generator(tmp_path, tiny_gpt2, tmp_path / "out")
