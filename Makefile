@@ -1,6 +1,6 @@
 # make demo    the whole main job on the bundled corpus, in .venv, with a report at the end
 # make test    lint and tests, in the same .venv
-# make notebooks    run every notebook again and write it back with its new outputs
+# make notebooks    run every notebook again and write it back with its new outputs; NOTEBOOKS="…" runs only those named
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,7 +16,7 @@ test: setup
 	$(BIN)/python -m pytest
 
 notebooks: setup
-	@$(BIN)/python -m movieplots.notebooks
+	@$(BIN)/python -m movieplots.notebooks $(NOTEBOOKS)
 
 setup: $(VENV)/installed
 

@@ -1,12 +1,23 @@
-"""How every figure looks, on a light and on a dark page.
+"""How every figure and table looks, on a light and on a dark page.
 
 Colours are those of Okabe and Ito, which people with any colour vision can tell apart.
 """
 
+import textwrap
 from dataclasses import dataclass
 
+import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from pandas.io.formats.style import Styler
+
+from movieplots.files import fingerprint
+
+WIDTH = 8.0  # inches of a figure in a notebook
+STEPS = [1, 2, 5, 10]  # between the ticks of an axis, times a power of ten
+_TITLE_WIDTH = 92  # characters that fit the width
 
 
 @dataclass(frozen=True)
@@ -39,9 +50,56 @@ def canvas(width: float, height: float, theme: Theme = LIGHT) -> tuple[Figure, A
     return figure, axes
 
 
+def titled(title: str, height: float, width: float = WIDTH) -> tuple[Figure, Axes]:
+    """An empty figure for a notebook; its title says in a sentence what is seen."""
+    title = "\n".join(textwrap.wrap(title, int(_TITLE_WIDTH * width / WIDTH)))
+    figure, axes = canvas(width, height)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11.5, color=LIGHT.text)
+    return figure, axes
+
+
 def legend(axes: Axes, theme: Theme = LIGHT, columns: int = 2) -> None:
     """The legend above the plot, where it can hide no data."""
     axes.legend(
         loc="lower left", bbox_to_anchor=(0, 1.01), ncols=columns, frameon=False, labelcolor=theme.text, fontsize=10,
         borderaxespad=0, handlelength=1.6, columnspacing=1.4,
     )  # fmt: skip
+
+
+def mark(axes: Axes, x: float, row: int, colour: str, style: str, label: str, side: str = "") -> None:
+    """A labelled vertical line; rows of labels, 0 on top, stand one below the other, so no two can meet.
+
+    The label's `side` is `left` or `right`; by default where there is more room.
+    """
+    top = 0.93 - 0.1 * row
+    axes.axvline(x, ymax=top + 0.03, color=colour, linestyle=style, linewidth=1.4)
+    place = axes.transAxes.inverted().transform(axes.transData.transform((x, 1)))[0]
+    right = side == "right" or (not side and place < 0.5)
+    axes.annotate(
+        label, (x, top), (5 if right else -5, 0), xycoords=axes.get_xaxis_transform(), textcoords="offset points",
+        ha="left" if right else "right", va="center", color=colour, fontsize=9.5,
+    )  # fmt: skip
+
+
+def whole_steps(most: int) -> MaxNLocator:
+    """Ticks at whole numbers, at most so many."""
+    return MaxNLocator(most, integer=True, steps=STEPS)
+
+
+def shown(table: pd.DataFrame) -> Styler:
+    """The table as a notebook shows it: no row numbers, text to the left, numbers to the right."""
+    numbers = [place for place, name in enumerate(table) if pd.api.types.is_numeric_dtype(table[name])]
+    styles = [{"selector": "th, td", "props": "text-align: left; vertical-align: top"}]
+    styles += [{"selector": f"th.col{place}, td.col{place}", "props": "text-align: right"} for place in numbers]
+    # A name that is not drawn at random gives the same page each time; tables of one page must not share it.
+    styler = Styler(table, uuid=fingerprint(list(table)), cell_ids=False).hide(axis="index").set_table_styles(styles)
+    if list(table) == [""]:
+        styler = styler.hide(axis="columns")
+    return styler.format(number, subset=table.columns[numbers])
+
+
+def number(value: float) -> str:
+    """A number as a reader wants it: whole ones in full, others with three digits that count."""
+    if isinstance(value, int | np.integer) or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return "" if np.isnan(value) else f"{value:.3g}"

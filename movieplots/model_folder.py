@@ -1,4 +1,4 @@
-"""What a trained model's folder holds beside its weights: `movieplots.json` and the model card `README.md`.
+"""What a trained model's folder holds beside its weights: `movieplots.json`, `run.json`, the model card `README.md`.
 
 `movieplots.json` is written last, so a folder that has it is complete. Its `recipe` names everything the result depends
 on; the same recipe again reuses the folder.
@@ -12,6 +12,7 @@ from movieplots.errors import BadInput
 from movieplots.files import read_json, write_json, write_text
 
 FILE_NAME = "movieplots.json"
+RUN_FILE = "run.json"  # when, where and how long: apart from `movieplots.json`, which the recipe alone decides
 
 
 def read_info(folder: str | Path, task: str) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def finished(folder: Path, recipe: dict[str, Any]) -> dict[str, Any] | None:
 
 def clear(folder: Path) -> None:
     """Forget the model in this folder, finished or begun."""
-    for name in (FILE_NAME, "README.md"):
+    for name in (FILE_NAME, RUN_FILE, "README.md"):
         (folder / name).unlink(missing_ok=True)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 

@@ -1,13 +1,14 @@
-"""`make notebooks`: run every notebook of the checkout again and write it back with its new outputs.
+"""`make notebooks`: run the notebooks of the checkout again and write them back with their new outputs.
 
+All of them, or those that are named: `python -m movieplots.notebooks text_generation/with-titles/GPT-2/Training.ipynb`.
 A notebook is written only when all its cells ran. What a run leaves behind that tells a reader nothing is left out:
-progress bars and messages, standard error, times, the names of the machine and of its Python. So the same run gives
-the same file.
+progress bars and messages, standard error, the times of cells, the names of the machine and of its Python. So the same
+run gives the same file, but for the speeds and times that a notebook itself states.
 """
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import nbformat
@@ -76,9 +77,13 @@ def _worth_keeping(outputs: list[NotebookNode]) -> Iterator[NotebookNode]:
         yield output
 
 
-def main() -> None:
-    """Run all notebooks, and stop at the first that fails."""
-    for path in notebooks():
+def main(names: Sequence[str]) -> None:
+    """Run the named notebooks, or all, and stop at the first that fails."""
+    paths = [Path(name) for name in names] or notebooks()
+    for path in paths:
+        if path.suffix != ".ipynb" or not path.is_file():
+            sys.exit(f"There is no notebook {path}: give the path of one from the folder you are in.")
+    for path in paths:
         say(f"Running {path} …")
         try:
             run_notebook(path)
@@ -87,4 +92,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -20,6 +20,7 @@ from movieplots.training import WEIGHT_DECAY, mixed_precision
 
 LOWEST, HIGHEST = 1e-6, 1.0
 SMOOTHING = 0.8  # weight of what went before in the moving average
+UNSETTLED = 5  # steps until the average smooths
 BURST = 1.5  # the search ends where the smoothed loss is that many times its lowest
 
 
@@ -108,12 +109,13 @@ def smooth(losses: list[float]) -> list[float]:
 def steepest(rates: list[float], losses: list[float]) -> float:
     """The rate at which the smoothed loss falls fastest per decade, before it reaches its lowest point.
 
-    The slope is that of a line through five neighbouring points: the loss of one step is noise.
+    The slope is that of a line through five neighbouring points, since the loss of one step is noise. The first few
+    points are left out as lowest: there the average has little to smooth.
     """
-    smoothed = np.array(smooth(losses))
-    lowest = int(smoothed.argmin())
-    if lowest < 4:
-        raise BadInput("The loss fell at no rate: the model learns nothing from this corpus, or bursts at once.")
-    logs = np.log10(rates)
-    slopes = [np.polyfit(logs[i - 2 : i + 3], smoothed[i - 2 : i + 3], 1)[0] for i in range(2, lowest - 1)]
-    return float(rates[int(np.argmin(slopes)) + 2])
+    smoothed, logs = np.array(smooth(losses)), np.log10(rates)
+    lowest = UNSETTLED + int(smoothed[UNSETTLED:].argmin()) if len(losses) > UNSETTLED else 0
+    middles = range(2, lowest - 1)
+    slopes = [np.polyfit(logs[i - 2 : i + 3], smoothed[i - 2 : i + 3], 1)[0] for i in middles]
+    if not slopes or min(slopes) >= 0:
+        raise BadInput("The loss fell at no rate: search over more steps, or in a larger corpus.")
+    return float(rates[middles[int(np.argmin(slopes))]])

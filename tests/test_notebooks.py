@@ -12,15 +12,17 @@ import papermill
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from movieplots import load_plots, notebooks
+from movieplots import load_plots, notebooks, read_dump
+from movieplots.model_folder import read_info
 from movieplots.notebooks import KERNEL_ARGUMENTS, tidy
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = [str(path.relative_to(ROOT)) for path in notebooks.notebooks(ROOT)]
-# Parameters with which each notebook runs in seconds on the bundled corpus.
-QUICK = {"DataPreparation.ipynb": {"SOURCES": ["sample"], "OUT": "data/corpus"}}
+TRAINING = [name for name in NOTEBOOKS if name.endswith("Training.ipynb")]
 MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:work|home|tmp|root|mnt|Users|private|var)/\w")
 LONGEST_CELL = 90  # characters: room for a title or a plot's opening words, not for a plot
+# The cells that show texts in full, as lists: only what a model of ours wrote.
+WRITTEN = {"samples", "student-samples", "own", "temperatures"}
 
 
 def execute(path, out, folder, **parameters):
@@ -43,6 +45,16 @@ def figures(notebook):
     return sum("image/png" in output.get("data", {}) for output in outputs(notebook))
 
 
+def page(output):
+    """What an output shows of text, as one string."""
+    data = output.get("data", {})
+    return "".join(str(data.get(kind, "")) for kind in ("text/html", "text/markdown"))
+
+
+def cell_sources(name):
+    return {cell.id: cell.source for cell in nbformat.read(ROOT / name, as_version=4).cells}
+
+
 @pytest.fixture(params=NOTEBOOKS)
 def committed(request):
     return nbformat.read(ROOT / request.param, as_version=4)
@@ -52,10 +64,16 @@ def committed(request):
 
 
 @pytest.fixture(scope="module", params=NOTEBOOKS)
-def quick(request, tmp_path_factory):
+def quick(request, tmp_path_factory, tiny_gpt2):
     """A notebook's name, its quick run, and the folder it ran in."""
     folder = tmp_path_factory.mktemp("quick")
-    return request.param, execute(ROOT / request.param, folder / "out.ipynb", folder, **QUICK[request.param]), folder
+    if request.param in TRAINING:
+        parameters = {"BASE_MODEL": tiny_gpt2, "QUICK": True}
+        if "TEACHER_BASE = " in cell_sources(request.param)["parameters"]:
+            parameters["TEACHER_BASE"] = tiny_gpt2
+    else:
+        parameters = {"SOURCES": ["sample"], "OUT": "data/corpus"}
+    return request.param, execute(ROOT / request.param, folder / "out.ipynb", folder, **parameters), folder
 
 
 def test_it_runs_on_the_bundled_corpus(quick):
@@ -67,12 +85,41 @@ def test_it_runs_on_the_bundled_corpus(quick):
 
 def test_it_writes_what_it_shows(quick):
     name, done, folder = quick
-    shown = " ".join(str(output["data"].get("text/html", "")) for output in outputs(done) if "data" in output)
+    shown = " ".join(map(page, outputs(done)))
     if name == "DataPreparation.ipynb":
         assert len(load_plots(folder / "data" / "corpus")) == 420
         assert "No duplicates were found." in shown
         assert "No near-duplicates were found." in shown
         assert "No plot had to be repaired." in shown
+    else:
+        models = [read_info(file.parent, "generation") for file in folder.glob("data/quick/**/movieplots.json")]
+        assert len(models) == (1 if "/GPT-2/" in name else 2)
+        assert all(f">{model['metrics']['test_loss_after']:.3g}<" in shown for model in models)
+        (dump,) = folder.glob("data/quick/**/dump.json")
+        assert len(read_dump(dump.parent)) == 36
+
+
+def test_the_first_cell_says_what_made_the_outputs(quick, tiny_gpt2):
+    name, done, _ = quick
+    if name in TRAINING:
+        (note,) = [page(output) for output in code_cells(done)[0].outputs if page(output)]
+        lines = dict(re.findall(r"- \*\*(.*?):\*\* (.*)", note))
+        assert list(lines) == ["Base model", "Data", "Device", "Date", "Duration"]
+        meant = "distilgpt2" if "Distil" in name else "gpt2"
+        assert lines["Base model"].startswith(f"`{Path(tiny_gpt2).name}` **stands in for `{meant}`**")
+        assert lines["Data"].startswith("sample, 420 plots, of which 330 for training; fingerprint `")
+        assert re.fullmatch(r"\d+ (seconds|minutes)", lines["Duration"])
+
+
+def test_started_again_it_trains_nothing_again(quick, tmp_path):
+    name, first, folder = quick
+    if name == TRAINING[0]:
+        models = {file: file.stat().st_mtime for file in folder.glob("data/quick/**/movieplots.json")}
+        parameters = first.metadata.papermill.parameters
+        again = execute(ROOT / name, tmp_path / "again.ipynb", folder, **parameters)
+        assert {file: file.stat().st_mtime for file in models} == models
+        assert figures(again) == figures(first)
+        assert "the model had been trained before" in page(code_cells(again)[0].outputs[-1])
 
 
 def test_without_the_catalogues_it_says_how_to_get_them(tmp_path):
@@ -82,6 +129,21 @@ def test_without_the_catalogues_it_says_how_to_get_them(tmp_path):
 
 
 # The setup cell
+
+
+def test_the_setup_is_the_same_in_all():
+    first = cell_sources("DataPreparation.ipynb")["setup"]
+    for name in TRAINING:
+        setup = cell_sources(name)["setup"]
+        assert setup.startswith(first + "\n\nnote = ")
+        assert setup == cell_sources(TRAINING[0])["setup"]
+
+
+def test_it_works_in_the_checkout_that_it_lies_in(tmp_path):
+    inner = tmp_path / "text_generation" / "inner"
+    inner.mkdir(parents=True)
+    (tmp_path / "movieplots" / "preparation").mkdir(parents=True)
+    assert str(tmp_path) in run_setup(inner, code="\nprint(os.getcwd())").stdout
 
 
 def test_on_colab_it_works_on_the_drive(tmp_path, monkeypatch):
@@ -110,14 +172,14 @@ def test_on_colab_it_works_on_the_drive(tmp_path, monkeypatch):
     assert len(load_plots(content / "drive" / "MyDrive" / "movieplots" / "data" / "corpus")) == 420
 
 
-def run_setup(folder, repository=""):
-    """Run the setup cell in a Python that has no packages, with pip replaced by a printer."""
+def run_setup(folder, repository="", code=""):
+    """Run the setup cell and `code` in a Python that has no packages, with pip replaced by a printer."""
     cells = nbformat.read(ROOT / "DataPreparation.ipynb", as_version=4).cells
     setup = next(cell.source for cell in cells if cell.id == "setup")
     setup = setup.replace('REPOSITORY = ""', f"REPOSITORY = {repository!r}")
     printer = "import subprocess\nsubprocess.run = lambda command, check: print(*command[1:], check)\n"
     return subprocess.run(
-        [sys.executable, "-I", "-S", "-c", printer + setup], cwd=folder, capture_output=True, text=True
+        [sys.executable, "-I", "-S", "-c", printer + setup + code], cwd=folder, capture_output=True, text=True
     )
 
 
@@ -160,10 +222,28 @@ def test_no_path_of_a_machine(committed):
 
 def test_no_table_shows_more_than_the_opening_of_a_plot(committed):
     for output in outputs(committed):
-        page = output.get("data", {}).get("text/html", "")
-        cells = [html.unescape(cell) for cell in re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", page, re.DOTALL)]
+        table = output.get("data", {}).get("text/html", "")
+        cells = [html.unescape(cell) for cell in re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", table, re.DOTALL)]
         assert max(map(len, cells), default=0) <= LONGEST_CELL
         assert all(len(cell.split()) <= 12 for cell in cells if cell.endswith("…"))
+
+
+def test_only_texts_of_a_model_are_shown_in_full(committed):
+    for cell in code_cells(committed)[1:]:  # the first has the note
+        assert cell.id in WRITTEN or not any("text/markdown" in output.get("data", {}) for output in cell.outputs)
+        if cell.id in WRITTEN:
+            assert re.search(r"^figures\.(samples_in_training|plots_in_full)\(", cell.source, re.MULTILINE)
+
+
+def test_the_outputs_are_of_the_parameters_that_stand_there(committed):
+    if "note = " in code_cells(committed)[0].source:
+        note = page(code_cells(committed)[0].outputs[0])
+        base = re.search(r'^BASE_MODEL = "(.*?)"', code_cells(committed)[1].source, re.MULTILINE)[1]
+        assert f"`{base}`" in note and "streaming, " in note
+        assert re.search(r"\*\*Date:\*\* \d+ \w+ 20\d\d", note)
+        assert re.search(r"\*\*Duration:\*\* \d+ (seconds|minutes|h \d+ min)", note)
+        words = " ".join(committed.cells[0].source.split())
+        assert bool(re.search(r"were not made with (Distil)?GPT-2", words)) == (base == "smollm2-135m")
 
 
 def test_parameters_are_tagged(committed):
@@ -224,7 +304,20 @@ def test_it_stops_at_the_first_error_and_leaves_that_notebook_alone(tmp_path, mo
     before = {name: (tmp_path / name).read_bytes() for name in sources}
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match=r"b\.ipynb failed and was left as it was(?s:.*)ZeroDivisionError"):
-        notebooks.main()
+        notebooks.main([])
     after = {name: (tmp_path / name).read_bytes() for name in sources}
     assert [name for name in sources if before[name] == after[name]] == list(sources)[1:]
     assert nbformat.read(tmp_path / "a.ipynb", as_version=4).cells[0].outputs[0].text == f"{tmp_path.name}\n"
+
+
+def test_it_runs_only_the_notebooks_that_are_named(tmp_path, monkeypatch):
+    ran = []
+    monkeypatch.setattr(notebooks, "run_notebook", ran.append)
+    for name in ("a.ipynb", "b.ipynb"):
+        (tmp_path / name).write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    notebooks.main(["b.ipynb"])
+    assert ran == [Path("b.ipynb")]
+    with pytest.raises(SystemExit, match=r"There is no notebook c\.ipynb"):
+        notebooks.main(["a.ipynb", "c.ipynb"])
+    assert len(ran) == 1

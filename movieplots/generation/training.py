@@ -29,7 +29,7 @@ from movieplots.generation.markup import MarkupTokenizer
 from movieplots.generation.model import context_of, new_generator, save_generator
 from movieplots.generation.recipe import DEFAULTS, make_recipe
 from movieplots.generation.samples_in_training import SampleWriter
-from movieplots.model_folder import clear, finished, write_info
+from movieplots.model_folder import RUN_FILE, clear, finished, write_info
 from movieplots.plots import SPLITS, data_fingerprint, load_plots
 from movieplots.progress import console, say, track
 from movieplots.rate_search import RateSearch, search_rate
@@ -37,7 +37,6 @@ from movieplots.training import Loss, circumstances, fit, history, main_process
 
 PASSES = 3
 EVALUATIONS = 8  # over a run
-RUN_FILE = "run.json"  # when, where and how long: apart from `movieplots.json`, which the recipe alone decides
 HELD_OUT_PLOTS = 400  # of the test split, for the loss before and after
 WATCHED_PLOTS = 32  # of the validation split, for the curve during training
 

@@ -4,17 +4,13 @@ A figure that has nothing to show says so in words. Tables show of a plot no mor
 plots of most corpora are not ours to publish.
 """
 
-import textwrap
-
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
-from pandas.io.formats.style import Styler
 
-from movieplots.figures import LIGHT, canvas, legend
-from movieplots.files import fingerprint
+from movieplots.figures import LIGHT, STEPS, WIDTH, legend, mark, titled, whole_steps
+from movieplots.figures import shown as shown
 from movieplots.plots import SPLITS, markup_title
 from movieplots.preparation import Preparation
 from movieplots.preparation.card import REASONS, REPAIRS
@@ -29,10 +25,7 @@ TEXT, GRID = LIGHT.text, LIGHT.grid
 KINDS = {"movie": BLUE, "series": ORANGE, "episode": GREEN, "book": PINK}
 OPENING_WORDS = 8
 EXAMPLES = 8
-_WIDTH = 8.0  # inches
 _ROW = 0.27  # inches for each bar of a figure with one bar a genre
-_STEPS = [1, 2, 5, 10]  # between the ticks of an axis, times a power of ten
-_TITLE_WIDTH = 92  # characters that fit the width
 _CELL_WIDTH = 70  # characters of a text in a table
 
 
@@ -42,7 +35,7 @@ def sources(report: Preparation) -> Figure:
     read = np.array([report.by_source[name]["read"] for name in names])
     kept = np.array([report.by_source[name]["kept"] for name in names])
     title = f"Of {_count(report.read, 'row')} read, {report.kept:,} became plots ({report.kept / report.read:.1%})"
-    figure, axes = _canvas(title, 1.3 + 0.36 * len(names))
+    figure, axes = titled(title, 1.3 + 0.36 * len(names))
     axes.barh(names, kept, color=BLUE, height=0.6, label="kept")
     axes.barh(names, read - kept, left=kept, color=ORANGE, height=0.6, label="dropped")
     for y, (n, all_of_them) in enumerate(zip(kept, read, strict=True)):
@@ -50,7 +43,7 @@ def sources(report: Preparation) -> Figure:
     axes.set_xlim(0, 1.25 * read.max())
     axes.set_xlabel("rows")
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    axes.xaxis.set_major_locator(_whole_steps(6))
+    axes.xaxis.set_major_locator(whole_steps(6))
     axes.grid(axis="y", visible=False)
     axes.invert_yaxis()
     legend(axes, columns=4)
@@ -98,14 +91,14 @@ def genres_per_plot(plots: pd.DataFrame) -> Figure:
     numbers = plots["genres"].str.len()
     counts = numbers.value_counts().sort_index().reindex(range(1, numbers.max() + 1), fill_value=0)
     title = f"A plot carries {numbers.mean():.1f} genres on average; {(numbers > 1).mean():.0%} carry more than one"
-    figure, axes = _canvas(title, 3.2)
+    figure, axes = titled(title, 3.2)
     bars = axes.bar(counts.index, counts, color=BLUE, width=0.7)
     axes.bar_label(bars, [f"{n:,}\n{n / len(plots):.1%}" for n in counts], padding=3, color=TEXT)
     axes.set_xticks(counts.index)
     axes.set_xlim(0.4, max(4, counts.index[-1]) + 0.6)
     axes.set_ylim(0, 1.22 * counts.max())
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    axes.yaxis.set_major_locator(_whole_steps(6))
+    axes.yaxis.set_major_locator(whole_steps(6))
     axes.grid(axis="x", visible=False)
     axes.set_xlabel("genres on a plot")
     axes.set_ylabel("plots")
@@ -136,7 +129,7 @@ def genre_cooccurrence(plots: pd.DataFrame, annotate_from: float = 0.1) -> Figur
         f"also carry {names[column]}"
     )
     size = 0.33 * len(names)
-    figure, axes = _canvas(title, size + 2.2, max(_WIDTH, size + 2.6))
+    figure, axes = titled(title, size + 2.2, max(WIDTH, size + 2.6))
     axes.grid(False)
     axes.set_facecolor("#eceef1")  # shows through on the diagonal
     highest = 100 * float(np.nanmax(cells))
@@ -171,7 +164,7 @@ def plot_lengths(plots: pd.DataFrame, report: Preparation) -> Figure:
         f"Half of the plots have {np.quantile(lengths, 0.25):.0f} to {np.quantile(lengths, 0.75):.0f} words; "
         f"the shortest has {lengths.min():,}, the longest {lengths.max():,}"
     )
-    figure, axes = _canvas(title if in_words else f"{title} (bounds: {low:,} to {high:,} {unit})", 3.8)
+    figure, axes = titled(title if in_words else f"{title} (bounds: {low:,} to {high:,} {unit})", 3.8)
     edges = _length_edges(int(lengths.min()), int(lengths.max()))
     heights = np.histogram(lengths, edges)[0] / np.diff(edges)
     axes.bar(edges[:-1], heights, np.diff(edges), align="edge", color=BLUE)
@@ -180,15 +173,15 @@ def plot_lengths(plots: pd.DataFrame, report: Preparation) -> Figure:
     axes.set_xlim(min(ends) * 0.8, max(ends) * 1.25)
     axes.set_ylim(0, 1.5 * heights.max())
     median = float(np.median(lengths))
-    _mark(axes, median, 2, TEXT, ":", f"median: {median:.0f} words")
+    mark(axes, median, 2, TEXT, ":", f"median: {median:.0f} words")
     if in_words:
         short, long = report.dropped.get("too_short", 0), report.dropped.get("too_long", 0)
-        _mark(axes, low, 1, RED, "--", f"at least {low:,} words: {short:,} shorter dropped")
-        _mark(axes, high, 0, RED, "--", f"at most {high:,} words: {report.cut:,} longer cut, {long:,} dropped")
+        mark(axes, low, 1, RED, "--", f"at least {low:,} words: {short:,} shorter dropped")
+        mark(axes, high, 0, RED, "--", f"at most {high:,} words: {report.cut:,} longer cut, {long:,} dropped")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.yaxis.set_major_locator(MaxNLocator(6, steps=_STEPS))
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=STEPS))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     axes.set_xlabel("words in a plot (logarithmic scale)")
     axes.set_ylabel("plots of each length")
@@ -208,15 +201,15 @@ def plots_per_year(plots: pd.DataFrame) -> Figure:
         f"{years.min()} to {years.max()}: half of the plots are from {np.quantile(years, 0.5):.0f} or later, most from "
         f"{totals.idxmax()} ({totals.max():,})" + (f"; {_count(unknown, 'plot')} without a year" if unknown else "")
     )
-    figure, axes = _canvas(title, 3.6)
+    figure, axes = titled(title, 3.6)
     bottom = np.zeros(len(counts))
     for kind, colour in KINDS.items():
         if kind in counts:
             label = f"{kind} ({counts[kind].sum():,})"
             axes.bar(counts.index, counts[kind], 0.9, bottom=bottom, color=colour, label=label)
             bottom += counts[kind].to_numpy()
-    axes.xaxis.set_major_locator(_whole_steps(10))
-    axes.yaxis.set_major_locator(_whole_steps(6))
+    axes.xaxis.set_major_locator(whole_steps(10))
+    axes.yaxis.set_major_locator(whole_steps(6))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.grid(axis="x", visible=False)
     axes.margins(x=0.01)
@@ -234,7 +227,7 @@ def split_shares(report: Preparation) -> Figure:
     title = f"All plots: {parts} for training, validation and test"
     if report.kept_sides:
         title += f"; {_count(report.kept_sides, 'title')} stayed where an earlier preparation put them"
-    figure, axes = _canvas(title, 1.7 + _ROW * len(shares))
+    figure, axes = titled(title, 1.7 + _ROW * len(shares))
     rows = np.arange(len(shares))
     axes.hlines(rows, 0, shares[["validation", "test"]].max(axis=1), color=GRID, linewidth=1)
     for split, colour, marker, shift in (("validation", BLUE, "o", -0.14), ("test", ORANGE, "D", 0.14)):
@@ -246,7 +239,7 @@ def split_shares(report: Preparation) -> Figure:
     axes.set_yticks(rows, [f"{genre} ({n:,})" for genre, n in counts.sum(axis=1).items()])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlim(0, 1.12 * max(2 * aim, float(shares[["validation", "test"]].max(axis=None))))
-    axes.xaxis.set_major_locator(_whole_steps(8))
+    axes.xaxis.set_major_locator(whole_steps(8))
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("share of the genre's plots, %")
     axes.set_ylabel("genre (plots that carry it)")
@@ -324,18 +317,6 @@ def near_duplicate_table(plots: pd.DataFrame, dropped: pd.DataFrame, examples: i
     return _side_by_side(_spread(pairs.sort_values("similarity", kind="stable"), examples))
 
 
-def shown(table: pd.DataFrame) -> Styler:
-    """The table as a notebook shows it: no row numbers, text to the left, numbers to the right."""
-    numbers = [place for place, name in enumerate(table) if pd.api.types.is_numeric_dtype(table[name])]
-    styles = [{"selector": "th, td", "props": "text-align: left; vertical-align: top"}]
-    styles += [{"selector": f"th.col{place}, td.col{place}", "props": "text-align: right"} for place in numbers]
-    # A name that is not drawn at random gives the same page each time; tables of one page must not share it.
-    styler = Styler(table, uuid=fingerprint(list(table)), cell_ids=False).hide(axis="index").set_table_styles(styles)
-    if list(table) == [""]:
-        styler = styler.hide(axis="columns")
-    return styler.format("{:,}", subset=table.columns[numbers])
-
-
 def _pairs(plots: pd.DataFrame, dropped: pd.DataFrame, reason: str) -> pd.DataFrame:
     """Each row dropped for the reason with the plot that stands for it: titles, plots and similarity."""
     rows = dropped[dropped["reason"] == reason]
@@ -399,32 +380,16 @@ def _length_edges(shortest: int, longest: int) -> np.ndarray:
     return np.array(edges) - 0.5
 
 
-def _mark(axes: Axes, x: float, row: int, colour: str, style: str, label: str) -> None:
-    """A labelled vertical line; rows of labels stand above the bars, so no two can meet."""
-    top = 0.93 - 0.1 * row
-    axes.axvline(x, ymax=top + 0.03, color=colour, linestyle=style, linewidth=1.4)
-    low, high = np.log(axes.get_xlim())
-    left = (np.log(x) - low) / (high - low) < 0.5
-    axes.annotate(
-        label, (x, top), (5 if left else -5, 0), xycoords=axes.get_xaxis_transform(), textcoords="offset points",
-        ha="left" if left else "right", va="center", color=colour, fontsize=9.5,
-    )  # fmt: skip
-
-
-def _whole_steps(most: int) -> MaxNLocator:
-    return MaxNLocator(most, integer=True, steps=_STEPS)
-
-
 def _bars(counts: pd.Series, title: str, what: str) -> Figure:
     """Horizontal bars, the longest on top, with the count at the end of each."""
     counts = counts.sort_values(ascending=False, kind="stable")
-    figure, axes = _canvas(title, 1.05 + _ROW * len(counts))
+    figure, axes = titled(title, 1.05 + _ROW * len(counts))
     bars = axes.barh(counts.index, counts, color=BLUE, height=0.72)
     axes.bar_label(bars, [f"{n:,}" for n in counts], padding=4, color=TEXT, fontsize=9)
     axes.set_xlim(0, 1.1 * counts.max())
     axes.set_ylim(len(counts) - 0.4, -0.6)
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    axes.xaxis.set_major_locator(_whole_steps(8))
+    axes.xaxis.set_major_locator(whole_steps(8))
     axes.grid(axis="y", visible=False)
     axes.set_xlabel(what)
     return figure
@@ -432,15 +397,8 @@ def _bars(counts: pd.Series, title: str, what: str) -> Figure:
 
 def _words(sentence: str) -> Figure:
     """A figure that has nothing to draw, and says so."""
-    figure = Figure(figsize=(_WIDTH, 0.6), dpi=100, facecolor="#ffffff")
+    figure = Figure(figsize=(WIDTH, 0.6), dpi=100, facecolor="#ffffff")
     axes = figure.add_axes((0, 0, 1, 1))  # a notebook shows no figure that has no axes
     axes.set_axis_off()
     axes.text(0.01, 0.5, sentence, color=TEXT, fontsize=11, va="center")
     return figure
-
-
-def _canvas(title: str, height: float, width: float = _WIDTH) -> tuple[Figure, Axes]:
-    title = "\n".join(textwrap.wrap(title, int(_TITLE_WIDTH * width / _WIDTH)))
-    figure, axes = canvas(width, height)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11.5, color=TEXT)
-    return figure, axes

@@ -1,0 +1,267 @@
+"""What a generator's training was and did, as figures, tables and lists for a notebook.
+
+Texts are shown in full only where a model wrote them. Losses are nats per token, lower is better.
+"""
+
+import html
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
+
+from movieplots.figures import LIGHT, STEPS, legend, mark, number, titled, whole_steps
+from movieplots.figures import shown as shown
+from movieplots.rate_search import RateSearch, smooth
+
+BLUE, ORANGE, GREEN, PINK, RED = LIGHT.series
+TEXT, GRID = LIGHT.text, LIGHT.grid
+LOSS = "loss, nats per token"
+_ROW = 0.27  # inches for each row of a figure with one row a genre
+_MOST_TIMES = 6  # tokens seen more often than that share the last bars
+_LEAST = 0.0005  # a share that is still drawn
+
+History = Sequence[dict[str, float]]
+
+
+def token_lengths(lengths: Sequence[int], block_size: int) -> Figure:
+    """Histogram of the plots' lengths in tokens, prompt and title included, with the block size and the median."""
+    tokens = np.asarray(lengths)
+    fit = (tokens <= block_size).mean()
+    middle = np.quantile(tokens, [0.25, 0.5, 0.75])
+    title = (
+        f"{_percent(fit)} of the {len(tokens):,} training plots fit into a block of {block_size:,} tokens; half have "
+        f"{middle[0]:.0f} to {middle[2]:.0f} tokens, the longest {tokens.max():,}"
+    )
+    figure, axes = titled(title, 3.6)
+    low, high = tokens.min() * 0.85, max(tokens.max(), block_size) * 1.3
+    edges = np.unique(np.round(np.geomspace(tokens.min(), tokens.max() + 1, 60))) - 0.5
+    heights = np.histogram(tokens, edges)[0] / np.diff(edges)
+    axes.bar(edges[:-1], heights, np.diff(edges), align="edge", color=BLUE)
+    axes.set_xscale("log")
+    axes.set_xlim(low, high)
+    axes.set_ylim(0, 1.35 * heights.max())
+    mark(axes, float(middle[1]), 1, TEXT, ":", f"median: {middle[1]:.0f} tokens")
+    longer = int((tokens > block_size).sum())
+    note = f"{longer:,} longer {'plot is' if longer == 1 else 'plots are'} cut" if longer else "no plot is cut"
+    mark(axes, block_size, 0, RED, "--", f"block: {block_size:,} tokens, {note}")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=STEPS))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    axes.set_xlabel("tokens in a plot with its title and genre (logarithmic scale)")
+    axes.set_ylabel("plots of each length")
+    return figure
+
+
+def learning_rates(search: RateSearch, used: float) -> Figure:
+    """The loss at growing learning rates, with the rate where it falls fastest and the one that training will use."""
+    title = f"The loss falls fastest near a learning rate of {_rate(search.suggestion)}; training uses {_rate(used)}"
+    figure, axes = titled(title, 3.6)
+    axes.plot(search.rates, search.losses, color=BLUE, alpha=0.35, linewidth=1.2, label="loss of one step")
+    axes.plot(search.rates, search.smoothed, color=BLUE, linewidth=2, label="smoothed")
+    axes.set_xscale("log")
+    lowest = int(np.argmin(search.smoothed))
+    low, high = min(search.losses), max(search.losses[: lowest + 1])  # where it bursts, the lines leave the figure
+    axes.set_ylim(low - 0.06 * (high - low), high + 0.25 * (high - low))
+    sides = ("left", "right") if search.suggestion <= used else ("right", "left")
+    mark(axes, search.suggestion, 0, RED, "--", f"falls fastest: {_rate(search.suggestion)}", sides[0])
+    mark(axes, used, 0, TEXT, ":", f"used: {_rate(used)}", sides[1])
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda rate, _: _rate(rate)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("learning rate (logarithmic scale)")
+    axes.set_ylabel(LOSS)
+    legend(axes)
+    return figure
+
+
+def training_curves(runs: dict[str, History] | History) -> Figure:
+    """Training loss (thin lines, lightly smoothed) and held-out loss (dots), of one run or of several by name."""
+    named = runs if isinstance(runs, dict) else {"": runs}
+    figure, axes = titled(_curves_title(named), 3.8)
+    several = len(named) > 1
+    colours = [(colour, colour) for colour in (ORANGE, BLUE, GREEN)] if several else [(BLUE, ORANGE)]
+    for (name, history), (of_training, of_held_out) in zip(named.items(), colours, strict=False):
+        trained, held_out = _points(history, "loss"), _points(history, "eval_loss")
+        prefix = f"{name}: " if name else ""
+        if trained:
+            steps, losses = zip(*trained, strict=True)
+            if not several:
+                axes.plot(steps, losses, color=of_training, alpha=0.25, linewidth=1)
+            style = {"linewidth": 1, "alpha": 0.6} if several else {"linewidth": 1.6}
+            axes.plot(steps, smooth(list(losses)), color=of_training, label=f"{prefix}training plots", **style)
+        if held_out:
+            axes.plot(
+                *zip(*held_out, strict=True), color=of_held_out, linewidth=1.8, marker="o", markersize=5.5,
+                label=f"{prefix}held-out plots", zorder=3,
+            )  # fmt: skip
+    axes.xaxis.set_major_locator(whole_steps(10))
+    axes.set_xlabel("training step")
+    axes.set_ylabel(LOSS)
+    if axes.get_legend_handles_labels()[0]:
+        legend(axes, columns=2)
+    return figure
+
+
+def times_seen(shares: pd.DataFrame) -> Figure:
+    """Bars: the share of the tokens that training has seen 0, 1, 2, … times, by the way of feeding (a column each)."""
+    last = max((times for times in shares.index if shares.loc[times].max() >= _LEAST), default=0)
+    shares = shares.reindex(range(max(last, 1) + 1), fill_value=0.0)
+    labels = [f"{times}" for times in shares.index]
+    if len(shares) > _MOST_TIMES + 1:
+        more = shares.iloc[_MOST_TIMES:].sum()
+        shares = shares.iloc[: _MOST_TIMES + 1].copy()
+        shares.iloc[_MOST_TIMES] = more
+        labels = [*labels[:_MOST_TIMES], f"{_MOST_TIMES} or more"]
+    never = ", ".join(f"{name} {_percent(share)}" for name, share in shares.iloc[0].items())
+    figure, axes = titled(f"Tokens never seen: {never}", 3.4)
+    width = 0.8 / len(shares.columns)
+    for place, (name, colour) in enumerate(zip(shares, (ORANGE, BLUE, GREEN), strict=False)):
+        at = np.arange(len(shares)) + (place - (len(shares.columns) - 1) / 2) * width
+        bars = axes.bar(at, 100 * shares[name], width * 0.94, color=colour, label=name)
+        texts = [f"{100 * share:.1f}" if share >= _LEAST else "<0.1" if share else "0" for share in shares[name]]
+        axes.bar_label(bars, texts, padding=2, color=TEXT, fontsize=9)
+    axes.set_xticks(range(len(shares)), labels)
+    axes.set_ylim(0, 112 * shares.to_numpy().max())
+    axes.grid(axis="x", visible=False)
+    axes.set_xlabel("times a token was seen")
+    axes.set_ylabel("share of all tokens, %")
+    legend(axes)
+    return figure
+
+
+def loss_by_genre(losses: dict[str, dict[str, float]]) -> Figure:
+    """Held-out loss of each genre before and after training, the lowest after it on top."""
+    table = pd.DataFrame(losses).T.sort_values(["after", "before"])
+    better = int((table["after"] < table["before"]).sum())
+    drop = (table["before"] - table["after"]).sort_values()
+    which = f"all {len(table)} genres" if better == len(table) else f"{better} of {len(table)} genres"
+    title = (
+        f"The held-out loss fell in {which}, by {drop.iloc[0]:.2f} ({drop.index[0]}) to "
+        f"{drop.iloc[-1]:.2f} ({drop.index[-1]}) nats per token"
+    )
+    figure, axes = titled(title, 1.5 + _ROW * len(table))
+    rows = np.arange(len(table))
+    axes.hlines(rows, table["after"], table["before"], color=GRID, linewidth=3)
+    for name, colour, marker in (("before", ORANGE, "o"), ("after", BLUE, "D")):
+        axes.scatter(table[name], rows, color=colour, marker=marker, s=38, label=f"{name} training", zorder=3)
+    axes.set_yticks(rows, [f"{genre} ({plots:.0f})" for genre, plots in table["plots"].items()])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.xaxis.set_major_locator(MaxNLocator(8, steps=STEPS))
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel(LOSS)
+    axes.set_ylabel("genre (held-out plots)")
+    legend(axes)
+    return figure
+
+
+def training_table(runs: dict[str, Any]) -> pd.DataFrame:
+    """What a training run took and gave: the info of one run, or the infos of several by name, a column each."""
+    named = {"value": runs} if "metrics" in runs else runs
+    rows = {
+        "held-out loss before, nats per token": "test_loss_before", "held-out loss after": "test_loss_after",
+        "training steps": "steps", "tokens trained on": "train_tokens", "passes over the training plots": "passes",
+        "share of padding": "padding_share", "parameters": "parameters", "parameters trained": "trained_parameters",
+    }  # fmt: skip
+
+    def column(metrics: dict[str, float]) -> list[str]:
+        return [_percent(metrics[key]) if key == "padding_share" else number(metrics[key]) for key in rows.values()]
+
+    columns = {name: column(info["metrics"]) for name, info in named.items()}
+    return pd.DataFrame({"": list(rows)} | columns)
+
+
+def comparison_table(models: pd.DataFrame) -> pd.DataFrame:
+    """What `compare_generators` gives, with headings for readers."""
+    names = {
+        "parameters": "parameters", "held_out_loss": "held-out loss, nats per token",
+        "tokens_per_second": "tokens per second", "distinct_2": "different word pairs",
+        "looping": "plots that go round in circles",
+    }  # fmt: skip
+    table = models.assign(looping=models["looping"].map(_percent)).rename(columns=names)
+    return table[list(names.values())].rename_axis("model").reset_index()
+
+
+def dump_table(dump: pd.DataFrame) -> pd.DataFrame:
+    """Each cell of a dump's grid: how many samples it has, how many ended by themselves, and their length in words."""
+    cells = dump.assign(words=dump["plot"].str.split().str.len()).groupby(["temperature", "top_p"], sort=True)
+    table = cells.agg(samples=("plot", "size"), finished=("finished", "mean"), words=("words", "median")).reset_index()
+    return pd.DataFrame(
+        {
+            "temperature": [f"{value:g}" for value in table["temperature"]],
+            "top-p": [f"{value:g}" if value else "off" for value in table["top_p"]],
+            "samples": table["samples"],
+            "ended by themselves": [f"{share:.0%}" for share in table["finished"]],
+            "words (median)": [f"{words:.0f}" for words in table["words"]],
+        }
+    )
+
+
+def samples_in_training(samples: Sequence[dict[str, Any]]) -> Markdown:
+    """What the model wrote at the start, in the middle and at the end of its training."""
+    places = sorted({0, len(samples) // 2, len(samples) - 1})
+    return Markdown("\n\n".join(f"**Step {samples[i]['step']:,}**\n\n{_list(samples[i]['samples'])}" for i in places))
+
+
+def plots_in_full(dump: pd.DataFrame) -> Markdown:
+    """The samples of a dump as a list, in full: only for texts that a model wrote."""
+    samples = dump.to_dict("records")
+    if dump["temperature"].nunique() > 1:
+        samples = [sample | {"genre": f"{sample['genre']}, {sample['temperature']:g}"} for sample in samples]
+    return Markdown(_list(samples))
+
+
+def _list(samples: Sequence[dict[str, Any]]) -> str:
+    lines = []
+    for sample in samples:
+        title, plot = _plain(sample["title"]), _plain(sample["plot"])
+        if plot:
+            text = f"**{title}** {plot}" if title else plot
+        else:
+            text = f"{title} (a title without an end)" if title else "(nothing)"
+        lines.append(f"- *{sample['genre']}* {text}{'' if sample.get('finished', True) else ' […]'}")
+    return "\n".join(lines)
+
+
+def _plain(text: str) -> str:
+    """The text so that Markdown, HTML and formulas leave it alone, and that a line can break in a word without end."""
+    text = re.sub(r"(\S{60})", "\\1\u200b", text)
+    return re.sub(r"([\\`*_\[\]#$~|])", r"\\\1", html.escape(text, quote=False))
+
+
+def _points(history: History, key: str) -> list[tuple[float, float]]:
+    return [(entry["step"], entry[key]) for entry in history if entry.get(key) is not None]
+
+
+def _curves_title(named: dict[str, History]) -> str:
+    measured = {name: points for name in named if (points := _points(named[name], "eval_loss"))}
+    if not measured:
+        return "No held-out loss has been measured yet"
+    step = max(points[-1][0] for points in measured.values())
+    after = f"after {step:,} step{'' if step == 1 else 's'}"
+    if len(named) > 1:
+        return f"Held-out loss {after}: " + ", ".join(f"{name} {p[-1][1]:.2f}" for name, p in measured.items())
+    (points,) = measured.values()
+    first, last = points[0][1], points[-1][1]
+    if step == 0:
+        return f"Before training the held-out loss is {first:.2f}"
+    if f"{first:.2f}" == f"{last:.2f}":
+        return f"The held-out loss is {last:.2f} as before, {after}"
+    return f"The held-out loss {'fell' if last < first else 'rose'} from {first:.2f} to {last:.2f} {after}"
+
+
+def _percent(share: float) -> str:
+    """In percent, and `all` or `none` only where that is exact."""
+    if share in (0, 1):
+        return "0%" if share == 0 else "100%"
+    return f"{min(max(100 * share, 0.01), 99.99):.{2 if share > 0.999 or share < 0.001 else 1}f}%"
+
+
+def _rate(rate: float) -> str:
+    mantissa, exponent = f"{rate:.1e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"

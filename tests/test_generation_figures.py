@@ -1,0 +1,195 @@
+"""Figures, tables and lists of a generator's training: that they show the numbers there are."""
+
+import itertools
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from movieplots.generation import figures
+from movieplots.generation.blocks import TrainingWindows
+from movieplots.generation.coverage import coverage, seen_in_passes, seen_in_windows
+from movieplots.rate_search import RateSearch, smooth
+
+HISTORY = [
+    {"step": 0, "eval_loss": 4.5}, {"step": 1, "loss": 4.4}, {"step": 2, "loss": 4.0}, {"step": 3, "loss": 3.6},
+    {"step": 3, "eval_loss": 3.7}, {"step": 3, "samples": []},
+]  # fmt: skip
+SEARCH = RateSearch([1e-5, 1e-4, 1e-3, 1e-2], [5.0, 4.8, 3.9, 9.0], smooth([5.0, 4.8, 3.9, 9.0]), 4.2e-4)
+BY_GENRE = {
+    "war": {"before": 4.2, "after": 4.3, "plots": 2},
+    "drama": {"before": 4.5, "after": 3.4, "plots": 140},
+    "horror": {"before": 4.6, "after": 3.3, "plots": 31},
+}
+
+
+def title(figure):
+    return figure.get_suptitle().replace("\n", " ")
+
+
+def texts(figure):
+    (axes,) = figure.axes
+    return [text.get_text() for text in axes.texts]
+
+
+def all_figures():
+    return {
+        "token_lengths": figures.token_lengths([20, 45, 60, 61, 80, 600], 512),
+        "learning_rates": figures.learning_rates(SEARCH, 1e-3),
+        "training_curves": figures.training_curves(HISTORY),
+        "two training_curves": figures.training_curves({"random windows": HISTORY, "shuffled blocks": HISTORY}),
+        "times_seen": figures.times_seen(pd.DataFrame({"random windows": [0.4, 0.6], "shuffled blocks": [0.0, 1.0]})),
+        "loss_by_genre": figures.loss_by_genre(BY_GENRE),
+    }
+
+
+@pytest.mark.parametrize("name", all_figures())
+def test_no_text_leaves_the_figure(name):
+    figure = all_figures()[name]
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    box = figure.get_tightbbox(renderer)  # in inches
+    width, height = figure.get_size_inches()
+    assert box.x0 > -0.01 and box.y0 > -0.01 and box.x1 < width + 0.01 and box.y1 < height + 0.01
+
+
+# What they say
+
+
+def test_the_block_size_is_justified_by_the_share_that_fits():
+    figure = figures.token_lengths([20, 45, 60, 61, 80, 600], 512)
+    assert title(figure).startswith("83.3% of the 6 training plots fit into a block of 512 tokens; half have 49 to 75")
+    assert texts(figure) == ["median: 60 tokens", "block: 512 tokens, 1 longer plot is cut"]
+    assert "no plot is cut" in texts(figures.token_lengths([20, 45, 512], 512))[1]
+    nearly_all = figures.token_lengths([30] * 99_999 + [600], 512)
+    assert title(nearly_all).startswith("99.99% of the 100,000")  # never rounded to all
+
+
+def test_the_learning_rate_that_falls_fastest_stands_beside_the_one_used():
+    figure = figures.learning_rates(SEARCH, 1e-3)
+    assert title(figure) == "The loss falls fastest near a learning rate of 4.2e-4; training uses 1e-3"
+    left, right = figure.axes[0].texts
+    assert (left.get_ha(), right.get_ha()) == ("right", "left")  # each away from the other's line
+    assert figure.axes[0].get_ylim()[1] < 9  # the burst does not flatten the rest
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        (0, "No held-out loss has been measured yet"),
+        (1, "Before training the held-out loss is 4.50"),
+        (5, "The held-out loss fell from 4.50 to 3.70 after 3 steps"),
+    ],
+)
+def test_the_title_of_the_curves_keeps_up_with_training(steps, said):
+    figure = figures.training_curves(HISTORY[:steps])
+    assert title(figure) == said
+    assert len(figure.axes[0].lines) == {0: 0, 1: 1, 5: 3}[steps]  # raw, smoothed and held out
+
+
+def test_several_runs_have_a_colour_each():
+    figure = figures.training_curves({"random windows": HISTORY, "shuffled blocks": HISTORY})
+    assert title(figure) == "Held-out loss after 3 steps: random windows 3.70, shuffled blocks 3.70"
+    colours = {line.get_label(): line.get_color() for line in figure.axes[0].lines}
+    assert list(colours) == [f"{run}: {which} plots" for run in ("random windows", "shuffled blocks")
+                             for which in ("training", "held-out")]  # fmt: skip
+    assert len(set(colours.values())) == 2
+
+
+def test_the_losses_by_genre_are_sorted_and_an_increase_is_not_hidden():
+    figure = figures.loss_by_genre(BY_GENRE)
+    assert title(figure).startswith("The held-out loss fell in 2 of 3 genres, by -0.10 (war) to 1.30 (horror)")
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["horror (31)", "drama (140)", "war (2)"]
+
+
+def test_tokens_seen_many_times_share_the_last_bars():
+    shares = pd.DataFrame({"random windows": [0.1] * 10, "shuffled blocks": [0.0] * 9 + [1.0]})
+    figure = figures.times_seen(shares)
+    assert title(figure) == "Tokens never seen: random windows 10.0%, shuffled blocks 0%"
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()][-1] == "6 or more"
+    windows, blocks = figure.axes[0].containers[:2]
+    assert [round(bar.get_height()) for bar in windows] == [10] * 6 + [40]
+    assert [round(bar.get_height()) for bar in blocks] == [0] * 6 + [100]
+
+
+# Tables and lists
+
+
+def test_tables_of_one_run_and_of_several(trained):
+    _, info = trained
+    table = figures.training_table(info)
+    assert list(table) == ["", "value"]
+    assert dict(table.to_numpy())["held-out loss after"] == f"{info['metrics']['test_loss_after']:.3g}"
+    assert list(figures.training_table({"a": info, "b": info})) == ["", "a", "b"]
+
+
+def test_a_dump_is_summed_up_by_cell():
+    dump = pd.DataFrame(
+        {
+            "genre": "drama", "title": "", "plot": ["a b c", "a", "a b", ""], "temperature": [0.7, 0.7, 1.0, 1.0],
+            "top_p": [0.0, 0.0, 0.9, 0.9], "finished": [True, False, True, True],
+        }
+    )  # fmt: skip
+    table = figures.dump_table(dump)
+    assert table["top-p"].tolist() == ["off", "0.9"]
+    assert table["ended by themselves"].tolist() == ["50%", "100%"]
+    assert table["words (median)"].tolist() == ["2", "1"]
+
+
+def test_samples_are_shown_as_they_are():
+    sample = {"genre": "drama", "title": '"A_B" (2009)', "plot": "He *wins* $5 <b> & loses $7.", "temperature": 0.7}
+    (line,) = figures.plots_in_full(pd.DataFrame([sample | {"finished": False}])).data.splitlines()
+    assert line == '- *drama* **"A\\_B" (2009)** He \\*wins\\* \\$5 &lt;b&gt; &amp; loses \\$7. […]'
+    rows = [sample | {"plot": ""}, sample | {"plot": "", "title": ""}, sample | {"plot": 150 * "x", "temperature": 1.0}]
+    first, second, third = figures.plots_in_full(pd.DataFrame(rows)).data.splitlines()
+    assert first == '- *drama, 0.7* "A\\_B" (2009) (a title without an end)'
+    assert second == "- *drama, 0.7* (nothing)"
+    assert third.startswith("- *drama, 1*") and max(map(len, third.split("\u200b"))) < 100
+
+
+def test_samples_of_the_first_the_middle_and_the_last_step():
+    samples = [{"step": step, "samples": [{"genre": "drama", "title": "", "plot": f"P{step}"}]} for step in range(9)]
+    shown = figures.samples_in_training(samples).data
+    assert [step for step in range(9) if f"**Step {step}**" in shown and f"P{step}" in shown] == [0, 4, 8]
+    assert figures.samples_in_training(samples[:1]).data.count("Step") == 1
+
+
+# How often tokens were seen
+
+
+@pytest.fixture
+def windows(small_corpus, tiny_gpt2):
+    from movieplots.base_models import load_tokenizer
+    from movieplots.generation.markup import MarkupTokenizer
+    from movieplots.plots import load_plots
+
+    tokenizer = MarkupTokenizer(load_tokenizer(tiny_gpt2), "with-titles")
+    return TrainingWindows(load_plots(small_corpus, "train"), tokenizer, 64, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("passes", "shares"), [(0, [1]), (0.25, [0.75, 0.25]), (1, [0, 1]), (2.5, [0, 0, 0.5, 0.5]), (3, [0, 0, 0, 1])]
+)
+def test_passes_see_every_token_equally_often(passes, shares):
+    assert seen_in_passes(passes).tolist() == pytest.approx(shares)
+
+
+def test_windows_leave_it_to_chance(windows):
+    counted = np.zeros(len(windows.text))
+    for start in itertools.islice(windows.starts(), 50):
+        counted[start : start + 64] += 1
+    shares = seen_in_windows(windows, 50)
+    assert shares.sum() == pytest.approx(1)
+    assert all(shares[times] == pytest.approx((counted == times).mean()) for times in shares.index)
+
+
+def test_after_three_passes_of_windows_one_token_in_twenty_is_unseen():
+    stream = SimpleNamespace(text=range(1_000_000), size=512)
+    stream.times_seen = lambda n: TrainingWindows.times_seen(stream, n)
+    stream.seed, stream.starts = 0, lambda: TrainingWindows.starts(stream)
+    shares = coverage(stream, 3, 3)
+    assert shares.loc[0, "random windows"] == pytest.approx(np.exp(-3), abs=0.01)
+    assert shares["shuffled blocks"].tolist()[:4] == [0, 0, 0, 1]
+    assert shares.sum().tolist() == pytest.approx([1, 1])

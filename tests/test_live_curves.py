@@ -1,0 +1,130 @@
+"""The picture that grows in a notebook while a model is trained, and the note on what made its outputs."""
+
+from types import SimpleNamespace
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from movieplots import notebooks, run_note
+from movieplots.generation import live_curves
+from movieplots.generation.live_curves import LiveCurves
+
+SOURCE = """
+from types import SimpleNamespace
+from movieplots.generation import live_curves
+live_curves.SECONDS = live_curves.SHARE = 1e-9
+live_curves.SHARE = 1e9
+curves = live_curves.LiveCurves()
+state = SimpleNamespace(log_history=[], is_world_process_zero=True)
+for step in range(1, 5):
+    state.log_history.append({"step": step, "loss": 5 - step})
+    curves.on_log(None, state, None)
+curves.on_train_end(None, state, None)
+print(curves.handle.display_id != "")
+"""
+
+
+class Screen:
+    """Stands for the notebook's display: keeps every picture."""
+
+    def __init__(self):
+        self.pictures, self.places = [], 0
+
+    def display(self, picture, display_id):
+        self.places += 1
+        self.pictures.append(picture)
+        return SimpleNamespace(update=self.pictures.append)
+
+
+@pytest.fixture
+def screen(monkeypatch):
+    screen = Screen()
+    monkeypatch.setattr(live_curves, "display", screen.display)
+    monkeypatch.setattr(live_curves, "draw", lambda history: len(history))
+    monkeypatch.setattr(live_curves.console, "is_jupyter", True)
+    return screen
+
+
+def training(curves, steps, first=True):
+    state = SimpleNamespace(log_history=[], is_world_process_zero=first)
+    for step in range(steps):
+        state.log_history.append({"step": step, "loss": 1.0})
+        curves.on_log(None, state, None)
+    curves.on_train_end(None, state, None)
+
+
+def test_it_draws_now_and_then_and_at_the_end(screen, monkeypatch):
+    now = iter(range(1000))
+    monkeypatch.setattr(live_curves, "time", SimpleNamespace(monotonic=lambda: next(now)))
+    monkeypatch.setattr(live_curves, "SHARE", 0.5)
+    training(LiveCurves(), 20)
+    assert screen.places == 1  # each picture takes the place of the one before
+    assert screen.pictures[0] == 1 and screen.pictures[-1] == 20
+    assert 2 < len(screen.pictures) < 10
+
+
+def test_pictures_that_take_long_are_drawn_rarely(screen, monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(live_curves, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    curves = LiveCurves()
+    monkeypatch.setattr(live_curves, "draw", lambda history: setattr(clock, "now", clock.now + 2))
+    training(curves, 1)
+    assert curves.next - clock.now == pytest.approx(2 / live_curves.SHARE)
+
+
+def test_it_is_silent_elsewhere(screen, monkeypatch):
+    training(LiveCurves(), 3, first=False)
+    monkeypatch.setattr(live_curves.console, "is_jupyter", False)
+    training(LiveCurves(), 3)
+    assert not screen.pictures
+
+
+def test_only_the_last_picture_stays_in_the_notebook(tmp_path):
+    path = tmp_path / "live.ipynb"
+    nbformat.write(new_notebook(cells=[new_code_cell(SOURCE)]), path)
+    notebooks.run_notebook(path)
+    picture, printed = nbformat.read(path, as_version=4).cells[0].outputs
+    assert printed.text == "True\n"
+    assert list(picture.metadata) == ["image/png"] and picture.metadata["image/png"]["width"] == 800
+    assert len(picture.data["image/png"]) > 10_000
+
+
+# The note
+
+
+@pytest.fixture
+def note(monkeypatch):
+    shown = []
+
+    def display(text, display_id):
+        shown.append(text.data)
+        return SimpleNamespace(update=lambda text: shown.append(text.data))
+
+    monkeypatch.setattr(run_note, "display", display)
+    return run_note.RunNote(), shown
+
+
+def test_the_note_says_in_plain_words_that_another_base_stands_in(note, corpus, tmp_path):
+    note, shown = note
+    note.begin("smollm2-135m", "gpt2", corpus, tmp_path)
+    assert "`smollm2-135m` **stands in for `gpt2`**" in shown[-1] and '`BASE_MODEL = "gpt2"`' in shown[-1]
+    assert "sample, 420 plots, of which 330 for training; fingerprint `" in shown[-1]
+    assert "the run has not come to its end" in shown[-1]
+    note.end({"seconds": 3900.0}, {})
+    assert "**Duration:** 0 seconds\n" in shown[-1] and "**Training alone:** 65 minutes" in shown[-1]
+
+
+def test_the_note_names_the_base_alone_where_it_is_the_one_that_was_meant(note, corpus, trained):
+    note, shown = note
+    note.begin("gpt2", "gpt2", corpus, trained[0])
+    assert "**Base model:** `gpt2`\n" in shown[-1]
+    note.end()
+    assert shown[-1].endswith("; the model had been trained before, by an earlier run")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(7, "7 seconds"), (600, "10 minutes"), (5940, "99 minutes"), (7500, "2 h 5 min")]
+)
+def test_durations(seconds, words):
+    assert run_note.duration(seconds) == words
