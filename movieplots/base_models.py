@@ -74,6 +74,11 @@ def base_models() -> list[dict[str, str | bool]]:
     ]
 
 
+def cache_folder() -> Path:
+    """Where weights are kept in a form that loads quickly: `MOVIEPLOTS_CACHE`, by default `~/.cache/movieplots`."""
+    return Path(os.environ.get("MOVIEPLOTS_CACHE") or Path.home() / ".cache" / "movieplots")
+
+
 def load_causal_lm(name: str) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
     """A causal language model in float32 and its tokenizer. Raises BadInput where the name leads to none."""
     import torch
@@ -151,8 +156,7 @@ def _load(name: str, load: Callable[[], T]) -> T:
 
 def _converted(packaged: Packaged, path: Path) -> Path:
     """The GGUF file as a folder that `from_pretrained` loads quickly; made on first use."""
-    cache = Path(os.environ.get("MOVIEPLOTS_CACHE") or Path.home() / ".cache" / "movieplots")
-    folder = cache / f"{packaged.name}-{packaged.version}"
+    folder = cache_folder() / f"{packaged.name}-{packaged.version}"
     if (folder / "complete").is_file():
         return folder
     import torch

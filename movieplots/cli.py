@@ -38,6 +38,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on 
 Seed = Annotated[int, typer.Option(help="The same seed gives the same files.", min=0, max=2**32 - 1)]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Start over instead of continuing or reusing what is there.")]
 Data = Annotated[Path, typer.Option(help="Folder that `movieplots prepare` wrote.")]
+MinP = Annotated[float, typer.Option(help="Keep words at least this fraction as likely as the likeliest; 0 is off.")]
+Penalty = Annotated[float, typer.Option(help="Above 1 makes words that stand there already less likely; 1 is off.")]
+NoRepeat = Annotated[int, typer.Option(help="Never repeat so many tokens in a row; 0 is off.", metavar="N")]
+Decoder = Annotated[
+    str, typer.Option(help="`transformers`, `llama.cpp`, or `auto`: transformers on a GPU, else llama.cpp.")
+]
 TimeLimit = Annotated[float | None, typer.Option(help="Stop training after this many minutes.", metavar="MINUTES")]
 
 Base = Annotated[str, typer.Option(help="`smollm2-135m` (works offline), a local folder, or a hub id (gpt2).")]
@@ -401,24 +407,31 @@ def train_classifier(
 def dump(
     model: Annotated[Path, typer.Option(help="Folder of a trained generator.")],
     out: Annotated[Path, typer.Option(help="Folder for the samples.")],
-    genres: Annotated[str, typer.Option(help="Names separated by commas; default: all it was trained on.")] = "",
+    genres: Annotated[str, typer.Option(help="Names separated by commas; default: all of its training plots.")] = "",
     temperatures: Annotated[str, typer.Option(help="Numbers separated by commas.")] = "0.7,1,1.3",
     top_ps: Annotated[str, typer.Option(help="Numbers separated by commas; 0 means off.")] = "0,0.9",
     samples_per_genre: Annotated[int, typer.Option(help="Samples per genre, temperature and top-p.")] = 10,
+    min_p: MinP = 0.0,
+    repetition_penalty: Penalty = 1.0,
+    no_repeat_ngram: NoRepeat = 0,
+    decoder: Decoder = "auto",
     seed: Seed = 0,
     fresh: Fresh = False,
     as_json: Json = False,
 ) -> None:
     """Sample plots over a grid of genres, temperatures and top-p. Interrupted, it continues when started again.
 
-    Example: `movieplots dump --model runs/generator --genres horror,comedy --temperatures 0.7,1 --out runs/dump`
+    Example: `movieplots dump --model runs/generator --out runs/dump`
+
+    Example: `movieplots dump --model runs/generator --genres horror,comedy --temperatures 0.7,1 --no-repeat-ngram 4
+    --out runs/dump`
     """
     from movieplots.generation.dumps import sample_dump
 
     names = _names(genres)
     frame = sample_dump(
         model, out, names, _numbers("--temperatures", temperatures), _numbers("--top-ps", top_ps), samples_per_genre,
-        seed, fresh,
+        seed, fresh, min_p, repetition_penalty, no_repeat_ngram, decoder,
     )  # fmt: skip
     unfinished = int((~frame["finished"]).sum())
     if as_json:
@@ -456,6 +469,10 @@ def generate(
     n: Annotated[int, typer.Option("-n", help="Number of plots.")] = 1,
     temperature: Annotated[float, typer.Option(help="Above 0; higher is wilder.")] = 0.8,
     top_p: Annotated[float, typer.Option(help="Keep the likeliest words up to this share; 0 is off.")] = 0.9,
+    min_p: MinP = 0.0,
+    repetition_penalty: Penalty = 1.0,
+    no_repeat_ngram: NoRepeat = 0,
+    decoder: Decoder = "auto",
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -467,14 +484,48 @@ def generate(
 
     _there(model, "generator")
     with working("Loading the generator …"):
-        generator = PlotGenerator.from_pretrained(model)
+        generator = PlotGenerator.from_pretrained(model, decoder)
     with working(f"Writing {n} plot{'' if n == 1 else 's'} …"):
-        samples = generator.generate(genre, title, opening, n, temperature, top_p, seed)
+        samples = generator.generate(
+            genre, title, opening, n, temperature, top_p, seed, None, min_p, repetition_penalty, no_repeat_ngram
+        )
     if as_json:
         return _print_json([asdict(sample) for sample in samples])
     for sample in samples:
         output.rule(Text(f"{sample.title or 'Untitled'} · {sample.genre}", style="bold"), align="left", style="dim")
         output.print(sample.plot + ("" if sample.finished else " …"))
+
+
+@app.command()
+def export(
+    model: Annotated[Path, typer.Option(help="Folder of a trained generator.")],
+    out: Annotated[Path, typer.Option(help="File to write, FILE.gguf.")],
+    kind: Annotated[
+        str | None, typer.Option("--type", help="Weights: f32, f16, q8_0 (default), q5_1, q5_0, q4_1 or q4_0.")
+    ] = None,
+    adapter: Annotated[
+        bool, typer.Option("--adapter", help="Only the LoRA adapter, for the GGUF file of `smollm2-135m`.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a generator as GGUF, for llama.cpp and the programs built on it.
+
+    Such a program continues a prompt in the markup, for example `horror<|endofgenre|>`.
+
+    Example: `movieplots export --model runs/generator --out generator.gguf`
+
+    Example: `movieplots export --model runs/generator --out adapter.gguf --adapter`
+    """
+    from movieplots.generation.export import export_adapter, export_gguf
+
+    if adapter and kind:
+        raise BadInput("An adapter is always written in 16 bits: leave out --type, or --adapter.")
+    with working("Writing GGUF …"):
+        file = export_adapter(model, out) if adapter else export_gguf(model, out, kind or "q8_0")
+    size = file.stat().st_size
+    if as_json:
+        return _print_json({"path": str(file), "bytes": size})
+    output.print(f"{file}: {size / 1e6:.0f} MB")
 
 
 @app.command()

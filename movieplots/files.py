@@ -24,7 +24,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     _sweep(path.parent, f".{path.name}.*.tmp")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with _room_for(path):
+        with room_for(path):
             yield temporary
             os.replace(temporary, path)
     finally:
@@ -50,7 +50,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     _sweep(path, ".unfinished.*.*")
     temporary = Path(tempfile.mkdtemp(prefix=f".unfinished.{os.getpid()}.", dir=path))
     try:
-        with _room_for(path):
+        with room_for(path):
             yield temporary
             for file in sorted(temporary.iterdir()):
                 target = path / file.name
@@ -96,7 +96,7 @@ def disk_full(error: BaseException) -> bool:
 
 
 @contextlib.contextmanager
-def _room_for(path: Path) -> Iterator[None]:
+def room_for(path: Path) -> Iterator[None]:
     """Say in a sentence where the disk is full."""
     try:
         yield

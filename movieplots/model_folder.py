@@ -36,7 +36,8 @@ def finished(folder: Path, recipe: dict[str, Any]) -> dict[str, Any] | None:
         if not file.is_file():
             continue
         info = read_json(file, "give --fresh to start over")
-        changed = sorted(key for key in recipe if info.get("recipe", {}).get(key) != recipe[key])
+        before = info.get("recipe", {})
+        changed = sorted(key for key in {*recipe, *before} if before.get(key) != recipe.get(key))
         if changed:
             raise BadInput(
                 f"{folder} holds a model trained with other settings ({', '.join(changed)}): "
@@ -47,11 +48,18 @@ def finished(folder: Path, recipe: dict[str, Any]) -> dict[str, Any] | None:
     return None
 
 
+def begin(folder: Path, recipe: dict[str, Any]) -> None:
+    """Note the recipe before anything else is written, so that another one cannot go on with what this one began."""
+    write_json(folder / "checkpoints" / "recipe.json", {"recipe": recipe})
+
+
 def clear(folder: Path) -> None:
-    """Forget the model in this folder, finished or begun."""
-    for name in (FILE_NAME, RUN_FILE, "README.md"):
-        (folder / name).unlink(missing_ok=True)
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    """Forget the model in this folder, finished or begun: an adapter left beside whole weights would be loaded."""
+    weights = [path for pattern in ("adapter_*", "*.safetensors", "*config.json") for path in folder.glob(pattern)]
+    for path in (folder / FILE_NAME, folder / RUN_FILE, folder / "README.md", *weights):
+        path.unlink(missing_ok=True)
+    for name in ("checkpoints", "tensorboard"):
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def write_info(folder: Path, info: dict[str, Any], card: str) -> None:

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch.optim.lr_scheduler import LambdaLR
-from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback
 
 from movieplots.errors import BadInput
 from movieplots.progress import bar
-from movieplots.training import WEIGHT_DECAY, mixed_precision
+from movieplots.training import WEIGHT_DECAY, training_arguments
 
 LOWEST, HIGHEST = 1e-6, 1.0
 SMOOTHING = 0.8  # weight of what went before in the moving average
@@ -35,10 +35,11 @@ class RateSearch:
 
 
 class _Watcher(TrainerCallback):
-    """Collects the loss of each step, shows progress, and stops where the loss bursts."""
+    """Collects the loss and the rate of each step, shows progress, and stops where the loss bursts."""
 
     def __init__(self, steps: int) -> None:
         self.losses: list[float] = []
+        self.rates: list[float] = []
         self.progress = bar()
         self.task = self.progress.add_task("Searching the rate", total=steps, note="")
 
@@ -46,6 +47,7 @@ class _Watcher(TrainerCallback):
         if not logs or "loss" not in logs:
             return
         self.losses.append(logs["loss"])
+        self.rates.append(logs["learning_rate"])
         self.progress.update(self.task, advance=1, note=f"loss {logs['loss']:.3f}")
         smoothed = smooth(self.losses)
         if not np.isfinite(self.losses[-1]) or smoothed[-1] > BURST * min(smoothed):
@@ -71,18 +73,12 @@ def search_rate(
     with TemporaryDirectory() as folder, watcher.progress:
         trainer = Trainer(
             model=model,
-            args=TrainingArguments(
+            args=training_arguments(
                 output_dir=folder,
                 max_steps=steps,
-                max_grad_norm=1.0,
                 logging_steps=1,
                 logging_nan_inf_filter=False,
                 save_strategy="no",
-                report_to="none",
-                use_cpu=not torch.cuda.is_available(),
-                disable_tqdm=True,
-                dataloader_pin_memory=torch.cuda.is_available(),
-                **mixed_precision(),
                 **arguments,
             ),
             optimizers=(optimizer, LambdaLR(optimizer, lambda step: growth**step)),
@@ -92,8 +88,8 @@ def search_rate(
         for callback in (PrinterCallback, ProgressCallback):
             trainer.remove_callback(callback)
         trainer.train()
-    losses = [loss for loss in watcher.losses if np.isfinite(loss)]
-    rates = [LOWEST * growth**i for i in range(len(losses))]
+    finite = [(rate, loss) for rate, loss in zip(watcher.rates, watcher.losses, strict=True) if np.isfinite(loss)]
+    rates, losses = [rate for rate, _ in finite], [loss for _, loss in finite]
     return RateSearch(rates, losses, smooth(losses), steepest(rates, losses))
 
 

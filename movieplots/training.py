@@ -54,6 +54,32 @@ def mixed_precision() -> dict[str, bool]:
     return {"bf16": torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()}
 
 
+def training_arguments(**arguments: Any) -> TrainingArguments:
+    """`TrainingArguments` with what all our trainings have in common."""
+    made = TrainingArguments(
+        max_grad_norm=1.0,
+        logging_strategy="steps",
+        report_to="none",
+        use_cpu=not torch.cuda.is_available(),  # otherwise the Trainer refuses bfloat16 on CPUs that have it
+        disable_tqdm=True,
+        ddp_find_unused_parameters=False,
+        dataloader_num_workers=0,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        **mixed_precision(),
+        **arguments,
+    )
+    # Several GPUs in one process would mean DataParallel, without mixed precision and with larger steps than asked
+    # for: a process uses one, and `accelerate launch` all.
+    if made.n_gpu > 1:
+        made._n_gpu = 1
+    return made
+
+
+def can_compile() -> bool:
+    """Whether `torch.compile` works for the GPU here."""
+    return torch.cuda.is_available() and torch.utils._triton.has_triton()
+
+
 def check_time_limit(minutes: float | None) -> None:
     """Raise BadInput for a time limit that leaves no time."""
     if minutes is not None and minutes <= 0:
@@ -106,10 +132,13 @@ class Clock:
 
 
 class _Safekeeping(TrainerCallback):
-    """Evaluates now and then, saves every few minutes, stops at the time limit, marks each checkpoint once complete."""
+    """Evaluates now and then, saves every few minutes, stops at the time limit, marks each checkpoint once complete.
 
-    def __init__(self, clock: Clock, evaluations: int) -> None:
-        self.clock, self.evaluations = clock, evaluations
+    With `save_evaluated` each evaluation is followed by a checkpoint, so that the best weights can be had back.
+    """
+
+    def __init__(self, clock: Clock, evaluations: int, save_evaluated: bool) -> None:
+        self.clock, self.evaluations, self.save_evaluated = clock, evaluations, save_evaluated
         self.evaluated = 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -117,11 +146,13 @@ class _Safekeeping(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.clock.tick()
-        if self.clock.due:
+        # Where the loss is logged, nothing is left over from the steps before that a resumed run would lack.
+        if self.clock.due and state.global_step % args.logging_steps == 0:
             control.should_save = True
         if self._planned(state) > self.evaluated:
             self.evaluated = self._planned(state)
-            control.should_evaluate = True
+            control.should_evaluate = control.should_log = True
+            control.should_save |= self.save_evaluated
         if self.clock.share >= 1:
             control.should_training_stop = True
         if control.should_training_stop or state.global_step >= state.max_steps:
@@ -237,54 +268,50 @@ def fit(
     progress = _Bar(what, clock)
     stopping: dict[str, Any] = {}
     more = list(callbacks or [])
+    never = max_steps + 1  # evaluations and checkpoints are set by the clock and the share of the run
     if patience is not None:
-        stopping = {"load_best_model_at_end": True, "metric_for_best_model": "eval_loss", "save_strategy": "best"}
-        more.append(EarlyStoppingCallback(patience))
+        stopper = EarlyStoppingCallback(patience)
+        more.append(stopper)
+        stopping = {
+            "load_best_model_at_end": True, "metric_for_best_model": "eval_loss", "save_strategy": "steps",
+            "save_steps": never,
+        }  # fmt: skip
     trainer = _Trainer(
         parameter_groups,
         _schedule(schedule, max_steps, clock),
         loss,
         model=model,
-        args=TrainingArguments(
+        args=training_arguments(
             output_dir=str(folder),
             max_steps=max_steps,
-            max_grad_norm=1.0,
-            logging_strategy="steps",
             logging_steps=max(1, min(10, max_steps // 100)),
             save_total_limit=2,
-            report_to="none",
-            use_cpu=not torch.cuda.is_available(),  # otherwise the Trainer refuses bfloat16 on CPUs that have it
-            disable_tqdm=True,
             seed=recipe["seed"],
-            ddp_find_unused_parameters=False,
-            dataloader_num_workers=0,
-            dataloader_pin_memory=torch.cuda.is_available(),
-            # Evaluations and checkpoints are set by the clock and the share of the run, not by these.
-            eval_steps=max_steps + 1,
+            eval_steps=never,
             prediction_loss_only=True,
-            **mixed_precision(),
             **({"save_strategy": "no"} | stopping | arguments),
         ),
-        callbacks=[_Safekeeping(clock, evaluations), progress, *more],
+        callbacks=[_Safekeeping(clock, evaluations, save_evaluated=patience is not None), progress, *more],
         **trainer_arguments,
     )
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
     if main_process():
         _remove_incomplete(folder)
-        write_json(folder / "recipe.json", {"recipe": recipe})
         trainer.add_callback(TensorBoardCallback(SummaryWriter(str(out / "tensorboard"))))
     if checkpoint:
         clock.start(read_json(checkpoint / "complete.json", "give --fresh to start over")["seconds"])
         step = int(checkpoint.name.rpartition("-")[2])
         say(f"Continuing at step {step}.")
         state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
-        if step >= max_steps or clock.share >= 1 or _out_of_patience(state, patience):
+        if step >= max_steps or clock.share >= 1 or (patience is not None and _patience_used(state) >= patience):
             # Killed after the last step: nothing is left to train.
             trainer._load_from_checkpoint(state.best_model_checkpoint or str(checkpoint))
             trainer.state, trainer.minutes = state, clock.spent / 60
             return trainer
         trainer.args.eval_on_start = False
+        if patience is not None:
+            stopper.early_stopping_patience_counter = _patience_used(state)
     else:
         clock.start(0.0)
     try:
@@ -310,11 +337,9 @@ def _remove_incomplete(folder: Path) -> None:
             shutil.rmtree(path)
 
 
-def _out_of_patience(state: TrainerState, patience: int | None) -> bool:
-    if patience is None:
-        return False
-    attributes = state.stateful_callbacks["EarlyStoppingCallback"]["attributes"]
-    return attributes["early_stopping_patience_counter"] >= patience
+def _patience_used(state: TrainerState) -> int:
+    """How many evaluations in a row had brought nothing when the checkpoint was written."""
+    return state.stateful_callbacks["EarlyStoppingCallback"]["attributes"]["early_stopping_patience_counter"]
 
 
 @contextlib.contextmanager

@@ -5,7 +5,15 @@ import os
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test may reach for a model hub
 os.environ["OMP_NUM_THREADS"] = "1"  # models this tiny lose more to waiting for a second thread than they gain
 
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # what is promised bit for bit is promised for CPUs
+
 import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory):
+    """What tests convert stays out of the user's cache folder."""
+    os.environ["MOVIEPLOTS_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,18 @@
 """Dumps of samples over a grid: files, settings, interruptions; on tiny checkpoints."""
 
 import json
+import os
+import random
+import resource
+import subprocess
+import sys
+import time
 
 import pytest
 
 from movieplots.errors import BadInput
-from movieplots.generation.dumps import cell_name, read_dump, sample_dump
+from movieplots.generation.dumps import JOURNAL, cell_name, read_dump, sample_dump
+from movieplots.generation.export import cached_gguf
 
 
 def test_a_dump_has_the_whole_grid_in_both_files_and_continues(trained, tmp_path):
@@ -32,6 +39,105 @@ def test_a_dump_has_the_whole_grid_in_both_files_and_continues(trained, tmp_path
     with pytest.raises(BadInput, match="temperature"):
         sample_dump(folder, tmp_path, **(grid | {"temperatures": [-1]}), fresh=True)
     assert read_dump(tmp_path).equals(first)
+
+
+def test_all_missing_samples_go_to_the_decoder_as_one_queue(trained, tmp_path, monkeypatch):
+    from movieplots.generation.llama_decoder import LlamaDecoder
+
+    asked = []
+    decode = LlamaDecoder.decode
+    monkeypatch.setattr(
+        LlamaDecoder, "decode", lambda self, requests: asked.append(len(requests)) or decode(self, requests)
+    )
+    grid = {"genres": ["horror", "war"], "temperatures": [0.7, 1, 1], "top_ps": [0], "samples_per_genre": 5}
+    first = sample_dump(trained[0], tmp_path, **grid, decoder="llama.cpp")
+    assert asked == [20]
+    assert not first.duplicated(["title", "plot"]).any()
+    lines = [json.loads(line) for line in (tmp_path / "temp_1_topp_0.jsonl").open()]
+    rows = [{"cell": "temp_1_topp_0", "number": number, **line} for number, line in enumerate(lines)]
+    (tmp_path / "temp_1_topp_0.jsonl").unlink()
+    torn = "".join(json.dumps(row) + "\n" for row in [rows[7], rows[2]]) + json.dumps(rows[3])[:-9]
+    (tmp_path / JOURNAL).write_text(torn)
+    assert sample_dump(trained[0], tmp_path, **grid, decoder="llama.cpp").equals(first)
+    assert asked == [20, 8]
+    assert not (tmp_path / JOURNAL).exists()
+    (tmp_path / JOURNAL).write_text("".join(json.dumps(row) + "\n" for row in rows))  # killed before the cell's files
+    (tmp_path / "temp_1_topp_0.jsonl").unlink()
+    assert sample_dump(trained[0], tmp_path, **grid, decoder="llama.cpp").equals(first)
+    assert asked == [20, 8, 0]
+
+
+def test_options_and_decoder_belong_to_a_dump(trained, tmp_path):
+    grid = {"genres": ["horror"], "temperatures": [1], "top_ps": [0], "samples_per_genre": 2}
+    first = sample_dump(trained[0], tmp_path, **grid, decoder="llama.cpp")
+    other = sample_dump(trained[0], tmp_path / "other", **grid, decoder="llama.cpp", no_repeat_ngram=2, min_p=0.1)
+    assert not other.equals(first)
+    for changed in ({"min_p": 0.1}, {"repetition_penalty": 1.1}, {"no_repeat_ngram": 2}, {"seed": 1}):
+        with pytest.raises(BadInput, match=next(iter(changed))):
+            sample_dump(trained[0], tmp_path, **(grid | changed), decoder="llama.cpp")
+    (tmp_path / "temp_1_topp_0.jsonl").unlink()
+    with pytest.raises(BadInput, match="decoder"):
+        sample_dump(trained[0], tmp_path, **grid, decoder="transformers")
+    with pytest.raises(BadInput, match="Min-p"):
+        sample_dump(trained[0], tmp_path, **grid, min_p=2, fresh=True)
+    with pytest.raises(BadInput, match="Unknown genre"):
+        sample_dump(trained[0], tmp_path, **(grid | {"genres": ["horrror"]}))
+    assert sample_dump(trained[0], tmp_path, **grid, decoder="llama.cpp").equals(first)
+
+
+@pytest.mark.parametrize(("decoder", "samples"), [("llama.cpp", 20), ("transformers", 8)])
+def test_a_dump_killed_again_and_again_ends_as_if_nothing_had_been(trained, tmp_path, decoder, samples):
+    folder = trained[0]
+    grid = ("--genres", "horror,war", "--temperatures", "0.7,1.3", "--samples-per-genre", str(samples))
+    common = [sys.executable, "-m", "movieplots", "dump", "--model", str(folder), "--decoder", decoder, *grid]
+    subprocess.run([*common, "--out", str(tmp_path / "whole")], check=True, stderr=subprocess.DEVNULL)
+    out, draw, total = tmp_path / "killed", random.Random(4), 8 * samples
+    seen = 0
+    for kill in range(3):
+        process = subprocess.Popen([*common, "--out", str(out)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        wanted = seen + draw.randint(1, total // 4)
+        deadline = time.monotonic() + 120
+        while (seen := _lines(out / JOURNAL)) < wanted and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        assert process.poll() is None or kill, "it was done before it could be killed"
+        process.kill()
+        process.wait()
+        seen = _lines(out / JOURNAL)
+    subprocess.run([*common, "--out", str(out)], check=True, stderr=subprocess.DEVNULL)
+    whole, killed = read_dump(tmp_path / "whole"), read_dump(out)
+    assert len(whole) == total
+    assert killed.equals(whole)
+    assert sorted(file.name for file in out.iterdir()) == sorted(file.name for file in (tmp_path / "whole").iterdir())
+
+
+def _lines(file):
+    return file.read_bytes().count(b"\n") if file.is_file() else 0
+
+
+def test_a_full_disk_is_a_sentence_and_what_was_written_stays(trained, tmp_path):
+    folder, info = trained
+    cached_gguf(folder, info)
+    command = [
+        sys.executable, "-m", "movieplots", "dump", "--model", str(folder), "--out", str(tmp_path), "--genres",
+        "horror", "--temperatures", "1", "--samples-per-genre", "40", "--decoder", "llama.cpp",
+    ]  # fmt: skip
+    room = 12_000
+    full = subprocess.run(
+        command, capture_output=True, text=True, timeout=120,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
+    )  # fmt: skip
+    assert full.returncode == 2
+    assert "make room, then run again" in full.stderr
+    assert "Traceback" not in full.stderr
+    kept = (tmp_path / JOURNAL).read_bytes()
+    assert 0 < kept.count(b"\n") < 80
+    again = subprocess.run(command, capture_output=True, text=True, timeout=120, env=os.environ)
+    assert again.returncode == 0, again.stderr
+    dump = read_dump(tmp_path)
+    assert len(dump) == 80
+    first = json.loads(kept.split(b"\n")[0])
+    assert first["plot"] in set(dump["plot"])
 
 
 def test_reading_what_is_no_dump(tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors import safe_open
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import AutoModelForCausalLM
 
@@ -35,7 +36,7 @@ def whole(small_corpus, tiny_gpt2, tmp_path_factory):
 # What training leaves behind
 
 
-def test_all_weights_are_trained_kept_and_loaded_again(whole, tiny_gpt2):
+def test_all_weights_are_trained_kept_and_loaded_again(whole, small_corpus, tiny_gpt2):
     folder, info = whole
     metrics = info["metrics"]
     assert metrics["trained_parameters"] == metrics["parameters"]
@@ -46,21 +47,11 @@ def test_all_weights_are_trained_kept_and_loaded_again(whole, tiny_gpt2):
              and not torch.allclose(weights, model.state_dict()[name], atol=1e-3)]  # fmt: skip
     assert len(moved) > len(before) / 2
     test = generator_training.held_out_blocks(
-        load_plots(folder_of_data(info), "test"), tokenizer, 512, 0, generator_training.HELD_OUT_PLOTS
+        load_plots(small_corpus, "test"), tokenizer, 512, 0, generator_training.HELD_OUT_PLOTS
     )
     again = generator_training.held_out_losses(model, test)
     assert again["loss"] == pytest.approx(metrics["test_loss_after"], rel=1e-3)
     assert again["tokens"] == metrics["test_tokens"]
-
-
-def folder_of_data(info):
-    """The fixture's data folder, which the info does not name."""
-    return folder_of_data.path
-
-
-@pytest.fixture(autouse=True)
-def _remember(small_corpus):
-    folder_of_data.path = small_corpus
 
 
 def test_the_loss_is_kept_by_genre(whole):
@@ -103,10 +94,26 @@ def test_when_where_and_how_long_is_kept(whole):
     assert run["minutes"] >= 0 and run["processes"] == 1 and run["date"].startswith("20")
 
 
+def test_fresh_with_another_method_leaves_nothing_of_the_old_weights(small_corpus, tiny_gpt2, tmp_path):
+    for method in ("lora", "full", "lora"):
+        info = train_generator(small_corpus, tiny_gpt2, tmp_path, **QUICK | {"method": method}, fresh=True)
+        assert (tmp_path / "adapter_model.safetensors").exists() == (method == "lora")
+        assert (tmp_path / "model.safetensors").exists() == (method == "full")
+        model, tokenizer, _ = load_generator(tmp_path)
+        test = generator_training.held_out_blocks(load_plots(small_corpus, "test"), tokenizer, 512, 0, 400)
+        loss = generator_training.held_out_losses(model, test)["loss"]
+        assert loss == pytest.approx(info["metrics"]["test_loss_after"], rel=1e-3)
+
+
+def test_a_tied_matrix_is_kept_once(whole):
+    with safe_open(whole[0] / "model.safetensors", "pt") as file:
+        assert "transformer.wte.weight" in file.keys() and "lm_head.weight" not in file.keys()  # noqa: SIM118
+
+
 # Options
 
 
-def test_early_stopping_keeps_the_best_weights(small_corpus, tiny_gpt2, tmp_path):
+def test_early_stopping_keeps_the_best_weights(small_corpus, tiny_gpt2, tmp_path, monkeypatch):
     """The validation plots are in letters that the training plots lack: the more is learned, the worse for them."""
     plots = load_plots(small_corpus)
     strange = plots["split"] == "validation"
@@ -119,6 +126,32 @@ def test_early_stopping_keeps_the_best_weights(small_corpus, tiny_gpt2, tmp_path
     model, tokenizer, _ = load_generator(tmp_path / "out")
     watched = generator_training.held_out_blocks(plots[strange], tokenizer, 512, 0, generator_training.WATCHED_PLOTS)
     assert generator_training.held_out_losses(model, watched)["loss"] == pytest.approx(curve[2], rel=1e-3)
+
+    # Killed in the step after an evaluation that brought nothing, a run does not forget that.
+    class Dies(training._Safekeeping):
+        def on_step_end(self, args, state, control, **kwargs):
+            if state.global_step == 5:
+                raise KeyboardInterrupt
+            super().on_step_end(args, state, control, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "_Safekeeping", Dies)
+        with pytest.raises(KeyboardInterrupt):
+            train_generator(tmp_path, tiny_gpt2, tmp_path / "killed", patience=2, **QUICK | {"max_steps": 16})
+    assert training.last_checkpoint(tmp_path / "killed" / "checkpoints").name == "checkpoint-4"
+    assert train_generator(tmp_path, tiny_gpt2, tmp_path / "killed", patience=2, **QUICK | {"max_steps": 16}) == info
+    for name in ("model.safetensors", "movieplots.json"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
+
+    # And one killed after its last step has nothing left to train.
+    def killed(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(generator_training, "save_generator", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train_generator(tmp_path, tiny_gpt2, tmp_path / "late", patience=2, **QUICK | {"max_steps": 16})
+    assert train_generator(tmp_path, tiny_gpt2, tmp_path / "late", patience=2, **QUICK | {"max_steps": 16}) == info
 
 
 def test_a_step_is_the_same_however_many_blocks_go_at_once(small_corpus, tiny_llama, tmp_path, monkeypatch):
@@ -178,7 +211,7 @@ def test_no_memory_for_one_block_is_a_sentence(small_corpus, tiny_gpt2, tmp_path
         return torch.empty(2**50)  # a real allocation, of a million gigabytes
 
     monkeypatch.setattr(training._Trainer, "training_step", full)
-    with pytest.raises(BadInput, match="does not hold .* one block of 512 tokens: lower --block-size"):
+    with pytest.raises(BadInput, match=r"does not hold .* one block of 512 tokens: lower --block-size"):
         train_generator(small_corpus, tiny_gpt2, tmp_path, **QUICK)
 
 

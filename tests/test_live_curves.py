@@ -1,5 +1,6 @@
 """The picture that grows in a notebook while a model is trained, and the note on what made its outputs."""
 
+import json
 from types import SimpleNamespace
 
 import nbformat
@@ -9,6 +10,8 @@ from nbformat.v4 import new_code_cell, new_notebook
 from movieplots import notebooks, run_note
 from movieplots.generation import live_curves
 from movieplots.generation.live_curves import LiveCurves
+from movieplots.generation.training import _in_notebooks
+from movieplots.progress import console
 
 SOURCE = """
 from types import SimpleNamespace
@@ -42,7 +45,6 @@ def screen(monkeypatch):
     screen = Screen()
     monkeypatch.setattr(live_curves, "display", screen.display)
     monkeypatch.setattr(live_curves, "draw", lambda history: len(history))
-    monkeypatch.setattr(live_curves.console, "is_jupyter", True)
     return screen
 
 
@@ -73,11 +75,12 @@ def test_pictures_that_take_long_are_drawn_rarely(screen, monkeypatch):
     assert curves.next - clock.now == pytest.approx(2 / live_curves.SHARE)
 
 
-def test_it_is_silent_elsewhere(screen, monkeypatch):
+def test_it_is_silent_in_other_processes_and_outside_of_notebooks(screen, monkeypatch):
     training(LiveCurves(), 3, first=False)
-    monkeypatch.setattr(live_curves.console, "is_jupyter", False)
-    training(LiveCurves(), 3)
     assert not screen.pictures
+    assert not _in_notebooks()
+    monkeypatch.setattr(console, "is_jupyter", True)
+    assert [type(callback) for callback in _in_notebooks()] == [LiveCurves]
 
 
 def test_only_the_last_picture_stays_in_the_notebook(tmp_path):
@@ -111,8 +114,11 @@ def test_the_note_says_in_plain_words_that_another_base_stands_in(note, corpus, 
     assert "`smollm2-135m` **stands in for `gpt2`**" in shown[-1] and '`BASE_MODEL = "gpt2"`' in shown[-1]
     assert "sample, 420 plots, of which 330 for training; fingerprint `" in shown[-1]
     assert "the run has not come to its end" in shown[-1]
-    note.end({"seconds": 3900.0}, {})
-    assert "**Duration:** 0 seconds\n" in shown[-1] and "**Training alone:** 65 minutes" in shown[-1]
+    run = {"minutes": 65.0, "device": "CPU, 2 threads", "date": "2026-02-01"}
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    note.end(tmp_path)
+    assert "**Duration:** 0 seconds\n" in shown[-1]
+    assert "`:** 65 minutes on CPU, 2 threads, finished on 2026-02-01" in shown[-1]
 
 
 def test_the_note_names_the_base_alone_where_it_is_the_one_that_was_meant(note, corpus, trained):

@@ -1,13 +1,24 @@
 """Writing plots: prompts, options, seeds, streams; on tiny checkpoints."""
 
+import functools
+
 import pytest
 
 from movieplots.errors import BadInput
 from movieplots.generation.sampling import PlotGenerator
 
+DECODERS = ["transformers", "llama.cpp"]
 
-def test_samples_are_what_was_asked_for(trained):
-    generator = PlotGenerator.from_pretrained(trained[0])
+
+@functools.lru_cache
+def load(folder, decoder="llama.cpp"):
+    return PlotGenerator.from_pretrained(folder, decoder)
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_samples_are_what_was_asked_for(trained, decoder):
+    generator = load(trained[0], decoder)
+    assert generator.decoder.name == decoder
     samples = generator.generate(["horror"], n=3, max_tokens=30, seed=5)
     assert samples == generator.generate(["horror"], n=3, max_tokens=30, seed=5)
     assert samples != generator.generate(["horror"], n=3, max_tokens=30, seed=6)
@@ -23,12 +34,42 @@ def test_samples_are_what_was_asked_for(trained):
     assert len({sample.genre for sample in drawn}) > 5
 
 
-def test_a_stream_grows_into_a_sample(untitled):
-    generator = PlotGenerator.from_pretrained(untitled)
+def test_a_sample_depends_on_its_seed_and_number_alone(trained):
+    generator = load(trained[0])
+    many = generator.generate(["horror"], n=20, max_tokens=20, seed=5)
+    assert generator.generate(["horror"], n=4, max_tokens=20, seed=5) == many[:4]
+    assert len({(sample.title, sample.plot) for sample in many}) == 20
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_options_change_what_is_written(untitled, decoder):
+    generator = load(untitled, decoder)
+
+    def plot(**options):
+        (sample,) = generator.generate(["horror"], max_tokens=80, temperature=0.1, top_p=0, seed=1, **options)
+        return sample.plot
+
+    usual = plot()
+    for options in ({"min_p": 0.9}, {"repetition_penalty": 1.5}, {"no_repeat_ngram": 2}):
+        assert plot(**options) != usual
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_a_stream_grows_into_a_sample(untitled, decoder):
+    generator = load(untitled, decoder)
     steps = list(generator.stream(["horror"], opening="The sea", max_tokens=12, seed=3))
     assert 1 <= len(steps) <= 12
     assert all(step.plot.startswith("The sea") for step in steps)
     assert len(steps[-1].plot) >= len(steps[0].plot)
+    assert [steps[-1]] == generator.generate(["horror"], opening="The sea", max_tokens=12, seed=3)
+
+
+def test_what_is_drawn_at_random_reads_back_as_text(untitled):
+    """Bytes that are no text on their own: streamed one by one they give what they give together."""
+    generator = load(untitled)
+    for seed in range(3):
+        options = {"genres": ["horror"], "temperature": 3.0, "top_p": 0, "max_tokens": 60, "seed": seed}
+        assert [list(generator.stream(**options))[-1]] == generator.generate(**options)
 
 
 @pytest.mark.parametrize(
@@ -37,11 +78,19 @@ def test_a_stream_grows_into_a_sample(untitled):
         ({"genres": ["horrror"]}, "Unknown genre 'horrror'"),
         ({"n": 0}, "at least 1"),
         ({"temperature": 0}, "temperature"),
+        ({"temperature": float("nan")}, "temperature"),
         ({"top_p": 1.5}, "Top-p"),
+        ({"min_p": 1}, "Min-p"),
+        ({"repetition_penalty": 0}, "repetition penalty"),
+        ({"no_repeat_ngram": 1}, "n-grams"),
+        ({"max_tokens": 0}, "tokens must be at least 1"),
         ({"title": "Salt (2009)"}, "without titles"),
         ({"opening": "word " * 700}, "too long for this model"),
     ],
 )
 def test_bad_requests_say_what_to_change(untitled, arguments, message):
     with pytest.raises(BadInput, match=message):
-        PlotGenerator.from_pretrained(untitled).generate(**arguments)
+        load(untitled).generate(**arguments)
+    if "n" not in arguments:
+        with pytest.raises(BadInput, match=message):
+            list(load(untitled).stream(**arguments))

@@ -22,7 +22,7 @@ from movieplots.classification.prediction import MAX_TOKENS, predict
 from movieplots.classification.thresholds import best_thresholds
 from movieplots.errors import BadInput
 from movieplots.files import atomic_folder
-from movieplots.model_folder import clear, finished, table, write_info
+from movieplots.model_folder import begin, clear, finished, table, write_info
 from movieplots.plots import SPLITS, data_fingerprint, load_plots
 from movieplots.progress import say, working
 from movieplots.training import check_time_limit, fit, history
@@ -89,6 +89,7 @@ def train_classifier(
     layer_groups(model)  # raises where the encoder has no layers to go by
     if fresh:  # only now that nothing can be wrong with the input any more
         clear(out)
+    begin(out, recipe)
     trainer = fit(
         what="Training the classifier",
         model=model,

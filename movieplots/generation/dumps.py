@@ -1,21 +1,25 @@
 """Dumps: many samples over a grid of genres, temperatures and top-p values, written to files and read back.
 
 `<dump>/temp_0_7_topp_0_9.txt` has one sample a line in the markup, the `.jsonl` beside it the same samples with their
-fields, and `dump.json` the settings and the generator's `movieplots.json`. A cell of the grid whose file is complete
-is not sampled again, so an interrupted dump continues.
+fields, and `dump.json` the settings and the generator's `movieplots.json`. All that is missing goes to the decoder as
+one queue, so its batch stays full from one cell of the grid to the next; each sample is kept in a journal as soon as it
+is finished, and a cell's two files are written with its last one. A dump that was killed loses what was being written.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from time import perf_counter
+from typing import IO, Any
 
 import pandas as pd
 
 from movieplots.errors import BadInput
-from movieplots.files import fingerprint, read_json, write_json, write_text
+from movieplots.files import fingerprint, read_json, room_for, write_json, write_text
 from movieplots.generation.markup import format_sample
+from movieplots.generation.sampling import Options, PlotGenerator, Task
 from movieplots.genres import check_genres, promptable
 from movieplots.model_folder import read_info
 from movieplots.progress import bar, say, working
@@ -24,6 +28,10 @@ TEMPERATURES = (0.7, 1.0, 1.3)
 TOP_PS = (0.0, 0.9)
 SAMPLES_PER_GENRE = 10
 COLUMNS = ["genre", "title", "plot", "temperature", "top_p", "seed", "finished"]
+JOURNAL = "samples.partial.jsonl"
+
+Place = tuple[str, int]  # a sample's cell and its number there
+Record = dict[str, Any]
 
 
 def sample_dump(
@@ -35,51 +43,53 @@ def sample_dump(
     samples_per_genre: int = SAMPLES_PER_GENRE,
     seed: int = 0,
     fresh: bool = False,
+    min_p: float = 0.0,
+    repetition_penalty: float = 1.0,
+    no_repeat_ngram: int = 0,
+    decoder: str = "auto",
 ) -> pd.DataFrame:
     """Sample the whole grid from a trained generator into the folder `out`; returns what `read_dump(out)` gives.
 
-    `genres` defaults to every genre of the model's training plots; top-p 0 means off. Raises BadInput where `out`
-    holds a dump with other settings (unless `fresh`).
+    `genres` defaults to every genre of the model's training plots; top-p 0 means off; for `min_p`,
+    `repetition_penalty` and `no_repeat_ngram` see `Options`. Interrupted, it continues: each sample's draws depend on
+    `seed`, cell, genre and number alone. Raises BadInput where `out` holds a dump with other settings (unless `fresh`).
     """
-    from movieplots.generation.sampling import (
-        BATCH,
-        PlotGenerator,
-        check_cell,
-    )  # here, so that reading a dump needs no torch
-
     out, info = Path(out), read_info(model, "generation")
     genres = check_genres(genres, promptable(info["genre_counts"])) if genres else sorted(info["genre_counts"])
     if samples_per_genre < 1:
         raise BadInput(f"The number of samples per genre must be at least 1, not {samples_per_genre}.")
-    cells = [(float(temperature), float(top_p)) for temperature in temperatures for top_p in top_ps]
-    for cell in cells:
-        check_cell(*cell)
+    pairs = dict.fromkeys((float(temperature), float(top_p)) for temperature in temperatures for top_p in top_ps)
+    cells = {
+        cell_name(*pair): Options(*pair, min_p, repetition_penalty, no_repeat_ngram) for pair in pairs
+    }  # checks them all before anything is loaded
     settings = {
-        "genres": genres, "cells": [list(cell) for cell in cells], "samples_per_genre": samples_per_genre, "seed": seed,
+        "genres": genres, "cells": [list(pair) for pair in pairs], "samples_per_genre": samples_per_genre, "seed": seed,
+        "min_p": min_p, "repetition_penalty": repetition_penalty, "no_repeat_ngram": no_repeat_ngram,
         "model": fingerprint(info),
     }  # fmt: skip
     if not fresh:
         _check_settings(out, settings)
-    missing = [cell for cell in cells if fresh or not (out / f"{cell_name(*cell)}.jsonl").is_file()]
+    missing = {name: options for name, options in cells.items() if fresh or not (out / f"{name}.jsonl").is_file()}
     if not missing:
+        (out / JOURNAL).unlink(missing_ok=True)  # killed just before it would have been
         say(f"{out} already holds this dump; --fresh samples it again.")
         return read_dump(out)
 
     with working("Loading the generator …"):
-        generator = PlotGenerator.from_pretrained(model)
-    for file in [*out.glob("temp_*_topp_*.*"), out / "dump.json"] if fresh else []:
+        generator = PlotGenerator.from_pretrained(model, decoder)
+    settings["decoder"] = generator.decoder.name  # the two draw differently
+    if not fresh:
+        _check_settings(out, settings)
+    for file in [*out.glob("temp_*_topp_*.*"), out / "dump.json", out / JOURNAL] if fresh else []:
         file.unlink(missing_ok=True)
     write_json(out / "dump.json", {"settings": settings, "model": info})
-    prompts = [genre for genre in genres for _ in range(samples_per_genre)]
-    with bar() as progress:
-        task = progress.add_task("Sampling plots", total=len(missing) * len(prompts), note="")
-        for temperature, top_p in missing:
-            samples: list[dict[str, Any]] = []
-            for start in range(0, len(prompts), BATCH):
-                batch = prompts[start : start + BATCH]
-                samples += map(asdict, generator.write(batch, temperature, top_p, seed, start))
-                progress.update(task, advance=len(batch), note=f"temperature {temperature:g}, top-p {top_p:g}")
-            _write_cell(out / cell_name(temperature, top_p), samples, info["markup"])
+    tasks: dict[Place, Task] = {}
+    for name, options in missing.items():
+        named = [(genre, i) for genre in genres for i in range(samples_per_genre)]
+        for number, (genre, i) in enumerate(named):
+            draws = f"{seed}-{options.temperature:g}-{options.top_p:g}-{genre}-{i}"
+            tasks[name, number] = Task(genre, options, draws, seed)
+    _sample(generator, tasks, out)
     return read_dump(out)
 
 
@@ -88,7 +98,7 @@ def read_dump(path: str | Path) -> pd.DataFrame:
     files = sorted(Path(path).glob("temp_*_topp_*.jsonl"))
     if not files:
         raise BadInput(f"No dump in {path}: run `movieplots dump --model DIR --out {path}` first.")
-    rows: list[dict[str, Any]] = []
+    rows: list[Record] = []
     for file in files:
         for number, line in enumerate(file.read_text(encoding="utf-8").split("\n")[:-1], 1):
             try:
@@ -119,10 +129,62 @@ def _check_settings(out: Path, settings: dict[str, Any]) -> None:
         )
 
 
-def _write_cell(stem: Path, samples: list[dict[str, Any]], markup: str) -> None:
+def _sample(generator: PlotGenerator, tasks: dict[Place, Task], out: Path) -> None:
+    """Write the samples that the journal does not have yet, and each cell's files once it is whole."""
+    with _journal(out / JOURNAL) as (journal, records):
+        waiting = [place for place in tasks if place not in records]
+        left = {name: 0 for name, _ in tasks} | _counts(waiting)
+        with bar() as progress:
+            done = len(tasks) - len(waiting)
+            task = progress.add_task("Sampling plots", total=len(tasks), completed=done, note="")
+            for name in [name for name, count in left.items() if not count]:
+                _write_cell(out / name, name, records, generator.tokenizer.markup)
+            start, tokens = perf_counter(), 0
+            with closing(generator.write([tasks[place] for place in waiting])) as written:
+                for i, sample, count in written:
+                    place = waiting[i]
+                    records[place] = asdict(sample)
+                    line = {"cell": place[0], "number": place[1], **records[place]}
+                    journal.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+                    journal.flush()  # from here on it survives this process
+                    left[place[0]] -= 1
+                    if not left[place[0]]:
+                        _write_cell(out / place[0], place[0], records, generator.tokenizer.markup)
+                    tokens += count
+                    progress.update(task, advance=1, note=f"{tokens / (perf_counter() - start):.0f} tokens/s")
+    (out / JOURNAL).unlink()
+
+
+def _counts(places: Sequence[Place]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for name, _ in places:
+        counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+@contextmanager
+def _journal(file: Path) -> Iterator[tuple[IO[bytes], dict[Place, Record]]]:
+    """The journal, open for appending, and what it holds; a last line that a kill cut short is taken off."""
+    records: dict[Place, Record] = {}
+    with room_for(file), open(file, "ab+") as journal:
+        journal.seek(0)
+        whole = 0
+        for line in journal.read().split(b"\n")[:-1]:
+            try:
+                row = json.loads(line)
+                records[row.pop("cell"), row.pop("number")] = {name: row[name] for name in COLUMNS}
+            except (ValueError, KeyError, TypeError, AttributeError):
+                break
+            whole += len(line) + 1
+        journal.truncate(whole)
+        yield journal, records
+
+
+def _write_cell(stem: Path, name: str, records: dict[Place, Record], markup: str) -> None:
     """The text file first: a cell counts as complete once its JSON Lines file is there."""
+    samples = [records[place] for place in sorted(place for place in records if place[0] == name)]
     parts = ("genre", "title", "plot", "finished")
-    lines = [format_sample(markup, *(sample[name] for name in parts)) + "\n" for sample in samples]
+    lines = [format_sample(markup, *(sample[part] for part in parts)) + "\n" for sample in samples]
     write_text(stem.with_name(stem.name + ".txt"), "".join(lines))
     lines = [json.dumps(sample, ensure_ascii=False) + "\n" for sample in samples]
     write_text(stem.with_name(stem.name + ".jsonl"), "".join(lines))

@@ -8,7 +8,6 @@ from IPython.display import DisplayHandle, Image, display
 from transformers import TrainerCallback
 
 from movieplots.generation.figures import training_curves
-from movieplots.progress import console
 
 SECONDS = 5.0  # between two pictures, at least
 SHARE = 0.02  # of the time that drawing may take, at most
@@ -16,22 +15,18 @@ DPI = 200  # twice what a page shows, for sharp letters
 
 
 class LiveCurves(TrainerCallback):
-    """Draws the curves again every few seconds, always in the same place, so that only the last picture stays.
-
-    Outside a notebook it does nothing.
-    """
+    """Draws the curves again every few seconds, always in the same place, so that only the last picture stays."""
 
     def __init__(self) -> None:
-        self.shown = console.is_jupyter
         self.handle: DisplayHandle | None = None
         self.next = 0.0
 
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self.shown and state.is_world_process_zero and time.monotonic() >= self.next:
+        if state.is_world_process_zero and time.monotonic() >= self.next:
             self._draw(state.log_history)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self.shown and state.is_world_process_zero:
+        if state.is_world_process_zero:
             self._draw(state.log_history)
 
     def _draw(self, history: list[dict[str, Any]]) -> None:

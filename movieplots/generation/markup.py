@@ -9,9 +9,11 @@ and embeddings stay as they are and a fine-tuned adapter stays small; other base
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from movieplots.errors import BadInput
+from movieplots.files import read_json
 
 MARKUPS = ("with-titles", "without-titles")
 START, END_OF_GENRE, END_OF_TITLE, END = "<|startoftext|>", "<|endofgenre|>", "<|endoftitle|>", "<|endoftext|>"
@@ -44,6 +46,51 @@ class Example:
 
     input_ids: list[int]
     labels: list[int]
+
+
+class SavedTokenizer:
+    """What `MarkupTokenizer` needs of a tokenizer that was saved in a model's folder, without importing transformers.
+
+    That import brings torch along and takes seconds; a generator that llama.cpp decodes needs neither.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        from tokenizers import Tokenizer
+
+        files = [Path(folder) / name for name in ("tokenizer.json", "tokenizer_config.json")]
+        try:
+            self.backend_tokenizer = Tokenizer.from_file(str(files[0]))
+        except Exception:  # the library raises no narrower one
+            raise BadInput(f"{files[0]} is missing or damaged: train the model again with --fresh.") from None
+        self.backend_tokenizer.encode_special_tokens = True  # a mark that stands in a text is only text
+        named = read_json(files[1], "train the model again with --fresh")
+        end = named.get("eos_token")
+        end = end["content"] if isinstance(end, dict) else end
+        self.eos_token_id = None if end is None else self.backend_tokenizer.token_to_id(end)
+
+    @property
+    def added_tokens_decoder(self) -> dict[int, Any]:
+        return self.backend_tokenizer.get_added_tokens_decoder()
+
+    @property
+    def all_special_ids(self) -> list[int]:
+        return [i for i, token in self.added_tokens_decoder.items() if token.special]
+
+    def get_vocab(self) -> dict[str, int]:
+        return self.backend_tokenizer.get_vocab(with_added_tokens=True)
+
+    def add_special_tokens(self, tokens: dict[str, list[str]], **_: Any) -> None:
+        for names in tokens.values():
+            self.backend_tokenizer.add_special_tokens(names)
+
+    def convert_tokens_to_ids(self, token: str) -> int:
+        return self.backend_tokenizer.token_to_id(token)
+
+    def encode(self, text: str, **_: Any) -> list[int]:
+        return self.backend_tokenizer.encode(text, add_special_tokens=False).ids
+
+    def decode(self, ids: list[int], skip_special_tokens: bool = True) -> str:
+        return self.backend_tokenizer.decode(ids, skip_special_tokens=skip_special_tokens)
 
 
 class MarkupTokenizer:
@@ -96,7 +143,7 @@ class MarkupTokenizer:
         """The ids and labels of a training example, cut to `max_tokens` (a cut example has no end token)."""
         given = self.prompt(genre)
         ids = [*self.prompt(genre, title if self.markup == "with-titles" else None, plot), self.end][:max_tokens]
-        return Example(ids, [-100] * len(given) + ids[len(given) :])
+        return Example(ids, ([-100] * len(given) + ids[len(given) :])[: len(ids)])
 
     def read(self, ids: list[int], has_title: bool) -> tuple[str, str, bool]:
         """Sampled ids (after the genre, or with `has_title` after the title) -> (title, plot, finished).

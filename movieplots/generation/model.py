@@ -49,14 +49,15 @@ def save_generator(model: Any, weights: dict[str, torch.Tensor], base: str, fold
         (folder / "README.md").unlink(missing_ok=True)  # peft's empty card; ours is written afterwards
     else:
         model.config.use_cache = True  # off in training only
-        half = {name: tensor.to(torch.float16) for name, tensor in weights.items()}
+        once = {tensor.data_ptr(): tensor.to(torch.float16) for tensor in weights.values()}  # tied ones stay one
+        half = {name: once[tensor.data_ptr()] for name, tensor in weights.items()}
         model.save_pretrained(folder, state_dict=half)
 
 
 def load_generator(folder: str | Path) -> tuple[Any, MarkupTokenizer, dict[str, Any]]:
     """(model in float32 with the adapter merged in, tokenizer, info) of a trained generator's folder."""
     info = read_info(folder, "generation")
-    if info["recipe"]["method"] == "full":
+    if not (Path(folder) / "adapter_config.json").is_file():
         model, tokenizer = load_causal_lm(str(folder))
         return model.eval(), MarkupTokenizer(tokenizer, info["markup"]), info
     model, markup_tokenizer = _base_with_marks(info["base"], info["markup"])

@@ -29,11 +29,11 @@ from movieplots.generation.markup import MarkupTokenizer
 from movieplots.generation.model import context_of, new_generator, save_generator
 from movieplots.generation.recipe import DEFAULTS, make_recipe
 from movieplots.generation.samples_in_training import SampleWriter
-from movieplots.model_folder import RUN_FILE, clear, finished, write_info
+from movieplots.model_folder import RUN_FILE, begin, clear, finished, write_info
 from movieplots.plots import SPLITS, data_fingerprint, load_plots
 from movieplots.progress import console, say, track
 from movieplots.rate_search import RateSearch, search_rate
-from movieplots.training import Loss, circumstances, fit, history, main_process
+from movieplots.training import Loss, can_compile, circumstances, fit, history, main_process
 
 PASSES = 3
 EVALUATIONS = 8  # over a run
@@ -169,14 +169,18 @@ def train(data: str | Path, out: Path, recipe: dict[str, Any], make: Callable[[]
             if not cleared and main_process():  # only now that nothing can be wrong with the input any more
                 clear(out)
             cleared = True
+            if main_process():
+                begin(out, recipe)
+            _processes().wait_for_everyone()
             return _run(parts, out, recipe, made, corpus, at_once)
         except (RuntimeError, MemoryError) as error:
             if not (isinstance(error, MemoryError) or should_reduce_batch_size(error)):
                 raise
-        if at_once == 1:
+        if at_once == 1 or _processes().num_processes > 1:  # of several processes one alone cannot start again
+            blocks = "one block" if at_once == 1 else f"{at_once} blocks"
             raise BadInput(
-                f"The memory does not hold {recipe['base']} with one block of {recipe['block_size']} tokens: "
-                "lower --block-size, choose a smaller base, or --method lora."
+                f"The memory does not hold {recipe['base']} with {blocks} of {recipe['block_size']} tokens: "
+                "lower --block-size or --blocks-per-step, choose a smaller base, or --method lora."
             )
         at_once //= 2
         say(f"The memory is too small for that; going on with {at_once} blocks at a time.")
@@ -227,14 +231,15 @@ def _run(
             "per_device_eval_batch_size": 1,
             "eval_strategy": "steps",
             "eval_on_start": True,
-            "torch_compile": torch.cuda.is_available(),
+            "torch_compile": can_compile(),
         },
         callbacks=[SampleWriter(tokenizer, list(corpus.genre_counts), out, seed), *_in_notebooks()],
         train_dataset=corpus.stream,
         eval_dataset=[block.block for block in watched],
         data_collator=collate,
     )
-    after = held_out_losses(trainer.model, test)
+    # Without the mixed precision of training, as before it.
+    after = held_out_losses(trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False), test)
     weights = trainer.accelerator.get_state_dict(trainer.model)  # all processes take part in gathering them
     passes = trainer.state.global_step * per_step / corpus.blocks_per_pass
     metrics = {
@@ -273,8 +278,9 @@ def _run(
             tokenizer.tokenizer.save_pretrained(temporary)
             write_json(temporary / RUN_FILE, circumstances(trainer))
         write_info(out, info, model_card(info))
+    state.wait_for_everyone()  # another process may still read a checkpoint
+    if main_process():
         shutil.rmtree(out / "checkpoints")
-    state.wait_for_everyone()
     return info
 
 

@@ -1,0 +1,194 @@
+"""How fast plots are written on a CPU, and whether the two decoders agree.
+
+    python benchmarks/generation.py --model FOLDER
+
+In one run: `generate` of transformers one plot at a time, in float32, over the cells of the default grid in turn; the
+grid itself, with the command a user gives; single plots streamed; and greedy decoding of 50 prompts by both decoders,
+llama.cpp on 8-bit weights against transformers on the float32 ones.
+"""
+
+import argparse
+import contextlib
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from claims import at_least, at_most, conclude
+
+from movieplots import read_dump
+from movieplots.errors import sentences
+from movieplots.generation.agreement import agreement
+from movieplots.generation.decoders import Decoder, Request, load_decoder
+from movieplots.generation.dumps import TEMPERATURES, TOP_PS
+from movieplots.generation.markup import MarkupTokenizer
+from movieplots.generation.transformers_decoder import TransformersDecoder
+
+GRID = 1680  # samples: 28 genres, 6 cells, 10 of each
+OPENINGS = ("", "When", "After years apart, two sisters", "In a small town", "The last", "A retired detective")
+MINUTES, TIMES_SAMPLES, TIMES_STREAMING, AGREEMENT = 12, 8, 4, 0.95
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What a way of writing came to. `tokens` a second is the median over plots where they are written one by one."""
+
+    samples_a_minute: float
+    tokens_a_second: float
+
+
+def main() -> int:
+    """Print the tables, then the claims as one JSON line; the status is 1 where a claim does not hold."""
+    parser = argparse.ArgumentParser(description="Speed and agreement of the decoders.")
+    parser.add_argument("--model", type=Path, required=True, help="folder of a trained generator")
+    parser.add_argument("--samples-per-genre", type=int, default=10, help="of the grid (default 10)")
+    parser.add_argument("--plots", type=int, default=12, help="plots one at a time, and streamed (default 12)")
+    parser.add_argument("--prompts", type=int, default=50, help="prompts decoded greedily (default 50)")
+    arguments = parser.parse_args()
+
+    start = time.perf_counter()
+    llama, tokenizer, info = load_decoder(arguments.model, "llama.cpp")
+    print(f"llama.cpp ready after {time.perf_counter() - start:.1f} s, with the conversion if that was not done yet\n")
+    reference, _, _ = load_decoder(arguments.model, "transformers")
+    assert isinstance(reference, TransformersDecoder)
+    requests = grid_requests(tokenizer, info, arguments.plots)
+    threads = torch.get_num_threads()
+
+    plain = one_at_a_time(requests, lambda request: generate(reference, request))
+    streamed = one_at_a_time(requests, lambda request: list(llama.stream(request)))
+    batch = together(reference, grid_requests(tokenizer, info, 32))
+    with tempfile.TemporaryDirectory() as folder:
+        seconds, memory, count, tokens = grid(arguments.model, Path(folder), arguments.samples_per_genre, tokenizer)
+    dump = Speed(60 * count / seconds, tokens / seconds)
+    minutes = GRID / dump.samples_a_minute
+    prompts = greedy_requests(tokenizer, info, arguments.prompts)
+    found = agreement(reference, llama, prompts)
+
+    print(f"{'':<52}{'samples a minute':>18}{'tokens a second':>18}")
+    rows = {
+        f"generate, one at a time ({threads} threads)": plain,
+        "transformers decoder, 32 plots together": batch,
+        f"movieplots dump, {count:,} samples": dump,
+        "llama.cpp, one plot streamed": streamed,
+    }
+    for name, speed in rows.items():
+        print(f"{name:<52}{speed.samples_a_minute:>18.1f}{speed.tokens_a_second:>18.1f}")
+    print(f"\nGrid: {seconds / 60:.1f} minutes, so {minutes:.1f} for {GRID:,} samples; {memory / 1e9:.2f} GB at most")
+    print(
+        f"Greedy decoding of {len(prompts)} prompts, {found.tokens:,} tokens, 8-bit against float32: the same next "
+        f"token after the same text {found.same_text:.1%}, at the same place of texts run freely {found.free:.1%}\n"
+    )
+    return conclude(
+        [
+            at_most(f"minutes for {GRID:,} samples", minutes, MINUTES),
+            at_least(
+                "samples a minute, times one at a time", dump.samples_a_minute / plain.samples_a_minute, TIMES_SAMPLES
+            ),
+            at_least("streaming, times generate", streamed.tokens_a_second / plain.tokens_a_second, TIMES_STREAMING),
+            at_least("greedy agreement after the same text", found.same_text, AGREEMENT),
+        ]
+    )
+
+
+def grid_requests(tokenizer: MarkupTokenizer, info: dict[str, Any], count: int) -> list[Request]:
+    """Requests over cells and genres in turn, as the grid has them."""
+    cells = [(temperature, top_p) for temperature in TEMPERATURES for top_p in TOP_PS]
+    genres = sorted(info["genre_counts"])
+    return [
+        request(
+            tokenizer, info, genres[i % len(genres)], "", temperature=cells[i % 6][0], top_p=cells[i % 6][1], seed=i
+        )
+        for i in range(count)
+    ]
+
+
+def greedy_requests(tokenizer: MarkupTokenizer, info: dict[str, Any], count: int) -> list[Request]:
+    """Prompts of each genre in turn, first bare, then with opening words, under a title where the model knows them."""
+    genres = sorted(info["genre_counts"])
+    return [
+        request(tokenizer, info, genres[i % len(genres)], OPENINGS[i // len(genres) % len(OPENINGS)], temperature=0.0)
+        for i in range(count)
+    ]
+
+
+def request(tokenizer: MarkupTokenizer, info: dict[str, Any], genre: str, opening: str, **options: Any) -> Request:
+    """One request as `PlotGenerator` makes it."""
+    title = "Salt (2009)" if opening and tokenizer.end_of_title is not None else None
+    prompt = tokenizer.prompt(genre, title, opening)
+    return Request(prompt, tokenizer.end, info["max_tokens"], tuple(tokenizer.suppressed), **options)
+
+
+def generate(reference: TransformersDecoder, request: Request) -> list[int]:
+    """What anyone would write first: `model.generate` of one prompt."""
+    ids = reference.model.generate(
+        torch.tensor([request.prompt], device=reference.model.device),
+        do_sample=True,
+        temperature=request.temperature,
+        top_p=request.top_p or 1.0,
+        top_k=0,
+        max_new_tokens=request.max_new_tokens,
+        suppress_tokens=list(request.suppressed),
+        eos_token_id=request.stop,
+        pad_token_id=request.stop,
+    )
+    return ids[0, len(request.prompt) :].tolist()
+
+
+def one_at_a_time(requests: list[Request], write: Any) -> Speed:
+    """Speed of writing one after the other; the first one is written twice, and counts the second time."""
+    write(requests[0])
+    seconds, tokens = [], []
+    for each in requests:
+        start = time.perf_counter()
+        tokens.append(len(write(each)))
+        seconds.append(time.perf_counter() - start)
+    rates = [count / taken for count, taken in zip(tokens, seconds, strict=True)]
+    return Speed(60 * len(requests) / sum(seconds), median(rates))
+
+
+def together(decoder: Decoder, requests: list[Request]) -> Speed:
+    """Speed of writing all of them as one batch."""
+    start = time.perf_counter()
+    tokens = sum(len(ids) for _, ids in decoder.decode(requests))
+    seconds = time.perf_counter() - start
+    return Speed(60 * len(requests) / seconds, tokens / seconds)
+
+
+def grid(model: Path, out: Path, samples: int, tokenizer: MarkupTokenizer) -> tuple[float, int, int, int]:
+    """Run `movieplots dump` in a process of its own: (seconds, largest memory in bytes, samples, their tokens)."""
+    command = [sys.executable, "-m", "movieplots", "dump", "--model", str(model), "--out", str(out)]
+    command += ["--samples-per-genre", str(samples), "--decoder", "llama.cpp"]
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    memory = 0
+    while process.poll() is None:  # the usage that `wait4` reports begins with that of this process
+        memory = max(memory, peak_memory(process.pid))
+        time.sleep(0.2)
+    seconds = time.perf_counter() - start
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with status {process.returncode}")
+    dump = read_dump(out)
+    tokens = sum(
+        len(tokenizer.example(row.genre, row.title, row.plot, 10**6).input_ids) - len(tokenizer.prompt(row.genre))
+        for row in dump.itertuples()
+    )
+    return seconds, memory, len(dump), tokens
+
+
+def peak_memory(process: int) -> int:
+    """Largest resident memory so far in bytes; 0 for a process that has just ended, or without /proc."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{process}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+if __name__ == "__main__":
+    with sentences():
+        sys.exit(main())

@@ -1,0 +1,100 @@
+"""The seam between prompts and models: a decoder continues token ids, and knows nothing of markup, genres or files.
+
+Two stand behind it. `transformers` is the reference and the one for GPUs; llama.cpp, through the package `xllamacpp`,
+is several times as fast on a CPU. Both keep a batch full: what is finished leaves it, what waits takes its place.
+Random draws belong to a request's own seed, so the company it is decoded in changes it at most through rounding.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol
+
+from movieplots.errors import BadInput
+from movieplots.generation.markup import MarkupTokenizer, SavedTokenizer
+from movieplots.model_folder import read_info
+from movieplots.progress import say
+
+DECODERS = ("auto", "transformers", "llama.cpp")
+
+
+@dataclass(frozen=True)
+class Request:
+    """One text to continue, and how.
+
+    `stop` ends the text and is part of the result; `suppressed` ids are never drawn (among them the model's own end
+    token where `stop` is another one: llama.cpp ends there in any case). With `temperature` 0 the likeliest
+    token is always taken. Off are: `top_p` 0 or 1, `min_p` 0, `repetition_penalty` 1, `no_repeat_ngram` 0. They are
+    applied in the order of transformers: penalty, n-grams, temperature, top-p, min-p. `seed` is below 2**31.
+    """
+
+    prompt: list[int]
+    stop: int
+    max_new_tokens: int
+    suppressed: tuple[int, ...] = ()
+    temperature: float = 1.0
+    top_p: float = 0.0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    no_repeat_ngram: int = 0
+    seed: int = 0
+
+
+class Decoder(Protocol):
+    """Continues prompts of token ids. `context` is the most tokens that prompt and continuation may have together."""
+
+    name: str
+    context: int
+
+    def decode(self, requests: Sequence[Request]) -> Iterator[tuple[int, list[int]]]:
+        """Yield (index of the request, its new ids up to and including `stop`) as each one finishes."""
+
+    def stream(self, request: Request) -> Iterator[int]:
+        """Yield the new ids of one request one by one: the same ids as `decode` gives, up to rounding."""
+
+
+def load_decoder(folder: str | Path, name: str = "auto") -> tuple[Decoder, MarkupTokenizer, dict[str, Any]]:
+    """(decoder, tokenizer, info) of a trained generator's folder; for llama.cpp without torch. Raises BadInput."""
+    info = read_info(folder, "generation")
+    if choose_decoder(name) == "llama.cpp":
+        from movieplots.generation.export import UnsupportedModel, cached_gguf
+        from movieplots.generation.llama_decoder import LlamaDecoder
+
+        try:
+            gguf, context = cached_gguf(folder, info)
+        except UnsupportedModel as error:
+            if name != "auto":
+                raise
+            say(f"{error} So transformers writes, which is slower.")
+        else:
+            return LlamaDecoder(gguf, context), MarkupTokenizer(SavedTokenizer(folder), info["markup"]), info
+    from movieplots.generation.model import load_generator
+    from movieplots.generation.transformers_decoder import TransformersDecoder
+
+    model, tokenizer, info = load_generator(folder)
+    return TransformersDecoder(model), tokenizer, info
+
+
+def choose_decoder(name: str = "auto") -> str:
+    """`transformers` or `llama.cpp`: the one named, or with `auto` the faster one here. Raises BadInput."""
+    if name not in DECODERS:
+        raise BadInput(f"Unknown decoder {name!r}: choose from {', '.join(DECODERS)}.")
+    installed = find_spec("xllamacpp") is not None
+    if name == "llama.cpp" and not installed:
+        raise BadInput("The decoder llama.cpp needs a package: run `pip install xllamacpp`, or choose transformers.")
+    if name != "auto":
+        return name
+    if _has_gpu():
+        return "transformers"
+    if not installed:
+        say("Without a GPU transformers writes slowly: `pip install xllamacpp` makes it several times as fast.")
+    return "llama.cpp" if installed else "transformers"
+
+
+def _has_gpu() -> bool:
+    if not (Path("/dev/nvidiactl").exists() or Path("/dev/dxg").exists()):  # spares importing torch where there is none
+        return False
+    import torch
+
+    return torch.cuda.is_available()

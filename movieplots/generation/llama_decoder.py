@@ -1,0 +1,171 @@
+"""The decoder for CPUs: llama.cpp through the package `xllamacpp`, on a GGUF file of the model.
+
+A batch runs on one server a core, each with a single thread and its own slots: that beats one server with a thread a
+core, whose threads wait for each other hundreds of times a token, and far more so where other programs want the cores
+too. A stream alone gets a server with all cores. Servers share the weights in memory, start with the first request that
+needs them, and are spoken to over HTTP on this machine, under a random key: their native interface is the only one that
+hands out token ids, tokenising text again would not give the same ones.
+"""
+
+import contextlib
+import http.client
+import json
+import os
+import queue
+import secrets
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from movieplots.generation.decoders import Request
+
+SLOTS = 16  # a core; more add memory, but hardly speed
+SMALL = 32e6  # bytes; a model below that is through a step before a second thread has woken up
+GRAIN = 256  # tokens: contexts are rounded up to this, so that few servers have to be started anew
+
+
+class LlamaDecoder:
+    """Decodes with llama.cpp. `gguf` is a file that `write_gguf` made with `spelled=False`."""
+
+    name = "llama.cpp"
+
+    def __init__(self, gguf: str | Path, context: int) -> None:
+        self.gguf, self.context = str(gguf), context
+        self.cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self.threads = 1 if Path(gguf).stat().st_size < SMALL else self.cores
+        self._servers: dict[bool, tuple[int, list[_Server]]] = {}
+        self._starting = threading.Lock()
+
+    def decode(self, requests: Sequence[Request]) -> Iterator[tuple[int, list[int]]]:
+        if not requests:
+            return
+        waiting: queue.SimpleQueue[tuple[int, Request]] = queue.SimpleQueue()
+        for item in enumerate(requests):
+            waiting.put(item)
+        done: queue.SimpleQueue[tuple[int, list[int]] | BaseException] = queue.SimpleQueue()
+        left = threading.Event()
+
+        def work(server: "_Server") -> None:
+            try:
+                while not left.is_set():
+                    number, request = waiting.get_nowait()
+                    ids = []
+                    for token in server.complete(request):
+                        if left.is_set():
+                            return
+                        ids.append(token)
+                    done.put((number, ids))
+            except queue.Empty:
+                pass
+            except BaseException as error:  # handed to the reader, who would wait for ever otherwise
+                done.put(error)
+
+        servers = self._ready(requests)
+        for server in servers * min(SLOTS, len(requests)):  # in turns, so that few requests are shared by all cores
+            threading.Thread(target=work, args=(server,), daemon=True).start()
+        try:
+            for _ in requests:
+                result = done.get()
+                if isinstance(result, BaseException):
+                    raise result
+                yield result
+        finally:
+            left.set()
+
+    def stream(self, request: Request) -> Iterator[int]:
+        (server,) = self._ready([request])
+        with contextlib.closing(server.complete(request)) as tokens:
+            yield from tokens
+
+    def _ready(self, requests: Sequence[Request]) -> "list[_Server]":
+        """Servers that hold the longest of these requests: one with all cores for a single one, else one a core."""
+        longest = max(len(request.prompt) + request.max_new_tokens for request in requests)
+        alone = len(requests) == 1
+        with self._starting:
+            room, servers = self._servers.get(alone, (0, []))
+            if room < longest:
+                room = -(-longest // GRAIN) * GRAIN
+                count, slots, threads = (1, 1, self.threads) if alone else (self.cores, SLOTS, 1)
+                self._servers.pop(alone, None)
+                servers = [_Server(self.gguf, slots, room, threads) for _ in range(count)]
+                self._servers[alone] = room, servers
+            return servers
+
+
+class _Server:
+    """One llama.cpp server inside this process, with `slots` places for requests of at most `room` tokens each."""
+
+    def __init__(self, gguf: str, slots: int, room: int, threads: int) -> None:
+        import xllamacpp
+
+        self.key = secrets.token_hex()
+        params = xllamacpp.CommonParams()
+        params.model.path = gguf
+        params.n_parallel = slots
+        params.n_ctx = slots * room
+        # With a cache of its own for each slot, a request's numbers are bit for bit the same in any company; one pool
+        # for all is about as fast, but sums in another order each time, and then the same seed writes other plots.
+        params.kv_unified = False
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+        params.n_threads_http = slots + 2
+        params.api_keys = [self.key]
+        params.cache_prompt, params.cache_ram_mib = False, 0  # what ran before must not matter
+        params.fit_params, params.ui, params.verbosity = False, False, -1
+        self.server = xllamacpp.Server(params)
+        self.address = self.server.listening_address.removeprefix("http://")
+
+    def complete(self, request: Request) -> Iterator[int]:
+        """The new ids; leaving the iterator early hangs up, which ends the request."""
+        connection = http.client.HTTPConnection(self.address)
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.key}"}
+        try:
+            connection.request("POST", "/completion", json.dumps(_body(request)), headers)
+            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            answer = connection.getresponse()
+            if answer.status != http.client.OK:
+                raise RuntimeError(f"llama.cpp answered {answer.status}: {answer.read(500).decode(errors='replace')}")
+            for line in answer:
+                if line.startswith(b"error:"):
+                    raise RuntimeError(f"llama.cpp failed: {line.decode(errors='replace')}")
+                if not line.startswith(b"data:"):
+                    continue
+                event = json.loads(line[5:])
+                yield from event["tokens"]
+                if event["stop"] or request.stop in event["tokens"]:
+                    return
+        finally:
+            connection.close()
+
+
+def _body(request: Request) -> dict[str, Any]:
+    """A request in llama.cpp's terms; the order of samplers is that of transformers."""
+    whole = len(request.prompt) + request.max_new_tokens
+    samplers = ["penalties", "dry", "temperature", "top_p", "min_p"]
+    body: dict[str, Any] = {
+        "prompt": request.prompt,
+        "n_predict": request.max_new_tokens,
+        "stream": True,
+        "return_tokens": True,
+        "seed": request.seed,
+        "samplers": samplers,
+        "temperature": request.temperature,
+        "top_p": request.top_p or 1.0,
+        "min_p": request.min_p,
+        "repeat_penalty": request.repetition_penalty,
+        "repeat_last_n": whole,
+        "logit_bias": [[token, False] for token in request.suppressed],
+    }
+    if request.no_repeat_ngram:
+        # DRY takes from the score of a token that would go on with a repetition of at least the allowed length; with an
+        # infinite penalty that does not grow, it forbids every n-gram but the first of its kind. The breaker, which
+        # ends what counts as one repetition, is a sign that no text has.
+        body |= {
+            "dry_multiplier": 1e9,
+            "dry_base": 1.0,
+            "dry_allowed_length": request.no_repeat_ngram - 1,
+            "dry_penalty_last_n": whole,
+            "dry_sequence_breakers": ["\U0010ffff"],
+        }
+    return body

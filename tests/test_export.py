@@ -1,0 +1,142 @@
+"""GGUF files: what stands in them, and that a program which knows nothing of us continues prompts as our model does."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from movieplots.base_models import cache_folder
+from movieplots.errors import BadInput
+from movieplots.generation.export import cached_gguf, export_adapter, export_gguf
+from movieplots.generation.model import load_generator
+from movieplots.model_folder import read_info, write_info
+
+
+@pytest.fixture(scope="module", params=["gpt2", "llama"])
+def folder(request):
+    found = request.getfixturevalue({"gpt2": "trained", "llama": "untitled"}[request.param])
+    return found[0] if isinstance(found, tuple) else found
+
+
+def _stock_server(file):
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path, params.n_ctx, params.verbosity, params.fit_params = str(file), 256, -1, False
+    params.cpuparams.n_threads = 1
+    return xllamacpp.Server(params)
+
+
+def test_a_stock_program_continues_a_prompt_in_the_markup(folder, tmp_path):
+    file = export_gguf(folder, tmp_path / "new" / "model.gguf", "f32")
+    model, tokenizer, _ = load_generator(folder)
+    opening = "The sea gives back what it took in 1999."
+    ids = tokenizer.prompt("horror", "Salt (2009)" if tokenizer.end_of_title is not None else None, opening)
+    end = "Salt (2009)<|endoftitle|>" if tokenizer.end_of_title is not None else ""
+    start = "" if tokenizer.end_of_title is not None else "<|startoftext|>"
+    body = {"prompt": f"{start}horror<|endofgenre|>{end}{opening}", "max_tokens": 12, "temperature": 0}
+    answer = _stock_server(file).handle_completions(body)
+    assert answer["usage"]["prompt_tokens"] == len(ids)  # tokenised as by us, without anything put before it
+    with torch.inference_mode():
+        new = model.generate(torch.tensor([ids]), do_sample=False, max_new_tokens=12, eos_token_id=tokenizer.end)
+    text = tokenizer.tokenizer.decode(new[0, len(ids) :], skip_special_tokens=False)
+    assert answer["choices"][0]["text"] == text.replace("<filename>", "<|endoftitle|>")
+
+
+@pytest.mark.parametrize("kind", ["f16", "q8_0", "q4_1"])
+def test_types_of_weights(folder, tmp_path, kind):
+    from gguf import GGUFReader, dequantize
+
+    file = export_gguf(folder, tmp_path / "model.gguf", kind)
+    reader = GGUFReader(file)
+    tensors = {tensor.name: tensor for tensor in reader.tensors}
+    assert tensors["blk.0.ffn_down.weight"].tensor_type.name == kind.upper()
+    assert tensors["blk.0.attn_norm.weight"].tensor_type.name == "F32"
+    assert "output.weight" not in tensors or not load_generator(folder)[0].config.tie_word_embeddings
+    model, tokenizer, _ = load_generator(folder)
+    assert reader.fields["tokenizer.ggml.eos_token_id"].contents() == tokenizer.end
+    rows = model.get_input_embeddings().weight.detach().numpy()
+    found = dequantize(tensors["token_embd.weight"].data, tensors["token_embd.weight"].tensor_type)
+    assert found.shape == rows.shape
+    assert np.abs(found - rows).max() < np.abs(rows).max() / 100
+
+
+def test_the_cached_file_is_made_once_and_follows_the_model(folder, tmp_path, capsys):
+    import shutil
+
+    copy = shutil.copytree(folder, tmp_path / "model")
+    info = read_info(copy, "generation")
+    file, context = cached_gguf(copy, info)
+    assert context == load_generator(copy)[0].config.max_position_embeddings
+    assert cache_folder() in file.parents
+    assert "Converting" in capsys.readouterr().err
+    made = file.stat().st_mtime_ns
+    assert cached_gguf(copy, info) == (file, context)
+    assert file.stat().st_mtime_ns == made
+    assert not capsys.readouterr().err
+    write_info(copy, info | {"history": []}, "")
+    newer, _ = cached_gguf(copy, read_info(copy, "generation"))
+    assert newer != file
+    assert list(file.parent.glob("*.gguf")) == [newer]
+    weights = next(copy.glob("*.safetensors"))
+    weights.write_bytes(b"half")
+    with pytest.raises(BadInput, match="cannot be loaded"):
+        cached_gguf(copy, read_info(copy, "generation"))
+
+
+def test_a_killed_export_leaves_no_half_file(untitled, tmp_path):
+    out = tmp_path / "model.gguf"
+    command = [sys.executable, "-m", "movieplots", "export", "--model", untitled, "--out", out]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.iterdir()) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.001)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    if out.exists():  # it was quicker than the signal
+        _stock_server(out)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert [file.name for file in tmp_path.iterdir()] == ["model.gguf"]
+
+
+def test_an_adapter_alone(tmp_path):
+    """Names and the order of rows: llama.cpp rotates neighbours, transformers the two halves of a head."""
+    from gguf import GGUFReader
+    from safetensors.numpy import save_file
+
+    model = tmp_path / "model"
+    model.mkdir()
+    rows = np.arange(576, dtype=np.float32)[:, None].repeat(2, 1)
+    tensors = {
+        "base_model.model.model.layers.3.self_attn.q_proj.lora_A.weight": np.ones((2, 576), np.float32),
+        "base_model.model.model.layers.3.self_attn.q_proj.lora_B.weight": rows,
+        "base_model.model.model.layers.29.mlp.down_proj.lora_B.weight": rows,
+    }
+    save_file(tensors, model / "adapter_model.safetensors")
+    (model / "adapter_config.json").write_text(json.dumps({"lora_alpha": 32, "r": 4, "use_rslora": True}))
+    write_info(model, {"task": "generation", "base": "smollm2-135m"}, "")
+    reader = GGUFReader(export_adapter(model, tmp_path / "adapter.gguf"))
+    assert reader.fields["adapter.lora.alpha"].contents() == 64
+    found = {tensor.name: tensor.data for tensor in reader.tensors}
+    assert set(found) == {"blk.3.attn_q.weight.lora_a", "blk.3.attn_q.weight.lora_b", "blk.29.ffn_down.weight.lora_b"}
+    assert found["blk.3.attn_q.weight.lora_b"][:4, 0].tolist() == [0, 32, 1, 33]
+    assert found["blk.29.ffn_down.weight.lora_b"][:4, 0].tolist() == [0, 1, 2, 3]
+    save_file({"base_model.model.lm_head.weight": rows}, model / "adapter_model.safetensors")
+    with pytest.raises(BadInput, match="export the whole model"):
+        export_adapter(model, tmp_path / "adapter.gguf")
+
+
+def test_bad_exports_say_what_to_change(untitled, tmp_path):
+    with pytest.raises(BadInput, match="choose from f32"):
+        export_gguf(untitled, tmp_path / "model.gguf", "q3")
+    with pytest.raises(BadInput, match="is a folder"):
+        export_gguf(untitled, tmp_path)
+    with pytest.raises(BadInput, match="without --adapter"):
+        export_adapter(untitled, tmp_path / "adapter.gguf")
+    assert not list(tmp_path.iterdir())
