@@ -95,11 +95,11 @@ def cached_gguf(folder: str | Path, info: dict[str, Any]) -> tuple[Path, int]:
     version = fingerprint(LAYOUT, DECODED_TYPE, info, weights)
     for file in place.glob(f"{version}.*.gguf"):
         return file, int(file.name.split(".")[1])  # the context stands in the name: reading GGUF would take longer
-    from movieplots.generation.model import load_generator
+    from movieplots.generation.model import context_of, load_generator
 
     say(f"Converting {folder} for llama.cpp, once, into {place} …")
     model, tokenizer, _ = load_generator(folder)
-    context = int(model.config.max_position_embeddings)
+    context = context_of(model)
     out = place / f"{version}.{context}.gguf"
     write_gguf(model, tokenizer, out, DECODED_TYPE, str(folder), spelled=False)
     for file in place.glob("*.gguf"):

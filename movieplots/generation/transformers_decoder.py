@@ -29,6 +29,7 @@ from transformers.generation.logits_process import (
 )
 
 from movieplots.generation.decoders import Request
+from movieplots.generation.model import context_of
 
 ROWS_ON_CPU, ROWS_ON_GPU = 32, 256
 PAGE = 32  # tokens
@@ -41,7 +42,7 @@ class TransformersDecoder:
 
     def __init__(self, model: Any) -> None:
         self.model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
-        self.context = int(model.config.max_position_embeddings)
+        self.context = context_of(model)
 
     def decode(self, requests: Sequence[Request]) -> Iterator[tuple[int, list[int]]]:
         with self._batch(requests) as results:
