@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from pandas.io.formats.style import Styler
 
@@ -78,6 +79,7 @@ def mark(axes: Axes, x: float, row: int, colour: str, style: str, label: str, si
     axes.annotate(
         label, (x, top), (5 if right else -5, 0), xycoords=axes.get_xaxis_transform(), textcoords="offset points",
         ha="left" if right else "right", va="center", color=colour, fontsize=9.5,
+        path_effects=[withStroke(linewidth=3, foreground=LIGHT.background)],  # readable where a curve runs behind it
     )  # fmt: skip
 
 
