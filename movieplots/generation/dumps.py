@@ -7,9 +7,11 @@ is finished, and a cell's two files are written with its last one. A dump that w
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from time import perf_counter
 from typing import IO, Any
@@ -85,8 +87,7 @@ def sample_dump(
     write_json(out / "dump.json", {"settings": settings, "model": info})
     tasks: dict[Place, Task] = {}
     for name, options in missing.items():
-        named = [(genre, i) for genre in genres for i in range(samples_per_genre)]
-        for number, (genre, i) in enumerate(named):
+        for number, (genre, i) in enumerate(product(genres, range(samples_per_genre))):
             draws = f"{seed}-{options.temperature:g}-{options.top_p:g}-{genre}-{i}"
             tasks[name, number] = Task(genre, options, draws, seed)
     _sample(generator, tasks, out)
@@ -133,33 +134,26 @@ def _sample(generator: PlotGenerator, tasks: dict[Place, Task], out: Path) -> No
     """Write the samples that the journal does not have yet, and each cell's files once it is whole."""
     with _journal(out / JOURNAL) as (journal, records):
         waiting = [place for place in tasks if place not in records]
-        left = {name: 0 for name, _ in tasks} | _counts(waiting)
+        left = Counter(name for name, _ in waiting)  # samples of each cell that are still to come
         with bar() as progress:
             done = len(tasks) - len(waiting)
             task = progress.add_task("Sampling plots", total=len(tasks), completed=done, note="")
-            for name in [name for name, count in left.items() if not count]:
-                _write_cell(out / name, name, records, generator.tokenizer.markup)
+            for name in dict.fromkeys(name for name, _ in tasks if not left[name]):  # killed before that
+                _write_cell(out, name, records, generator.tokenizer.markup)
             start, tokens = perf_counter(), 0
             with closing(generator.write([tasks[place] for place in waiting])) as written:
                 for i, sample, count in written:
-                    place = waiting[i]
+                    name, number = place = waiting[i]
                     records[place] = asdict(sample)
-                    line = {"cell": place[0], "number": place[1], **records[place]}
+                    line = {"cell": name, "number": number, **records[place]}
                     journal.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
                     journal.flush()  # from here on it survives this process
-                    left[place[0]] -= 1
-                    if not left[place[0]]:
-                        _write_cell(out / place[0], place[0], records, generator.tokenizer.markup)
+                    left[name] -= 1
+                    if not left[name]:
+                        _write_cell(out, name, records, generator.tokenizer.markup)
                     tokens += count
                     progress.update(task, advance=1, note=f"{tokens / (perf_counter() - start):.0f} tokens/s")
     (out / JOURNAL).unlink()
-
-
-def _counts(places: Sequence[Place]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for name, _ in places:
-        counts[name] = counts.get(name, 0) + 1
-    return counts
 
 
 @contextmanager
@@ -180,11 +174,11 @@ def _journal(file: Path) -> Iterator[tuple[IO[bytes], dict[Place, Record]]]:
         yield journal, records
 
 
-def _write_cell(stem: Path, name: str, records: dict[Place, Record], markup: str) -> None:
+def _write_cell(out: Path, name: str, records: dict[Place, Record], markup: str) -> None:
     """The text file first: a cell counts as complete once its JSON Lines file is there."""
     samples = [records[place] for place in sorted(place for place in records if place[0] == name)]
     parts = ("genre", "title", "plot", "finished")
     lines = [format_sample(markup, *(sample[part] for part in parts)) + "\n" for sample in samples]
-    write_text(stem.with_name(stem.name + ".txt"), "".join(lines))
+    write_text(out / f"{name}.txt", "".join(lines))
     lines = [json.dumps(sample, ensure_ascii=False) + "\n" for sample in samples]
-    write_text(stem.with_name(stem.name + ".jsonl"), "".join(lines))
+    write_text(out / f"{name}.jsonl", "".join(lines))
