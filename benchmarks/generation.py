@@ -2,9 +2,9 @@
 
     python benchmarks/generation.py --model FOLDER
 
-In one run: `generate` of transformers one plot at a time, in float32, over the cells of the default grid in turn; the
-grid itself, with the command a user gives; single plots streamed; and greedy decoding of 50 prompts by both decoders,
-llama.cpp on 8-bit weights against transformers on the float32 ones.
+In one run: `generate` of transformers one plot at a time, in float32, over the cells of the default grid in turn, and
+after each plot the same prompt streamed; the grid itself, with the command a user gives; and greedy decoding of 50
+prompts by both decoders, llama.cpp on 8-bit weights against transformers on the float32 ones: about twenty minutes.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -59,8 +60,9 @@ def main() -> int:
     requests = grid_requests(tokenizer, info, arguments.plots)
     threads = torch.get_num_threads()
 
-    plain = one_at_a_time(requests, lambda request: generate(reference, request))
-    streamed = one_at_a_time(requests, lambda request: list(llama.stream(request)))
+    plain, streamed = one_at_a_time(
+        requests, lambda request: generate(reference, request), lambda request: list(llama.stream(request))
+    )
     batch = together(reference, grid_requests(tokenizer, info, 32))
     with tempfile.TemporaryDirectory() as folder:
         seconds, memory, count, tokens = grid(arguments.model, Path(folder), arguments.samples_per_genre, tokenizer)
@@ -139,16 +141,23 @@ def generate(reference: TransformersDecoder, request: Request) -> list[int]:
     return ids[0, len(request.prompt) :].tolist()
 
 
-def one_at_a_time(requests: list[Request], write: Any) -> Speed:
-    """Speed of writing one after the other; the first one is written twice, and counts the second time."""
-    write(requests[0])
-    seconds, tokens = [], []
-    for each in requests:
-        start = time.perf_counter()
-        tokens.append(len(write(each)))
-        seconds.append(time.perf_counter() - start)
-    rates = [count / taken for count, taken in zip(tokens, seconds, strict=True)]
-    return Speed(60 * len(requests) / sum(seconds), median(rates))
+def one_at_a_time(requests: list[Request], *ways: Callable[[Request], list[int]]) -> list[Speed]:
+    """Speed of writing one after the other, for each way of writing.
+
+    Each request is written by all ways in turn, so that a machine whose speed drifts does so for all of them. The first
+    request is written twice, and counts the second time.
+    """
+    taken: list[list[tuple[int, float]]] = [[] for _ in ways]
+    for each in (requests[0], *requests):
+        for way, pairs in zip(ways, taken, strict=True):
+            start = time.perf_counter()
+            tokens = len(way(each))
+            pairs.append((tokens, time.perf_counter() - start))
+    speeds = []
+    for _, *pairs in taken:
+        seconds = sum(second for _, second in pairs)
+        speeds.append(Speed(60 * len(pairs) / seconds, median(count / second for count, second in pairs)))
+    return speeds
 
 
 def together(decoder: Decoder, requests: list[Request]) -> Speed:

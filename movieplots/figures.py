@@ -19,6 +19,7 @@ from movieplots.files import fingerprint
 WIDTH = 8.0  # inches of a figure in a notebook
 STEPS = [1, 2, 5, 10]  # between the ticks of an axis, times a power of ten
 _TITLE_WIDTH = 92  # characters that fit the width
+_EDGE = 0.25  # of the width: what a label may need
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,13 @@ def legend(axes: Axes, theme: Theme = LIGHT, columns: int = 2) -> None:
 def mark(axes: Axes, x: float, row: int, colour: str, style: str, label: str, side: str = "") -> None:
     """A labelled vertical line; rows of labels, 0 on top, stand one below the other, so no two can meet.
 
-    The label's `side` is `left` or `right`; by default where there is more room.
+    The label's `side` is `left` or `right`, unless the line is so near that edge that it has no room; by default it
+    stands where there is more.
     """
     top = 0.93 - 0.1 * row
     axes.axvline(x, ymax=top + 0.03, color=colour, linestyle=style, linewidth=1.4)
     place = axes.transAxes.inverted().transform(axes.transData.transform((x, 1)))[0]
-    right = side == "right" or (not side and place < 0.5)
+    right = place < (0.5 if not side else _EDGE if side == "left" else 1 - _EDGE)
     axes.annotate(
         label, (x, top), (5 if right else -5, 0), xycoords=axes.get_xaxis_transform(), textcoords="offset points",
         ha="left" if right else "right", va="center", color=colour, fontsize=9.5,

@@ -4,7 +4,7 @@ The rate grows exponentially from step to step; the loss first stands still, the
 where it falls fastest. The weights are left changed: throw the model away.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -65,8 +65,8 @@ def search_rate(
 
     `arguments` go to `TrainingArguments`, `trainer_arguments` to the `Trainer`.
     """
-    if steps < 10:
-        raise BadInput(f"A learning-rate search needs at least 10 steps, not {steps}.")
+    if steps < 20:
+        raise BadInput(f"A learning-rate search needs at least 20 steps, not {steps}.")
     growth = (HIGHEST / LOWEST) ** (1 / (steps - 1))
     optimizer = torch.optim.AdamW(parameters(model), lr=LOWEST, weight_decay=WEIGHT_DECAY, fused=True)
     watcher = _Watcher(steps)
@@ -93,12 +93,16 @@ def search_rate(
     return RateSearch(rates, losses, smooth(losses), steepest(rates, losses))
 
 
-def smooth(losses: list[float]) -> list[float]:
-    """An exponential moving average, corrected for its start (as Adam corrects its own)."""
-    average, result = 0.0, []
-    for number, loss in enumerate(losses, 1):
-        average = SMOOTHING * average + (1 - SMOOTHING) * loss
-        result.append(average / (1 - SMOOTHING**number))
+def smooth(losses: Sequence[float], spans: Sequence[float] | None = None) -> list[float]:
+    """An exponential moving average, corrected for its start (as Adam corrects its own).
+
+    `spans` says how much each loss stands for, where that differs: one step beside the mean of ten counts a tenth.
+    """
+    average, passed, result = 0.0, 0.0, []
+    for loss, span in zip(losses, [1.0] * len(losses) if spans is None else spans, strict=True):
+        kept = SMOOTHING**span
+        average, passed = kept * average + (1 - kept) * loss, passed + span
+        result.append(average / (1 - SMOOTHING**passed))
     return result
 
 
@@ -106,11 +110,11 @@ def steepest(rates: list[float], losses: list[float]) -> float:
     """The rate at which the smoothed loss falls fastest per decade, before it reaches its lowest point.
 
     The slope is that of a line through five neighbouring points, since the loss of one step is noise. The first few
-    points are left out as lowest: there the average has little to smooth.
+    points are left out: there the average has little to smooth.
     """
     smoothed, logs = np.array(smooth(losses)), np.log10(rates)
     lowest = UNSETTLED + int(smoothed[UNSETTLED:].argmin()) if len(losses) > UNSETTLED else 0
-    middles = range(2, lowest - 1)
+    middles = range(UNSETTLED + 2, lowest - 1)
     slopes = [np.polyfit(logs[i - 2 : i + 3], smoothed[i - 2 : i + 3], 1)[0] for i in middles]
     if not slopes or min(slopes) >= 0:
         raise BadInput("The loss fell at no rate: search over more steps, or in a larger corpus.")

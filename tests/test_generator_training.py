@@ -231,6 +231,8 @@ def test_the_steepest_place_of_a_known_curve():
     assert np.log10(steepest(rates, losses)) == pytest.approx(-3, abs=0.6)
     with pytest.raises(BadInput, match="fell at no rate"):
         steepest(rates, list(np.linspace(3, 9, 61)))
+    losses[0] += 5  # one hard plot at the start is no fall
+    assert np.log10(steepest(rates, losses)) == pytest.approx(-3, abs=0.6)
 
 
 # Distillation

@@ -95,7 +95,10 @@ def sample_dump(
 
 
 def read_dump(path: str | Path) -> pd.DataFrame:
-    """All samples of a dump folder: `genre`, `title`, `plot`, `temperature`, `top_p`, `seed`, `finished`."""
+    """All samples of a dump folder: `genre`, `title`, `plot`, `temperature`, `top_p`, `seed`, `finished`.
+
+    Cells stand in the order of their temperatures, then of their top-p values.
+    """
     files = sorted(Path(path).glob("temp_*_topp_*.jsonl"))
     if not files:
         raise BadInput(f"No dump in {path}: run `movieplots dump --model DIR --out {path}` first.")
@@ -109,7 +112,8 @@ def read_dump(path: str | Path) -> pd.DataFrame:
                 raise BadInput(f"{file}, line {number}, is not a sample: sample this cell again.") from None
     if not rows:
         raise BadInput(f"The dump in {path} holds no samples: sample it again with --fresh.")
-    return pd.DataFrame(rows, columns=COLUMNS)
+    dump = pd.DataFrame(rows, columns=COLUMNS)
+    return dump.sort_values(["temperature", "top_p"], kind="stable", ignore_index=True)
 
 
 def cell_name(temperature: float, top_p: float) -> str:

@@ -24,6 +24,7 @@ LOSS = "loss, nats per token"
 _ROW = 0.27  # inches for each row of a figure with one row a genre
 _MOST_TIMES = 6  # tokens seen more often than that share the last bars
 _LEAST = 0.0005  # a share that is still drawn
+_ENOUGH = 10  # held-out plots of a genre whose loss is worth naming
 
 History = Sequence[dict[str, float]]
 
@@ -54,7 +55,7 @@ def token_lengths(lengths: Sequence[int], block_size: int) -> Figure:
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=STEPS))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
-    axes.set_xlabel("tokens in a plot with its title and genre (logarithmic scale)")
+    axes.set_xlabel("tokens in a plot, with its genre and, if any, its title (logarithmic scale)")
     axes.set_ylabel("plots of each length")
     return figure
 
@@ -94,7 +95,9 @@ def training_curves(runs: dict[str, History] | History) -> Figure:
             if not several:
                 axes.plot(steps, losses, color=of_training, alpha=0.25, linewidth=1)
             style = {"linewidth": 1, "alpha": 0.6} if several else {"linewidth": 1.6}
-            axes.plot(steps, smooth(list(losses)), color=of_training, label=f"{prefix}training plots", **style)
+            spans = np.diff(steps, prepend=0)  # each loss is a mean over the steps since the one before
+            smoothed = smooth(losses, spans / spans.max())
+            axes.plot(steps, smoothed, color=of_training, label=f"{prefix}training plots", **style)
         if held_out:
             axes.plot(
                 *zip(*held_out, strict=True), color=of_held_out, linewidth=1.8, marker="o", markersize=5.5,
@@ -139,12 +142,11 @@ def loss_by_genre(losses: dict[str, dict[str, float]]) -> Figure:
     """Held-out loss of each genre before and after training, the lowest after it on top."""
     table = pd.DataFrame(losses).T.sort_values(["after", "before"])
     better = int((table["after"] < table["before"]).sum())
-    drop = (table["before"] - table["after"]).sort_values()
-    which = f"all {len(table)} genres" if better == len(table) else f"{better} of {len(table)} genres"
-    title = (
-        f"The held-out loss fell in {which}, by {drop.iloc[0]:.2f} ({drop.index[0]}) to "
-        f"{drop.iloc[-1]:.2f} ({drop.index[-1]}) nats per token"
-    )
+    which = f"all {better}" if better == len(table) else f"{better} of {len(table)}"
+    title = f"The held-out loss fell in {which} genres"
+    drop = (table["before"] - table["after"])[table["plots"] >= _ENOUGH]
+    if len(drop) > 1:
+        title += f"; in those with {_ENOUGH} plots or more by {drop.min():.2f} to {drop.max():.2f} nats"
     figure, axes = titled(title, 1.5 + _ROW * len(table))
     rows = np.arange(len(table))
     axes.hlines(rows, table["after"], table["before"], color=GRID, linewidth=3)
