@@ -19,7 +19,7 @@ from movieplots.files import fingerprint
 WIDTH = 8.0  # inches of a figure in a notebook
 STEPS = [1, 2, 5, 10]  # between the ticks of an axis, times a power of ten
 _TITLE_WIDTH = 92  # characters that fit the width
-_EDGE = 0.25  # of the width: what a label may need
+_EDGE = 0.2  # of the width: what a label may need
 
 
 @dataclass(frozen=True)

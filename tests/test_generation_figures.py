@@ -97,8 +97,9 @@ def test_a_loss_of_one_step_counts_less_than_the_mean_of_ten():
 
 def test_a_label_near_the_edge_stands_on_the_other_side():
     search = RateSearch(list(np.geomspace(1e-6, 1, 5)), [5.0, 4.0, 4.0, 4.0, 9.0], [5.0, 4.0, 4.0, 4.0, 9.0], 2e-6)
-    (label, _) = figures.learning_rates(search, 1e-3).axes[0].texts
+    label, other = figures.learning_rates(search, 1e-3).axes[0].texts
     assert (label.get_text(), label.get_ha()) == ("falls fastest: 2e-6", "left")
+    assert label.xyann[1] == other.xyann[1] and label.xy[1] > other.xy[1]  # in a row of its own, should both be near
 
 
 def test_several_runs_have_a_colour_each():

@@ -72,7 +72,7 @@ def learning_rates(search: RateSearch, used: float) -> Figure:
     axes.set_ylim(low - 0.06 * (high - low), high + 0.25 * (high - low))
     sides = ("left", "right") if search.suggestion <= used else ("right", "left")
     mark(axes, search.suggestion, 0, RED, "--", f"falls fastest: {_rate(search.suggestion)}", sides[0])
-    mark(axes, used, 0, TEXT, ":", f"used: {_rate(used)}", sides[1])
+    mark(axes, used, 1, TEXT, ":", f"used: {_rate(used)}", sides[1])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda rate, _: _rate(rate)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("learning rate (logarithmic scale)")
