@@ -77,7 +77,7 @@ def mark(axes: Axes, x: float, row: int, colour: str, style: str, label: str, si
     top = 0.93 - 0.1 * row
     axes.axvline(x, ymax=top + 0.03, color=colour, linestyle=style, linewidth=1.4)
     place = axes.transAxes.inverted().transform(axes.transData.transform((x, 1)))[0]
-    right = place < (0.5 if not side else _EDGE if side == "left" else 1 - _EDGE)
+    right = place < {"": 0.5, "left": _EDGE, "right": 1 - _EDGE}[side]
     axes.annotate(
         label, (x, top), (5 if right else -5, 0), xycoords=axes.get_xaxis_transform(), textcoords="offset points",
         ha="left" if right else "right", va="center", color=colour, fontsize=9.5,
