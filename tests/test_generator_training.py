@@ -222,6 +222,8 @@ def test_the_rate_search_finds_where_the_loss_falls(small_corpus, tiny_gpt2):
     assert min(search.smoothed) < search.smoothed[0] - 0.1
     again = find_learning_rate(small_corpus, tiny_gpt2, method="full", steps=30)
     assert again == search
+    with pytest.raises(BadInput, match="needs at least 20 steps, not 19"):
+        find_learning_rate(small_corpus, tiny_gpt2, method="full", steps=19)
 
 
 def test_the_steepest_place_of_a_known_curve():
