@@ -194,6 +194,19 @@ def test_leaving_early_stops_the_work(case):
         time.sleep(0.05)
 
 
+def test_ending_in_the_middle_of_a_batch_is_a_clean_end(trained):
+    code = f"""
+from movieplots import PlotGenerator
+from movieplots.generation.sampling import Options, Task
+generator = PlotGenerator.from_pretrained({str(trained[0])!r}, "llama.cpp")
+tasks = [Task("horror", Options(temperature=2.0), str(i), i) for i in range(60)]
+for _ in generator.write(tasks):
+    raise SystemExit(3)
+"""
+    for _ in range(3):
+        assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 3
+
+
 def _busy(server):
     asked = urllib.request.Request(f"http://{server.address}/slots", headers={"Authorization": f"Bearer {server.key}"})
     with urllib.request.urlopen(asked) as answer:

@@ -13,6 +13,7 @@ import json
 import os
 import queue
 import secrets
+import select
 import socket
 import threading
 from collections.abc import Iterator, Sequence
@@ -21,8 +22,9 @@ from typing import Any
 
 from movieplots.generation.decoders import Request
 
-SLOTS = 16  # a core; more add memory, but hardly speed
+SLOTS = 16  # a core; 32 take twice the memory, and a whole grid is done no sooner
 SMALL = 32e6  # bytes; a model below that is through a step before a second thread has woken up
+PATIENCE = 0.2  # seconds between two looks whether an answer is still wanted
 GRAIN = 256  # tokens: contexts are rounded up to this, so that few servers have to be started anew
 
 
@@ -51,20 +53,18 @@ class LlamaDecoder:
             try:
                 while not left.is_set():
                     number, request = waiting.get_nowait()
-                    ids = []
-                    for token in server.complete(request):
-                        if left.is_set():
-                            return
-                        ids.append(token)
-                    done.put((number, ids))
+                    if (ids := server.complete(request, left)) is not None:
+                        done.put((number, ids))
             except queue.Empty:
                 pass
             except BaseException as error:  # handed to the reader, who would wait for ever otherwise
                 done.put(error)
 
         servers = self._ready(requests)
-        for server in servers * min(SLOTS, len(requests)):  # in turns, so that few requests are shared by all cores
-            threading.Thread(target=work, args=(server,), daemon=True).start()
+        in_turns = servers * min(SLOTS, len(requests))  # so that few requests are shared by all cores
+        threads = [threading.Thread(target=work, args=(server,), daemon=True) for server in in_turns]
+        for thread in threads:
+            thread.start()
         try:
             for _ in requests:
                 result = done.get()
@@ -73,10 +73,12 @@ class LlamaDecoder:
                 yield result
         finally:
             left.set()
+            for thread in threads:  # a server taken down with Python in the middle of a request crashes
+                thread.join()
 
     def stream(self, request: Request) -> Iterator[int]:
         (server,) = self._ready([request])
-        with contextlib.closing(server.complete(request)) as tokens:
+        with contextlib.closing(server.stream(request)) as tokens:
             yield from tokens
 
     def _ready(self, requests: Sequence[Request]) -> "list[_Server]":
@@ -116,17 +118,19 @@ class _Server:
         self.server = xllamacpp.Server(params)
         self.address = self.server.listening_address.removeprefix("http://")
 
-    def complete(self, request: Request) -> Iterator[int]:
-        """The new ids; leaving the iterator early hangs up, which ends the request."""
-        connection = http.client.HTTPConnection(self.address)
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.key}"}
-        try:
-            connection.request("POST", "/completion", json.dumps(_body(request)), headers)
-            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            answer = connection.getresponse()
-            if answer.status != http.client.OK:
-                raise RuntimeError(f"llama.cpp answered {answer.status}: {answer.read(500).decode(errors='replace')}")
-            for line in answer:
+    def complete(self, request: Request, left: threading.Event) -> list[int] | None:
+        """The new ids in one piece, which spares an event a token; None, and the request ended, once `left` is set."""
+        with self._asked(request, streamed=False) as connection:
+            while not select.select([connection.sock], [], [], PATIENCE)[0]:
+                if left.is_set():
+                    return None
+            ids = json.loads(_checked(connection.getresponse()).read())["tokens"]
+        return ids[: ids.index(request.stop) + 1] if request.stop in ids else ids
+
+    def stream(self, request: Request) -> Iterator[int]:
+        """The new ids one by one; leaving the iterator early ends the request."""
+        with self._asked(request, streamed=True) as connection:
+            for line in _checked(connection.getresponse()):
                 if line.startswith(b"error:"):
                     raise RuntimeError(f"llama.cpp failed: {line.decode(errors='replace')}")
                 if not line.startswith(b"data:"):
@@ -135,18 +139,31 @@ class _Server:
                 yield from event["tokens"]
                 if event["stop"] or request.stop in event["tokens"]:
                     return
-        finally:
-            connection.close()
+
+    @contextlib.contextmanager
+    def _asked(self, request: Request, streamed: bool) -> Iterator[http.client.HTTPConnection]:
+        """A connection on which the request has been sent; closing it hangs up, which ends the request."""
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.key}"}
+        with contextlib.closing(http.client.HTTPConnection(self.address)) as connection:
+            connection.request("POST", "/completion", json.dumps(_body(request, streamed)), headers)
+            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            yield connection
 
 
-def _body(request: Request) -> dict[str, Any]:
+def _checked(answer: http.client.HTTPResponse) -> http.client.HTTPResponse:
+    if answer.status != http.client.OK:
+        raise RuntimeError(f"llama.cpp answered {answer.status}: {answer.read(500).decode(errors='replace')}")
+    return answer
+
+
+def _body(request: Request, streamed: bool) -> dict[str, Any]:
     """A request in llama.cpp's terms; the order of samplers is that of transformers."""
     whole = len(request.prompt) + request.max_new_tokens
     samplers = ["penalties", "dry", "temperature", "top_p", "min_p"]
     body: dict[str, Any] = {
         "prompt": request.prompt,
         "n_predict": request.max_new_tokens,
-        "stream": True,
+        "stream": streamed,
         "return_tokens": True,
         "seed": request.seed,
         "samplers": samplers,
