@@ -207,6 +207,30 @@ for _ in generator.write(tasks):
         assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 3
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
+def test_idle_threads_of_torch_are_dismissed_and_come_back():
+    code = """
+import os, time
+import torch, xllamacpp
+from movieplots.generation.llama_decoder import _dismiss_idle_threads
+def threads(wanted):
+    deadline = time.monotonic() + 20
+    while len(os.listdir("/proc/self/task")) != wanted and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return len(os.listdir("/proc/self/task"))
+torch.set_num_threads(3)
+before = len(os.listdir("/proc/self/task"))
+values = torch.arange(1e6)
+first = values.exp().sum()
+assert threads(before + 2) == before + 2
+_dismiss_idle_threads()
+assert threads(before) == before
+assert values.exp().sum() == first
+assert threads(before + 2) == before + 2
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
 def _busy(server):
     asked = urllib.request.Request(f"http://{server.address}/slots", headers={"Authorization": f"Bearer {server.key}"})
     with urllib.request.urlopen(asked) as answer:
