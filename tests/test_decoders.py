@@ -248,7 +248,7 @@ def test_a_failing_decoder_says_so_instead_of_waiting(case, monkeypatch):
         decoded(case.decoders["llama.cpp"], [too_long])
 
 
-def test_the_choice_of_a_decoder(monkeypatch, capsys):
+def test_the_choice_of_a_decoder(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(decoders, "_has_gpu", lambda: True)
     assert choose_decoder() == "transformers"
     monkeypatch.setattr(decoders, "_has_gpu", lambda: False)
@@ -257,10 +257,15 @@ def test_the_choice_of_a_decoder(monkeypatch, capsys):
     with pytest.raises(BadInput, match="choose from auto"):
         choose_decoder("gpu")
     assert not capsys.readouterr().err
-    monkeypatch.setattr(decoders, "find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)  # as if it were not installed
     assert choose_decoder() == "transformers"
     assert "pip install xllamacpp" in capsys.readouterr().err
     with pytest.raises(BadInput, match="pip install xllamacpp"):
+        choose_decoder("llama.cpp")
+    monkeypatch.delitem(sys.modules, "xllamacpp")
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "xllamacpp.py").write_text("raise ImportError('libgomp.so.1: cannot open')", encoding="utf-8")
+    with pytest.raises(BadInput, match=r"libgomp.so.1: cannot open.*apt-get install libgomp1"):
         choose_decoder("llama.cpp")
 
 

@@ -7,7 +7,6 @@ Random draws belong to a request's own seed, so the company it is decoded in cha
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -80,16 +79,25 @@ def choose_decoder(name: str = "auto") -> str:
     """`transformers` or `llama.cpp`: the one named, or with `auto` the faster one here. Raises BadInput."""
     if name not in DECODERS:
         raise BadInput(f"Unknown decoder {name!r}: choose from {', '.join(DECODERS)}.")
-    installed = find_spec("xllamacpp") is not None
-    if name == "llama.cpp" and not installed:
-        raise BadInput("The decoder llama.cpp needs a package: run `pip install xllamacpp`, or choose transformers.")
-    if name != "auto":
-        return name
-    if _has_gpu():
+    if name == "transformers" or (name == "auto" and _has_gpu()):
         return "transformers"
-    if not installed:
-        say("Without a GPU transformers writes slowly: `pip install xllamacpp` makes it several times as fast.")
-    return "llama.cpp" if installed else "transformers"
+    missing = _missing_for_llama()
+    if name == "llama.cpp" and missing:
+        raise BadInput(f"The decoder llama.cpp cannot run here: {missing}, or choose transformers.")
+    if missing:
+        say(f"Without a GPU transformers writes slowly: {missing}, which makes it several times as fast.")
+    return "transformers" if missing else "llama.cpp"
+
+
+def _missing_for_llama() -> str:
+    """What to do before llama.cpp can be used; nothing where it can."""
+    try:
+        import xllamacpp  # noqa: F401
+    except ModuleNotFoundError:
+        return "run `pip install xllamacpp`"
+    except ImportError as error:  # the wheel needs one library that small systems lack
+        return f"install what it misses ({error}), on Debian and Ubuntu with `apt-get install libgomp1`"
+    return ""
 
 
 def _has_gpu() -> bool:
