@@ -80,7 +80,7 @@ class LlamaDecoder:
 
     def stream(self, request: Request) -> Iterator[int]:
         (server,) = self._ready([request])
-        if server.threads > 1:
+        if self.threads > 1:
             _dismiss_idle_threads()
         with contextlib.closing(server.stream(request)) as tokens:
             yield from tokens
@@ -106,7 +106,7 @@ class _Server:
     def __init__(self, gguf: str, slots: int, room: int, threads: int) -> None:
         import xllamacpp
 
-        self.key, self.threads = secrets.token_hex(), threads
+        self.key = secrets.token_hex()
         params = xllamacpp.CommonParams()
         params.model.path = gguf
         params.n_parallel = slots
