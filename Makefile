@@ -1,11 +1,13 @@
 # make demo    the whole main job on the bundled corpus, in .venv, with a report at the end
-# make test    lint and tests, in the same .venv
+# make test    lint and tests, in the same .venv; those that need TensorFlow in .venv-use
+# make use     .venv-use: the same with TensorFlow, for the Universal Sentence Encoder
 # make notebooks    run every notebook again and write it back with its new outputs; NOTEBOOKS="…" runs only those named
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+USE := .venv-use
 
-.PHONY: demo test notebooks setup clean
+.PHONY: demo test notebooks setup use clean
 
 demo: setup
 	@$(BIN)/python -m movieplots.demo
@@ -14,6 +16,9 @@ test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
+	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 14))'; \
+		then $(MAKE) --no-print-directory use && $(USE)/bin/python -m pytest -m use tests/test_universal_sentence_encoder.py; \
+		else echo "Not tested: the Universal Sentence Encoder, since TensorFlow has no build for this Python."; fi
 
 notebooks: setup
 	@$(BIN)/python -m movieplots.notebooks $(NOTEBOOKS)
@@ -32,5 +37,18 @@ $(VENV)/installed: requirements.txt requirements-models.txt pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
+use: $(USE)/installed
+
+# TensorFlow stays out of .venv: wherever it is, TensorBoard imports it, and each training starts ten seconds later.
+# The .pth file lends this environment all packages of .venv; what is installed here comes first.
+$(USE)/installed: $(VENV)/installed requirements-use.txt
+	@$(PYTHON) -m venv $(USE)
+	@echo "Installing TensorFlow into $(USE) (once; a minute or two) ..."
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> "$$($(USE)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/movieplots-venv.pth"
+	$(USE)/bin/pip install --quiet --disable-pip-version-check --no-deps -r requirements-use.txt
+	$(USE)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
 clean:
-	rm -rf $(VENV) data/demo
+	rm -rf $(VENV) $(USE) data/demo

@@ -17,7 +17,7 @@ _FRONT_DOOR = {
     "load_plots": "movieplots.plots",
     "parse_title": "movieplots.titles",
     "prepare": "movieplots.preparation",
-    "read_dump": "movieplots.generation.dumps",
+    "read_dump": "movieplots.generation.dump_reader",
     "sample_dump": "movieplots.generation.dumps",
     "train_classifier": "movieplots.classification.training",
     "train_generator": "movieplots.generation.training",

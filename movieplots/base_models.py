@@ -84,7 +84,7 @@ def load_causal_lm(name: str) -> tuple["PreTrainedModel", "PreTrainedTokenizerBa
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    _quiet()
+    quiet_transformers()
     location = resolve(name)
     model = _load(name, lambda: AutoModelForCausalLM.from_pretrained(location, dtype=torch.float32))
     return model, _load(name, lambda: AutoTokenizer.from_pretrained(location))
@@ -95,7 +95,7 @@ def load_encoder(name: str) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase
     import torch
     from transformers import AutoModel, AutoTokenizer
 
-    _quiet()
+    quiet_transformers()
     location = resolve(name)
     model = _load(name, lambda: AutoModel.from_pretrained(location, dtype=torch.float32))
     return model, _load(name, lambda: AutoTokenizer.from_pretrained(location))
@@ -105,7 +105,7 @@ def load_tokenizer(name: str) -> "PreTrainedTokenizerBase":
     """The tokenizer of a base model alone. Raises BadInput where the name leads to none."""
     from transformers import AutoTokenizer
 
-    _quiet()
+    quiet_transformers()
     location = resolve(name)
     return _load(name, lambda: AutoTokenizer.from_pretrained(location))
 
@@ -130,7 +130,7 @@ def resolve(name: str) -> str:
     return str(_converted(packaged, path) if path.suffix == ".gguf" else path)
 
 
-def _quiet() -> None:
+def quiet_transformers() -> None:
     """Keep transformers' own bars and notices off the screen; ours say what is going on."""
     from transformers.utils import logging
 

@@ -441,20 +441,37 @@ def dump(
 
 @app.command()
 def evaluate(
-    dumps: Annotated[Path, typer.Option(help="Folder that `movieplots dump` wrote.")],
+    dumps: Annotated[
+        list[str], typer.Option(help="Folder that `movieplots dump` wrote, or NAME=FOLDER; several times for several.")
+    ],
     data: Data,
-    out: Annotated[Path, typer.Option(help="Folder for report.html, metrics.json and figures.")],
+    out: Annotated[Path, typer.Option(help="Folder for report.html, metrics.json, tables and figures.")],
     classifier: Annotated[Path | None, typer.Option(help="Folder of a trained classifier, for genre control.")] = None,
+    embedder: Annotated[
+        str, typer.Option(help="`minilm-l6`, `use`, or a sentence-transformers folder or hub id.")
+    ] = "minilm-l6",
     as_json: Json = False,
 ) -> None:
-    """Measure a dump against the corpus and write a report with figures.
+    """Measure dumps against the corpus and write a report: like real plots? new? on genre? at which temperature?
+
+    The embeddings of the corpus are computed once, which takes minutes on a CPU, and kept for the next time.
 
     Example: `movieplots evaluate --dumps runs/dump --data data/streaming --classifier runs/classifier
     --out runs/report`
+
+    Two side by side: `movieplots evaluate --dumps small=runs/a --dumps large=runs/b --data data/streaming
+    --out runs/both`
     """
     from movieplots.evaluation import evaluate as run
 
-    report = run(dumps, data, out, classifier)
+    named = [text.partition("=") for text in dumps]
+    if all(sign and not Path(text).exists() for text, (_, sign, _) in zip(dumps, named, strict=True)):
+        folders: Any = {name: folder for name, _, folder in named}
+        if len(folders) < len(dumps):
+            raise BadInput("Two dumps have the same name: give each a name of its own in --dumps NAME=FOLDER.")
+    else:
+        folders = dumps
+    report = run(folders, data, out, classifier, embedder)
     if as_json:
         return _print_json(report.metrics)
     output.print(f"Report: {report.path}")

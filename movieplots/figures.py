@@ -38,18 +38,25 @@ DARK = Theme("#1b1f25", "#e6e8eb", "#3b424c", ("#56B4E9", "#E69F00", "#2fbf94", 
 
 def canvas(width: float, height: float, theme: Theme = LIGHT) -> tuple[Figure, Axes]:
     """An empty figure of that size in inches: two axes, a quiet grid behind the data."""
+    figure, axes = panels(1, 1, width, height, theme)
+    return figure, axes[0]
+
+
+def panels(rows: int, columns: int, width: float, height: float, theme: Theme = LIGHT) -> tuple[Figure, np.ndarray]:
+    """The same with several pairs of axes in a grid; an array of shape (rows, columns), or (columns,) for one row."""
     figure = Figure(figsize=(width, height), dpi=100, layout="constrained", facecolor=theme.background)
-    axes = figure.add_subplot(facecolor=theme.background)
-    axes.tick_params(colors=theme.text, labelsize=10, length=3)
-    for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set_color(theme.text)
-        label.set_fontsize(11)
-    for name, spine in axes.spines.items():
-        spine.set_visible(name in ("left", "bottom"))
-        spine.set_color(theme.grid)
-    axes.grid(color=theme.grid, linewidth=0.7)
-    axes.set_axisbelow(True)
-    return figure, axes
+    grid = figure.subplots(rows, columns, squeeze=False, subplot_kw={"facecolor": theme.background})
+    for axes in grid.flat:
+        axes.tick_params(colors=theme.text, labelsize=10, length=3)
+        for label in (axes.xaxis.label, axes.yaxis.label):
+            label.set_color(theme.text)
+            label.set_fontsize(11)
+        for name, spine in axes.spines.items():
+            spine.set_visible(name in ("left", "bottom"))
+            spine.set_color(theme.grid)
+        axes.grid(color=theme.grid, linewidth=0.7)
+        axes.set_axisbelow(True)
+    return figure, grid[0] if rows == 1 else grid
 
 
 def titled(title: str, height: float, width: float = WIDTH) -> tuple[Figure, Axes]:

@@ -36,7 +36,7 @@ def test_the_whole_job(capsys, monkeypatch, tmp_path, tiny_gpt2, tiny_roberta):
     assert succeed("dump", "--model", generator, "--out", dump, *grid)["samples"] == 8
     out = tmp_path / "report"
     metrics = succeed("evaluate", "--dumps", dump, "--data", data, "--classifier", classifier, "--out", out)
-    assert metrics["evaluated"]["samples"] == 8
+    assert metrics["models"]["dump"]["samples"]["samples"] == 8
     assert metrics == json.loads((out / "metrics.json").read_text())
     page = (out / "report.html").read_text()
     assert "<img" in page

@@ -11,7 +11,8 @@ import time
 import pytest
 
 from movieplots.errors import BadInput
-from movieplots.generation.dumps import JOURNAL, cell_name, read_dump, sample_dump
+from movieplots.generation.dump_reader import read_dump
+from movieplots.generation.dumps import JOURNAL, cell_name, sample_dump
 from movieplots.generation.export import cached_gguf
 
 
@@ -138,11 +139,3 @@ def test_a_full_disk_is_a_sentence_and_what_was_written_stays(trained, tmp_path)
     assert len(dump) == 80
     first = json.loads(kept.split(b"\n")[0])
     assert first["plot"] in set(dump["plot"])
-
-
-def test_reading_what_is_no_dump(tmp_path):
-    with pytest.raises(BadInput, match="No dump"):
-        read_dump(tmp_path)
-    (tmp_path / "temp_1_topp_0.jsonl").write_text('{"genre": "war"}\n')
-    with pytest.raises(BadInput, match="line 1"):
-        read_dump(tmp_path)

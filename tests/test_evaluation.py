@@ -1,4 +1,4 @@
-"""Evaluation: exact measures on texts whose answer is known, and the report that is written from them."""
+"""Evaluation: what `evaluate` writes from samples whose answer is known, in numbers, tables, figures and words."""
 
 import json
 import re
@@ -9,93 +9,19 @@ import pytest
 
 import movieplots.evaluation as evaluation
 from movieplots.errors import BadInput
-from movieplots.evaluation import evaluate
-from movieplots.evaluation.diversity import distinct, loops
-from movieplots.evaluation.genre_control import genre_control
-from movieplots.evaluation.intervals import bootstrap_interval
-from movieplots.evaluation.measures import word_budget
-from movieplots.evaluation.novelty import longest_copied_runs, nearest_texts, novelty
-from movieplots.evaluation.report import mark_run, opening, spread
+from movieplots.evaluation import evaluate, name_dumps
+from movieplots.evaluation.genre_control import genre_control, genre_similarity
+from movieplots.evaluation.measures import budget_of
+from movieplots.evaluation.references import REAL, SHUFFLED, real_samples, shuffled_words
+from movieplots.evaluation.report import mark_run, opening
+from movieplots.evaluation.title_quality import known_series, title_parts
 from movieplots.plots import SCHEMA, data_fingerprint, load_plots, save_plots
-from movieplots.words import number_words
 
 LABELS = ["comedy", "horror", "western"]
 
 
 def made_up(rng, words, vocabulary=3000):
     return [f"w{number}" for number in rng.integers(vocabulary, size=words)]
-
-
-def numbered(samples, training):
-    vocabulary = {}
-    return number_words(samples, vocabulary), number_words(training, vocabulary)
-
-
-def naive_run(sample, training):
-    best = 0
-    for i in range(len(sample)):
-        for j in range(len(training)):
-            n = 0
-            while i + n < len(sample) and j + n < len(training) and sample[i + n] == training[j + n]:
-                n += 1
-            best = max(best, n)
-    return best
-
-
-@pytest.mark.parametrize("length", [5, 20, 60])
-def test_a_planted_copy_is_found_at_its_exact_length(length):
-    rng = np.random.default_rng(length)
-    training = [made_up(rng, 80) for _ in range(50)]
-    source = training[31]
-    sample = ["before", "it", *source[7 : 7 + length], "after", "it"]
-    found = novelty([", ".join(sample).upper()], [" ".join(text) for text in training]).iloc[0]
-    assert (found["copied_words"], found["copied_at"], found["copied_row"]) == (length, 2, 31)
-    assert not found["exact_copy"]
-
-
-def test_a_run_does_not_cross_from_one_training_plot_into_the_next():
-    samples, training = numbered(["a b c d"], ["x a b", "c d y"])
-    assert longest_copied_runs(samples, training)[0].tolist() == [2]
-
-
-def test_runs_and_nearest_equal_a_naive_double_loop(monkeypatch):
-    monkeypatch.setattr("movieplots.evaluation.novelty._CHUNK", 7)  # several chunks
-    rng = np.random.default_rng(0)
-    # A vocabulary of twelve words makes long chance runs, loops and ties.
-    samples = [made_up(rng, int(rng.integers(0, 40)), 12) for _ in range(15)] + [[]]
-    training = [made_up(rng, int(rng.integers(1, 40)), 12) for _ in range(20)] + [[]]
-    joined = [" ".join(text) for text in samples], [" ".join(text) for text in training]
-    runs, at, rows = longest_copied_runs(*numbered(*joined))
-    similarity, nearest = nearest_texts(*numbered(*joined))
-    for i, sample in enumerate(samples):
-        assert runs[i] == max(naive_run(sample, text) for text in training)
-        if runs[i]:
-            copied = " ".join(sample[at[i] : at[i] + runs[i]])
-            assert f" {copied} " in f" {joined[1][rows[i]]} "
-        jaccard = [len({*sample} & {*text}) / (len({*sample} | {*text}) or 1) for text in training]
-        assert similarity[i] == pytest.approx(max(jaccard))
-        assert nearest[i] == (int(np.argmax(jaccard)) if max(jaccard) else -1)
-
-
-def test_exact_copies_ignore_case_and_punctuation():
-    found = novelty(["The sea, gives BACK!", "The sea gives", ""], ["The sea gives back", ""])
-    assert found["exact_copy"].tolist() == [True, False, False]
-    assert found["copied_words"].tolist() == [4, 3, 0]
-
-
-def test_distinct_counts_ngrams_per_word():
-    texts = ["a b a b", "a c"]
-    assert distinct(texts, 1) == pytest.approx(3 / 6)
-    assert distinct(texts, 2) == pytest.approx(3 / 6)  # ab, ba, ac: no pair crosses from one text into the next
-    assert distinct(texts, 1, budget=4) == pytest.approx(2 / 4)
-    assert distinct([], 2) == distinct([""], 2) == 0.0
-
-
-def test_a_loop_is_four_words_three_times():
-    assert loops("and then the dog. " * 3)
-    assert not loops("and then the dog. " * 2)
-    assert not loops("the dog " * 2)
-    assert not loops("")
 
 
 def test_genre_control_by_hand():
@@ -107,47 +33,83 @@ def test_genre_control_by_hand():
     assert control.predicted == [["comedy"], ["comedy", "horror"], ["horror"], []]
     assert control.prompted == ["comedy", "horror"]
     assert control.matrix == pytest.approx(np.array([[0.75, 0.45, 0.0], [0.4, 0.75, 0.05]]))
+    assert control.confusion == pytest.approx(np.array([[0.5, 0.5, 0], [0, 1, 0]]))
     # comedy: 1 of the 3 others; both: 0 of 3; horror: 1 of 3
     assert control.chance == pytest.approx(2 / 9)
 
 
-def test_intervals_are_seeded_and_never_claim_certainty():
-    values = np.array([1.0] * 12 + [0.0] * 28)
-    low, high = bootstrap_interval(values)
-    assert (low, high) == bootstrap_interval(values)
-    assert 0.1 < low < 0.3 < high < 0.5
-    low, high = bootstrap_interval(np.zeros(100))
-    assert low == 0 and high == pytest.approx(0.03, abs=0.001)
+def test_genre_similarity_is_the_mean_over_all_pairs():
+    rng = np.random.default_rng(0)
+    vectors, training = rng.normal(size=(6, 4)), rng.normal(size=(9, 4))
+    genres = [["war"], ["war", "drama"], ["drama"], [], ["war"], ["drama"]]
+    others = [["drama"], ["western", "drama"], ["western"]] * 3
+    vectors[5] = np.nan  # an empty text
+    rows, columns, means = genre_similarity(genres, vectors, others, training)
+    assert (rows, columns) == (["drama", "war"], ["drama", "western"])
+    for i, row in enumerate(rows):
+        for j, column in enumerate(columns):
+            pairs = [
+                vectors[a] @ training[b] for a in range(5) for b in range(9) if row in genres[a] and column in others[b]
+            ]
+            assert means[i, j] == pytest.approx(np.mean(pairs))
 
 
-def test_the_word_budget_is_that_of_the_smallest_group_with_words():
-    groups = [pd.DataFrame({"words": words}) for words in ([10, 20], [0], [7, 8], [])]
-    assert word_budget(groups) == 15
+def test_titles_are_held_against_the_grammar_and_the_training_titles():
+    titles = title_parts(['"Salt" (2009) {Low Tide (#1.3)}', "Heat: Again (1995)", "just words", "", '"New" (2001)'])
+    assert titles["titled"].tolist() == [True, True, True, False, True]
+    assert titles["well_formed"].tolist()[:3] == [1, 1, 0] and np.isnan(titles["well_formed"][3])
+    assert titles["primary"].tolist() == ["Salt", "Heat", "just words", "", "New"]
+    assert titles["secondary"].tolist() == ["Low Tide", "Again", "", "", ""]
+    training = pd.DataFrame({"kind": ["series", "movie"], "primary": ["SALT!", "New"]})
+    known = known_series(titles, training)
+    assert known[[0, 4]].tolist() == [1, 0] and np.isnan(known[[1, 2, 3]]).all()
 
 
-def test_spread_takes_settings_and_genres_in_turn():
-    rows = [(t, 0.9, genre) for t in (0.7, 1.0) for genre in LABELS for _ in range(10)]
-    table = pd.DataFrame(rows, columns=["temperature", "top_p", "genre"])
-    chosen = table.loc[spread(table, 12)]
-    assert set(chosen.value_counts()) == {2} and len(chosen.drop_duplicates()) == 6
+def test_a_budget_is_what_the_smallest_group_has_that_has_any():
+    groups = [pd.DataFrame({"words": words}) for words in ([10, 20, 5], [0], [7, 8], [])]
+    assert (budget_of(groups).words, budget_of(groups).texts) == (15, 1)
+
+
+def test_dumps_are_named_by_what_tells_them_apart(tmp_path):
+    assert list(name_dumps(tmp_path / "a" / "grid")) == ["grid"]
+    assert list(name_dumps([tmp_path / "a" / "grid", tmp_path / "b" / "grid"])) == ["a", "b"]
+    assert list(name_dumps([tmp_path / "a" / "x" / "grid", tmp_path / "b" / "x" / "grid"])) == ["a", "b"]
+    assert list(name_dumps([tmp_path / "a" / "x", tmp_path / "b" / "y"])) == ["x", "y"]
+    assert list(name_dumps([tmp_path / "a" / "x", tmp_path / "b" / "x", tmp_path / "y"])) == ["a/x", "b/x", "y"]
+    assert name_dumps({"mine": tmp_path}) == {"mine": tmp_path}
+    for bad in ([], {}, {REAL: tmp_path}, {" ": tmp_path}):
+        with pytest.raises(BadInput, match="dump"):
+            name_dumps(bad)
+
+
+def test_references_are_test_plots_and_the_same_words_dealt_out_anew(data):
+    plots = load_plots(data)
+    real = real_samples(plots)
+    assert set(real["plot"]) == set(plots.loc[plots["split"] == "test", "plot"])
+    noise = shuffled_words(real)
+    assert sorted(" ".join(noise["plot"]).split()) == sorted(" ".join(real["plot"]).split())
+    assert noise["plot"].str.split().map(len).tolist() == real["plot"].str.split().map(len).tolist()
+    assert not (noise["plot"] == real["plot"]).any()
+    assert real_samples(plots).equals(real) and shuffled_words(real).equals(noise)
 
 
 def test_only_the_opening_of_a_training_plot_is_shown():
     assert opening("one two three four five six seven eight nine") == "one two three four five six seven eight …"
 
 
-def test_a_marked_run_is_escaped():
-    assert mark_run("<b>it</b> & the sea", 1, 2) == "&lt;b&gt;<mark>it&lt;/b</mark>&gt; &amp; the sea"
+def test_a_marked_run_stands_apart():
+    assert mark_run("<b>it</b> & the sea", 1, 2) == ("<b>", "it</b", "> & the sea")
+    assert mark_run("the sea", 0, 0) == ("the sea", "", "")
 
 
 def test_of_a_copied_passage_only_the_first_words_are_shown():
-    text = " ".join(f"w{i}" for i in range(40))
-    shown = mark_run(text, 5, 30)
-    assert "w12 [… 22 more copied words left out]</mark> w35" in shown and "w13" not in shown
+    _, marked, after = mark_run(" ".join(f"w{i}" for i in range(40)), 5, 30)
+    assert marked.endswith("w12 [… 22 more copied words left out]") and "w13" not in marked
+    assert after.split()[0] == "w35"
 
 
 def test_a_letter_that_grows_in_lower_case_does_not_shift_the_mark():
-    assert "<mark>sea gives</mark> back" in mark_run("\u0130x the sea gives back", 3, 2)
+    assert mark_run("\u0130x the sea gives back", 3, 2)[1:] == ("sea gives", " back")
 
 
 class FakeClassifier:
@@ -157,25 +119,56 @@ class FakeClassifier:
     thresholds = np.array([0.5, 0.5, 0.5])
 
     def __init__(self, fingerprint):
+        figures = {"micro_f1": 0.5, "macro_f1": 0.4, "map": 0.45}
+        row = {"precision": 0.5, "recall": 0.5, "f1": 0.5, "average_precision": 0.5, "support": 7}
         self.info = {
             "data_fingerprint": fingerprint,
-            "metrics": {"baseline": {"micro_f1": 0.4, "macro_f1": 0.3, "map": 0.5}},
-        }
+            "metrics": {
+                "test_plots": 60, "test": figures, "test_per_label": dict.fromkeys(LABELS, row),
+                "baseline": {"micro_f1": 0.4, "macro_f1": 0.3, "map": 0.5},
+            },
+        }  # fmt: skip
 
     def predict_proba(self, texts):
         assert all(text.strip() for text in texts)  # the real one refuses an empty text
         return np.array([[0.9 if label in text else 0.1 for label in LABELS] for text in texts])
 
 
+class WordEmbedder:
+    """Each word has a random direction, a text that of all its words: quick, and alike texts are near."""
+
+    name = "words"
+
+    def embed(self, texts, what=""):
+        directions = np.random.default_rng(0).normal(size=(997, 16))
+        vectors = np.full((len(texts), 16), np.nan, np.float16)
+        for i, text in enumerate(texts):
+            if words := [sum(map(ord, word)) * len(word) % 997 for word in text.lower().split()]:
+                vector = directions[words].sum(axis=0)
+                vectors[i] = vector / np.linalg.norm(vector)
+        return vectors
+
+
+@pytest.fixture
+def quick_embedder(monkeypatch):
+    monkeypatch.setattr(evaluation, "load_embedder", lambda name: WordEmbedder())
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    monkeypatch.setattr(evaluation, "draw_figures", lambda metrics, table, folder: {})
+
+
 @pytest.fixture
 def data(tmp_path):
     rng = np.random.default_rng(3)
     rows = []
-    for i in range(60):
+    for i in range(240):
         genre = LABELS[i % 3]
         text = " ".join([genre if i % 5 else "no", *made_up(rng, 30, 200)])
-        split = "test" if i % 4 == 0 else "train"
-        rows.append({"id": f"t-{i}", "title": f"Title <{i}>", "plot": text, "genres": [genre], "split": split})
+        split = ("train", "test", "train", "validation")[i % 4]
+        title = {"title": f"Title <{i}> (2001)", "primary": f"Title <{i}>", "year": 2001, "kind": "movie"}
+        rows.append({"id": f"t-{i}", "plot": text, "genres": [genre], "split": split} | title)
     file = tmp_path / "data" / "plots.parquet"
     save_plots(pd.DataFrame(rows).reindex(columns=SCHEMA.names), file)
     return file.parent
@@ -183,23 +176,28 @@ def data(tmp_path):
 
 @pytest.fixture
 def dumps(tmp_path, data):
-    folder = tmp_path / "dump"
+    return write_dump(tmp_path / "dump", data)
+
+
+def write_dump(folder, data):
     folder.mkdir()
     copied = load_plots(data, "train")["plot"][0]
     rng = np.random.default_rng(4)
     for temperature, name in ((0.7, "temp_0_7_topp_0"), (1.0, "temp_1_topp_0_9")):
         lines = []
-        for i, genre in enumerate(["horror", "comedy", "horror, comedy", "opera"] * 4):
+        for i, genre in enumerate(["horror", "comedy", "horror, comedy", "opera"] * 14):
             plot = f"a {genre} of <script>alert(1)</script> {' '.join(made_up(rng, 20, 200))}"
             plot = copied if i == 5 else "" if i == 6 else "round and round we " * 4 if i == 7 else plot
             top_p = 0.0 if name.endswith("_0") else 0.9
+            title = {0: "<i>Odd</i>", 1: '"Round" (2001) {Again}', 2: "title <2> (1990)"}.get(i, f"New {i} (2002)")
             lines.append(
-                {"genre": genre, "title": "<i>Odd</i>", "plot": plot, "temperature": temperature, "top_p": top_p}
+                {"genre": genre, "title": title, "plot": plot, "temperature": temperature, "top_p": top_p}
                 | {"seed": i, "finished": i != 3}
             )
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     model = {
         "base": "tiny",
+        "markup": "with-titles",
         "data_fingerprint": data_fingerprint(load_plots(data)),
         "metrics": {"test_loss_before": 4.0, "test_loss_after": 3.0},
         "history": [{"step": 1, "loss": 4.1}, {"step": 1, "eval_loss": 4.0}, {"step": 2, "loss": 3.2}],
@@ -215,75 +213,164 @@ def judge(monkeypatch, data):
     return fake
 
 
-def test_a_full_report(dumps, data, judge, tmp_path):
+OF_ALL = {"similarity", "copied_runs", "unseen_ngrams", "by_setting", "genre_hits", "titles", "classifier_f1"}
+OF_EACH = {"genre_probability", "genre_confusion", "genre_similarity", "training_curve"}
+
+
+def test_a_full_report(dumps, data, judge, quick_embedder, tmp_path):
     out = tmp_path / "out"
     report = evaluate(dumps, data, out, classifier="judge")
     metrics = report.metrics
     assert json.loads((out / "metrics.json").read_text()) == metrics
-    assert metrics["evaluated"]["generator_trained_on_this_data"] is True
-    assert metrics["learning"]["perplexity_after"] == pytest.approx(np.exp(3), abs=1e-5)
-    samples = metrics["samples"]
-    assert samples["exact_copies"] == 2 and samples["copied_words_max"] == 31
-    assert samples["copied_more_than_20"]["share"] == pytest.approx(2 / 32)
-    assert samples["looping"]["share"] == samples["unfinished"]["share"] == pytest.approx(2 / 32)
-    # "opera" is left out; of the 12 others in each cell, the copied and the empty plot miss their genre
-    assert samples["genre_hit"]["of"] == 24
-    assert metrics["genre_control"]["unknown_genres"] == ["opera"]
-    assert [(cell["temperature"], cell["top_p"]) for cell in metrics["by_cell"]] == [(0.7, 0.0), (1.0, 0.9)]
-    assert 0 < metrics["classifier"]["classifier"]["micro_f1"] < 1
+    model = metrics["models"]["dump"]
+    assert model["trained_on_this_data"] is True and model["unparsed"] == {}
+    assert model["learning"]["perplexity_after"] == pytest.approx(np.exp(3), abs=1e-5)
+    samples = model["samples"]
+    assert samples["samples"] == 112
+    for name in ("exact_copy", "copied_more_than_20", "looping", "unfinished", "empty"):
+        assert samples[name]["value"] == pytest.approx(2 / 112, abs=1e-6), name
+    assert samples["well_formed"]["value"] == pytest.approx(110 / 112, abs=1e-6)
+    assert samples["of_series"]["value"] == samples["primary_exact"]["value"] == pytest.approx(2 / 112, abs=1e-6)
+    assert samples["known_series"] == {"value": 0, "low": 0, "high": pytest.approx(0.776393), "of": 2}
+    assert samples["secondary_exact"]["of"] == 2 and samples["secondary_jaccard"] is None  # no training title has such
+    assert 0 < samples["mauve"]["value"] <= 1 and 0 < samples["self_bleu"]["value"] < 1
+    assert samples["plot_jaccard"]["of"] == 110
+    # "opera" is left out; of the 42 others in each cell, the copied and the empty plot miss their genre
+    assert samples["genre_hit"]["of"] == 84
+    assert model["genre_control"]["unknown_genres"] == ["opera"]
+    assert [(cell["temperature"], cell["top_p"]) for cell in model["by_cell"]] == [(0.7, 0.0), (1.0, 0.9)]
+    assert [group["temperature"] for group in model["by_temperature"]] == [0.7, 1]
+    assert [group["top_p"] for group in model["by_top_p"]] == [0, 0.9]
+    assert [row["genre"] for row in model["by_genre"]] == ["comedy", "horror", "opera"]
+    assert [row["samples"] for row in model["by_genre"]] == [56, 56, 28]
+    assert set(metrics["references"]) == {REAL, SHUFFLED}
+    assert metrics["references"][REAL]["samples"]["samples"] == 60
+    assert metrics["classifier"]["classifier"]["micro_f1"] == 0.5
+    assert len(report.samples) == 112 + 2 * 60
 
     table = pd.read_csv(out / "samples.csv", keep_default_na=False)
-    assert len(table) == 32 and table["copied_from_id"][5] == load_plots(data, "train")["id"][0]
-    names = {"training_curve", "copied_runs", "genre_control", "genre_heatmap", "classifier_f1"}
-    assert {file.stem for file in (out / "figures").iterdir()} == names
+    assert table["copied_from_id"][5] == table["plot_jaccard_id"][5] == load_plots(data, "train")["id"][0]
+    assert float(table["plot_jaccard"][5]) == 1 and float(table["plot_cosine"][5]) == pytest.approx(1, abs=0.001)
+    assert table["primary_jaccard_nearest"][2] == "Title <2>" and float(table["primary_exact"][2]) == 1
+    measures = pd.read_csv(out / "measures.csv")
+    row = measures[(measures["grouping"] == "by_cell") & (measures["measure"] == "looping")].iloc[0]
+    assert (row["temperature"], row["top_p"], row["of"]) == (0.7, 0, 56)
+    assert row["value"] == pytest.approx(1 / 56, abs=1e-6) and row["low"] < row["value"] < row["high"]
+    genres = pd.read_csv(out / "genres.csv").set_index(["model", "prompted", "genre"])
+    assert genres.loc[("dump", "horror", "horror"), "mean_probability"] > 0.8
+    assert -1 < genres.loc[("dump", "opera", "western"), "mean_cosine"] < 1
+    copies = pd.read_csv(out / "copies.csv")
+    assert copies["copied_words"].tolist() == [31, 31] and copies["model"].tolist() == ["dump", "dump"]
+    assert {file.name for file in (out / "figures").iterdir()} == {
+        f"{name}.{kind}" for name in OF_ALL | OF_EACH for kind in ("png", "svg")
+    }
 
     page = (out / "report.html").read_text()
     assert report.path == str(out / "report.html")
     assert "4.00 → 3.00" in page and "opera" in page
     copied = load_plots(data, "train")["plot"][0].split()
     assert " ".join(copied[:8]) in page and " ".join(copied[:9]) not in page
-    assert "<script>alert" not in page and "&lt;script&gt;" in page and "<i>Odd" not in page
+    assert "<script>alert" not in page and "<i>Odd" not in page and "\\u003cscript>alert" in page
     assert not re.findall(r"""(?:src|href|srcset)=["'](?!data:)""", page) and "http" not in page
+    rows = json.loads(re.search(r'<script type="application/json" id="samples">(.*?)</script>', page, re.DOTALL)[1])
+    assert len(rows) == 112 and rows[0]["title"] == "<i>Odd</i>"
 
 
-def test_the_same_input_gives_the_same_bytes(dumps, data, judge, tmp_path):
+def test_several_dumps_stand_side_by_side(dumps, data, judge, quick_embedder, tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "temp_1_topp_0.txt").write_text(
+        "".join(f"<|startoftext|>western<|endofgenre|>a western number {i} rides<|endoftext|>\n" for i in range(30))
+        + "no sample\n"
+    )
+    out = tmp_path / "out"
+    metrics = evaluate([dumps, tmp_path / "other"], data, out, classifier="judge").metrics
+    assert list(metrics["models"]) == ["dump", "other"]
+    other = metrics["models"]["other"]
+    assert other["unparsed"] == {"no end of the genre": 1} and other["base"] is None and other["markup"] is None
+    assert other["samples"]["titled"]["value"] == 0 and other["samples"]["well_formed"] is None
+    assert other["samples"]["genre_hit"]["value"] == 1
+    assert metrics["models"]["dump"]["samples"]["looping"]["value"] == pytest.approx(2 / 112, abs=1e-6)
+    names = OF_ALL | {f"{name}_1" for name in OF_EACH} | {f"{name}_2" for name in OF_EACH - {"training_curve"}}
+    assert {file.stem for file in (out / "figures").iterdir()} == names
+    page = (out / "report.html").read_text()
+    assert "Side by side" in page and "1 line could not be read: no end of the genre (1)." in page
+
+
+def test_the_same_input_gives_the_same_bytes(dumps, data, judge, quick_embedder, tmp_path):
     for name in ("one", "two"):
         evaluate(dumps, data, tmp_path / name, classifier="judge")
     files = [file.relative_to(tmp_path / "one") for file in (tmp_path / "one").rglob("*") if file.is_file()]
-    assert len(files) == 8
+    assert len(files) == 6 + 2 * 11
     for file in files:
-        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes(), file
 
 
-def test_without_classifier_history_or_losses(dumps, data, judge, tmp_path):
+def test_without_classifier_history_or_losses(dumps, data, judge, quick_embedder, tmp_path):
     out = tmp_path / "out"
     evaluate(dumps, data, out, classifier="judge")
     (dumps / "dump.json").unlink()
     (dumps / "temp_1_topp_0_9.jsonl").unlink()
     metrics = evaluate(dumps, data, out).metrics
-    assert metrics["learning"] is metrics["genre_control"] is metrics["classifier"] is None
-    assert [file.name for file in (out / "figures").iterdir()] == ["copied_runs.png"]  # the earlier ones are gone
+    model = metrics["models"]["dump"]
+    assert model["learning"] is model["genre_control"] is metrics["classifier"] is model["samples"]["genre_hit"] is None
+    left = {"similarity", "copied_runs", "unseen_ngrams", "by_setting", "titles", "genre_similarity"}
+    assert {file.stem for file in (out / "figures").iterdir()} == left  # the earlier ones are gone
     assert "Not recorded" in (out / "report.html").read_text()
 
 
-def test_a_classifier_of_other_data_is_not_measured(dumps, data, judge, tmp_path):
+def test_a_classifier_of_other_data_is_not_measured(dumps, data, judge, quick_embedder, no_figures, tmp_path):
     judge.info["data_fingerprint"] = "another"
     metrics = evaluate(dumps, data, tmp_path / "out", classifier="judge").metrics
     assert list(metrics["classifier"]) == ["skipped"]
     assert "trained on other data" in (tmp_path / "out" / "report.html").read_text()
-    assert metrics["samples"]["genre_hit"]["of"] == 24  # it still judges the samples
+    assert metrics["models"]["dump"]["samples"]["genre_hit"]["of"] == 84  # it still judges the samples
 
 
-def test_only_unknown_genres_and_no_test_plots(dumps, data, judge, tmp_path):
+def test_only_unknown_genres_and_no_held_out_plots(dumps, data, judge, quick_embedder, no_figures, tmp_path):
     plots = load_plots(data)
     plots["split"] = "train"
     save_plots(plots, data / "plots.parquet")
     judge.info["data_fingerprint"] = data_fingerprint(plots)
+    judge.info["metrics"] = {}
     for file in dumps.glob("*.jsonl"):
         file.write_text("".join(line + "\n" for line in file.read_text().splitlines() if '"opera"' in line))
     metrics = evaluate(dumps, data, tmp_path / "out", classifier="judge").metrics
-    assert metrics["real_plots"] is None and metrics["samples"]["genre_hit"] is None
+    assert metrics["references"] == {}
+    samples = metrics["models"]["dump"]["samples"]
+    assert samples["mauve"] is samples["genre_hit"] is None
     assert "no test plots" in metrics["classifier"]["skipped"]
+
+
+def test_real_plots_score_near_the_ceiling_and_noise_near_the_floor(corpus, no_figures, tmp_path):
+    """On the bundled corpus and with real embeddings: a dump of plots that stand in no split, one of their words."""
+    plots = load_plots(corpus).sample(frac=1, random_state=1, ignore_index=True)
+    plots["split"] = ["train"] * 150 + ["validation"] * 90 + ["test"] * 90 + ["kept out"] * (len(plots) - 330)
+    kept_out = plots[plots["split"] == "kept out"].assign(split="test")
+    save_plots(plots[plots["split"] != "kept out"], tmp_path / "data" / "plots.parquet")
+    written = {"real": real_samples(kept_out)}
+    written["noise"] = shuffled_words(written["real"], seed=5)
+    for name, samples in written.items():
+        (tmp_path / name).mkdir()
+        rows = samples.assign(temperature=1.0, top_p=0.0, seed=0).to_dict("records")
+        (tmp_path / name / "temp_1_topp_0.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    metrics = evaluate([tmp_path / name for name in written], tmp_path / "data", tmp_path / "out").metrics
+    real, noise = (metrics["models"][name]["samples"] for name in written)
+    ceiling, floor = (metrics["references"][name]["samples"] for name in (REAL, SHUFFLED))
+    told_apart = []
+    for name, value in ceiling.items():
+        if not isinstance(value, dict) or name.startswith(("secondary", "known_series")):
+            continue
+        best, worst = value["value"], floor[name]["value"] if floor[name] else None
+        if (
+            worst is None
+            or abs(best - worst) <= value["high"] - value["low"] + floor[name]["high"] - floor[name]["low"]
+        ):
+            continue  # this measure does not tell them apart, with so few plots
+        told_apart.append(name)
+        assert abs(real[name]["value"] - best) < abs(real[name]["value"] - worst), name
+        assert abs(noise[name]["value"] - worst) < abs(noise[name]["value"] - best), name
+    assert {"mauve", "unseen_2", "unseen_3", "copied_words", "self_bleu", "well_formed"} <= {*told_apart}
+    assert ceiling["mauve"]["value"] > 0.8 > 0.5 > floor["mauve"]["value"]
 
 
 def test_bad_input_is_said_in_a_sentence_and_nothing_is_written(dumps, data, tmp_path):
@@ -292,8 +379,12 @@ def test_bad_input_is_said_in_a_sentence_and_nothing_is_written(dumps, data, tmp
     for bad in (tmp_path / "missing", tmp_path / "empty"):
         with pytest.raises(BadInput, match=bad.name):
             evaluate(bad, data, out)
+        with pytest.raises(BadInput, match=bad.name):
+            evaluate([dumps, bad], data, out)
     with pytest.raises(BadInput, match="No Plot table"):
         evaluate(dumps, tmp_path / "nowhere", out)
+    with pytest.raises(BadInput, match="does not exist"):
+        evaluate(dumps, data, out, embedder="./nowhere")
     (dumps / "dump.json").write_text("{")
     with pytest.raises(BadInput, match="is damaged"):
         evaluate(dumps, data, out)

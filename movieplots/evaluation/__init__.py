@@ -1,10 +1,13 @@
-"""From a folder of dumps to an answer: did the generator learn, is what it writes new, on genre and readable?
+"""From folders of dumps to an answer: is the text like real plots, is it new, does it obey the genre, and what do
+temperature and top-p do?
 
-`evaluate` measures every sample against the training plots and writes metrics.json, samples.csv, figures/*.png and
-report.html, a single page that needs nothing beside it. Nothing carries a date: the same input gives the same bytes.
+`evaluate` measures every sample against the training plots, beside held-out plots and shuffled words, and writes
+metrics.json, tidy tables, figures/*.png and *.svg, and report.html, a single page that needs nothing beside it. Nothing
+carries a date: the same input gives the same bytes.
 """
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,120 +17,219 @@ import pandas as pd
 
 from movieplots.errors import BadInput
 from movieplots.evaluation.classifier_quality import classifier_quality
+from movieplots.evaluation.embedding import EMBEDDER, load_embedder
 from movieplots.evaluation.figures import draw_figures
-from movieplots.evaluation.genre_control import GenreControl, genre_control
+from movieplots.evaluation.genre_control import GenreControl, genre_control, genre_similarity, split_prompt
 from movieplots.evaluation.measures import (
-    CELL,
+    Measured,
     add_genre_control,
-    by_cell,
-    by_genre,
+    budget_of,
+    enough_real,
     genre_groups,
-    measure_texts,
+    measure_samples,
     rounded,
     summarise,
-    word_budget,
 )
+from movieplots.evaluation.references import REAL, SHUFFLED, compared_with, real_samples, shuffled_words
 from movieplots.evaluation.report import render_report
+from movieplots.evaluation.tables import confusion_table, copies_table, measures_table
 from movieplots.files import atomic_folder, read_json, write_json, write_text
-from movieplots.generation.dumps import read_dump
+from movieplots.generation.dump_reader import Dump, load_dump
 from movieplots.plots import data_fingerprint, load_plots
 from movieplots.progress import say, working
 
-MIN_REAL = 200  # held-out plots measured for comparison even where there are fewer samples
+Dumps = str | Path | Sequence[str | Path] | Mapping[str, str | Path]
+GROUPINGS = {"by_cell": ["temperature", "top_p"], "by_temperature": ["temperature"], "by_top_p": ["top_p"]}
 
 
 @dataclass(frozen=True)
 class Report:
-    """What `evaluate` found: `path` of report.html, and `metrics`, exactly what metrics.json holds."""
+    """What `evaluate` found: `path` of report.html, `metrics`, exactly what metrics.json holds, and all `samples`.
+
+    `samples` is the table of samples.csv: a row a sample with its measures; its column `model` says whose it is.
+    """
 
     path: str
     metrics: dict[str, Any]
+    samples: pd.DataFrame
 
 
-def evaluate(dumps: str | Path, data: str | Path, out: str | Path, classifier: str | Path | None = None) -> Report:
+def evaluate(
+    dumps: Dumps,
+    data: str | Path,
+    out: str | Path,
+    classifier: str | Path | None = None,
+    embedder: str = EMBEDDER,
+) -> Report:
     """Measure the samples in the folder `dumps` against the training plots of `data`, and write the report into `out`.
 
-    `classifier` is the folder of a genre classifier; without one, genre control is left out. Raises BadInput, and
-    writes nothing, where the input cannot be used.
+    Several folders, as a list or as a mapping from names to folders, are measured side by side. `classifier` is the
+    folder of a genre classifier; without one, genre control is left out. `embedder` is what `load_embedder` takes.
+    Raises BadInput, and writes nothing, where the input cannot be used.
     """
-    samples = read_dump(dumps)
-    generator = _generator_info(Path(dumps))
+    folders = name_dumps(dumps)
+    read = {name: load_dump(folder) for name, folder in folders.items()}
+    written_by = {name: _generator_info(folder) for name, folder in folders.items()}
     plots = load_plots(data)
     training = plots[plots["split"] == "train"].reset_index(drop=True)
     if training.empty:
         raise BadInput(f"{data} holds no training plots to compare with: run `movieplots prepare` again.")
+    meaning = load_embedder(embedder)
     judge = None if classifier is None else _load_classifier(classifier)
 
-    say(f"Comparing {len(samples):,} samples with {len(training):,} training plots …")
-    # Plots the generator never saw, about as many as there are samples: what the measures give for human writing.
-    real = plots[plots["split"] == "test"]
-    real = real.sample(min(len(real), max(len(samples), MIN_REAL)), random_state=0)[["plot"]].reset_index(drop=True)
-    with working("Looking for copies and neighbours …"):
-        measured = measure_texts([*samples["plot"], *real["plot"]], training)
-    table = samples.join(measured.iloc[: len(samples)])
-    real = real.join(measured.iloc[len(samples) :].reset_index(drop=True))
+    real = real_samples(plots)
+    groups = {name: dump.samples for name, dump in read.items()}
+    if len(real):
+        groups |= {REAL: real, SHUFFLED: shuffled_words(real)}
+    samples = pd.concat([table.assign(model=name) for name, table in groups.items()], ignore_index=True)
+    written = sum(len(dump.samples) for dump in read.values())
+    say(f"Comparing {written:,} samples with {len(training):,} training plots …")
+    measured = measure_samples(samples, training, meaning)
+    others = compared_with(plots)
+    real_vectors = meaning.embed(others["plot"].tolist(), "Embedding real plots")
 
-    control = quality = None
+    quality, control, table = None, {}, measured.table
     if judge is not None:
         say(f"Predicting the genres of {len(samples):,} samples …")
         proba = _probabilities(judge, table["plot"])
-        control = genre_control(table["genre"].tolist(), proba, judge.thresholds, list(judge.labels))
-        table = add_genre_control(table, control)
+        parts = []
+        for name in groups:
+            rows = table[table["model"] == name]
+            control[name] = genre_control(
+                rows["genre"].tolist(), proba[rows.index], judge.thresholds, list(judge.labels)
+            )
+            parts.append(add_genre_control(rows, control[name]))
+        table = pd.concat(parts)
         quality = classifier_quality(judge, plots)
-    metrics = _metrics(table, real, control, quality, generator, plots)
-    history = [entry for entry in generator.get("history") or [] if isinstance(entry, dict) and "step" in entry]
-
+    with working("Summing up …"):
+        measured = Measured(table, measured.vectors, measured.training)
+        metrics = _metrics(measured, real_vectors, others, control, training)
+    metrics = rounded(
+        {"evaluated": _evaluated(plots, others, meaning.name)}
+        | {"models": {name: _about(read[name], written_by[name], plots) | metrics[name] for name in folders}}
+        | {"references": {name: metrics[name] for name in groups if name not in folders}}
+        | {"classifier": quality}
+    )
     with atomic_folder(out) as folder:
-        figures = draw_figures(metrics, table, real, history, folder / "figures")
+        figures = draw_figures(metrics, table, folder / "figures")
         write_json(folder / "metrics.json", metrics)
-        write_text(folder / "samples.csv", table.to_csv(index=False, lineterminator="\n", float_format="%.6g"))
+        for name, tidy in {
+            "samples": table,
+            "measures": measures_table(metrics),
+            "genres": confusion_table(metrics),
+            "copies": copies_table(table, training),
+        }.items():
+            write_text(folder / f"{name}.csv", tidy.to_csv(index=False, lineterminator="\n", float_format="%.6g"))
         write_text(folder / "report.html", render_report(metrics, table, training, figures))
-    return Report(path=str(Path(out) / "report.html"), metrics=metrics)
+    return Report(path=str(Path(out) / "report.html"), metrics=metrics, samples=table)
+
+
+def name_dumps(dumps: Dumps) -> dict[str, Path]:
+    """A name for each dump folder: its own, or, where several end alike, the part of the path that tells them apart."""
+    if isinstance(dumps, Mapping):
+        named = {str(name): Path(folder) for name, folder in dumps.items()}
+    else:
+        folders = [Path(dumps)] if isinstance(dumps, (str, Path)) else [Path(folder) for folder in dumps]
+        folders = list(dict.fromkeys(folders))
+        ends = [folder.resolve().parts for folder in folders]
+        while len(ends) > 1 and len({end[-1] for end in ends}) == 1:  # all end alike: that says nothing
+            ends = [end[:-1] for end in ends]
+        named = {
+            next(name for name in _endings(end) if sum(name in _endings(other) for other in ends) == 1): folder
+            for end, folder in zip(ends, folders, strict=True)
+        }
+    if not named:
+        raise BadInput("No dump was given: name at least one folder that `movieplots dump` wrote.")
+    taken = [name for name in named if name in (REAL, SHUFFLED) or not name.strip()]
+    if taken:
+        raise BadInput(f"A dump cannot be named {taken[0]!r}: choose another name.")
+    return named
+
+
+def _endings(parts: tuple[str, ...]) -> list[str]:
+    """`a/b/c` -> `c`, `b/c`, `a/b/c`."""
+    return ["/".join(parts[-n:]) for n in range(1, len(parts) + 1)]
 
 
 def _metrics(
-    table: pd.DataFrame,
-    real: pd.DataFrame,
-    control: GenreControl | None,
-    quality: dict[str, Any] | None,
-    generator: dict[str, Any],
-    plots: pd.DataFrame,
-) -> dict[str, Any]:
-    cells = [rows for _, rows in table.groupby(CELL)]
-    budget, genre_budget = word_budget([*cells, real]), word_budget([*genre_groups(table).values()])
-    fingerprint = data_fingerprint(plots)
-    trained_on = generator.get("data_fingerprint")
-    metrics = {
-        "evaluated": {
-            "base": generator.get("base"),
-            "markup": generator.get("markup"),
-            "samples": len(table),
-            "training_plots": int((plots["split"] == "train").sum()),
-            "temperatures": sorted(set(table["temperature"].astype(float))),
-            "top_ps": sorted(set(table["top_p"].astype(float))),
-            "prompts": sorted(set(table["genre"])),
-            "data_fingerprint": fingerprint,
-            "generator_trained_on_this_data": None if trained_on is None else trained_on == fingerprint,
-            "distinct_word_budget": budget,
-            "distinct_word_budget_by_genre": genre_budget,
-        },
-        "learning": _learning(generator.get("metrics") or {}),
-        "samples": summarise(table, budget),
-        "real_plots": summarise(real, budget) if len(real) else None,
-        "by_cell": by_cell(table, budget),
-        "by_genre": by_genre(table, genre_budget),
-        "genre_control": None,
-        "classifier": quality,
+    measured: Measured,
+    real_vectors: np.ndarray,
+    others: pd.DataFrame,
+    control: Mapping[str, GenreControl],
+    training: pd.DataFrame,
+) -> dict[str, dict[str, Any]]:
+    """The summaries of each model and reference, whole and in groups; groups of one kind are counted alike."""
+    table, vectors = measured.table, measured.vectors
+    models = dict(iter(table.groupby("model", sort=False)))
+    carried = {genre: enough_real(others["genres"], genre) for genre in {g for rows in others["genres"] for g in rows}}
+    result: dict[str, dict[str, Any]] = {name: {} for name in models}
+
+    whole = budget_of([*models.values()])
+    for name, rows in models.items():
+        result[name]["samples"] = summarise(rows, whole, vectors, real_vectors)
+    for grouping, keys in GROUPINGS.items():
+        groups = {name: dict(iter(rows.groupby(keys, sort=True))) for name, rows in models.items()}
+        budget = budget_of([*(rows for of_model in groups.values() for rows in of_model.values())])
+        for name, rows in models.items():
+            # The references have no temperature: each grouping holds them whole, counted as little as its groups.
+            result[name][grouping] = [
+                dict(zip(keys, map(float, key), strict=True)) | summarise(group, budget, vectors, real_vectors)
+                for key, group in groups[name].items()
+            ] or [summarise(rows, budget, vectors, real_vectors)]
+    by_genre = {name: genre_groups(rows) for name, rows in models.items()}
+    written = [of_model for name, of_model in by_genre.items() if name not in (REAL, SHUFFLED)]
+    budget = budget_of([rows for of_model in written for rows in of_model.values()])
+    none = np.empty((0, vectors.shape[1]))
+    for name, rows in models.items():
+        if name not in (REAL, SHUFFLED):
+            result[name]["by_genre"] = []
+            for genre, group in by_genre[name].items():
+                carry = carried.get(genre)
+                real = none if carry is None else real_vectors[carry]
+                result[name]["by_genre"].append({"genre": genre} | summarise(group, budget, vectors, real))
+        result[name]["genre_control"] = _control(control.get(name))
+        prompts = [split_prompt(genre) for genre in rows["genre"]]
+        near = genre_similarity(prompts, vectors[rows.index], training["genres"].tolist(), measured.training)
+        result[name]["genre_similarity"] = dict(zip(("prompted", "training", "mean_cosine"), near, strict=True))
+    return result
+
+
+def _control(control: GenreControl | None) -> dict[str, Any] | None:
+    if control is None:
+        return None
+    return {
+        "chance": control.chance,
+        "unknown_genres": control.unknown,
+        "prompted": control.prompted,
+        "labels": control.labels,
+        "mean_probability": control.matrix,
+        "confusion": control.confusion,
     }
-    if control is not None:
-        metrics["genre_control"] = {
-            "chance": control.chance,
-            "unknown_genres": control.unknown,
-            "prompted": control.prompted,
-            "labels": control.labels,
-            "mean_probability": control.matrix,
-        }
-    return rounded(metrics)
+
+
+def _evaluated(plots: pd.DataFrame, others: pd.DataFrame, embedder: str) -> dict[str, Any]:
+    return {
+        "training_plots": int((plots["split"] == "train").sum()),
+        "compared_with": len(others),
+        "data_fingerprint": data_fingerprint(plots),
+        "embedder": Path(embedder).name,
+    }
+
+
+def _about(dump: Dump, generator: dict[str, Any], plots: pd.DataFrame) -> dict[str, Any]:
+    """What a dump holds and what its generator's `movieplots.json` says of its training."""
+    samples, trained_on = dump.samples, generator.get("data_fingerprint")
+    return {
+        "base": generator.get("base"),
+        "markup": generator.get("markup"),
+        "temperatures": sorted(set(samples["temperature"].astype(float))),
+        "top_ps": sorted(set(samples["top_p"].astype(float))),
+        "prompts": sorted(set(samples["genre"])),
+        "unparsed": dump.reasons,
+        "trained_on_this_data": None if trained_on is None else trained_on == data_fingerprint(plots),
+        "learning": _learning(generator.get("metrics") or {}),
+        "history": [entry for entry in generator.get("history") or [] if isinstance(entry, dict) and "step" in entry],
+    }
 
 
 def _learning(stored: dict[str, Any]) -> dict[str, Any] | None:

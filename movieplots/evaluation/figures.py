@@ -1,68 +1,319 @@
-"""The figures of the report, each in a light and a dark version, drawn so that equal input gives equal bytes."""
+"""The figures of the report, each in a light and a dark version, drawn so that equal input gives equal bytes.
+
+Each takes the report's metrics (see metrics.json) and, where single samples are shown, its table of samples. Generators
+have the same colour in all figures; held-out real plots are dark and dashed, shuffled words dotted.
+"""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
-from movieplots.evaluation.novelty import COPIED_WORDS
-from movieplots.figures import DARK, LIGHT, Theme, canvas, legend
+from movieplots.evaluation.novelty import COPIED_WORDS, NGRAMS
+from movieplots.evaluation.references import REAL, SHUFFLED
+from movieplots.figures import DARK, LIGHT, Theme, canvas, legend, panels
 from movieplots.files import ensure_folder
 
 _DPI = 160
 _WIDTH = 4.8  # inches: at the width of a phone the letters are then still legible
+_WIDE = 9.6
 _MOST_WORDS = 40  # longer copied runs share the histogram's last bar
+# What the bars by sampling setting show: name, heading, factor.
+_BY_SETTING = (
+    ("mauve", "Like real plots (MAUVE, 0 to 1)", 1),
+    ("genre_hit", "On genre, %", 100),
+    ("unfinished", "Unfinished, %", 100),
+    ("distinct_2", "Different word pairs (distinct-2), %", 100),
+    ("self_bleu", "Repeating one another (self-BLEU, 0 to 1)", 1),
+    ("unseen_4", "Runs of four words that no training plot has, %", 100),
+)
+_OF_TITLES = (
+    ("titled", "have a title"),
+    ("well_formed", "follow the grammar"),
+    ("of_series", "are of a series"),
+    ("known_series", "… and that series exists"),
+    ("primary_exact", "primary title exists"),
+    ("secondary_exact", "secondary title exists"),
+    ("unique_primary", "different primary titles"),
+    ("unique_title", "different titles"),
+    ("unique_plot", "different plots"),
+)
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """One figure as PNG bytes, for a light and for a dark page."""
+    """One figure as PNG bytes, for a light and for a dark page; `of` is the model it is of, "" where it is of all."""
 
     light: bytes
     dark: bytes
+    of: str = ""
 
 
-def draw_figures(
-    metrics: dict[str, Any], table: pd.DataFrame, real: pd.DataFrame, history: list[dict[str, Any]], folder: Path
-) -> dict[str, Drawn]:
-    """Draw what the input allows, write the light versions into `folder` as PNG, and return all by name."""
-    drawers: dict[str, Callable[[Theme], Figure]] = {}
-    if any("loss" in entry or "eval_loss" in entry for entry in history):
-        drawers["training_curve"] = lambda theme: training_curve(history, theme)
-    drawers["copied_runs"] = lambda theme: copied_runs(table["copied_words"], real["copied_words"], theme)
-    control = metrics["genre_control"]
-    if control and control["prompted"]:
-        drawers["genre_control"] = lambda theme: genre_control_bars(metrics["by_cell"], control["chance"], theme)
-    quality = metrics["classifier"]
-    if quality and "classifier" in quality:
-        drawers["classifier_f1"] = lambda theme: classifier_f1(quality["classifier"], quality["baseline"], theme)
-    if control and control["prompted"]:
-        drawers["genre_heatmap"] = lambda theme: genre_heatmap(
-            np.array(control["mean_probability"]), control["prompted"], control["labels"], theme
-        )
+def draw_figures(metrics: dict[str, Any], table: pd.DataFrame, folder: Path) -> dict[str, Drawn]:
+    """Draw what the input allows, write the light versions into `folder` as PNG and SVG, and return all by name."""
     ensure_folder(folder)
     drawn = {}
-    for name, draw in drawers.items():
-        drawn[name] = Drawn(png(draw(LIGHT)), png(draw(DARK)))
+    for name, of, draw in _drawers(metrics, table):
+        light = draw(LIGHT)
+        drawn[name] = Drawn(png(light), png(draw(DARK)), of)
         (folder / f"{name}.png").write_bytes(drawn[name].light)
+        (folder / f"{name}.svg").write_bytes(svg(light))
     return drawn
+
+
+def _drawers(metrics: dict[str, Any], table: pd.DataFrame) -> Iterator[tuple[str, str, Callable[[Theme], Figure]]]:
+    yield "similarity", "", lambda theme: similarity(metrics, table, theme)
+    yield "copied_runs", "", lambda theme: copied_runs(metrics, table, theme)
+    yield "unseen_ngrams", "", lambda theme: unseen_ngrams(metrics, theme)
+    yield "by_setting", "", lambda theme: by_setting(metrics, theme)
+    if any(model["samples"]["genre_hit"] for model in metrics["models"].values()):
+        yield "genre_hits", "", lambda theme: genre_hits(metrics, theme)
+    if any(model["samples"]["titled"]["value"] for model in metrics["models"].values()):
+        yield "titles", "", lambda theme: titles(metrics, theme)
+    for number, (name, model) in enumerate(metrics["models"].items(), 1):
+        end = "" if len(metrics["models"]) == 1 else f"_{number}"
+        if model["genre_control"] and model["genre_control"]["prompted"]:
+            yield f"genre_probability{end}", name, lambda theme, name=name: genre_probability(metrics, name, theme)
+            yield f"genre_confusion{end}", name, lambda theme, name=name: genre_confusion(metrics, name, theme)
+        yield f"genre_similarity{end}", name, lambda theme, name=name: genre_similarity(metrics, name, theme)
+        if any("loss" in entry or "eval_loss" in entry for entry in model["history"]):
+            yield f"training_curve{end}", name, lambda theme, model=model: training_curve(model["history"], theme)
+    quality = metrics["classifier"]
+    if quality and "classifier" in quality:
+        yield "classifier_f1", "", lambda theme: classifier_f1(quality["classifier"], quality["baseline"], theme)
 
 
 def png(figure: Figure) -> bytes:
     """The figure as PNG, without the metadata that would differ from one installation to the next."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI, facecolor=figure.get_facecolor(), metadata={"Software": None})
+    figure.set_layout_engine("none")  # all has found its place: saved again, nothing has to be looked for
     return buffer.getvalue()
 
 
-def training_curve(history: list[dict[str, Any]], theme: Theme) -> Figure:
+def svg(figure: Figure) -> bytes:
+    """The figure as SVG; its names are drawn from a fixed salt and it carries no date, so it is the same each time."""
+    buffer = io.BytesIO()
+    with rc_context({"svg.hashsalt": "movieplots"}):
+        figure.savefig(buffer, format="svg", facecolor=figure.get_facecolor(), metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def similarity(metrics: dict[str, Any], table: pd.DataFrame, theme: Theme = LIGHT) -> Figure:
+    """Histograms of each sample's similarity to its nearest training plot: by shared words, and by meaning."""
+    figure, axes = panels(1, 2, _WIDE, 3.4, theme)
+    for place, column, label in (
+        (axes[0], "plot_jaccard", "shared words with the nearest training plot (Jaccard)"),
+        (axes[1], "plot_cosine", "nearness in meaning to the nearest training plot (cosine)"),
+    ):
+        values = table[column].dropna()
+        edges = np.linspace(min(0.0, float(values.min())) if len(values) else 0.0, 1, 41)
+        for name, style in _styles(metrics, theme).items():
+            _histogram(place, table.loc[table["model"] == name, column].dropna(), edges, name, style)
+        place.set_xlabel(label)
+        place.set_ylabel("share of texts, %")
+    _legend_of_all(figure, axes[0], theme)
+    return figure
+
+
+def copied_runs(metrics: dict[str, Any], table: pd.DataFrame, theme: Theme = LIGHT) -> Figure:
+    """Histogram of the longest run of words that each text shares with a training plot."""
+    figure, axes = canvas(_WIDTH, 3.4, theme)
+    longest = int(table["copied_words"].max())
+    last = min(max(longest, COPIED_WORDS + 5), _MOST_WORDS)
+    edges = np.arange(-0.5, last + 1.5)
+    for name, style in _styles(metrics, theme).items():
+        _histogram(axes, table.loc[table["model"] == name, "copied_words"].clip(upper=last), edges, name, style)
+    axes.axvline(COPIED_WORDS + 0.5, color=theme.series[4], linestyle="--", linewidth=1.4, label="counts as copying")
+    ticks = [*range(0, last - 2, 5), last]
+    axes.set_xticks(ticks, [str(tick) for tick in ticks[:-1]] + [f"{last}{'+' if longest > last else ''}"])
+    axes.set_xlabel("longest run of words found in a training plot")
+    axes.set_ylabel("share of texts, %")
+    legend(axes, theme)
+    return figure
+
+
+def unseen_ngrams(metrics: dict[str, Any], theme: Theme = LIGHT) -> Figure:
+    """Share of runs of one to eight words that stand in no training plot, in %, with 95 % intervals."""
+    figure, axes = canvas(_WIDTH, 3.4, theme)
+    for name, style in _styles(metrics, theme).items():
+        found = [(n, _summary(metrics, name)[f"unseen_{n}"]) for n in NGRAMS]
+        found = [(n, value) for n, value in found if value]
+        if found:
+            axes.plot(
+                [n for n, _ in found], [100 * value["value"] for _, value in found], label=name, marker="o",
+                markersize=4, **style,
+            )  # fmt: skip
+            low, high = ([100 * value[end] for _, value in found] for end in ("low", "high"))
+            axes.fill_between([n for n, _ in found], low, high, color=style["color"], alpha=0.15, linewidth=0)
+    axes.set_xticks(list(NGRAMS))
+    axes.set_ylim(0, 102)
+    axes.set_xlabel("words in a row")
+    axes.set_ylabel("in no training plot, %")
+    legend(axes, theme)
+    return figure
+
+
+def by_setting(metrics: dict[str, Any], theme: Theme = LIGHT) -> Figure:
+    """Six measures by temperature and top-p, bars with 95 % intervals; lines for real plots and shuffled words."""
+    shown = [
+        row
+        for row in _BY_SETTING
+        if any(cell[row[0]] for model in metrics["models"].values() for cell in model["by_cell"])
+    ]
+    rows = -(-len(shown) // 2)
+    figure, axes = panels(rows, 2, _WIDE, 2.7 * rows + 0.4, theme)
+    settings = sorted({_setting(cell) for model in metrics["models"].values() for cell in model["by_cell"]})
+    labels = [f"{temperature:g}\n{f'{top_p:g}' if top_p else 'off'}" for temperature, top_p in settings]
+    styles, models = _styles(metrics, theme), list(metrics["models"])
+    width = 0.8 / len(models)
+    for place, (measure, label, factor) in zip(axes.flat, shown, strict=False):
+        for i, name in enumerate(models):
+            cells = [cell for cell in metrics["models"][name]["by_cell"] if cell[measure]]
+            x = [settings.index(_setting(cell)) + (i - (len(models) - 1) / 2) * width for cell in cells]
+            _bars(place, x, [cell[measure] for cell in cells], factor, width, styles[name]["color"], name, theme)
+        for name, found in metrics["references"].items():
+            value = found["by_cell"][0][measure]
+            # Real plots are mostly of the easy, common genres, while generators are prompted with each equally often;
+            # and none of them stops at a length limit.
+            if value and measure not in ("genre_hit", "unfinished"):
+                place.axhline(factor * value["value"], **{**styles[name], "linewidth": 1.4}, label=name)
+        place.set_xticks(range(len(settings)), labels)
+        place.set_title(label, loc="left", fontsize=11, color=theme.text)
+        place.set_ylim(bottom=0)
+        place.grid(axis="x", visible=False)
+    for place in axes.flat[len(shown) :]:
+        place.set_visible(False)
+    for place in axes.flat[max(len(shown) - 2, 0) : len(shown)]:
+        place.set_xlabel("temperature, and top-p below it")
+    _legend_of_all(figure, axes.flat[0], theme)
+    return figure
+
+
+def genre_hits(metrics: dict[str, Any], theme: Theme = LIGHT) -> Figure:
+    """Share of the samples of each prompted genre that carry it in the eyes of the classifier, with 95 % intervals."""
+    models = metrics["models"]
+    shares = {
+        name: {row["genre"]: row["genre_hit"] for row in model["by_genre"] if row["genre_hit"]}
+        for name, model in models.items()
+    }
+    genres = sorted({genre for found in shares.values() for genre in found})
+    means = {genre: np.mean([found[genre]["value"] for found in shares.values() if genre in found]) for genre in genres}
+    genres.sort(key=lambda genre: (means[genre], genre))
+    figure, axes = canvas(_WIDTH, 0.27 * len(genres) + 1.3, theme)
+    styles = _styles(metrics, theme)
+    for i, (name, found) in enumerate(shares.items()):
+        y = [genres.index(genre) + 0.22 * ((len(shares) - 1) / 2 - i) for genre in found]
+        values = np.array([[value["value"], value["low"], value["high"]] for value in found.values()]).T * 100
+        axes.errorbar(
+            values[0], y, xerr=[values[0] - values[1], values[2] - values[0]], fmt="o", markersize=5, linewidth=1.2,
+            color=styles[name]["color"], label=name,
+        )  # fmt: skip
+    axes.set_yticks(range(len(genres)), genres)
+    axes.set_ylim(-0.7, len(genres) - 0.3)
+    axes.set_xlim(-2, 102)
+    axes.set_xlabel("samples on genre, %")
+    if len(models) > 1:
+        legend(axes, theme)
+    return figure
+
+
+def titles(metrics: dict[str, Any], theme: Theme = LIGHT) -> Figure:
+    """What the titles are, and how many are different, in % of the samples, with 95 % intervals."""
+    names = [name for name, model in metrics["models"].items() if model["samples"]["titled"]["value"]]
+    names += [name for name in metrics["references"] if name == REAL]
+    shown = [(key, label) for key, label in _OF_TITLES if any(_summary(metrics, name)[key] for name in names)]
+    figure, axes = canvas(_WIDTH, (0.16 + 0.14 * len(names)) * len(shown) + 1.4, theme)
+    height, styles = 0.8 / len(names), _styles(metrics, theme)
+    for i, name in enumerate(names):
+        found = [(row, _summary(metrics, name)[key]) for row, (key, _) in enumerate(shown)]
+        found = [(row, value) for row, value in found if value]
+        values = 100 * np.array([[value["value"], value["low"], value["high"]] for _, value in found]).T
+        axes.barh(
+            [row + (i - (len(names) - 1) / 2) * height for row, _ in found], values[0], height * 0.9,
+            xerr=[values[0] - values[1], values[2] - values[0]], color=styles[name]["color"],
+            ecolor=theme.text, capsize=2, label=name,
+        )  # fmt: skip
+    axes.set_yticks(range(len(shown)), [label for _, label in shown])
+    axes.invert_yaxis()
+    axes.set_xlim(0, 104)
+    axes.set_xlabel("share of samples, %")
+    axes.grid(axis="y", visible=False)
+    legend(axes, theme)
+    return figure
+
+
+def genre_probability(metrics: dict[str, Any], model: str, theme: Theme = LIGHT) -> Figure:
+    """Mean probability of each label (columns) over the samples prompted with each genre (rows), in %."""
+    control = metrics["models"][model]["genre_control"]
+    return _heatmap(
+        100 * np.array(control["mean_probability"]), control["prompted"], control["labels"], theme,
+        "genre seen by the classifier", "mean probability, %", (0, 100),
+    )  # fmt: skip
+
+
+def genre_confusion(metrics: dict[str, Any], model: str, theme: Theme = LIGHT) -> Figure:
+    """For how many samples of each prompted genre (rows) each label (columns) is the likeliest, in %."""
+    control = metrics["models"][model]["genre_control"]
+    return _heatmap(
+        100 * np.array(control["confusion"]), control["prompted"], control["labels"], theme,
+        "likeliest genre", "share of samples, %", (0, 100),
+    )  # fmt: skip
+
+
+def genre_similarity(metrics: dict[str, Any], model: str, theme: Theme = LIGHT) -> Figure:
+    """How near the samples of each genre (rows) are to the training plots of each genre (columns), beside others.
+
+    Mean cosines, times 100, less the mean of their column: some training plots are near to samples of every kind.
+    """
+    near = metrics["models"][model]["genre_similarity"]
+    values = 100 * np.array(near["mean_cosine"])
+    values -= values.mean(axis=0)
+    return _heatmap(
+        values, near["prompted"], near["training"], theme, "genre of the training plots",
+        "nearer than samples of all genres, cosine x 100", (0, max(float(values.max()), 1)),
+    )  # fmt: skip
+
+
+def _heatmap(
+    values: np.ndarray, rows: list[str], columns: list[str], theme: Theme, label: str, scale_label: str,
+    limits: tuple[float, float],
+) -> Figure:  # fmt: skip
+    figure, axes = canvas(_genre_width(len(columns)), max(2.4, 0.34 * len(rows) + 1.9), theme)
+    axes.grid(False)
+    image = axes.imshow(values, cmap="cividis", vmin=limits[0], vmax=limits[1], aspect="auto")
+    axes.set_xticks(range(len(columns)), columns, rotation=90)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set_xlabel(label)
+    axes.set_ylabel("genre prompted")
+    middle, small = limits[0] + 0.55 * (limits[1] - limits[0]), limits[0] + 0.1 * (limits[1] - limits[0])
+    for i, name in enumerate(rows):
+        if name in columns:
+            square = Rectangle((columns.index(name) - 0.5, i - 0.5), 1, 1)
+            square.set(fill=False, edgecolor=theme.series[4], linewidth=1.6)
+            axes.add_patch(square)
+        for j, value in enumerate(values[i]):
+            if value >= small:
+                colour = "#111" if value > middle else "#fff"
+                axes.text(j, i, f"{value:.0f}", ha="center", va="center", fontsize=8, color=colour)
+    scale = figure.colorbar(image, ax=axes, pad=0.02)
+    scale.set_label(scale_label, color=theme.text)
+    scale.ax.tick_params(colors=theme.text)
+    scale.outline.set_visible(False)  # type: ignore[operator]
+    return figure
+
+
+def training_curve(history: list[dict[str, Any]], theme: Theme = LIGHT) -> Figure:
     """Training loss (line) and held-out loss (dots), in nats per token, by optimiser step."""
-    figure, axes = canvas(_WIDTH, 3.2, theme)
+    figure, axes = canvas(_WIDTH, 3.4, theme)
     for key, label, colour, style in (
         ("loss", "training plots", theme.series[0], {"linewidth": 1.6}),
         ("eval_loss", "held-out plots", theme.series[1], {"linewidth": 1.6, "marker": "o", "markersize": 5}),
@@ -76,81 +327,7 @@ def training_curve(history: list[dict[str, Any]], theme: Theme) -> Figure:
     return figure
 
 
-def copied_runs(samples: pd.Series, real: pd.Series, theme: Theme) -> Figure:
-    """Histogram of the longest copied run, in words: samples (bars) and real held-out plots (outline)."""
-    figure, axes = canvas(_WIDTH, 3.2, theme)
-    longest = int(max(samples.max(), real.max() if len(real) else 0))
-    last = min(max(longest, COPIED_WORDS + 5), _MOST_WORDS)
-    edges = np.arange(-0.5, last + 1.5)
-    for values, style in (
-        (samples, {"label": "samples", "color": theme.series[0]}),
-        (real, {"label": "real plots, held out", "color": theme.series[1], "histtype": "step", "linewidth": 1.8}),
-    ):
-        if len(values):
-            weights = np.full(len(values), 100 / len(values))
-            axes.hist(np.minimum(values, last), bins=edges, weights=weights, **style)
-    axes.axvline(COPIED_WORDS + 0.5, color=theme.series[4], linestyle="--", linewidth=1.4, label="counts as copying")
-    ticks = [*range(0, last - 2, 5), last]
-    axes.set_xticks(ticks, [str(tick) for tick in ticks[:-1]] + [f"{last}{'+' if longest > last else ''}"])
-    axes.set_xlabel("longest run of words found in a training plot")
-    axes.set_ylabel("share of texts, %")
-    legend(axes, theme)
-    return figure
-
-
-def genre_control_bars(cells: list[dict[str, Any]], chance: float | None, theme: Theme) -> Figure:
-    """Share of samples on genre (%, with 95 % intervals) by temperature, one colour for each top-p."""
-    figure, axes = canvas(_WIDTH, 3.2, theme)
-    cells = [cell for cell in cells if cell["genre_hit"]]
-    temperatures = sorted({cell["temperature"] for cell in cells})
-    top_ps = sorted({cell["top_p"] for cell in cells})
-    width = min(0.8 / len(top_ps), 0.3)
-    for i, top_p in enumerate(top_ps):
-        group = [cell for cell in cells if cell["top_p"] == top_p]
-        x = [temperatures.index(cell["temperature"]) + (i - (len(top_ps) - 1) / 2) * width for cell in group]
-        hits = [cell["genre_hit"] for cell in group]
-        below = [100 * (hit["share"] - hit["low"]) for hit in hits]
-        above = [100 * (hit["high"] - hit["share"]) for hit in hits]
-        axes.bar(
-            x, [100 * hit["share"] for hit in hits], width * 0.92, yerr=[below, above], capsize=3, ecolor=theme.text,
-            color=theme.series[i % len(theme.series)], label=f"top-p {top_p:g}" if top_p else "top-p off",
-        )  # fmt: skip
-    if chance is not None:
-        axes.axhline(100 * chance, color=theme.text, linestyle="--", linewidth=1.3, label="other genre's prompt")
-    axes.set_xticks(range(len(temperatures)), [f"{temperature:g}" for temperature in temperatures])
-    axes.set_xlim(-0.6, len(temperatures) - 0.4)
-    axes.set_ylim(0, 100)
-    axes.set_xlabel("temperature")
-    axes.set_ylabel("samples on genre, %")
-    legend(axes, theme)
-    return figure
-
-
-def genre_heatmap(matrix: np.ndarray, prompted: list[str], labels: list[str], theme: Theme) -> Figure:
-    """Mean probability of each label (columns) over the samples prompted with each genre (rows), in %."""
-    figure, axes = canvas(_genre_width(len(labels)), max(2.4, 0.34 * len(prompted) + 1.9), theme)
-    axes.grid(False)
-    image = axes.imshow(100 * matrix, cmap="cividis", vmin=0, vmax=100, aspect="auto")
-    axes.set_xticks(range(len(labels)), labels, rotation=90)
-    axes.set_yticks(range(len(prompted)), prompted)
-    axes.set_xlabel("genre seen by the classifier")
-    axes.set_ylabel("genre prompted")
-    for i, name in enumerate(prompted):
-        axes.add_patch(_square(labels.index(name), i, theme))
-        for j in range(len(labels)):
-            value = 100 * matrix[i, j]
-            if value >= 10:
-                axes.text(
-                    j, i, f"{value:.0f}", ha="center", va="center", fontsize=8, color="#111" if value > 55 else "#fff"
-                )
-    scale = figure.colorbar(image, ax=axes, pad=0.02)
-    scale.set_label("mean probability, %", color=theme.text)
-    scale.ax.tick_params(colors=theme.text)
-    scale.outline.set_visible(False)  # type: ignore[operator]
-    return figure
-
-
-def classifier_f1(quality: dict[str, Any], baseline: dict[str, Any] | None, theme: Theme) -> Figure:
+def classifier_f1(quality: dict[str, Any], baseline: dict[str, Any] | None, theme: Theme = LIGHT) -> Figure:
     """F1 of each genre (0 to 1) on the test plots, with the means of the classifier and of its baseline."""
     per_label = {name: row for name, row in quality["per_label"].items() if row["support"]}
     names = sorted(per_label, key=lambda name: (-per_label[name]["f1"], name))
@@ -171,11 +348,54 @@ def classifier_f1(quality: dict[str, Any], baseline: dict[str, Any] | None, them
     return figure
 
 
+def _styles(metrics: dict[str, Any], theme: Theme) -> dict[str, dict[str, Any]]:
+    """Colour and line of each generator and reference that was measured."""
+    styles: dict[str, dict[str, Any]] = {
+        name: {"color": theme.series[i % len(theme.series)], "linestyle": "-", "linewidth": 1.8}
+        for i, name in enumerate(metrics["models"])
+    }
+    for name, line in ((REAL, "--"), (SHUFFLED, ":")):
+        if name in metrics["references"]:
+            styles[name] = {"color": theme.text, "linestyle": line, "linewidth": 1.6}
+    return styles
+
+
+def _summary(metrics: dict[str, Any], name: str) -> dict[str, Any]:
+    return (metrics["models"] | metrics["references"])[name]["samples"]
+
+
+def _setting(cell: dict[str, Any]) -> tuple[float, float]:
+    return cell["temperature"], cell["top_p"]
+
+
+def _histogram(axes: Axes, values: pd.Series, edges: np.ndarray, name: str, style: dict[str, Any]) -> None:
+    if len(values):
+        weights = np.full(len(values), 100 / len(values))
+        if style["linestyle"] == "-":
+            axes.hist(values, bins=edges, weights=weights, color=style["color"], alpha=0.25)
+        axes.hist(values, bins=edges, weights=weights, histtype="step", label=name, **style)
+
+
+def _bars(
+    axes: Axes, x: list[float], values: list[dict[str, Any]], factor: float, width: float, colour: str, name: str,
+    theme: Theme,
+) -> None:  # fmt: skip
+    heights = [factor * value["value"] for value in values]
+    below = [factor * (value["value"] - value["low"]) for value in values]
+    above = [factor * (value["high"] - value["value"]) for value in values]
+    axes.bar(
+        x, heights, width * 0.92, yerr=[below, above], capsize=2, ecolor=theme.text, color=colour, label=name,
+        error_kw={"linewidth": 1},
+    )  # fmt: skip
+
+
+def _legend_of_all(figure: Figure, axes: Axes, theme: Theme) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside upper left", ncols=min(len(labels), 4), frameon=False, labelcolor=theme.text,
+        fontsize=10,
+    )  # fmt: skip
+
+
 def _genre_width(genres: int) -> float:
     return max(_WIDTH, 0.36 * genres + 2)
-
-
-def _square(x: int, y: int, theme: Theme) -> Any:
-    from matplotlib.patches import Rectangle
-
-    return Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor=theme.series[4], linewidth=1.6)

@@ -1,9 +1,10 @@
-"""Does a sample belong to the genre it was prompted with? A genre classifier is the judge.
+"""Does a sample belong to the genre it was prompted with? A genre classifier is the judge, and so are training plots.
 
 Judging controlled generation by a classifier is the usual automatic measure (Dathathri et al. 2020); it is as good as
 the classifier, so the report prints the classifier's own quality beside it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +16,9 @@ class GenreControl:
 
     `hit` and `probability` have shape (n,) and are NaN for a sample none of whose genres the classifier knows. `hit` is
     1.0 where all prompted genres are predicted, else 0.0. `chance` is the share of hits when each prompt is held
-    against the samples of other prompts (None with a single prompt). `matrix` has shape (R, L): mean probability of
-    each label over the samples prompted with each genre of `prompted`.
+    against the samples of other prompts (None with a single prompt). `matrix` and `confusion` have shape (R, L): of the
+    samples prompted with each genre of `prompted`, the mean probability of each label, and the share for which that
+    label is the likeliest.
     """
 
     hit: np.ndarray
@@ -26,6 +28,7 @@ class GenreControl:
     prompted: list[str]
     labels: list[str]
     matrix: np.ndarray
+    confusion: np.ndarray
     unknown: list[str]
 
 
@@ -55,7 +58,8 @@ def genre_control(genres: list[str], proba: np.ndarray, thresholds: np.ndarray, 
             chances.append(predicted[~own].mean())
             weights.append(own.sum())
     names = [label for i, label in enumerate(labels) if any(i in columns for columns in known)]
-    members = [[column[name] in columns for columns in known] for name in names]
+    members = np.array([[column[name] in columns for columns in known] for name in names], bool)
+    likeliest = np.eye(len(labels))[proba.argmax(axis=1)] * proba.any(axis=1)[:, None]  # nothing for an empty text
     return GenreControl(
         hit=hit,
         probability=probability,
@@ -64,5 +68,32 @@ def genre_control(genres: list[str], proba: np.ndarray, thresholds: np.ndarray, 
         prompted=names,
         labels=list(labels),
         matrix=np.array([proba[rows].mean(axis=0) for rows in members]).reshape(len(names), len(labels)),
+        confusion=np.array([likeliest[rows].mean(axis=0) for rows in members]).reshape(len(names), len(labels)),
         unknown=sorted({name for prompt in prompts for name in prompt} - set(column)),
     )
+
+
+def genre_similarity(
+    genres: Sequence[Sequence[str]], vectors: np.ndarray, others: Sequence[Sequence[str]], training: np.ndarray
+) -> tuple[list[str], list[str], np.ndarray]:
+    """How near the samples of each genre are to the training plots of each genre: mean cosine over all their pairs.
+
+    `vectors` (n, d) and `training` (m, d) are embeddings of length 1 of plots of `genres` and of `others`. Returns the
+    names of the rows (R) and columns (C) and the means, shape (R, C). The mean of all dot products is the dot product
+    of the means, so no pair is ever looked at.
+    """
+    rows, of_rows = _means(genres, vectors)
+    columns, of_columns = _means(others, training)
+    return rows, columns, of_rows @ of_columns.T
+
+
+def _means(genres: Sequence[Sequence[str]], vectors: np.ndarray) -> tuple[list[str], np.ndarray]:
+    names = sorted({name for of_text in genres for name in of_text})
+    sums, counts = np.zeros((len(names), vectors.shape[1])), np.zeros(len(names))
+    place = {name: i for i, name in enumerate(names)}
+    for of_text, vector in zip(genres, vectors, strict=True):
+        if not np.isnan(vector[0]):
+            rows = [place[name] for name in of_text]
+            sums[rows] += vector
+            counts[rows] += 1
+    return names, sums / np.maximum(counts, 1)[:, None]

@@ -1,22 +1,73 @@
-"""How far a share measured on few samples can be trusted."""
+"""How far a number measured on few samples can be trusted: an estimate with its 95 % interval."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
+RESAMPLES = 1_000
 
-def bootstrap_interval(values: np.ndarray, resamples: int = 10_000, seed: int = 0) -> tuple[float, float]:
-    """95 % percentile bootstrap interval (Efron 1979) of the share of ones among zeros and ones, shape (n,); n > 0.
+Estimate = dict[str, Any]  # value, low, high, and `of`: the number of samples behind it
+
+
+def estimate(value: float, low: float, high: float, of: int) -> Estimate:
+    """A measured value, the ends of its 95 % interval, and the number of samples behind it."""
+    return {"value": float(value), "low": float(low), "high": float(high), "of": int(of)}
+
+
+def share(values: np.ndarray) -> Estimate | None:
+    """The share of true values, with a percentile bootstrap interval (Efron 1979); None where there are no values.
 
     Where all values are 0 or all are 1 a bootstrap would claim certainty. There the end is the exact bound for
     n equal outcomes, 1 - 0.05 ** (1 / n), about 3 / n (the rule of three).
     """
-    values = np.asarray(values, float)
+    values = _known(values)
     n = len(values)
-    slack = 1 - 0.05 ** (1 / n)
-    if (values == 0).all():
-        return 0.0, slack
-    if (values == 1).all():
-        return 1 - slack, 1.0
-    rng = np.random.default_rng(seed)
+    if not n:
+        return None
+    mean, slack = values.mean(), 1 - 0.05 ** (1 / n)
+    if mean in (0, 1):
+        return estimate(mean, 0 if mean == 0 else 1 - slack, slack if mean == 0 else 1, n)
     # Drawing n values with replacement from zeros and ones is drawing their sum from a binomial distribution.
-    low, high = np.percentile(rng.binomial(n, values.mean(), resamples) / n, [2.5, 97.5])
-    return float(low), float(high)
+    sums = np.random.default_rng(0).binomial(n, mean, 10 * RESAMPLES)
+    return estimate(mean, *np.percentile(sums / n, [2.5, 97.5]), n)
+
+
+def average(values: np.ndarray) -> Estimate | None:
+    """The mean, with a percentile bootstrap interval (Efron 1979); NaN is left out; None where nothing is left."""
+    return _bootstrap(values, np.mean)
+
+
+def median(values: np.ndarray) -> Estimate | None:
+    """The median, with a percentile bootstrap interval (Efron 1979); NaN is left out; None where nothing is left."""
+    return _bootstrap(values, np.median)
+
+
+def _bootstrap(values: np.ndarray, statistic: Callable[..., np.ndarray]) -> Estimate | None:
+    values = _known(values)
+    if not len(values):
+        return None
+    low, high = np.percentile(statistic(values[_draws(len(values))], axis=1), [2.5, 97.5])
+    return estimate(float(statistic(values)), low, high, len(values))
+
+
+def jackknife(value: float, without: np.ndarray, low: float = 0.0, high: float = 1.0) -> Estimate:
+    """A value of a whole group, given the n values of the group `without` one text each; ends stay within low, high.
+
+    For counts of different things (Tukey 1958): a bootstrap draws texts twice, and each repetition lowers such a count.
+    """
+    n = len(without)
+    reach = 1.96 * np.sqrt((n - 1) * np.var(without)) if n > 1 else np.inf
+    return estimate(value, max(value - reach, low), min(value + reach, high), n)
+
+
+def _known(values: np.ndarray) -> np.ndarray:
+    values = np.asarray(values, float)
+    return values[~np.isnan(values)]
+
+
+@lru_cache(maxsize=8)
+def _draws(n: int) -> np.ndarray:
+    """Which of n values each resample holds, shape (RESAMPLES, n); the same for all measures of a group."""
+    return np.random.default_rng(0).integers(n, size=(RESAMPLES, n), dtype=np.int32)

@@ -1,68 +1,52 @@
-"""Is a sample new? The longest run of words it shares with a training plot, and the training plot most like it.
+"""Is a sample new? The longest run of words it shares with a training plot, and the n-grams that no training plot has.
 
-Both searches are exact, neither hashed nor sketched. The price is that all training words are held as 32-bit numbers:
-some 100 MB for 100,000 plots. Longest verbatim run: the memorisation measure of McCoy et al. 2023 (RAVEN).
-Nearest plot: Jaccard 1912, on the sets of words.
+Every count is exact, neither hashed nor sketched. The price is that all training words are held as 32-bit numbers:
+some 60 MB for 100,000 plots. Both measures are those of McCoy et al. 2023 (RAVEN: longest copied run, n-gram novelty),
+counted in words, case and punctuation left out.
 """
 
-import numpy as np
-import pandas as pd
-from scipy.sparse import csc_matrix
+from dataclasses import dataclass
 
-from movieplots.words import NumberedTexts, number_words
+import numpy as np
+
+from movieplots.words import NumberedTexts
 
 COPIED_WORDS = 20  # a longer run than this counts as copying: stock phrases are seldom half as long
+NGRAMS = range(1, 9)  # the lengths of which unseen n-grams are counted
 _CHUNK = 20_000  # training plots searched at once, which bounds the memory
 
 
-def novelty(samples: list[str], training: list[str]) -> pd.DataFrame:
-    """Measure each sample against all training plots; one row a sample, in order.
+@dataclass(frozen=True)
+class Runs:
+    """For each word of all samples, in order: the longest run that begins there and stands in a training text.
 
-    Columns: `words` (its length), `copied_words` (longest verbatim run, in words), `copied_at` (the word of the sample
-    at which that run begins, from 0), `copied_row` (row of the training plot it stands in, -1 for none), `exact_copy`
-    (the same words in the same order as a whole training plot), `nearest_similarity` (Jaccard similarity of word
-    sets, 0 to 1) and `nearest_row` (-1 where no word is shared).
+    `length` is in words (0: the word itself is new), `row` the training text (-1 for none, the earliest of several);
+    both have shape (words in all samples,).
     """
-    vocabulary: dict[str, int] = {}
-    numbered, trained = number_words(samples, vocabulary), number_words(training, vocabulary)
-    runs, at, rows = longest_copied_runs(numbered, trained)
-    similarity, nearest = nearest_texts(numbered, trained)
-    return pd.DataFrame(
-        {
-            "words": numbered.lengths(),
-            "copied_words": runs,
-            "copied_at": at,
-            "copied_row": rows,
-            "exact_copy": exact_copies(numbered, trained),
-            "nearest_similarity": similarity,
-            "nearest_row": nearest,
-        }
-    )
+
+    length: np.ndarray
+    row: np.ndarray
 
 
-def longest_copied_runs(samples: NumberedTexts, training: NumberedTexts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The longest run of words of each sample that some training text holds verbatim.
-
-    Returns three integer arrays of shape (samples,): its length in words, the word of the sample at which it begins,
-    and the training text it stands in (-1 for none; the earliest of several).
-    """
-    length = np.zeros(len(samples), np.int64)
-    at, row = np.zeros(len(samples), np.int64), np.full(len(samples), -1, np.int64)
+def copied_runs(samples: NumberedTexts, training: NumberedTexts) -> Runs:
+    """Find, from each word of each sample on, the longest run of words that some training text holds verbatim."""
+    length = np.zeros(len(samples.codes), np.int64)
+    row = np.full(len(samples.codes), -1, np.int64)
     for first in range(0, len(training), _CHUNK):
-        chunk = training.slice(first, min(first + _CHUNK, len(training)))
-        found, found_at, found_row = _runs(samples, chunk)
-        longer = found > length
-        length[longer], at[longer], row[longer] = found[longer], found_at[longer], found_row[longer] + first
-    return length, at, row
+        found = _runs(samples, training.slice(first, min(first + _CHUNK, len(training))))
+        longer = found.length > length
+        length[longer], row[longer] = found.length[longer], found.row[longer] + first
+    return Runs(length, row)
 
 
-def _runs(samples: NumberedTexts, training: NumberedTexts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _runs(samples: NumberedTexts, training: NumberedTexts) -> Runs:
     # All places where a sample and a training text agree on n words are extended to n + 1 words at once, and those
     # that no longer agree are dropped. After four or five words few are left, so long copies cost next to nothing.
-    length = np.zeros(len(samples), np.int64)
-    at, row = np.zeros(len(samples), np.int64), np.full(len(samples), -1, np.int64)
-    sample_of, sample_end = _owner_and_end(samples)
-    training_of, training_end = _owner_and_end(training)
+    length = np.zeros(len(samples.codes), np.int64)
+    row = np.full(len(samples.codes), -1, np.int64)
+    sample_end = np.repeat(samples.starts[1:], samples.lengths())
+    training_end = np.repeat(training.starts[1:], training.lengths())
+    training_of = np.repeat(np.arange(len(training)), training.lengths())
     base = int(max(samples.codes.max(initial=0), training.codes.max(initial=0))) + 1
     s, t = np.arange(len(samples.codes)), np.arange(len(training.codes))
     s_run, t_run = np.zeros_like(s), np.zeros_like(t)  # equal numbers: equal runs of n words
@@ -71,7 +55,7 @@ def _runs(samples: NumberedTexts, training: NumberedTexts) -> tuple[np.ndarray, 
         inside_s, inside_t = s + n < sample_end[s], t + n < training_end[t]
         s, s_run, t, t_run = s[inside_s], s_run[inside_s], t[inside_t], t_run[inside_t]
         if not s.size or not t.size:
-            break
+            return Runs(length, row)
         runs, s_run = np.unique(s_run * base + samples.codes[s + n], return_inverse=True)
         keys = t_run * base + training.codes[t + n]
         t_run = np.minimum(np.searchsorted(runs, keys), len(runs) - 1)
@@ -82,44 +66,35 @@ def _runs(samples: NumberedTexts, training: NumberedTexts) -> tuple[np.ndarray, 
         agree = first_place[s_run] >= 0
         s, s_run = s[agree], s_run[agree]
         n += 1
-        owner = sample_of[s][::-1]
-        length[owner] = n
-        at[owner] = s[::-1] - samples.starts[owner]
-        row[owner] = training_of[first_place[s_run]][::-1]
-    return length, at, row
+        length[s] = n
+        row[s] = training_of[first_place[s_run]]
 
 
-def _owner_and_end(texts: NumberedTexts) -> tuple[np.ndarray, np.ndarray]:
-    lengths = texts.lengths()
-    return np.repeat(np.arange(len(texts)), lengths), np.repeat(texts.starts[1:], lengths)
+def longest_copies(samples: NumberedTexts, runs: Runs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The longest run of each sample: its length in words, the word at which it begins (from 0), and its training text.
+
+    Three integer arrays of shape (samples,); 0, 0 and -1 where no word is shared; the earliest of equally long runs.
+    """
+    longest, at = np.zeros(len(samples), np.int64), np.zeros(len(samples), np.int64)
+    row = np.full(len(samples), -1, np.int64)
+    for i, (start, end) in enumerate(zip(samples.starts[:-1], samples.starts[1:], strict=True)):
+        if start < end:
+            at[i] = runs.length[start:end].argmax()
+            longest[i], row[i] = runs.length[start + at[i]], runs.row[start + at[i]]
+    return longest, at, row
+
+
+def unseen_ngrams(samples: NumberedTexts, runs: Runs, n: int) -> np.ndarray:
+    """The share of each sample's n-grams that stand in no training text, shape (samples,); NaN where it has none."""
+    ends = np.repeat(samples.starts[1:], samples.lengths())
+    begins = np.arange(len(samples.codes)) + n <= ends
+    owner = np.repeat(np.arange(len(samples)), samples.lengths())
+    whole = np.bincount(owner[begins], minlength=len(samples))
+    unseen = np.bincount(owner[begins & (runs.length < n)], minlength=len(samples))
+    return np.divide(unseen, whole, out=np.full(len(samples), np.nan), where=whole > 0)
 
 
 def exact_copies(samples: NumberedTexts, training: NumberedTexts) -> np.ndarray:
     """Whether each sample has the same words in the same order as a whole training text; boolean, shape (samples,)."""
     known = {training.text(i).tobytes() for i in range(len(training))} - {b""}
     return np.array([samples.text(i).tobytes() in known for i in range(len(samples))], bool)
-
-
-def nearest_texts(samples: NumberedTexts, training: NumberedTexts) -> tuple[np.ndarray, np.ndarray]:
-    """The training text with the most similar set of words, by Jaccard similarity |A and B| / |A or B|.
-
-    Returns the similarity (0 to 1) and the training text (the earliest of equals, -1 where no word is shared), each
-    of shape (samples,). One sample at a time goes through the inverted index, so no samples x training matrix exists.
-    """
-    base = int(max(samples.codes.max(initial=0), training.codes.max(initial=0))) + 1
-    owner = np.repeat(np.arange(len(training)), training.lengths())
-    pairs = np.unique(owner * base + training.codes)
-    owner, word = pairs // base, pairs % base
-    sizes = np.bincount(owner, minlength=len(training))
-    index = csc_matrix((np.ones(len(pairs), np.int8), (owner, word)), shape=(len(training), base))
-    similarity, nearest = np.zeros(len(samples)), np.full(len(samples), -1, np.int64)
-    for i in range(len(samples)):
-        words = np.unique(samples.text(i))
-        if not words.size or not len(training):
-            continue
-        shared = np.bincount(index[:, words].indices, minlength=len(training))
-        jaccard = shared / (sizes + len(words) - shared)
-        best = int(jaccard.argmax())
-        if shared[best]:
-            similarity[i], nearest[i] = jaccard[best], best
-    return similarity, nearest

@@ -1,4 +1,4 @@
-"""Dumps: many samples over a grid of genres, temperatures and top-p values, written to files and read back.
+"""Dumps: many samples over a grid of genres, temperatures and top-p values, written to files.
 
 `<dump>/temp_0_7_topp_0_9.txt` has one sample a line in the markup, the `.jsonl` beside it the same samples with their
 fields, and `dump.json` the settings and the generator's `movieplots.json`. All that is missing goes to the decoder as
@@ -20,6 +20,7 @@ import pandas as pd
 
 from movieplots.errors import BadInput
 from movieplots.files import fingerprint, read_json, room_for, write_json, write_text
+from movieplots.generation.dump_reader import COLUMNS, read_dump
 from movieplots.generation.markup import format_sample
 from movieplots.generation.sampling import Options, PlotGenerator, Task
 from movieplots.genres import check_genres, promptable
@@ -29,7 +30,6 @@ from movieplots.progress import bar, say, working
 TEMPERATURES = (0.7, 1.0, 1.3)
 TOP_PS = (0.0, 0.9)
 SAMPLES_PER_GENRE = 10
-COLUMNS = ["genre", "title", "plot", "temperature", "top_p", "seed", "finished"]
 JOURNAL = "samples.partial.jsonl"
 
 Place = tuple[str, int]  # a sample's cell and its number there
@@ -92,28 +92,6 @@ def sample_dump(
             tasks[name, number] = Task(genre, options, draws, seed)
     _sample(generator, tasks, out)
     return read_dump(out)
-
-
-def read_dump(path: str | Path) -> pd.DataFrame:
-    """All samples of a dump folder: `genre`, `title`, `plot`, `temperature`, `top_p`, `seed`, `finished`.
-
-    Cells stand in the order of their temperatures, then of their top-p values.
-    """
-    files = sorted(Path(path).glob("temp_*_topp_*.jsonl"))
-    if not files:
-        raise BadInput(f"No dump in {path}: run `movieplots dump --model DIR --out {path}` first.")
-    rows: list[Record] = []
-    for file in files:
-        for number, line in enumerate(file.read_text(encoding="utf-8").split("\n")[:-1], 1):
-            try:
-                row = json.loads(line)
-                rows.append({name: row[name] for name in COLUMNS})
-            except (ValueError, KeyError, TypeError):
-                raise BadInput(f"{file}, line {number}, is not a sample: sample this cell again.") from None
-    if not rows:
-        raise BadInput(f"The dump in {path} holds no samples: sample it again with --fresh.")
-    dump = pd.DataFrame(rows, columns=COLUMNS)
-    return dump.sort_values(["temperature", "top_p"], kind="stable", ignore_index=True)
 
 
 def cell_name(temperature: float, top_p: float) -> str:

@@ -1,0 +1,201 @@
+"""How long `movieplots evaluate` takes against a corpus of the public table's size, and how that grows.
+
+    python benchmarks/evaluation.py --catalogues FOLDER --dump FOLDER --classifier FOLDER
+
+The corpus is made here: 117,193 training plots of about 120 words, each several real descriptions of the catalogues in
+a row, and 500 validation and 500 test plots like them. Embedding the training plots is not counted: their embeddings,
+random ones, lie in the cache before the clock starts, since what is in a vector changes no time. Embedding the samples,
+the held-out plots and their shuffled words is counted. Each run is the whole command in a process of its own; a
+second run finds those embeddings in the cache, too. Beside it: the naive double loop over pairs for one Jaccard matrix,
+on a sample of the pairs, and self-BLEU as sacrebleu computes it, each in this run.
+"""
+
+import argparse
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import sacrebleu
+from claims import at_least, at_most, conclude
+from preparation import make_plot, make_title
+
+from movieplots import read_dump
+from movieplots.errors import sentences
+from movieplots.evaluation.diversity import self_bleu
+from movieplots.evaluation.embedding import Embedder, load_embedder
+from movieplots.evaluation.similarity import nearest_by_words
+from movieplots.genres import map_tags
+from movieplots.plots import SCHEMA, load_plots, save_plots
+from movieplots.sources.corpus import RawPlot
+from movieplots.sources.streaming import read_streaming
+from movieplots.titles import parse_title
+from movieplots.words import number_words, split_words
+
+PLOTS, HELD_OUT, SAMPLES = 117_193, 500, 1_680
+SIZES = (1 / 3, 1.0, 3.0)
+PAIRS = 200_000  # of the naive double loop
+BLEU_TEXTS = 260
+SECONDS, GIGABYTES, GROWTH, CACHED, NAIVE = 120, 2, 1.15, 10, 50
+
+
+def main() -> int:
+    """Print the tables, then the claims as one JSON line; the status is 1 where a claim does not hold."""
+    parser = argparse.ArgumentParser(description="Time, memory and growth of the evaluation.")
+    parser.add_argument("--catalogues", type=Path, required=True, help="folder of the four catalogues, as for prepare")
+    parser.add_argument("--dump", type=Path, required=True, help=f"a dump; {SAMPLES:,} of its samples are taken")
+    parser.add_argument("--classifier", type=Path, required=True, help="folder of a genre classifier")
+    parser.add_argument("--runs", type=int, default=3, help="runs of each size; their median counts (default 3)")
+    arguments = parser.parse_args()
+    real = [raw for raw in read_streaming(arguments.catalogues).rows if raw.plot.strip()]
+
+    first: dict[float, list[tuple[float, float]]] = {size: [] for size in SIZES}
+    second: list[tuple[float, float]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        write_dump(arguments.dump, work / "dump")
+        for size in SIZES:
+            write_corpus(real, int(size * PLOTS), work / f"corpus-{size:g}")
+        for number in range(arguments.runs):  # in turns, so that a busy minute does not hit one size alone
+            for size in SIZES:
+                os.environ["MOVIEPLOTS_CACHE"] = str(work / f"cache-{number}-{size:g}")
+                cached = embed_training(work / f"corpus-{size:g}")
+                first[size].append(evaluate(work, size, arguments.classifier))
+                if size == 1:
+                    second.append(evaluate(work, size, arguments.classifier))
+                    reading = cached()
+        naive, ours = jaccard_seconds(work)
+    theirs, own = bleu_seconds(arguments.dump)
+
+    seconds = {size: statistics.median(run[0] for run in runs) for size, runs in first.items()}
+    memory = max(run[1] for run in first[1.0]) / 1e9
+    print(f"{'training plots':>16}{'seconds':>10}{'memory, GB':>13}")
+    for size, runs in first.items():
+        print(f"{int(size * PLOTS):>16,}{seconds[size]:>10.1f}{max(run[1] for run in runs) / 1e9:>13.2f}")
+    again = statistics.median(run[0] for run in second)
+    print(f"\nThe same again, nothing to embed: {again:.1f} s; reading all training embeddings: {reading:.1f} s")
+    print(f"Jaccard, nearest of all pairs: {ours:.1f} s; naive double loop, from {PAIRS:,} pairs: {naive:,.0f} s")
+    print(f"Self-BLEU of {BLEU_TEXTS} texts: {own:.2f} s; sacrebleu: {theirs:.1f} s\n")
+    claims = [
+        at_most(f"seconds for {SAMPLES:,} samples and {PLOTS:,} training plots", seconds[1.0], SECONDS),
+        at_most("gigabytes for them", memory, GIGABYTES),
+        at_most("growth from 33 % to 100 %, times linear", seconds[1.0] / seconds[1 / 3] / 3, GROWTH),
+        at_most("growth from 100 % to 300 %, times linear", seconds[3.0] / seconds[1.0] / 3, GROWTH),
+        at_most("seconds to read the training embeddings back", reading, CACHED),
+        at_least("Jaccard, times the naive double loop", naive / ours, NAIVE),
+        at_least("self-BLEU, times sacrebleu", theirs / own, 1),
+    ]
+    return conclude(claims)
+
+
+def write_dump(dump: Path, out: Path) -> None:
+    """Write `SAMPLES` samples of the dump, the first ones twice where it has fewer, into the files of a new dump."""
+    samples = read_dump(dump)
+    samples = pd.concat([samples] * (SAMPLES // len(samples) + 1), ignore_index=True).head(SAMPLES)
+    out.mkdir()
+    for (temperature, top_p), rows in samples.groupby(["temperature", "top_p"]):
+        name = f"temp_{temperature:g}_topp_{top_p:g}".replace(".", "_")
+        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows.to_dict("records")]
+        (out / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
+
+
+def write_corpus(real: list[RawPlot], training: int, out: Path) -> None:
+    """Write a Plot table with that many training plots and the held-out ones, made of real titles and descriptions."""
+    draw = random.Random(0)
+    rows = []
+    for number in range(training + 2 * HELD_OUT):
+        about = draw.choice(real)
+        text = make_title(about, number, draw)
+        title = parse_title(text)
+        rows.append(
+            {
+                "id": f"made-{number}", "source": "made", "title": text, "primary": title.primary,
+                "secondary": title.secondary or None, "year": title.year, "kind": title.kind,
+                "plot": make_plot(real, draw), "genres": map_tags("streaming", about.tags).genres or ["drama"],
+                "language": "en", "group": f"made-{number}",
+                "split": "train" if number < training else ("validation", "test")[number % 2],
+            }
+        )  # fmt: skip
+    save_plots(pd.DataFrame(rows).reindex(columns=SCHEMA.names), out / "plots.parquet")
+
+
+def embed_training(corpus: Path) -> Callable[[], float]:
+    """Put random vectors for all training texts into the cache; the seconds that reading the plots' back takes."""
+    plots = load_plots(corpus, "train")
+    rng = np.random.default_rng(0)
+
+    def compute(texts: list[str]) -> np.ndarray:
+        vectors = rng.normal(size=(len(texts), 384))
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    embedder = Embedder("random", load_embedder().identity, compute)
+    for name in ("plot", "primary", "secondary"):
+        embedder.embed(sorted(set(plots[name].dropna())), f"Filling the cache: {name}")
+
+    def read() -> float:
+        start = time.perf_counter()
+        embedder.embed(plots["plot"].tolist())
+        return time.perf_counter() - start
+
+    return read
+
+
+def evaluate(work: Path, size: float, classifier: Path) -> tuple[float, float]:
+    """Run the command in a process of its own: its seconds and its largest memory in bytes."""
+    command = [
+        sys.executable, "-m", "movieplots", "evaluate", "--dumps", str(work / "dump"), "--data",
+        str(work / f"corpus-{size:g}"), "--classifier", str(classifier), "--out", str(work / "out"),
+    ]  # fmt: skip
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with status {process.returncode}")
+    return seconds, usage.ru_maxrss * 1024
+
+
+def jaccard_seconds(work: Path) -> tuple[float, float]:
+    """Seconds for the word sets of all pairs: a double loop (from a sample of the pairs), and `nearest_by_words`."""
+    samples, training = (
+        read_dump(work / "dump")["plot"].tolist(),
+        load_plots(work / "corpus-1", "train")["plot"].tolist(),
+    )
+    few, many = [set(split_words(text)) for text in samples[:40]], [set(split_words(text)) for text in training[:5000]]
+    start = time.perf_counter()
+    for sample in few:
+        for text in many:
+            len(sample & text) / len(sample | text) if sample else 0.0
+    naive = (time.perf_counter() - start) / PAIRS * len(samples) * len(training)
+    vocabulary: dict[str, int] = {}
+    numbered, trained = number_words(samples, vocabulary), number_words(training, vocabulary)
+    start = time.perf_counter()
+    nearest_by_words(numbered, trained)
+    return naive, time.perf_counter() - start
+
+
+def bleu_seconds(dump: Path) -> tuple[float, float]:
+    """Seconds for self-BLEU of `BLEU_TEXTS` plots: with sacrebleu, one plot after another, and as the library does."""
+    texts = [text.lower() for text in read_dump(dump)["plot"] if text][:BLEU_TEXTS]
+    metric = sacrebleu.BLEU(effective_order=True, tokenize="none")
+    start = time.perf_counter()
+    for i, text in enumerate(texts):
+        metric.sentence_score(text, texts[:i] + texts[i + 1 :])
+    theirs = time.perf_counter() - start
+    start = time.perf_counter()
+    self_bleu(texts)
+    return theirs, time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    with sentences():
+        sys.exit(main())

@@ -1,0 +1,134 @@
+"""Sentence embeddings, computed once: each text's vector is kept under its content, so a second run reads it back.
+
+The cache is one SQLite file per embedder in the cache folder (see `cache_folder`), written every few hundred texts: a
+run that dies goes on where it was, and a corpus that grew by a few plots costs those few. Vectors are kept in 16 bits,
+which changes a cosine by less than a thousandth and halves file and memory.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from movieplots.base_models import PACKAGED, cache_folder, quiet_transformers, resolve
+from movieplots.errors import BadInput
+from movieplots.files import ensure_folder, fingerprint
+from movieplots.progress import bar
+
+EMBEDDER = "minilm-l6"
+_BATCH = 32
+_PART = 512  # texts between two writes: some seconds' work on a CPU
+_ASKED = 500  # keys in one query: SQLite's oldest limit is 999
+
+
+class Embedder:
+    """Turns texts into vectors of length 1, so that their dot product is their cosine.
+
+    `name` is what it was asked for by; equal `identity` means equal vectors for equal texts.
+    """
+
+    def __init__(self, name: str, identity: str, compute: Callable[[list[str]], np.ndarray]) -> None:
+        self.name, self.identity, self._compute = name, identity, compute
+
+    def embed(self, texts: Sequence[str], what: str = "Embedding texts") -> np.ndarray:
+        """Vectors of shape (n, d) in float16, read from the cache where they are known; a text without words is NaN."""
+        wanted = {_key(text): text for text in texts if text.strip()}
+        if not wanted:
+            return np.full((len(texts), 1), np.nan, np.float16)
+        with _cache(cache_folder() / "embeddings" / f"{fingerprint(self.identity)}.sqlite") as cache:
+            known = _read(cache, list(wanted))
+            missing = sorted(wanted.keys() - known.keys(), key=lambda key: len(wanted[key]))  # like lengths together
+            with bar() as progress:
+                task = None
+                for first in range(0, len(missing), _PART):
+                    task = task or progress.add_task(what, total=len(missing), note="")
+                    keys = missing[first : first + _PART]
+                    vectors = self._compute([wanted[key] for key in keys]).astype(np.float16)
+                    _write(cache, keys, vectors)
+                    known.update(zip(keys, vectors, strict=True))
+                    progress.update(task, advance=len(keys))
+        blank = np.full(len(next(iter(known.values()))), np.nan, np.float16)
+        return np.stack([known.get(_key(text), blank) for text in texts])
+
+
+def load_embedder(name: str = EMBEDDER) -> Embedder:
+    """An embedder by name: `minilm-l6`, `use`, a local folder, or a hub id of a sentence-transformers model.
+
+    `use` is the Universal Sentence Encoder (Cer et al. 2018) from its hub, for which TensorFlow has to be installed
+    (`make use`); another hub handle or a folder with a SavedModel is taken for one, too. Raises BadInput where the
+    name leads to none.
+    """
+    if name == "use" or "://" in name or (Path(name) / "saved_model.pb").is_file():
+        from movieplots.evaluation.universal_sentence_encoder import DEFAULT_HANDLE, UniversalSentenceEncoder
+
+        encoder = UniversalSentenceEncoder(DEFAULT_HANDLE if name == "use" else name)
+        return Embedder(name, encoder.identity, encoder.encode)
+    identity = _identity(name)
+    model: list[Any] = []
+
+    def compute(texts: list[str]) -> np.ndarray:
+        if not model:  # where all vectors are known, nothing has to be loaded
+            model.append(_load(name))
+        return model[0].encode(texts, batch_size=_BATCH, normalize_embeddings=True, show_progress_bar=False)
+
+    return Embedder(name, identity, compute)
+
+
+def _identity(name: str) -> str:
+    folder = Path(resolve(name))  # says where a folder or package is missing
+    if name in PACKAGED:
+        return f"{name}-{PACKAGED[name].version}"
+    if not folder.is_dir():
+        return name
+    digest = hashlib.sha256()
+    for file in sorted(folder.rglob("*")):
+        if file.suffix in (".safetensors", ".json", ".txt"):
+            digest.update(f"{file.relative_to(folder)}\n".encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _load(name: str) -> Any:
+    from sentence_transformers import SentenceTransformer
+
+    quiet_transformers()
+    try:
+        return SentenceTransformer(resolve(name))
+    except (OSError, ValueError) as error:
+        raise BadInput(
+            f"The sentence embedder {name!r} cannot be loaded ({str(error).splitlines()[0]}): check the name and the "
+            f"connection, or use {EMBEDDER}, which works offline."
+        ) from None
+
+
+def _key(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
+
+
+@contextmanager
+def _cache(file: Path) -> Iterator[sqlite3.Connection]:
+    ensure_folder(file.parent)
+    try:
+        with closing(sqlite3.connect(file, timeout=60)) as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB) WITHOUT ROWID")
+            yield connection
+    except sqlite3.DatabaseError as error:
+        raise BadInput(f"The cache {file} cannot be used ({error}): remove it or make room, then run again.") from None
+
+
+def _read(cache: sqlite3.Connection, keys: list[bytes]) -> dict[bytes, np.ndarray]:
+    known = {}
+    for first in range(0, len(keys), _ASKED):
+        asked = keys[first : first + _ASKED]
+        rows = cache.execute(f"SELECT key, vector FROM vectors WHERE key IN ({','.join('?' * len(asked))})", asked)
+        known.update((key, np.frombuffer(vector, np.float16)) for key, vector in rows)
+    return known
+
+
+def _write(cache: sqlite3.Connection, keys: list[bytes], vectors: np.ndarray) -> None:
+    with cache:  # one transaction: all of them or none
+        rows = [(key, vector.tobytes()) for key, vector in zip(keys, vectors, strict=True)]
+        cache.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)

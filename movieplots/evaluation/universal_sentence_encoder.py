@@ -1,0 +1,188 @@
+"""Sentence embeddings from the Universal Sentence Encoder (Cer et al. 2018, arXiv:1803.11175) or a model like it.
+
+The model is a TensorFlow SavedModel: a folder, or a handle of TensorFlow Hub, which is downloaded once into the cache.
+TensorFlow runs in this process, beside torch; importing it takes about ten seconds, so that waits for the first texts.
+It is an extra, not a requirement, because TensorBoard imports it in every training wherever it is installed.
+"""
+
+import contextlib
+import hashlib
+import importlib.util
+import os
+import socket
+import tarfile
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import numpy as np
+
+from movieplots.base_models import cache_folder
+from movieplots.errors import BadInput
+from movieplots.progress import say
+
+DEFAULT_HANDLE = "https://tfhub.dev/google/universal-sentence-encoder/4"
+
+_NEEDED = ("tensorflow", "tensorflow_hub", "tf_keras", "pkg_resources")
+_INSTALL = "run `pip install tensorflow tensorflow-hub 'setuptools<82'`"  # later ones have no pkg_resources
+_BATCH = 256  # texts embedded at once, which bounds the memory
+_PROBE = ["A first text.", "Another one."]
+_PATIENCE = 60.0  # seconds without a byte from the hub, whose library itself would wait for ever
+
+
+class UniversalSentenceEncoder:
+    """A sentence encoder at `location`: a hub handle (with `://` in it) or a folder that holds a saved_model.pb.
+
+    The model must take strings of shape (n,) and give vectors of shape (n, d), called itself or through its signature
+    `serving_default` or `default`. The Universal Sentence Encoder is such a model, with d = 512. It is loaded by the
+    first call of `encode`. Raises BadInput where the folder holds no model or TensorFlow is not installed.
+    """
+
+    def __init__(self, location: str | Path = DEFAULT_HANDLE) -> None:
+        self.location = str(location)
+        if not _is_handle(self.location) and not Path(location, "saved_model.pb").is_file():
+            raise BadInput(
+                f"{location} holds no saved_model.pb: give the folder of a TensorFlow SavedModel, "
+                f"or a handle like {DEFAULT_HANDLE}."
+            )
+        missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+        if missing:
+            raise BadInput(f"The Universal Sentence Encoder needs {', '.join(missing)}: {_INSTALL} first.")
+
+    @cached_property
+    def identity(self) -> str:
+        """What tells this model from another, for caches: the handle, or a hash of all files in the folder.
+
+        A handle ends with the model's version, behind which the hub never changes a model.
+        """
+        return self.location if _is_handle(self.location) else f"sha256:{_hash_of(Path(self.location))}"
+
+    def encode(self, texts: list[str]) -> np.ndarray:
+        """The embeddings of the texts: float32, shape (n, d), rows of length 1; (0, d) for no texts.
+
+        A row is all zeros where the model gives a text no direction. Raises BadInput where the model cannot be fetched
+        or loaded, or has another signature.
+        """
+        embed = self._embed
+        if not texts:
+            return embed(_PROBE)[:0]  # the model itself is not asked for nothing, but it knows d
+        vectors = np.concatenate([embed(texts[at : at + _BATCH]) for at in range(0, len(texts), _BATCH)])
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors / np.where(lengths > 0, lengths, 1)
+
+    @cached_property
+    def _embed(self) -> Callable[[list[str]], np.ndarray]:
+        say(f"Loading {self.location} …")  # no spinner: the caller may have a bar, and older rich has one at a time
+        return _embedder(_load(self.location), self.location)
+
+
+def _is_handle(location: str) -> bool:
+    return "://" in location
+
+
+def _hash_of(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        # Name and size first, so that no two folders can run together into the same bytes.
+        digest.update(f"{file.relative_to(folder).as_posix()}\0{file.stat().st_size}\0".encode())
+        with file.open("rb") as opened:
+            while piece := opened.read(1 << 20):
+                digest.update(piece)
+    return digest.hexdigest()
+
+
+def _load(location: str) -> Any:
+    """The SavedModel as TensorFlow restores it."""
+    tf, hub = _tensorflow()
+    folder = location
+    if _is_handle(location):
+        try:
+            with _patience():
+                folder = hub.resolve(location)
+        # RuntimeError: no resolver knows such handles. EOFError and zlib's: the archive is cut off or damaged.
+        except (
+            OSError, ValueError, RuntimeError, EOFError, HTTPException, zlib.error, tarfile.TarError, tf.errors.OpError
+        ) as error:  # fmt: skip
+            raise BadInput(
+                f"{location} cannot be fetched ({_reason(error)}): check the handle and the connection, "
+                "or give the folder of a SavedModel that is here already."
+            ) from None
+    try:
+        return hub.load(folder)
+    except Exception as error:  # a damaged model fails in TensorFlow in more ways than can be listed
+        raise BadInput(
+            f"{location} cannot be loaded as a SavedModel ({_reason(error)}): download it again, or give another model."
+        ) from None
+
+
+def _tensorflow() -> tuple[Any, Any]:
+    """The modules tensorflow and tensorflow_hub, quiet and polite."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what goes wrong is raised as well
+    # By itself the hub's library downloads into the system's temporary folder, to be lost at the next start.
+    os.environ.setdefault("TFHUB_CACHE_DIR", str(cache_folder() / "tensorflow-hub"))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # tensorflow_hub's import of pkg_resources warns
+            import tensorflow as tf
+            import tensorflow_hub as hub
+    except ImportError as error:
+        raise BadInput(f"TensorFlow cannot be imported ({_reason(error)}): {_INSTALL}.") from None
+    with contextlib.suppress(RuntimeError):  # too late where the program itself has used TensorFlow on the GPU
+        for gpu in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(gpu, True)  # else it takes all the memory, also torch's
+    return tf, hub
+
+
+@contextlib.contextmanager
+def _patience() -> Iterator[None]:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_PATIENCE)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _embedder(model: Any, location: str) -> Callable[[list[str]], np.ndarray]:
+    """From texts to float32 vectors, by the first way of calling the model that turns n texts into n vectors."""
+    import tensorflow as tf
+
+    def embed(call: Callable[[Any], Any], texts: list[str]) -> np.ndarray | None:
+        # Half a surrogate pair, which JSON can carry, has no UTF-8.
+        found = call(tf.constant([text.encode("utf-8", "replace") for text in texts]))
+        fits = isinstance(found, tf.Tensor) and found.dtype.is_floating
+        return np.asarray(found, np.float32) if fits and found.shape.rank == 2 and len(found) == len(texts) else None
+
+    for call in _ways_to_call(model):
+        with contextlib.suppress(TypeError, ValueError, tf.errors.OpError):
+            if embed(call, _PROBE) is not None:
+                return lambda texts, call=call: embed(call, texts)
+    raise BadInput(
+        f"{location} has another signature than the Universal Sentence Encoder, which takes strings of shape (n,) "
+        "and gives vectors of shape (n, d): give a model like it."
+    )
+
+
+def _ways_to_call(model: Any) -> Iterator[Callable[[Any], Any]]:
+    if callable(model):
+        yield model
+    signatures = getattr(model, "signatures", {})
+    for name in ("serving_default", "default"):
+        if name in signatures:
+            signature = signatures[name]
+            inputs = list(signature.structured_input_signature[1])  # a signature takes its tensors by name only
+            outputs = list(signature.structured_outputs)
+            if len(inputs) == 1 and len(outputs) == 1:
+                yield lambda texts, f=signature, given=inputs[0], found=outputs[0]: f(**{given: texts})[found]
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, URLError) and isinstance(error.reason, OSError):
+        error = error.reason  # what urllib wraps says it without brackets
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".:")
