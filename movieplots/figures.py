@@ -3,6 +3,8 @@
 Colours are those of Okabe and Ito, which people with any colour vision can tell apart.
 """
 
+import html
+import re
 import textwrap
 from dataclasses import dataclass
 
@@ -114,3 +116,9 @@ def number(value: float) -> str:
     if isinstance(value, int | np.integer) or abs(value) >= 1000:
         return f"{value:,.0f}"
     return "" if np.isnan(value) else f"{value:.3g}"
+
+
+def escaped(text: str) -> str:
+    """The text so that Markdown, HTML and formulas leave it alone, and that a line can break in a word without end."""
+    text = re.sub(r"(\S{60})", "\\1\u200b", text)
+    return re.sub(r"([\\`*_\[\]#$~|])", r"\\\1", html.escape(text, quote=False))

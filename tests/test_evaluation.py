@@ -9,7 +9,7 @@ import pytest
 
 import movieplots.evaluation as evaluation
 from movieplots.errors import BadInput
-from movieplots.evaluation import evaluate, name_dumps
+from movieplots.evaluation import evaluate, examples, name_dumps
 from movieplots.evaluation.genre_control import genre_control, genre_similarity
 from movieplots.evaluation.measures import budget_of
 from movieplots.evaluation.references import REAL, SHUFFLED, real_samples, shuffled_words
@@ -94,7 +94,9 @@ def test_references_are_test_plots_and_the_same_words_dealt_out_anew(data):
 
 
 def test_only_the_opening_of_a_training_plot_is_shown():
-    assert opening("one two three four five six seven eight nine") == "one two three four five six seven eight …"
+    assert opening(" ".join(map(str, range(20)))) == "0 1 2 3 4 5 6 7 …"
+    assert opening("A musical sketch comedy show.") == "A musical sketch …"
+    assert opening("") == ""
 
 
 def test_a_marked_run_stands_apart():
@@ -292,8 +294,36 @@ def test_several_dumps_stand_side_by_side(dumps, data, judge, quick_embedder, tm
     assert metrics["models"]["dump"]["samples"]["looping"]["value"] == pytest.approx(2 / 112, abs=1e-6)
     names = OF_ALL | {f"{name}_1" for name in OF_EACH} | {f"{name}_2" for name in OF_EACH - {"training_curve"}}
     assert {file.stem for file in (out / "figures").iterdir()} == names
+    assert examples.answers_table(metrics)["dump"].tolist()[0].endswith(")")
+    whole, cells = examples.measures_by(metrics), examples.measures_by(metrics, "by_cell")
+    assert whole[""].tolist() == ["dump", "other", REAL, SHUFFLED]
+    assert cells[""].tolist() == ["dump", "dump", "other", REAL, SHUFFLED]
+    assert cells["temperature"].tolist() == ["0.7", "1", "1", "", ""]
+    assert whole["loop"].tolist()[:2] == ["1.8\N{NO-BREAK SPACE}%", "0\N{NO-BREAK SPACE}%"]
+
     page = (out / "report.html").read_text()
     assert "Side by side" in page and "1 line could not be read: no end of the genre (1)." in page
+
+
+def test_examples_show_no_more_of_a_training_plot_than_its_opening(dumps, data, quick_embedder, no_figures, tmp_path):
+    report = evaluate(dumps, data, tmp_path / "out")
+    written, training = report.samples[report.samples["model"] == "dump"], load_plots(data, "train")
+    near = examples.nearest_plots(written, training, n=2).data
+    copied = training["plot"][0].split()
+    assert near.count("\n") == 3 and "1.00 *comedy*" in near
+    assert f"beside Title <0> (2001): “{' '.join(copied[:8])} …”".replace("<0>", "&lt;0&gt;") in near
+    assert " ".join(copied[:9]) not in re.sub(r"- 1\.00.*", "", near)  # but for the sample itself, which copies it
+    assert "1.00" not in examples.nearest_plots(written, training, most=False).data
+    assert examples.nearest_titles(written)["cosine"].tolist()[0] == "1.00"
+    assert examples.copies(written)["copied words"].tolist() == [31, 31]
+    assert "No text" in examples.copies(written.iloc[:3])[""][0]
+    assert examples.measures_by(report.metrics, "by_temperature")["temperature"].tolist() == [
+        "0.7",
+        "1",
+        REAL,
+        SHUFFLED,
+    ]
+    assert examples.measures_by(report.metrics, "by_genre")["genre"].tolist() == ["comedy", "horror", "opera"]
 
 
 def test_the_same_input_gives_the_same_bytes(dumps, data, judge, quick_embedder, tmp_path):

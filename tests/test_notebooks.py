@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,10 +20,11 @@ from movieplots.notebooks import KERNEL_ARGUMENTS, tidy
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = [str(path.relative_to(ROOT)) for path in notebooks.notebooks(ROOT)]
 TRAINING = [name for name in NOTEBOOKS if name.endswith("Training.ipynb")]
+EVALUATION = [name for name in NOTEBOOKS if name.endswith("Evaluation.ipynb")]
 MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:work|home|tmp|root|mnt|Users|private|var)/\w")
 LONGEST_CELL = 90  # characters: room for a title or a plot's opening words, not for a plot
 # The cells that show texts in full, as lists: only what a model of ours wrote.
-WRITTEN = {"samples", "student-samples", "own", "temperatures"}
+WRITTEN = {"samples", "student-samples", "own", "temperatures", "most", "least", "best"}
 
 
 def execute(path, out, folder, **parameters):
@@ -55,6 +57,10 @@ def cell_sources(name):
     return {cell.id: cell.source for cell in nbformat.read(ROOT / name, as_version=4).cells}
 
 
+def parameters_of(name):
+    return cell_sources(name)["parameters"]
+
+
 @pytest.fixture(params=NOTEBOOKS)
 def committed(request):
     return nbformat.read(ROOT / request.param, as_version=4)
@@ -64,12 +70,23 @@ def committed(request):
 
 
 @pytest.fixture(scope="module", params=NOTEBOOKS)
-def quick(request, tmp_path_factory, tiny_gpt2):
+def quick(request, tmp_path_factory, tiny_gpt2, tiny_roberta, corpus, trained, untitled):
     """A notebook's name, its quick run, and the folder it ran in."""
     folder = tmp_path_factory.mktemp("quick")
+    if request.param in EVALUATION:
+        model = trained[0] if "with-titles" in request.param else untitled
+        out = folder / "data" / "quick" / re.search(r'^OUT = "(.*?)"', parameters_of(request.param), re.MULTILINE)[1]
+        names = ("windows", "blocks") if "gpt2simple" in request.param else ("", "../tiny-student")
+        for name in names:  # what a quick run of the training notebooks leaves
+            shutil.copytree(model, out / "tiny" / name, dirs_exist_ok=True)
+        shutil.copytree(corpus, folder / "data" / "quick" / "corpus")
+        parameters = {"BASE_MODEL": "tiny", "CLASSIFIER_BASE": tiny_roberta, "EMBEDDER": tiny_roberta, "QUICK": True}
+        if "Distil" in request.param:
+            parameters["TEACHER_BASE"] = "tiny"
+        return request.param, execute(ROOT / request.param, folder / "out.ipynb", folder, **parameters), folder
     if request.param in TRAINING:
         parameters = {"BASE_MODEL": tiny_gpt2, "QUICK": True}
-        if "TEACHER_BASE = " in cell_sources(request.param)["parameters"]:
+        if "TEACHER_BASE = " in parameters_of(request.param):
             parameters["TEACHER_BASE"] = tiny_gpt2
     else:
         parameters = {"SOURCES": ["sample"], "OUT": "data/corpus"}
@@ -91,6 +108,13 @@ def test_it_writes_what_it_shows(quick):
         assert "No duplicates were found." in shown
         assert "No near-duplicates were found." in shown
         assert "No plot had to be repaired." in shown
+    elif name in EVALUATION:
+        (report,) = folder.glob("data/quick/**/report.html")
+        metrics = json.loads((report.parent / "metrics.json").read_text())
+        assert [model["samples"]["samples"] for model in metrics["models"].values()] == [36] * len(metrics["models"])
+        assert len(metrics["models"]) == (1 if "/GPT-2/" in name else 2)
+        assert metrics["classifier"]["test_plots"] > 0
+        assert all(name in shown for name in metrics["models"])
     else:
         models = [read_info(file.parent, "generation") for file in folder.glob("data/quick/**/movieplots.json")]
         assert len(models) == (1 if "/GPT-2/" in name else 2)
@@ -135,7 +159,7 @@ def test_without_the_catalogues_it_says_how_to_get_them(tmp_path):
 
 def test_the_setup_is_the_same_in_all():
     first = cell_sources("DataPreparation.ipynb")["setup"]
-    for name in TRAINING:
+    for name in TRAINING + EVALUATION:
         setup = cell_sources(name)["setup"]
         assert setup.startswith(first + "\n\nnote = ")
         assert setup == cell_sources(TRAINING[0])["setup"]
@@ -234,7 +258,11 @@ def test_only_texts_of_a_model_are_shown_in_full(committed):
     for cell in code_cells(committed)[1:]:  # the first has the note
         assert cell.id in WRITTEN or not any("text/markdown" in output.get("data", {}) for output in cell.outputs)
         if cell.id in WRITTEN:
-            assert re.search(r"^figures\.(samples_in_training|plots_in_full)\(", cell.source, re.MULTILINE)
+            assert re.search(
+                r"^(figures\.samples_in_training|(figures\.)?plots_in_full)\(", cell.source, re.MULTILINE
+            ) or (
+                cell.source.startswith("examples.nearest_plots(written")  # of the training plots only the openings
+            )
 
 
 def test_the_outputs_are_of_the_parameters_that_stand_there(committed):

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from movieplots.errors import BadInput
-from movieplots.evaluation.classifier_quality import classifier_quality
+from movieplots.evaluation.classifier_quality import classifier_quality, mean_recall
 from movieplots.evaluation.embedding import EMBEDDER, load_embedder
 from movieplots.evaluation.figures import draw_figures
 from movieplots.evaluation.genre_control import GenreControl, genre_control, genre_similarity, split_prompt
@@ -90,20 +90,18 @@ def evaluate(
 
     quality, control, table = None, {}, measured.table
     if judge is not None:
-        say(f"Predicting the genres of {len(samples):,} samples …")
-        proba = _probabilities(judge, table["plot"])
-        parts = []
-        for name in groups:
+        proba = _probabilities(judge, table.loc[table["model"].isin(folders), "plot"])
+        for name in folders:
             rows = table[table["model"] == name]
-            control[name] = genre_control(
-                rows["genre"].tolist(), proba[rows.index], judge.thresholds, list(judge.labels)
-            )
-            parts.append(add_genre_control(rows, control[name]))
-        table = pd.concat(parts)
+            of_rows = proba[rows.index]  # the models' samples stand first
+            control[name] = genre_control(rows["genre"].tolist(), of_rows, judge.thresholds, list(judge.labels))
+        judged = [add_genre_control(table[table["model"] == name], found) for name, found in control.items()]
+        table = pd.concat([*judged, table[~table["model"].isin(folders)]])
         quality = classifier_quality(judge, plots)
     with working("Summing up …"):
         measured = Measured(table, measured.vectors, measured.training)
         metrics = _metrics(measured, real_vectors, others, control, training)
+        _add_ceiling(metrics, quality, {genre for found in control.values() for genre in found.prompted})
     metrics = rounded(
         {"evaluated": _evaluated(plots, others, meaning.name)}
         | {"models": {name: _about(read[name], written_by[name], plots) | metrics[name] for name in folders}}
@@ -192,6 +190,15 @@ def _metrics(
         near = genre_similarity(prompts, vectors[rows.index], training["genres"].tolist(), measured.training)
         result[name]["genre_similarity"] = dict(zip(("prompted", "training", "mean_cosine"), near, strict=True))
     return result
+
+
+def _add_ceiling(metrics: dict[str, dict[str, Any]], quality: dict[str, Any] | None, prompted: set[str]) -> None:
+    """What a perfect writer would get for `genre_hit`: the classifier's recall on real plots of the genres."""
+    if REAL in metrics and quality and "classifier" in quality:
+        ceiling = mean_recall(quality["classifier"]["per_label"], prompted)
+        for groups in ([metrics[REAL]["samples"]], *(metrics[REAL][grouping] for grouping in GROUPINGS)):
+            for group in groups:
+                group["genre_hit"] = ceiling
 
 
 def _control(control: GenreControl | None) -> dict[str, Any] | None:

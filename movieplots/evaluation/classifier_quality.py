@@ -1,9 +1,12 @@
 """How good the judge is: the genre classifier on held-out plots, beside its baseline, as its training measured both."""
 
+from collections.abc import Collection
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from movieplots.evaluation.intervals import Estimate, estimate
 from movieplots.plots import data_fingerprint
 
 
@@ -28,3 +31,18 @@ def classifier_quality(classifier: Any, plots: pd.DataFrame) -> dict[str, Any]:
         "baseline": stored.get("baseline"),
         "baseline_at_half": stored.get("baseline_at_half"),
     }
+
+
+def mean_recall(per_label: dict[str, dict[str, float]], genres: Collection[str]) -> Estimate | None:
+    """How often the classifier sees a genre in test plots that carry it, the mean over the genres; None without plots.
+
+    This is what samples that are as good as real plots would get when each of the genres is prompted as often.
+    """
+    rows = [per_label[genre] for genre in sorted(genres) if genre in per_label and per_label[genre]["support"]]
+    if not rows:
+        return None
+    recall = np.array([row["recall"] for row in rows])
+    plots = np.array([row["support"] for row in rows])
+    reach = 1.96 * np.sqrt((recall * (1 - recall) / plots).sum()) / len(rows)  # binomial standard errors
+    value = recall.mean()
+    return estimate(value, max(value - reach, 0), min(value + reach, 1), plots.sum())

@@ -24,37 +24,38 @@ _RESAMPLES = 200
 
 
 def mauve(samples: np.ndarray, real: np.ndarray, seed: int = 0) -> Estimate | None:
-    """MAUVE between embeddings of shape (n, d) and (m, d), 0 to 1; rows of NaN are left out.
+    """MAUVE between embeddings of shape (n, d) and (m, d), 0 to 1.
 
-    The interval is 1.96 standard errors to either side, from a bootstrap (Efron 1979) of the buckets' counts; its
-    percentiles would lie too low, since resampling itself adds to the difference. None with fewer than `MIN_TEXTS` on
-    either side.
+    A row of NaN, which stands for a sample without words, falls into a bucket that no real plot is in. The interval is
+    1.96 standard errors to either side, from a bootstrap (Efron 1979) of the buckets' counts; its percentiles would lie
+    too low, since resampling itself adds to the difference. None with fewer than `MIN_TEXTS` on either side.
     """
-    samples, real = _there(samples), _there(real)
-    few = min(len(samples), len(real))
-    if few < MIN_TEXTS:
+    if min(len(samples), len(real)) < MIN_TEXTS:
         return None
-    buckets = max(2, round(few / _TEXTS_PER_BUCKET))
-    p, q = bucket_counts(samples, real, buckets, seed)
-    value = area(p / p.sum(), q / q.sum())
+    p, q = bucket_counts(samples, real, max(2, round(min(len(samples), len(real)) / _TEXTS_PER_BUCKET)), seed)
+    value = float(area(p / p.sum(), q / q.sum()))
     rng = np.random.default_rng(seed)
     again = area(
         rng.multinomial(p.sum(), p / p.sum(), _RESAMPLES) / p.sum(),
         rng.multinomial(q.sum(), q / q.sum(), _RESAMPLES) / q.sum(),
     )
     reach = 1.96 * again.std()
-    return estimate(float(value), max(value - reach, 0), min(value + reach, 1), len(samples))
+    return estimate(value, max(value - reach, 0), min(value + reach, 1), len(samples))
 
 
 def bucket_counts(samples: np.ndarray, real: np.ndarray, buckets: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """How many of each side's embeddings fall into each k-means bucket of both; two arrays of shape (buckets,)."""
-    both = np.vstack([samples, real]).astype(np.float32)
+    """How many of each side's embeddings fall into each k-means bucket of both, and last how many are NaN.
+
+    Two arrays of shape (buckets + 1,).
+    """
+    written = [vectors[~np.isnan(vectors).any(axis=1)] for vectors in (samples, real)]
+    both = np.vstack([vectors for vectors in written if len(vectors)]).astype(np.float32)
     reduced = PCA(n_components=_VARIANCE, svd_solver="full").fit_transform(both)
     labels = KMeans(buckets, n_init=_STARTS, random_state=seed).fit_predict(reduced)
-    return (
-        np.bincount(labels[: len(samples)], minlength=buckets),
-        np.bincount(labels[len(samples) :], minlength=buckets),
-    )
+    parts = labels[: len(written[0])], labels[len(written[0]) :]
+    p, q = (np.bincount(part, minlength=buckets + 1) for part in parts)
+    p[-1], q[-1] = len(samples) - len(written[0]), len(real) - len(written[1])
+    return p, q
 
 
 def area(p: np.ndarray, q: np.ndarray) -> np.ndarray:
@@ -71,7 +72,3 @@ def _divergence(p: np.ndarray, mixture: np.ndarray) -> np.ndarray:
     """Kullback-Leibler divergence of p from a mixture that holds it, in nats."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(p > 0, p * np.log(p / mixture), 0).sum(axis=-1)
-
-
-def _there(vectors: np.ndarray) -> np.ndarray:
-    return vectors[~np.isnan(vectors).any(axis=1)]

@@ -20,7 +20,7 @@ from movieplots.files import ensure_folder, fingerprint
 from movieplots.progress import bar
 
 EMBEDDER = "minilm-l6"
-_BATCH = 32
+_BATCH = 16  # fastest on a CPU, by a little
 _PART = 512  # texts between two writes: some seconds' work on a CPU
 _ASKED = 500  # keys in one query: SQLite's oldest limit is 999
 

@@ -182,9 +182,7 @@ def by_setting(metrics: dict[str, Any], theme: Theme = LIGHT) -> Figure:
             _bars(place, x, [cell[measure] for cell in cells], factor, width, styles[name]["color"], name, theme)
         for name, found in metrics["references"].items():
             value = found["by_cell"][0][measure]
-            # Real plots are mostly of the easy, common genres, while generators are prompted with each equally often;
-            # and none of them stops at a length limit.
-            if value and measure not in ("genre_hit", "unfinished"):
+            if value and measure != "unfinished":  # none stops at a length limit
                 place.axhline(factor * value["value"], **{**styles[name], "linewidth": 1.4}, label=name)
         place.set_xticks(range(len(settings)), labels)
         place.set_title(label, loc="left", fontsize=11, color=theme.text)
@@ -221,8 +219,15 @@ def genre_hits(metrics: dict[str, Any], theme: Theme = LIGHT) -> Figure:
     axes.set_ylim(-0.7, len(genres) - 0.3)
     axes.set_xlim(-2, 102)
     axes.set_xlabel("samples on genre, %")
-    if len(models) > 1:
-        legend(axes, theme)
+    quality = metrics["classifier"]
+    if quality and "classifier" in quality:
+        recall = {genre: row["recall"] for genre, row in quality["classifier"]["per_label"].items() if row["support"]}
+        known = [genre for genre in genres if genre in recall]
+        axes.plot(
+            [100 * recall[genre] for genre in known], [genres.index(genre) for genre in known], "|", markersize=10,
+            markeredgewidth=1.6, color=theme.text, label=REAL,
+        )  # fmt: skip
+    legend(axes, theme)
     return figure
 
 
@@ -256,7 +261,7 @@ def genre_probability(metrics: dict[str, Any], model: str, theme: Theme = LIGHT)
     control = metrics["models"][model]["genre_control"]
     return _heatmap(
         100 * np.array(control["mean_probability"]), control["prompted"], control["labels"], theme,
-        "genre seen by the classifier", "mean probability, %", (0, 100),
+        "genre seen by the classifier", "mean probability, %",
     )  # fmt: skip
 
 
@@ -265,7 +270,7 @@ def genre_confusion(metrics: dict[str, Any], model: str, theme: Theme = LIGHT) -
     control = metrics["models"][model]["genre_control"]
     return _heatmap(
         100 * np.array(control["confusion"]), control["prompted"], control["labels"], theme,
-        "likeliest genre", "share of samples, %", (0, 100),
+        "likeliest genre", "share of samples, %",
     )  # fmt: skip
 
 
@@ -279,31 +284,30 @@ def genre_similarity(metrics: dict[str, Any], model: str, theme: Theme = LIGHT) 
     values -= values.mean(axis=0)
     return _heatmap(
         values, near["prompted"], near["training"], theme, "genre of the training plots",
-        "nearer than samples of all genres, cosine x 100", (0, max(float(values.max()), 1)),
+        "nearer than samples of all genres, cosine x 100",
     )  # fmt: skip
 
 
 def _heatmap(
-    values: np.ndarray, rows: list[str], columns: list[str], theme: Theme, label: str, scale_label: str,
-    limits: tuple[float, float],
+    values: np.ndarray, rows: list[str], columns: list[str], theme: Theme, label: str, scale_label: str
 ) -> Figure:  # fmt: skip
     figure, axes = canvas(_genre_width(len(columns)), max(2.4, 0.34 * len(rows) + 1.9), theme)
     axes.grid(False)
-    image = axes.imshow(values, cmap="cividis", vmin=limits[0], vmax=limits[1], aspect="auto")
+    top = max(float(values.max()), 1)
+    image = axes.imshow(values, cmap="cividis", vmin=0, vmax=top, aspect="auto")
     axes.set_xticks(range(len(columns)), columns, rotation=90)
     axes.set_yticks(range(len(rows)), rows)
     axes.set_xlabel(label)
     axes.set_ylabel("genre prompted")
-    middle, small = limits[0] + 0.55 * (limits[1] - limits[0]), limits[0] + 0.1 * (limits[1] - limits[0])
     for i, name in enumerate(rows):
         if name in columns:
             square = Rectangle((columns.index(name) - 0.5, i - 0.5), 1, 1)
             square.set(fill=False, edgecolor=theme.series[4], linewidth=1.6)
             axes.add_patch(square)
         for j, value in enumerate(values[i]):
-            if value >= small:
-                colour = "#111" if value > middle else "#fff"
-                axes.text(j, i, f"{value:.0f}", ha="center", va="center", fontsize=8, color=colour)
+            if value >= 0.1 * top:
+                colour = "#111" if value > 0.55 * top else "#fff"
+                axes.text(j, i, f"{value:.{0 if top > 10 else 1}f}", ha="center", va="center", fontsize=8, color=colour)
     scale = figure.colorbar(image, ax=axes, pad=0.02)
     scale.set_label(scale_label, color=theme.text)
     scale.ax.tick_params(colors=theme.text)

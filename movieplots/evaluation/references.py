@@ -1,7 +1,7 @@
 """What the measures give for human writing and for noise: the ceiling and the floor beside every generator.
 
 Three samples of held-out plots, none of them seen in training. Test plots stand for samples of a perfect generator,
-each under one of its genres as if it had been prompted with it (the ceiling); the same texts with all their words
+each under one of its genres (the ceiling); the same texts with all their words
 dealt out anew are the floor; validation plots are what both, and the generators, are compared with as a distribution.
 """
 

@@ -81,14 +81,15 @@ _FIGURES = {
     ),
     "by_setting": (
         "What temperature and top-p do",
-        "Each bar is one setting. The dashed line is what as many real plots get, the dotted one shuffled words (genre "
-        "aside, since most real plots are of few genres); the thin lines are 95\N{NO-BREAK SPACE}% intervals, and bars "
+        "Each bar is one setting. The dashed line is what as many real plots get, the dotted one shuffled words; the "
+        "thin lines are 95\N{NO-BREAK SPACE}% intervals, and bars "
         "whose lines overlap may not differ.",
     ),
     "genre_hits": (
         "Which genres are obeyed?",
-        "The share of the samples prompted with a genre in which the classifier sees it. Genres with few training "
-        "plots are hard for the generator and for the classifier.",
+        "The share of the samples prompted with a genre in which the classifier sees it; the upright marks say how "
+        "often it sees the genre in real plots that carry it. Genres with few training plots are hard for the "
+        "generator and for the classifier.",
     ),
     "titles": (
         "Are the titles titles?",
@@ -172,9 +173,9 @@ def sample_rows(table: pd.DataFrame, training: pd.DataFrame) -> list[dict[str, A
 
 
 def opening(plot: str) -> str:
-    """The first words of a training plot, for recognising it; never more of it is shown."""
+    """The first words of a training plot, at most half of it, for recognising it; never more of it is shown."""
     words = plot.split()
-    return " ".join(words[:OPENING_WORDS]) + (" …" if len(words) > OPENING_WORDS else "")
+    return " ".join(words[: min(OPENING_WORDS, (len(words) + 1) // 2)]) + (" …" if len(words) > 1 else "")
 
 
 def mark_run(text: str, at: int, length: int) -> tuple[str, str, str]:

@@ -3,8 +3,6 @@
 Texts are shown in full only where a model wrote them. Losses are nats per token, lower is better.
 """
 
-import html
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +12,7 @@ from IPython.display import Markdown
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-from movieplots.figures import LIGHT, STEPS, legend, mark, number, titled, whole_steps
+from movieplots.figures import LIGHT, STEPS, escaped, legend, mark, number, titled, whole_steps
 from movieplots.figures import shown as shown
 from movieplots.rate_search import RateSearch, smooth
 
@@ -221,19 +219,13 @@ def plots_in_full(dump: pd.DataFrame) -> Markdown:
 def _list(samples: Sequence[dict[str, Any]]) -> str:
     lines = []
     for sample in samples:
-        title, plot = _plain(sample["title"]), _plain(sample["plot"])
+        title, plot = escaped(sample["title"]), escaped(sample["plot"])
         if plot:
             text = f"**{title}** {plot}" if title else plot
         else:
             text = f"{title} (a title without an end)" if title else "(nothing)"
         lines.append(f"- *{sample['genre']}* {text}{'' if sample.get('finished', True) else ' […]'}")
     return "\n".join(lines)
-
-
-def _plain(text: str) -> str:
-    """The text so that Markdown, HTML and formulas leave it alone, and that a line can break in a word without end."""
-    text = re.sub(r"(\S{60})", "\\1\u200b", text)
-    return re.sub(r"([\\`*_\[\]#$~|])", r"\\\1", html.escape(text, quote=False))
 
 
 def _points(history: History, key: str) -> list[tuple[float, float]]:
