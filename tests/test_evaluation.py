@@ -10,7 +10,7 @@ import pytest
 import movieplots.evaluation as evaluation
 from movieplots.errors import BadInput
 from movieplots.evaluation import evaluate, examples, name_dumps
-from movieplots.evaluation.genre_control import genre_control, genre_similarity
+from movieplots.evaluation.genre_control import genre_control, genre_means
 from movieplots.evaluation.measures import budget_of
 from movieplots.evaluation.references import REAL, SHUFFLED, real_samples, shuffled_words
 from movieplots.evaluation.report import mark_run, opening
@@ -44,7 +44,9 @@ def test_genre_similarity_is_the_mean_over_all_pairs():
     genres = [["war"], ["war", "drama"], ["drama"], [], ["war"], ["drama"]]
     others = [["drama"], ["western", "drama"], ["western"]] * 3
     vectors[5] = np.nan  # an empty text
-    rows, columns, means = genre_similarity(genres, vectors, others, training)
+    rows, of_samples = genre_means(genres, vectors)
+    columns, of_training = genre_means(others, training)
+    means = of_samples @ of_training.T
     assert (rows, columns) == (["drama", "war"], ["drama", "western"])
     for i, row in enumerate(rows):
         for j, column in enumerate(columns):

@@ -19,7 +19,7 @@ from movieplots.errors import BadInput
 from movieplots.evaluation.classifier_quality import classifier_quality, mean_recall
 from movieplots.evaluation.embedding import EMBEDDER, load_embedder
 from movieplots.evaluation.figures import draw_figures
-from movieplots.evaluation.genre_control import GenreControl, genre_control, genre_similarity, split_prompt
+from movieplots.evaluation.genre_control import GenreControl, genre_control, genre_means, split_prompt
 from movieplots.evaluation.measures import (
     Measured,
     add_genre_control,
@@ -74,6 +74,7 @@ def evaluate(
     training = plots[plots["split"] == "train"].reset_index(drop=True)
     if training.empty:
         raise BadInput(f"{data} holds no training plots to compare with: run `movieplots prepare` again.")
+    fingerprint = data_fingerprint(plots)
     meaning = load_embedder(embedder)
     judge = None if classifier is None else _load_classifier(classifier)
 
@@ -97,14 +98,21 @@ def evaluate(
             control[name] = genre_control(rows["genre"].tolist(), of_rows, judge.thresholds, list(judge.labels))
         judged = [add_genre_control(table[table["model"] == name], found) for name, found in control.items()]
         table = pd.concat([*judged, table[~table["model"].isin(folders)]])
-        quality = classifier_quality(judge, plots)
+        quality = classifier_quality(judge, fingerprint)
     with working("Summing up …"):
         measured = Measured(table, measured.vectors, measured.training)
         metrics = _metrics(measured, real_vectors, others, control, training)
         _add_ceiling(metrics, quality, {genre for found in control.values() for genre in found.prompted})
     metrics = rounded(
-        {"evaluated": _evaluated(plots, others, meaning.name)}
-        | {"models": {name: _about(read[name], written_by[name], plots) | metrics[name] for name in folders}}
+        {
+            "evaluated": {
+                "training_plots": len(training),
+                "compared_with": len(others),
+                "data_fingerprint": fingerprint,
+                "embedder": Path(meaning.name).name,
+            }
+        }
+        | {"models": {name: _about(read[name], written_by[name], fingerprint) | metrics[name] for name in folders}}
         | {"references": {name: metrics[name] for name in groups if name not in folders}}
         | {"classifier": quality}
     )
@@ -178,6 +186,7 @@ def _metrics(
     written = [of_model for name, of_model in by_genre.items() if name not in (REAL, SHUFFLED)]
     budget = budget_of([rows for of_model in written for rows in of_model.values()])
     none = np.empty((0, vectors.shape[1]))
+    trained, of_training = genre_means(training["genres"].tolist(), measured.training)
     for name, rows in models.items():
         if name not in (REAL, SHUFFLED):
             result[name]["by_genre"] = []
@@ -187,8 +196,10 @@ def _metrics(
                 result[name]["by_genre"].append({"genre": genre} | summarise(group, budget, vectors, real))
         result[name]["genre_control"] = _control(control.get(name))
         prompts = [split_prompt(genre) for genre in rows["genre"]]
-        near = genre_similarity(prompts, vectors[rows.index], training["genres"].tolist(), measured.training)
-        result[name]["genre_similarity"] = dict(zip(("prompted", "training", "mean_cosine"), near, strict=True))
+        prompted, of_samples = genre_means(prompts, vectors[rows.index])
+        same = of_samples.shape[1] == of_training.shape[1]  # not where no sample has a word
+        cosine = of_samples @ of_training.T if same else np.zeros((len(prompted), len(trained)))
+        result[name]["genre_similarity"] = {"prompted": prompted, "training": trained, "mean_cosine": cosine}
     return result
 
 
@@ -214,16 +225,7 @@ def _control(control: GenreControl | None) -> dict[str, Any] | None:
     }
 
 
-def _evaluated(plots: pd.DataFrame, others: pd.DataFrame, embedder: str) -> dict[str, Any]:
-    return {
-        "training_plots": int((plots["split"] == "train").sum()),
-        "compared_with": len(others),
-        "data_fingerprint": data_fingerprint(plots),
-        "embedder": Path(embedder).name,
-    }
-
-
-def _about(dump: Dump, generator: dict[str, Any], plots: pd.DataFrame) -> dict[str, Any]:
+def _about(dump: Dump, generator: dict[str, Any], fingerprint: str) -> dict[str, Any]:
     """What a dump holds and what its generator's `movieplots.json` says of its training."""
     samples, trained_on = dump.samples, generator.get("data_fingerprint")
     return {
@@ -233,7 +235,7 @@ def _about(dump: Dump, generator: dict[str, Any], plots: pd.DataFrame) -> dict[s
         "top_ps": sorted(set(samples["top_p"].astype(float))),
         "prompts": sorted(set(samples["genre"])),
         "unparsed": dump.reasons,
-        "trained_on_this_data": None if trained_on is None else trained_on == data_fingerprint(plots),
+        "trained_on_this_data": None if trained_on is None else trained_on == fingerprint,
         "learning": _learning(generator.get("metrics") or {}),
         "history": [entry for entry in generator.get("history") or [] if isinstance(entry, dict) and "step" in entry],
     }

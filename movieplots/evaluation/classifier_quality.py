@@ -4,21 +4,19 @@ from collections.abc import Collection
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from movieplots.evaluation.intervals import Estimate, estimate
-from movieplots.plots import data_fingerprint
 
 
-def classifier_quality(classifier: Any, plots: pd.DataFrame) -> dict[str, Any]:
-    """What a GenreClassifier reached on the test split of the Plot table that it was trained on.
+def classifier_quality(classifier: Any, fingerprint: str) -> dict[str, Any]:
+    """What a GenreClassifier reached on the test split of the data with that fingerprint, if it was trained on them.
 
     Returns `classifier` (micro_f1, macro_f1, map, per_label), `baseline` and `baseline_at_half` (TF-IDF with logistic
     regression on the same plots, or None) and `test_plots`. Where the classifier was trained on other data its test
     plots are not the table's, so the only key is `skipped`: the reason in words.
     """
     stored = classifier.info.get("metrics") or {}
-    if classifier.info.get("data_fingerprint") != data_fingerprint(plots):
+    if classifier.info.get("data_fingerprint") != fingerprint:
         return {
             "skipped": "The classifier was trained on other data than the plots given here, so some of the test plots "
             "may have been among its training plots. Its quality is therefore not stated."

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -64,7 +65,7 @@ def self_bleu(texts: Sequence[str]) -> np.ndarray:
     log_precision, orders = np.zeros(len(texts)), np.zeros(len(texts))
     halvings = np.zeros(len(texts))
     for n in range(1, BLEU_NGRAMS + 1):
-        counts = [Counter(zip(*(text[i:] for i in range(n)), strict=False)) for text in words]
+        counts = [_ngrams(text)[n - 1] for text in texts]
         most: dict[tuple[str, ...], tuple[int, int, int]] = {}  # n-gram: largest count, its text, next largest count
         for i, own in enumerate(counts):
             for ngram, count in own.items():
@@ -83,6 +84,13 @@ def self_bleu(texts: Sequence[str]) -> np.ndarray:
     scores = np.exp(log_precision / np.maximum(orders, 1)) * _brevity(np.array([len(text) for text in words]))
     scores[halvings == orders] = 0  # not a word is shared
     return np.where((orders > 0) & (len(texts) > 1), scores, np.nan)
+
+
+@lru_cache(maxsize=10_000)  # the same text is in several groups
+def _ngrams(text: str) -> list[Counter[tuple[str, ...]]]:
+    """How often each n-gram of words comes, for n from 1 to BLEU_NGRAMS."""
+    words = split_words(text)
+    return [Counter(zip(*(words[i:] for i in range(n)), strict=False)) for n in range(1, BLEU_NGRAMS + 1)]
 
 
 def _brevity(lengths: np.ndarray) -> np.ndarray:

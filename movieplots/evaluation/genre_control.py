@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 
 @dataclass(frozen=True)
@@ -73,27 +74,19 @@ def genre_control(genres: list[str], proba: np.ndarray, thresholds: np.ndarray, 
     )
 
 
-def genre_similarity(
-    genres: Sequence[Sequence[str]], vectors: np.ndarray, others: Sequence[Sequence[str]], training: np.ndarray
-) -> tuple[list[str], list[str], np.ndarray]:
-    """How near the samples of each genre are to the training plots of each genre: mean cosine over all their pairs.
+def genre_means(genres: Sequence[Sequence[str]], vectors: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """The names of all genres (R) and the mean embedding of the texts of each, shape (R, d); NaN rows are left out.
 
-    `vectors` (n, d) and `training` (m, d) are embeddings of length 1 of plots of `genres` and of `others`. Returns the
-    names of the rows (R) and columns (C) and the means, shape (R, C). The mean of all dot products is the dot product
-    of the means, so no pair is ever looked at.
+    With rows of length 1, the product of two such arrays is the mean cosine over all pairs of two genres' texts, since
+    the mean of all dot products is the dot product of the means: no pair is ever looked at.
     """
-    rows, of_rows = _means(genres, vectors)
-    columns, of_columns = _means(others, training)
-    return rows, columns, of_rows @ of_columns.T
-
-
-def _means(genres: Sequence[Sequence[str]], vectors: np.ndarray) -> tuple[list[str], np.ndarray]:
     names = sorted({name for of_text in genres for name in of_text})
-    sums, counts = np.zeros((len(names), vectors.shape[1])), np.zeros(len(names))
     place = {name: i for i, name in enumerate(names)}
-    for of_text, vector in zip(genres, vectors, strict=True):
-        if not np.isnan(vector[0]):
-            rows = [place[name] for name in of_text]
-            sums[rows] += vector
-            counts[rows] += 1
-    return names, sums / np.maximum(counts, 1)[:, None]
+    there = ~np.isnan(vectors[:, 0])
+    pairs = [(place[name], i) for i, of_text in enumerate(genres) if there[i] for name in of_text]
+    carry = csr_matrix(
+        (np.ones(len(pairs), np.float32), tuple(zip(*pairs, strict=True)) or ([], [])), (len(names), len(genres))
+    )
+    counts = carry.getnnz(axis=1)[:, None]
+    sums = carry @ np.where(there[:, None], vectors, 0).astype(np.float32)
+    return names, sums / np.maximum(counts, 1)

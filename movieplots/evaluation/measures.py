@@ -104,18 +104,21 @@ def measure_samples(samples: pd.DataFrame, training: pd.DataFrame, embedder: Emb
 
 def _names(part: str, names: list[str], training: list[str], embedder: Embedder) -> dict[str, Any]:
     known = sorted({name for name in training if name.strip()})
+    asked = sorted(set(names))  # many samples have no secondary title
     vocabulary: dict[str, int] = {}
-    by_words = nearest_by_words(number_words(names, vocabulary), number_words(known, vocabulary))
+    by_words = nearest_by_words(number_words(asked, vocabulary), number_words(known, vocabulary))
     # Where no training title has such a part, there is nothing to be near to.
-    vectors = embedder.embed(names, f"Embedding {part} titles") if known else np.full((len(names), 1), np.nan)
+    vectors = embedder.embed(asked, f"Embedding {part} titles") if known else np.full((len(asked), 1), np.nan)
     by_meaning = nearest_by_embedding(vectors, embedder.embed(known, f"Embedding {part} titles"))
     there, plain_known = np.array([bool(name.strip()) for name in names], bool), {plain(name) for name in known}
     columns: dict[str, Any] = {
         f"{part}_exact": np.where(there, [float(plain(name) in plain_known) for name in names], np.nan)
     }
+    place = {name: i for i, name in enumerate(asked)}
+    each = [place[name] for name in names]
     for kind, nearest in (("jaccard", by_words), ("cosine", by_meaning)):
-        columns[f"{part}_{kind}"] = nearest.similarity
-        columns[f"{part}_{kind}_nearest"] = [known[i] if i >= 0 else "" for i in nearest.row]
+        columns[f"{part}_{kind}"] = nearest.similarity[each]
+        columns[f"{part}_{kind}_nearest"] = [known[i] if i >= 0 else "" for i in nearest.row[each]]
     return columns
 
 

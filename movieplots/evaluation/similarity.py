@@ -41,16 +41,17 @@ def nearest_by_words(samples: NumberedTexts, training: NumberedTexts) -> Nearest
     common = int((counts > _COMMON * len(training)).sum())
 
     of_samples = _word_sets(samples, place)
-    sizes = of_samples.getnnz(axis=1)
-    dense, sparse = of_samples[:, :common].toarray().T, of_samples[:, common:].T.tocsr()
+    sizes = of_samples.getnnz(axis=1)[:, None].astype(np.float32)
+    dense, sparse = of_samples[:, :common].toarray(), of_samples[:, common:]
     best, row = np.zeros(len(samples), np.float32), np.full(len(samples), -1, np.int64)
     for first in range(0, len(training), _CHUNK):
         chunk = _word_sets(training.slice(first, min(first + _CHUNK, len(training))), place)
-        shared = chunk[:, :common].toarray() @ dense
-        shared += (chunk[:, common:] @ sparse).toarray()
-        jaccard = shared / np.maximum(chunk.getnnz(axis=1)[:, None] + sizes - shared, 1).astype(np.float32)
-        _keep_best(best, row, jaccard, first)
-    comparable = (sizes > 0) & (len(training.codes) > 0)
+        shared = dense @ chunk[:, :common].toarray().T
+        shared += (sparse @ chunk[:, common:].T).toarray()
+        either = sizes + chunk.getnnz(axis=1).astype(np.float32) - shared
+        shared /= np.maximum(either, 1, out=either)
+        _keep_best(best, row, shared, first)
+    comparable = (sizes[:, 0] > 0) & (len(training.codes) > 0)
     return Nearest(np.where(comparable, best.astype(float), np.nan), row)
 
 
@@ -69,21 +70,21 @@ def nearest_by_embedding(samples: np.ndarray, training: np.ndarray) -> Nearest:
     there = ~np.isnan(samples).any(axis=1)
     if not there.any() or np.isnan(training).all():
         return Nearest(np.full(len(samples), np.nan), row)
-    columns = np.where(there[:, None], samples, 0).astype(np.float32).T
+    rows = np.where(there[:, None], samples, 0).astype(np.float32)
     for first in range(0, len(training), _CHUNK):
         chunk = training[first : first + _CHUNK].astype(np.float32)
-        cosine = chunk @ columns
-        cosine[np.isnan(cosine)] = -2
+        cosine = rows @ chunk.T
+        cosine[:, np.isnan(chunk[:, 0])] = -2
         _keep_best(best, row, cosine, first)
     found = there & (best > -2)
     return Nearest(np.where(found, np.clip(best, -1, 1).astype(float), np.nan), np.where(found, row, -1))
 
 
 def _keep_best(best: np.ndarray, row: np.ndarray, values: np.ndarray, first: int) -> None:
-    """Take over, for each column, the largest of the values (rows) where it is above the best so far."""
+    """Take over, for each sample (row), the largest of its values where it is above the best so far."""
     if not values.size:
         return
-    largest = values.argmax(axis=0)
-    found = values[largest, np.arange(values.shape[1])]
+    largest = values.argmax(axis=1)
+    found = values[np.arange(len(values)), largest]
     better = found > best
     best[better], row[better] = found[better], first + largest[better]
