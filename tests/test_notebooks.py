@@ -80,7 +80,7 @@ def quick(request, tmp_path_factory, tiny_gpt2, tiny_roberta, corpus, trained, u
         for name in names:  # what a quick run of the training notebooks leaves
             shutil.copytree(model, out / "tiny" / name, dirs_exist_ok=True)
         shutil.copytree(corpus, folder / "data" / "quick" / "corpus")
-        parameters = {"BASE_MODEL": "tiny", "CLASSIFIER_BASE": tiny_roberta, "EMBEDDER": tiny_roberta, "QUICK": True}
+        parameters = {"BASE_MODEL": "tiny", "CLASSIFIER_BASE": tiny_roberta, "QUICK": True}
         if "Distil" in request.param:
             parameters["TEACHER_BASE"] = "tiny"
         return request.param, execute(ROOT / request.param, folder / "out.ipynb", folder, **parameters), folder

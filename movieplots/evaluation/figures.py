@@ -294,6 +294,7 @@ def _heatmap(
     figure, axes = canvas(_genre_width(len(columns)), max(2.4, 0.34 * len(rows) + 1.9), theme)
     axes.grid(False)
     top = max(float(values.max()), 1)
+    digits = 0 if top > 10 else 1
     image = axes.imshow(values, cmap="cividis", vmin=0, vmax=top, aspect="auto")
     axes.set_xticks(range(len(columns)), columns, rotation=90)
     axes.set_yticks(range(len(rows)), rows)
@@ -307,7 +308,8 @@ def _heatmap(
         for j, value in enumerate(values[i]):
             if value >= 0.1 * top:
                 colour = "#111" if value > 0.55 * top else "#fff"
-                axes.text(j, i, f"{value:.{0 if top > 10 else 1}f}", ha="center", va="center", fontsize=8, color=colour)
+                number = axes.text(j, i, f"{value:.{digits}f}", ha="center", va="center", fontsize=8, color=colour)
+                number.set_in_layout(False)  # it lies inside the axes; asking each for its place would take long
     scale = figure.colorbar(image, ax=axes, pad=0.02)
     scale.set_label(scale_label, color=theme.text)
     scale.ax.tick_params(colors=theme.text)
