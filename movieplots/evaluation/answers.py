@@ -82,7 +82,8 @@ def likeness_card(metrics: dict[str, Any], name: str) -> Card:
         verdict = "It reads on" if looping["value"] < 0.02 else "Some loop" if looping["value"] < 0.2 else "It loops"
         number = percent(looping["value"])
         sentences.append(
-            f"of the samples loop ({bounds(looping)}). Too few texts to say how like real plots they are, taken together."
+            f"of the samples loop ({bounds(looping)}). There are too few texts to say how like real plots they are, "
+            "taken together."
         )
     others = [f"{percent(looping['value'])} repeat some four words three times or more"] if likeness and real else []
     if samples["unfinished"]:
