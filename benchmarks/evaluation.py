@@ -16,7 +16,6 @@ import json
 import os
 import random
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,6 +27,7 @@ import pandas as pd
 import sacrebleu
 from claims import at_least, at_most, conclude
 from preparation import make_plot, make_title
+from processes import run_measured
 
 from movieplots import read_dump
 from movieplots.errors import sentences
@@ -35,6 +35,7 @@ from movieplots.evaluation.diversity import self_bleu
 from movieplots.evaluation.embedding import Embedder, load_embedder
 from movieplots.evaluation.references import compared_with, real_samples, shuffled_words
 from movieplots.evaluation.similarity import nearest_by_words
+from movieplots.generation.dumps import cell_name
 from movieplots.genres import map_tags
 from movieplots.plots import SCHEMA, load_plots, save_plots
 from movieplots.sources.corpus import RawPlot
@@ -107,9 +108,8 @@ def write_dump(dump: Path, out: Path) -> None:
     samples = pd.concat([samples] * (SAMPLES // len(samples) + 1), ignore_index=True).head(SAMPLES)
     out.mkdir()
     for (temperature, top_p), rows in samples.groupby(["temperature", "top_p"]):
-        name = f"temp_{temperature:g}_topp_{top_p:g}".replace(".", "_")
         lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows.to_dict("records")]
-        (out / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
+        (out / f"{cell_name(temperature, top_p)}.jsonl").write_text("".join(lines), encoding="utf-8")
 
 
 def write_corpus(real: list[RawPlot], training: int, out: Path) -> None:
@@ -134,7 +134,8 @@ def write_corpus(real: list[RawPlot], training: int, out: Path) -> None:
 
 def embed_corpus(corpus: Path) -> tuple[Callable[[], float], float]:
     """Fill the cache for a corpus: what times reading the training plots back, and the seconds of the held-out ones."""
-    plots = load_plots(corpus, "train")
+    plots = load_plots(corpus)
+    training = plots[plots["split"] == "train"]
     rng = np.random.default_rng(0)
 
     def compute(texts: list[str]) -> np.ndarray:
@@ -143,17 +144,17 @@ def embed_corpus(corpus: Path) -> tuple[Callable[[], float], float]:
 
     embedder = Embedder("random", load_embedder().identity, compute)
     for name in ("plot", "primary", "secondary"):
-        embedder.embed(sorted(set(plots[name].dropna())), f"Filling the cache: {name}")
+        embedder.embed(sorted(set(training[name].dropna())), f"Filling the cache: {name}")
 
-    real = real_samples(load_plots(corpus))
-    texts = [*real["plot"], *shuffled_words(real)["plot"], *compared_with(load_plots(corpus))["plot"]]
+    real = real_samples(plots)
+    texts = [*real["plot"], *shuffled_words(real)["plot"], *compared_with(plots)["plot"]]
     start = time.perf_counter()
     load_embedder().embed(texts, "Filling the cache: held out")
     held_out = time.perf_counter() - start
 
     def read() -> float:
         start = time.perf_counter()
-        embedder.embed(plots["plot"].tolist())
+        embedder.embed(training["plot"].tolist())
         return time.perf_counter() - start
 
     return read, held_out
@@ -165,14 +166,7 @@ def evaluate(work: Path, size: float, classifier: Path) -> tuple[float, float]:
         sys.executable, "-m", "movieplots", "evaluate", "--dumps", str(work / "dump"), "--data",
         str(work / f"corpus-{size:g}"), "--classifier", str(classifier), "--out", str(work / "out"),
     ]  # fmt: skip
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with status {process.returncode}")
-    return seconds, usage.ru_maxrss * 1024
+    return run_measured(command)
 
 
 def jaccard_seconds(work: Path) -> tuple[float, float]:

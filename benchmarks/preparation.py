@@ -11,11 +11,9 @@ would run it, in a process of its own.
 
 import argparse
 import json
-import os
 import random
 import re
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from claims import at_least, at_most, conclude
+from processes import run_measured
 
 from movieplots.errors import sentences
 from movieplots.genres import GENRES, map_tags
@@ -137,14 +136,8 @@ def make_title(about: RawPlot, number: int, draw: random.Random) -> str:
 def prepare(file: Path, out: Path) -> Run:
     """Run the command in a process of its own and wait for it."""
     command = [sys.executable, "-m", "movieplots", "prepare", "imdb", "--path", str(file), "--out", str(out), "--fresh"]
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with status {process.returncode}")
-    return Run(seconds, usage.ru_maxrss * 1024, json.loads((out / "report.json").read_text(encoding="utf-8")))
+    seconds, memory = run_measured(command)
+    return Run(seconds, memory, json.loads((out / "report.json").read_text(encoding="utf-8")))
 
 
 def sample_plots(file: Path) -> list[str]:

@@ -92,11 +92,12 @@ def evaluate(
     quality, control, table = None, {}, measured.table
     if judge is not None:
         proba = _probabilities(judge, table.loc[table["model"].isin(folders), "plot"])
+        judged = []
         for name in folders:
             rows = table[table["model"] == name]
             of_rows = proba[rows.index]  # the models' samples stand first
             control[name] = genre_control(rows["genre"].tolist(), of_rows, judge.thresholds, list(judge.labels))
-        judged = [add_genre_control(table[table["model"] == name], found) for name, found in control.items()]
+            judged.append(add_genre_control(rows, control[name]))
         table = pd.concat([*judged, table[~table["model"].isin(folders)]])
         quality = classifier_quality(judge, fingerprint)
     with working("Summing up …"):
@@ -123,7 +124,7 @@ def evaluate(
             "samples": table,
             "measures": measures_table(metrics),
             "genres": confusion_table(metrics),
-            "copies": copies_table(table, training),
+            "copies": copies_table(table),
         }.items():
             write_text(folder / f"{name}.csv", tidy.to_csv(index=False, lineterminator="\n", float_format="%.6g"))
         write_text(folder / "report.html", render_report(metrics, table, training, figures))

@@ -61,7 +61,7 @@ def self_bleu(texts: Sequence[str]) -> np.ndarray:
     Takes time in proportion to the words: of each n-gram only the two texts that have it most often matter, since a
     text's own count is no reference.
     """
-    words = [split_words(text) for text in texts]
+    lengths = np.array([sum(_ngrams(text)[0].values()) for text in texts])
     log_precision, orders = np.zeros(len(texts)), np.zeros(len(texts))
     halvings = np.zeros(len(texts))
     for n in range(1, BLEU_NGRAMS + 1):
@@ -81,7 +81,7 @@ def self_bleu(texts: Sequence[str]) -> np.ndarray:
                 matched = 0.5 ** halvings[i]
             log_precision[i] += np.log(matched / total)
             orders[i] += 1
-    scores = np.exp(log_precision / np.maximum(orders, 1)) * _brevity(np.array([len(text) for text in words]))
+    scores = np.exp(log_precision / np.maximum(orders, 1)) * _brevity(lengths)
     scores[halvings == orders] = 0  # not a word is shared
     return np.where((orders > 0) & (len(texts) > 1), scores, np.nan)
 

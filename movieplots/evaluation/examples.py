@@ -10,6 +10,7 @@ from IPython.display import Markdown
 
 from movieplots.evaluation.answers import answers, percent, top_p_words
 from movieplots.evaluation.report import opening
+from movieplots.evaluation.tables import copies_table
 from movieplots.figures import escaped
 
 _COLUMNS = {
@@ -98,7 +99,7 @@ def nearest_titles(samples: pd.DataFrame, part: str = "primary", n: int = 6) -> 
 
 def copies(samples: pd.DataFrame, n: int = 12) -> pd.DataFrame:
     """The n texts that copy most, of those that copy more than 20 words in a row, beside the training plot's title."""
-    table = samples[samples["copied_more_than_20"]].sort_values("copied_words", ascending=False, kind="stable").head(n)
+    table = copies_table(samples).head(n)
     if table.empty:
         return pd.DataFrame({"": ["No text copies more than 20 words in a row."]})
     return pd.DataFrame(

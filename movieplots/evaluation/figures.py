@@ -210,9 +210,9 @@ def genre_hits(metrics: dict[str, Any], theme: Theme = LIGHT) -> Figure:
     styles = _styles(metrics, theme)
     for i, (name, found) in enumerate(shares.items()):
         y = [genres.index(genre) + 0.22 * ((len(shares) - 1) / 2 - i) for genre in found]
-        values = np.array([[value["value"], value["low"], value["high"]] for value in found.values()]).T * 100
+        values, reach = _with_reach(list(found.values()), 100)
         axes.errorbar(
-            values[0], y, xerr=[values[0] - values[1], values[2] - values[0]], fmt="o", markersize=5, linewidth=1.2,
+            values, y, xerr=reach, fmt="o", markersize=5, linewidth=1.2,
             color=styles[name]["color"], label=name,
         )  # fmt: skip
     axes.set_yticks(range(len(genres)), genres)
@@ -241,11 +241,10 @@ def titles(metrics: dict[str, Any], theme: Theme = LIGHT) -> Figure:
     for i, name in enumerate(names):
         found = [(row, _summary(metrics, name)[key]) for row, (key, _) in enumerate(shown)]
         found = [(row, value) for row, value in found if value]
-        values = 100 * np.array([[value["value"], value["low"], value["high"]] for _, value in found]).T
+        values, reach = _with_reach([value for _, value in found], 100)
         axes.barh(
-            [row + (i - (len(names) - 1) / 2) * height for row, _ in found], values[0], height * 0.9,
-            xerr=[values[0] - values[1], values[2] - values[0]], color=styles[name]["color"],
-            ecolor=theme.text, capsize=2, label=name,
+            [row + (i - (len(names) - 1) / 2) * height for row, _ in found], values, height * 0.9, xerr=reach,
+            color=styles[name]["color"], ecolor=theme.text, capsize=2, label=name,
         )  # fmt: skip
     axes.set_yticks(range(len(shown)), [label for _, label in shown])
     axes.invert_yaxis()
@@ -258,20 +257,14 @@ def titles(metrics: dict[str, Any], theme: Theme = LIGHT) -> Figure:
 
 def genre_probability(metrics: dict[str, Any], model: str, theme: Theme = LIGHT) -> Figure:
     """Mean probability of each label (columns) over the samples prompted with each genre (rows), in %."""
-    control = metrics["models"][model]["genre_control"]
-    return _heatmap(
-        100 * np.array(control["mean_probability"]), control["prompted"], control["labels"], theme,
-        "genre seen by the classifier", "mean probability, %",
-    )  # fmt: skip
+    return _control_map(
+        metrics, model, "mean_probability", theme, "genre seen by the classifier", "mean probability, %"
+    )
 
 
 def genre_confusion(metrics: dict[str, Any], model: str, theme: Theme = LIGHT) -> Figure:
     """For how many samples of each prompted genre (rows) each label (columns) is the likeliest, in %."""
-    control = metrics["models"][model]["genre_control"]
-    return _heatmap(
-        100 * np.array(control["confusion"]), control["prompted"], control["labels"], theme,
-        "likeliest genre", "share of samples, %",
-    )  # fmt: skip
+    return _control_map(metrics, model, "confusion", theme, "likeliest genre", "share of samples, %")
 
 
 def genre_similarity(metrics: dict[str, Any], model: str, theme: Theme = LIGHT) -> Figure:
@@ -286,6 +279,11 @@ def genre_similarity(metrics: dict[str, Any], model: str, theme: Theme = LIGHT) 
         values, near["prompted"], near["training"], theme, "genre of the training plots",
         "nearer than samples of all genres, cosine x 100",
     )  # fmt: skip
+
+
+def _control_map(metrics: dict[str, Any], model: str, key: str, theme: Theme, label: str, scale_label: str) -> Figure:
+    control = metrics["models"][model]["genre_control"]
+    return _heatmap(100 * np.array(control[key]), control["prompted"], control["labels"], theme, label, scale_label)
 
 
 def _heatmap(
@@ -386,13 +384,17 @@ def _bars(
     axes: Axes, x: list[float], values: list[dict[str, Any]], factor: float, width: float, colour: str, name: str,
     theme: Theme,
 ) -> None:  # fmt: skip
-    heights = [factor * value["value"] for value in values]
-    below = [factor * (value["value"] - value["low"]) for value in values]
-    above = [factor * (value["high"] - value["value"]) for value in values]
+    heights, reach = _with_reach(values, factor)
     axes.bar(
-        x, heights, width * 0.92, yerr=[below, above], capsize=2, ecolor=theme.text, color=colour, label=name,
+        x, heights, width * 0.92, yerr=reach, capsize=2, ecolor=theme.text, color=colour, label=name,
         error_kw={"linewidth": 1},
     )  # fmt: skip
+
+
+def _with_reach(values: list[dict[str, Any]], factor: float) -> tuple[np.ndarray, np.ndarray]:
+    """The values, shape (n,), and how far their intervals reach below and above, shape (2, n), times a factor."""
+    value, low, high = (np.array([factor * one[end] for one in values]) for end in ("value", "low", "high"))
+    return value, np.array([value - low, high - value])
 
 
 def _legend_of_all(figure: Figure, axes: Axes, theme: Theme) -> None:

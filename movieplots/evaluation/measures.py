@@ -21,7 +21,7 @@ from movieplots.evaluation.novelty import (
     unseen_ngrams,
 )
 from movieplots.evaluation.similarity import nearest_by_embedding, nearest_by_words
-from movieplots.evaluation.title_quality import PARTS, known_series, plain, title_parts
+from movieplots.evaluation.title_quality import OF_SERIES, PARTS, known_series, plain, title_parts
 from movieplots.words import number_words
 
 SHARES = (
@@ -33,9 +33,6 @@ MEANS = (
     "secondary_cosine", *(f"unseen_{n}" for n in NGRAMS),
 )  # fmt: skip
 MEDIANS = ("words", "copied_words")
-OF_GROUPS = (
-    "distinct_1", "distinct_2", "distinct_3", "self_bleu", "unique_primary", "unique_title", "unique_plot", "mauve",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -94,7 +91,7 @@ def measure_samples(samples: pd.DataFrame, training: pd.DataFrame, embedder: Emb
         columns |= {name: nearest.similarity} | _named(name, training, nearest.row)
     titles = title_parts(table["title"].tolist())
     columns |= {name: titles[name].to_numpy() for name in titles}
-    of_series = titles["kind"].isin(("series", "episode")).astype(float)
+    of_series = titles["kind"].isin(OF_SERIES).astype(float)
     columns["of_series"] = of_series.where(titles["titled"], np.nan).to_numpy()
     columns["known_series"] = known_series(titles, training)
     for part in PARTS:

@@ -58,7 +58,6 @@ def render_report(
         copied_words=COPIED_WORDS,
         # In a script only `</` could end it early.
         samples=Markup(json.dumps(samples, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")),
-        total=len(samples),
     )
 
 

@@ -47,7 +47,7 @@ def confusion_table(metrics: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(list(rows.values()), columns=columns)
 
 
-def copies_table(table: pd.DataFrame, training: pd.DataFrame) -> pd.DataFrame:
+def copies_table(table: pd.DataFrame) -> pd.DataFrame:
     """The samples that copy more than `COPIED_WORDS` words in a row, the longest first, beside their sources.
 
     Of the copied words, which are the training plot's, only the first few are shown.

@@ -7,6 +7,7 @@ from movieplots.titles import parse_title
 from movieplots.words import split_words
 
 PARTS = ("primary", "secondary")
+OF_SERIES = ("series", "episode")  # the kinds of titles that name a series
 
 
 def title_parts(titles: list[str]) -> pd.DataFrame:
@@ -34,11 +35,10 @@ def known_series(titles: pd.DataFrame, training: pd.DataFrame) -> np.ndarray:
 
     `titles` has the columns of `title_parts`, `training` those of the Plot table; NaN for every other title.
     """
-    of_series = ("series", "episode")
-    known = {plain(name) for name in training.loc[training["kind"].isin(of_series), "primary"].fillna("")}
+    known = {plain(name) for name in training.loc[training["kind"].isin(OF_SERIES), "primary"].fillna("")}
     return np.array(
         [
-            float(plain(name) in known) if kind in of_series else np.nan
+            float(plain(name) in known) if kind in OF_SERIES else np.nan
             for kind, name in zip(titles["kind"], titles["primary"], strict=True)
         ],
         float,
