@@ -38,25 +38,36 @@ LIGHT = Theme("#ffffff", "#1d2127", "#d9dde3", ("#0072B2", "#E69F00", "#009E73",
 DARK = Theme("#1b1f25", "#e6e8eb", "#3b424c", ("#56B4E9", "#E69F00", "#2fbf94", "#CC79A7", "#F0804A"))
 
 
-def canvas(width: float, height: float, theme: Theme = LIGHT) -> tuple[Figure, Axes]:
+def in_dark(svg: str) -> str:
+    """A figure drawn for a light page, as matplotlib's SVG, in the colours of a dark one."""
+    pairs = zip(_colours(LIGHT), _colours(DARK), strict=True)
+    dark = {light.lower(): dark.lower() for light, dark in pairs}
+    return re.sub("|".join(dark), lambda found: dark[found[0]], svg)
+
+
+def _colours(theme: Theme) -> list[str]:
+    return [theme.background, theme.text, theme.grid, *theme.series]
+
+
+def canvas(width: float, height: float) -> tuple[Figure, Axes]:
     """An empty figure of that size in inches: two axes, a quiet grid behind the data."""
-    figure, axes = panels(1, 1, width, height, theme)
+    figure, axes = panels(1, 1, width, height)
     return figure, axes[0]
 
 
-def panels(rows: int, columns: int, width: float, height: float, theme: Theme = LIGHT) -> tuple[Figure, np.ndarray]:
+def panels(rows: int, columns: int, width: float, height: float) -> tuple[Figure, np.ndarray]:
     """The same with several pairs of axes in a grid; an array of shape (rows, columns), or (columns,) for one row."""
-    figure = Figure(figsize=(width, height), dpi=100, layout="constrained", facecolor=theme.background)
-    grid = figure.subplots(rows, columns, squeeze=False, subplot_kw={"facecolor": theme.background})
+    figure = Figure(figsize=(width, height), dpi=100, layout="constrained", facecolor=LIGHT.background)
+    grid = figure.subplots(rows, columns, squeeze=False, subplot_kw={"facecolor": LIGHT.background})
     for axes in grid.flat:
-        axes.tick_params(colors=theme.text, labelsize=10, length=3)
+        axes.tick_params(colors=LIGHT.text, labelsize=10, length=3)
         for label in (axes.xaxis.label, axes.yaxis.label):
-            label.set_color(theme.text)
+            label.set_color(LIGHT.text)
             label.set_fontsize(11)
         for name, spine in axes.spines.items():
             spine.set_visible(name in ("left", "bottom"))
-            spine.set_color(theme.grid)
-        axes.grid(color=theme.grid, linewidth=0.7)
+            spine.set_color(LIGHT.grid)
+        axes.grid(color=LIGHT.grid, linewidth=0.7)
         axes.set_axisbelow(True)
     return figure, grid[0] if rows == 1 else grid
 
@@ -69,10 +80,10 @@ def titled(title: str, height: float, width: float = WIDTH) -> tuple[Figure, Axe
     return figure, axes
 
 
-def legend(axes: Axes, theme: Theme = LIGHT, columns: int = 2) -> None:
+def legend(axes: Axes, columns: int = 2) -> None:
     """The legend above the plot, where it can hide no data."""
     axes.legend(
-        loc="lower left", bbox_to_anchor=(0, 1.01), ncols=columns, frameon=False, labelcolor=theme.text, fontsize=10,
+        loc="lower left", bbox_to_anchor=(0, 1.01), ncols=columns, frameon=False, labelcolor=LIGHT.text, fontsize=10,
         borderaxespad=0, handlelength=1.6, columnspacing=1.4,
     )  # fmt: skip
 

@@ -4,20 +4,33 @@ A word is a lower-cased run of letters, digits and underscores (`\\w+`), so punc
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
+from pyarrow import compute
 
 _WORD = re.compile(r"\w+")
-_BLANKS = str.maketrans({mark: " " for mark in map(chr, range(128)) if not (mark.isalnum() or mark == "_")})
+# Bytes of ASCII: marks become blanks, capitals small; the bytes of all other characters in UTF-8 stay.
+_BLANKS = bytes(
+    byte if byte > 127 or chr(byte).isalnum() or byte == ord("_") else 32 for byte in bytes(range(256)).lower()
+)
+_CHUNK = 10_000  # texts numbered at once, which bounds the memory
 
 
 def split_words(text: str) -> list[str]:
     """The words of a text, lower-cased, in order."""
-    if text.isascii():  # the same words, and faster
-        return text.lower().translate(_BLANKS).split()
-    return _WORD.findall(text.lower())
+    return _only_words(text).decode().split()
+
+
+def _only_words(text: str) -> bytes:
+    """The words in UTF-8, lower-cased, with blanks between them: several times as fast as looking for each word."""
+    if not text.isascii():
+        text = text.lower()
+        for mark in {mark for mark in set(text) if mark > "\x7f" and not mark.isalnum()}:
+            text = text.replace(mark, " ")
+    return text.encode().translate(_BLANKS)
 
 
 def word_spans(text: str) -> list[tuple[int, int]]:
@@ -58,14 +71,14 @@ class NumberedTexts:
         return NumberedTexts(np.concatenate([np.empty(0, np.int32), *parts]), np.cumsum([0, *map(len, parts)]))
 
 
-def number_words(texts: Iterable[str], vocabulary: dict[str, int]) -> NumberedTexts:
+def number_words(texts: Sequence[str], vocabulary: dict[str, int]) -> NumberedTexts:
     """Number the words of texts. `vocabulary` grows with each new word: pass the same one for texts to be compared."""
-    parts, ends = [np.empty(0, np.int32)], [0]
-    for text in texts:
-        words = split_words(text)
-        codes = list(map(vocabulary.get, words))
-        if None in codes:
-            codes = [vocabulary.setdefault(word, len(vocabulary)) for word in words]
-        parts.append(np.array(codes, np.int32))
-        ends.append(ends[-1] + len(words))
-    return NumberedTexts(np.concatenate(parts), np.array(ends, np.int64))
+    parts, lengths = [np.empty(0, np.int32)], [np.zeros(1, np.int64)]
+    for first in range(0, len(texts), _CHUNK):
+        plain = [_only_words(text).strip() or None for text in texts[first : first + _CHUNK]]
+        words = compute.ascii_split_whitespace(pa.array(plain, pa.string()))
+        lengths.append(compute.list_value_length(words).fill_null(0).to_numpy())
+        encoded = compute.list_flatten(words).dictionary_encode()
+        numbers = [vocabulary.setdefault(word, len(vocabulary)) for word in encoded.dictionary.to_pylist()]
+        parts.append(np.array(numbers, np.int32)[encoded.indices.to_numpy()])
+    return NumberedTexts(np.concatenate(parts), np.cumsum(np.concatenate(lengths)))

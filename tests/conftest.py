@@ -1,6 +1,7 @@
 """Tiny checkpoints of real architectures, built on the spot: random weights, a tokenizer trained on our corpus."""
 
 import os
+import shutil
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test may reach for a model hub
 os.environ["OMP_NUM_THREADS"] = "1"  # models this tiny lose more to waiting for a second thread than they gain
@@ -14,6 +15,23 @@ import pytest
 def _own_cache(tmp_path_factory):
     """What tests convert stays out of the user's cache folder."""
     os.environ["MOVIEPLOTS_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """The system's Chromium, without a window. Where there is none a test is skipped, but not in CI, which installs it.
+
+    Of a module, not of the session: as long as it is open, no other test can run an event loop.
+    """
+    program = shutil.which("chromium")
+    if program is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("There is no Chromium: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

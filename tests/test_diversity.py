@@ -4,8 +4,18 @@ import numpy as np
 import pytest
 import sacrebleu
 
-from movieplots.evaluation.diversity import distinct, distinct_estimate, loops, self_bleu, unique_share
+from movieplots.evaluation import diversity
+from movieplots.evaluation.diversity import loops, unique_share
 from movieplots.evaluation.intervals import average, jackknife, median, share
+from movieplots.words import number_words
+
+
+def distinct(texts, n, budget=None):
+    return diversity.distinct(number_words(texts, {}), n, budget)
+
+
+def self_bleu(texts):
+    return diversity.self_bleu(number_words(texts, {}))
 
 
 def test_distinct_counts_ngrams_per_word():
@@ -19,7 +29,7 @@ def test_distinct_counts_ngrams_per_word():
 def test_the_interval_of_distinct_leaves_out_one_text_at_a_time():
     rng = np.random.default_rng(2)
     texts = [" ".join(f"w{n}" for n in rng.integers(60, size=25)) for _ in range(30)]
-    found = distinct_estimate(texts, 2)
+    found = diversity.distinct_estimate(number_words(texts, {}), 2)
     without = np.array([distinct(texts[:i] + texts[i + 1 :], 2) for i in range(30)])
     assert found == pytest.approx(jackknife(distinct(texts, 2), without))
     assert 0 < found["low"] < found["value"] < found["high"] < 1

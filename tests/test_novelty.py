@@ -2,14 +2,11 @@
 
 import numpy as np
 import pytest
+from made_up import made_up
 
 from movieplots.evaluation.novelty import copied_runs, exact_copies, longest_copies, unseen_ngrams
 from movieplots.evaluation.similarity import nearest_by_embedding, nearest_by_words
 from movieplots.words import number_words
-
-
-def made_up(rng, words, vocabulary=3000):
-    return [f"w{number}" for number in rng.integers(vocabulary, size=words)]
 
 
 def numbered(samples, training):

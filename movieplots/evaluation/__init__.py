@@ -8,7 +8,7 @@ carries a date: the same input gives the same bytes.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +101,7 @@ def evaluate(
         table = pd.concat([*judged, table[~table["model"].isin(folders)]])
         quality = classifier_quality(judge, fingerprint)
     with working("Summing up …"):
-        measured = Measured(table, measured.vectors, measured.training)
+        measured = replace(measured, table=table)
         metrics = _metrics(measured, real_vectors, others, control, training)
         _add_ceiling(metrics, quality, {genre for found in control.values() for genre in found.prompted})
     metrics = rounded(
@@ -166,27 +166,26 @@ def _metrics(
     training: pd.DataFrame,
 ) -> dict[str, dict[str, Any]]:
     """The summaries of each model and reference, whole and in groups; groups of one kind are counted alike."""
-    table, vectors = measured.table, measured.vectors
-    models = dict(iter(table.groupby("model", sort=False)))
+    models = dict(iter(measured.table.groupby("model", sort=False)))
     carried = {genre: enough_real(others["genres"], genre) for genre in {g for rows in others["genres"] for g in rows}}
     result: dict[str, dict[str, Any]] = {name: {} for name in models}
 
     whole = budget_of([*models.values()])
     for name, rows in models.items():
-        result[name]["samples"] = summarise(rows, whole, vectors, real_vectors)
+        result[name]["samples"] = summarise(rows, whole, measured, real_vectors)
     for grouping, keys in GROUPINGS.items():
         groups = {name: dict(iter(rows.groupby(keys, sort=True))) for name, rows in models.items()}
         budget = budget_of([*(rows for of_model in groups.values() for rows in of_model.values())])
         for name, rows in models.items():
             # The references have no temperature: each grouping holds them whole, counted as little as its groups.
             result[name][grouping] = [
-                dict(zip(keys, map(float, key), strict=True)) | summarise(group, budget, vectors, real_vectors)
+                dict(zip(keys, map(float, key), strict=True)) | summarise(group, budget, measured, real_vectors)
                 for key, group in groups[name].items()
-            ] or [summarise(rows, budget, vectors, real_vectors)]
+            ] or [summarise(rows, budget, measured, real_vectors)]
     by_genre = {name: genre_groups(rows) for name, rows in models.items()}
     written = [of_model for name, of_model in by_genre.items() if name not in (REAL, SHUFFLED)]
     budget = budget_of([rows for of_model in written for rows in of_model.values()])
-    none = np.empty((0, vectors.shape[1]))
+    none = real_vectors[:0]
     trained, of_training = genre_means(training["genres"].tolist(), measured.training)
     for name, rows in models.items():
         if name not in (REAL, SHUFFLED):
@@ -194,10 +193,10 @@ def _metrics(
             for genre, group in by_genre[name].items():
                 carry = carried.get(genre)
                 real = none if carry is None else real_vectors[carry]
-                result[name]["by_genre"].append({"genre": genre} | summarise(group, budget, vectors, real))
+                result[name]["by_genre"].append({"genre": genre} | summarise(group, budget, measured, real))
         result[name]["genre_control"] = _control(control.get(name))
         prompts = [split_prompt(genre) for genre in rows["genre"]]
-        prompted, of_samples = genre_means(prompts, vectors[rows.index])
+        prompted, of_samples = genre_means(prompts, measured.vectors[rows.index])
         same = of_samples.shape[1] == of_training.shape[1]  # not where no sample has a word
         cosine = of_samples @ of_training.T if same else np.zeros((len(prompted), len(trained)))
         result[name]["genre_similarity"] = {"prompted": prompted, "training": trained, "mean_cosine": cosine}

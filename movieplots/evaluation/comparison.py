@@ -4,12 +4,13 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from movieplots.evaluation.diversity import distinct, loops, shuffled
 from movieplots.generation.sampling import PlotGenerator
 from movieplots.progress import track
-from movieplots.words import split_words
+from movieplots.words import number_words
 
 SAMPLES = 64
 
@@ -29,7 +30,7 @@ def compare_generators(folders: Mapping[str, str | Path], samples: int = SAMPLES
         written = generator.generate(n=samples, seed=seed)
         seconds = time.perf_counter() - start
         tokens = sum(len(generator.tokenizer.encode(text)) for s in written for text in (s.title, s.plot))
-        texts.append(shuffled([sample.plot for sample in written], seed))
+        texts.append([sample.plot for sample in written])
         rows.append(
             {
                 "model": name,
@@ -39,7 +40,8 @@ def compare_generators(folders: Mapping[str, str | Path], samples: int = SAMPLES
                 "looping": sum(map(loops, texts[-1])) / samples,
             }
         )
-    budget = min(sum(len(split_words(text)) for text in group) for group in texts)
-    for row, group in zip(rows, texts, strict=True):
+    numbered = [number_words(group, {}).select(shuffled(np.arange(samples), seed)) for group in texts]
+    budget = min(len(group.codes) for group in numbered)
+    for row, group in zip(rows, numbered, strict=True):
         row["distinct_2"] = distinct(group, 2, budget)
     return pd.DataFrame(rows).set_index("model")

@@ -40,7 +40,7 @@ class Embedder:
         if not wanted:
             return np.full((len(texts), 1), np.nan, np.float16)
         with _cache(cache_folder() / "embeddings" / f"{fingerprint(self.identity)}.sqlite") as cache:
-            known = _read(cache, list(wanted))
+            known = _read(cache, sorted(wanted))  # in the order in which they lie there: twice as fast
             missing = sorted(wanted.keys() - known.keys(), key=lambda key: len(wanted[key]))  # like lengths together
             with bar() as progress:
                 task = None

@@ -1,4 +1,4 @@
-"""The figures of the report, each in a light and a dark version, drawn so that equal input gives equal bytes.
+"""The figures of the report, each for a light and for a dark page, drawn so that equal input gives equal bytes.
 
 Each takes the report's metrics (see metrics.json) and, where single samples are shown, its table of samples. Generators
 have the same colour in all figures; held-out real plots are dark and dashed, shuffled words dotted.
@@ -19,9 +19,10 @@ from matplotlib.patches import Rectangle
 
 from movieplots.evaluation.novelty import COPIED_WORDS, NGRAMS
 from movieplots.evaluation.references import REAL, SHUFFLED
-from movieplots.figures import DARK, LIGHT, Theme, canvas, legend, panels
-from movieplots.files import ensure_folder
+from movieplots.figures import LIGHT, canvas, in_dark, legend, panels
+from movieplots.files import ensure_folder, write_text
 
+BLUE, ORANGE, RED, TEXT = LIGHT.series[0], LIGHT.series[1], LIGHT.series[4], LIGHT.text
 _DPI = 160
 _WIDTH = 4.8  # inches: at the width of a phone the letters are then still legible
 _WIDE = 9.6
@@ -50,45 +51,46 @@ _OF_TITLES = (
 
 @dataclass(frozen=True)
 class Drawn:
-    """One figure as PNG bytes, for a light and for a dark page; `of` is the model it is of, "" where it is of all."""
+    """One figure as SVG, for a light and for a dark page; `of` is the model it is of, "" where it is of all."""
 
-    light: bytes
-    dark: bytes
+    light: str
+    dark: str
     of: str = ""
 
 
 def draw_figures(metrics: dict[str, Any], table: pd.DataFrame, folder: Path) -> dict[str, Drawn]:
-    """Draw what the input allows, write the light versions into `folder` as PNG and SVG, and return all by name."""
+    """Draw what the input allows, write it into `folder` as PNG and SVG for light pages, and return all by name."""
     ensure_folder(folder)
     drawn = {}
     for name, of, draw in _drawers(metrics, table):
-        light = draw(LIGHT)
-        drawn[name] = Drawn(png(light), png(draw(DARK)), of)
-        (folder / f"{name}.png").write_bytes(drawn[name].light)
-        (folder / f"{name}.svg").write_bytes(svg(light))
+        figure = draw()
+        (folder / f"{name}.png").write_bytes(png(figure))
+        light = svg(figure)
+        write_text(folder / f"{name}.svg", light)
+        drawn[name] = Drawn(light, in_dark(light), of)
     return drawn
 
 
-def _drawers(metrics: dict[str, Any], table: pd.DataFrame) -> Iterator[tuple[str, str, Callable[[Theme], Figure]]]:
-    yield "similarity", "", lambda theme: similarity(metrics, table, theme)
-    yield "copied_runs", "", lambda theme: copied_runs(metrics, table, theme)
-    yield "unseen_ngrams", "", lambda theme: unseen_ngrams(metrics, theme)
-    yield "by_setting", "", lambda theme: by_setting(metrics, theme)
+def _drawers(metrics: dict[str, Any], table: pd.DataFrame) -> Iterator[tuple[str, str, Callable[[], Figure]]]:
+    yield "similarity", "", lambda: similarity(metrics, table)
+    yield "copied_runs", "", lambda: copied_runs(metrics, table)
+    yield "unseen_ngrams", "", lambda: unseen_ngrams(metrics)
+    yield "by_setting", "", lambda: by_setting(metrics)
     if any(model["samples"]["genre_hit"] for model in metrics["models"].values()):
-        yield "genre_hits", "", lambda theme: genre_hits(metrics, theme)
+        yield "genre_hits", "", lambda: genre_hits(metrics)
     if any(model["samples"]["titled"]["value"] for model in metrics["models"].values()):
-        yield "titles", "", lambda theme: titles(metrics, theme)
+        yield "titles", "", lambda: titles(metrics)
     for number, (name, model) in enumerate(metrics["models"].items(), 1):
         end = "" if len(metrics["models"]) == 1 else f"_{number}"
         if model["genre_control"] and model["genre_control"]["prompted"]:
-            yield f"genre_probability{end}", name, lambda theme, name=name: genre_probability(metrics, name, theme)
-            yield f"genre_confusion{end}", name, lambda theme, name=name: genre_confusion(metrics, name, theme)
-        yield f"genre_similarity{end}", name, lambda theme, name=name: genre_similarity(metrics, name, theme)
+            yield f"genre_probability{end}", name, lambda name=name: genre_probability(metrics, name)
+            yield f"genre_confusion{end}", name, lambda name=name: genre_confusion(metrics, name)
+        yield f"genre_similarity{end}", name, lambda name=name: genre_similarity(metrics, name)
         if any("loss" in entry or "eval_loss" in entry for entry in model["history"]):
-            yield f"training_curve{end}", name, lambda theme, model=model: training_curve(model["history"], theme)
+            yield f"training_curve{end}", name, lambda model=model: training_curve(model["history"])
     quality = metrics["classifier"]
     if quality and "classifier" in quality:
-        yield "classifier_f1", "", lambda theme: classifier_f1(quality["classifier"], quality["baseline"], theme)
+        yield "classifier_f1", "", lambda: classifier_f1(quality["classifier"], quality["baseline"])
 
 
 def png(figure: Figure) -> bytes:
@@ -99,52 +101,52 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def svg(figure: Figure) -> bytes:
+def svg(figure: Figure) -> str:
     """The figure as SVG; its names are drawn from a fixed salt and it carries no date, so it is the same each time."""
-    buffer = io.BytesIO()
+    buffer = io.StringIO()
     with rc_context({"svg.hashsalt": "movieplots"}):
         figure.savefig(buffer, format="svg", facecolor=figure.get_facecolor(), metadata={"Date": None})
     return buffer.getvalue()
 
 
-def similarity(metrics: dict[str, Any], table: pd.DataFrame, theme: Theme = LIGHT) -> Figure:
+def similarity(metrics: dict[str, Any], table: pd.DataFrame) -> Figure:
     """Histograms of each sample's similarity to its nearest training plot: by shared words, and by meaning."""
-    figure, axes = panels(1, 2, _WIDE, 3.4, theme)
+    figure, axes = panels(1, 2, _WIDE, 3.4)
     for place, column, label in (
         (axes[0], "plot_jaccard", "shared words with the nearest training plot (Jaccard)"),
         (axes[1], "plot_cosine", "nearness in meaning to the nearest training plot (cosine)"),
     ):
         values = table[column].dropna()
         edges = np.linspace(min(0.0, float(values.min())) if len(values) else 0.0, 1, 41)
-        for name, style in _styles(metrics, theme).items():
+        for name, style in _styles(metrics).items():
             _histogram(place, table.loc[table["model"] == name, column].dropna(), edges, name, style)
         place.set_xlabel(label)
         place.set_ylabel("share of texts, %")
-    _legend_of_all(figure, axes[0], theme)
+    _legend_of_all(figure, axes[0])
     return figure
 
 
-def copied_runs(metrics: dict[str, Any], table: pd.DataFrame, theme: Theme = LIGHT) -> Figure:
+def copied_runs(metrics: dict[str, Any], table: pd.DataFrame) -> Figure:
     """Histogram of the longest run of words that each text shares with a training plot."""
-    figure, axes = canvas(_WIDTH, 3.4, theme)
+    figure, axes = canvas(_WIDTH, 3.4)
     longest = int(table["copied_words"].max())
     last = min(max(longest, COPIED_WORDS + 5), _MOST_WORDS)
     edges = np.arange(-0.5, last + 1.5)
-    for name, style in _styles(metrics, theme).items():
+    for name, style in _styles(metrics).items():
         _histogram(axes, table.loc[table["model"] == name, "copied_words"].clip(upper=last), edges, name, style)
-    axes.axvline(COPIED_WORDS + 0.5, color=theme.series[4], linestyle="--", linewidth=1.4, label="counts as copying")
+    axes.axvline(COPIED_WORDS + 0.5, color=RED, linestyle="--", linewidth=1.4, label="counts as copying")
     ticks = [*range(0, last - 2, 5), last]
     axes.set_xticks(ticks, [str(tick) for tick in ticks[:-1]] + [f"{last}{'+' if longest > last else ''}"])
     axes.set_xlabel("longest run of words found in a training plot")
     axes.set_ylabel("share of texts, %")
-    legend(axes, theme)
+    legend(axes)
     return figure
 
 
-def unseen_ngrams(metrics: dict[str, Any], theme: Theme = LIGHT) -> Figure:
+def unseen_ngrams(metrics: dict[str, Any]) -> Figure:
     """Share of runs of one to eight words that stand in no training plot, in %, with 95 % intervals."""
-    figure, axes = canvas(_WIDTH, 3.4, theme)
-    for name, style in _styles(metrics, theme).items():
+    figure, axes = canvas(_WIDTH, 3.4)
+    for name, style in _styles(metrics).items():
         found = [(n, _summary(metrics, name)[f"unseen_{n}"]) for n in NGRAMS]
         found = [(n, value) for n, value in found if value]
         if found:
@@ -158,11 +160,11 @@ def unseen_ngrams(metrics: dict[str, Any], theme: Theme = LIGHT) -> Figure:
     axes.set_ylim(0, 102)
     axes.set_xlabel("words in a row")
     axes.set_ylabel("in no training plot, %")
-    legend(axes, theme)
+    legend(axes)
     return figure
 
 
-def by_setting(metrics: dict[str, Any], theme: Theme = LIGHT) -> Figure:
+def by_setting(metrics: dict[str, Any]) -> Figure:
     """Six measures by temperature and top-p, bars with 95 % intervals; lines for real plots and shuffled words."""
     shown = [
         row
@@ -170,33 +172,33 @@ def by_setting(metrics: dict[str, Any], theme: Theme = LIGHT) -> Figure:
         if any(cell[row[0]] for model in metrics["models"].values() for cell in model["by_cell"])
     ]
     rows = -(-len(shown) // 2)
-    figure, axes = panels(rows, 2, _WIDE, 2.7 * rows + 0.4, theme)
+    figure, axes = panels(rows, 2, _WIDE, 2.7 * rows + 0.4)
     settings = sorted({_setting(cell) for model in metrics["models"].values() for cell in model["by_cell"]})
     labels = [f"{temperature:g}\n{f'{top_p:g}' if top_p else 'off'}" for temperature, top_p in settings]
-    styles, models = _styles(metrics, theme), list(metrics["models"])
+    styles, models = _styles(metrics), list(metrics["models"])
     width = 0.8 / len(models)
     for place, (measure, label, factor) in zip(axes.flat, shown, strict=False):
         for i, name in enumerate(models):
             cells = [cell for cell in metrics["models"][name]["by_cell"] if cell[measure]]
             x = [settings.index(_setting(cell)) + (i - (len(models) - 1) / 2) * width for cell in cells]
-            _bars(place, x, [cell[measure] for cell in cells], factor, width, styles[name]["color"], name, theme)
+            _bars(place, x, [cell[measure] for cell in cells], factor, width, styles[name]["color"], name)
         for name, found in metrics["references"].items():
             value = found["by_cell"][0][measure]
             if value and measure != "unfinished":  # none stops at a length limit
                 place.axhline(factor * value["value"], **{**styles[name], "linewidth": 1.4}, label=name)
         place.set_xticks(range(len(settings)), labels)
-        place.set_title(label, loc="left", fontsize=11, color=theme.text)
+        place.set_title(label, loc="left", fontsize=11, color=TEXT)
         place.set_ylim(bottom=0)
         place.grid(axis="x", visible=False)
     for place in axes.flat[len(shown) :]:
         place.set_visible(False)
     for place in axes.flat[max(len(shown) - 2, 0) : len(shown)]:
         place.set_xlabel("temperature, and top-p below it")
-    _legend_of_all(figure, axes.flat[0], theme)
+    _legend_of_all(figure, axes.flat[0])
     return figure
 
 
-def genre_hits(metrics: dict[str, Any], theme: Theme = LIGHT) -> Figure:
+def genre_hits(metrics: dict[str, Any]) -> Figure:
     """Share of the samples of each prompted genre that carry it in the eyes of the classifier, with 95 % intervals."""
     models = metrics["models"]
     shares = {
@@ -206,8 +208,8 @@ def genre_hits(metrics: dict[str, Any], theme: Theme = LIGHT) -> Figure:
     genres = sorted({genre for found in shares.values() for genre in found})
     means = {genre: np.mean([found[genre]["value"] for found in shares.values() if genre in found]) for genre in genres}
     genres.sort(key=lambda genre: (means[genre], genre))
-    figure, axes = canvas(_WIDTH, 0.27 * len(genres) + 1.3, theme)
-    styles = _styles(metrics, theme)
+    figure, axes = canvas(_WIDTH, 0.27 * len(genres) + 1.3)
+    styles = _styles(metrics)
     for i, (name, found) in enumerate(shares.items()):
         y = [genres.index(genre) + 0.22 * ((len(shares) - 1) / 2 - i) for genre in found]
         values, reach = _with_reach(list(found.values()), 100)
@@ -225,49 +227,47 @@ def genre_hits(metrics: dict[str, Any], theme: Theme = LIGHT) -> Figure:
         known = [genre for genre in genres if genre in recall]
         axes.plot(
             [100 * recall[genre] for genre in known], [genres.index(genre) for genre in known], "|", markersize=10,
-            markeredgewidth=1.6, color=theme.text, label=REAL,
+            markeredgewidth=1.6, color=TEXT, label=REAL,
         )  # fmt: skip
-    legend(axes, theme)
+    legend(axes)
     return figure
 
 
-def titles(metrics: dict[str, Any], theme: Theme = LIGHT) -> Figure:
+def titles(metrics: dict[str, Any]) -> Figure:
     """What the titles are, and how many are different, in % of the samples, with 95 % intervals."""
     names = [name for name, model in metrics["models"].items() if model["samples"]["titled"]["value"]]
     names += [name for name in metrics["references"] if name == REAL]
     shown = [(key, label) for key, label in _OF_TITLES if any(_summary(metrics, name)[key] for name in names)]
-    figure, axes = canvas(_WIDTH, (0.16 + 0.14 * len(names)) * len(shown) + 1.4, theme)
-    height, styles = 0.8 / len(names), _styles(metrics, theme)
+    figure, axes = canvas(_WIDTH, (0.16 + 0.14 * len(names)) * len(shown) + 1.4)
+    height, styles = 0.8 / len(names), _styles(metrics)
     for i, name in enumerate(names):
         found = [(row, _summary(metrics, name)[key]) for row, (key, _) in enumerate(shown)]
         found = [(row, value) for row, value in found if value]
         values, reach = _with_reach([value for _, value in found], 100)
         axes.barh(
             [row + (i - (len(names) - 1) / 2) * height for row, _ in found], values, height * 0.9, xerr=reach,
-            color=styles[name]["color"], ecolor=theme.text, capsize=2, label=name,
+            color=styles[name]["color"], ecolor=TEXT, capsize=2, label=name,
         )  # fmt: skip
     axes.set_yticks(range(len(shown)), [label for _, label in shown])
     axes.invert_yaxis()
     axes.set_xlim(0, 104)
     axes.set_xlabel("share of samples, %")
     axes.grid(axis="y", visible=False)
-    legend(axes, theme)
+    legend(axes)
     return figure
 
 
-def genre_probability(metrics: dict[str, Any], model: str, theme: Theme = LIGHT) -> Figure:
+def genre_probability(metrics: dict[str, Any], model: str) -> Figure:
     """Mean probability of each label (columns) over the samples prompted with each genre (rows), in %."""
-    return _control_map(
-        metrics, model, "mean_probability", theme, "genre seen by the classifier", "mean probability, %"
-    )
+    return _control_map(metrics, model, "mean_probability", "genre seen by the classifier", "mean probability, %")
 
 
-def genre_confusion(metrics: dict[str, Any], model: str, theme: Theme = LIGHT) -> Figure:
+def genre_confusion(metrics: dict[str, Any], model: str) -> Figure:
     """For how many samples of each prompted genre (rows) each label (columns) is the likeliest, in %."""
-    return _control_map(metrics, model, "confusion", theme, "likeliest genre", "share of samples, %")
+    return _control_map(metrics, model, "confusion", "likeliest genre", "share of samples, %")
 
 
-def genre_similarity(metrics: dict[str, Any], model: str, theme: Theme = LIGHT) -> Figure:
+def genre_similarity(metrics: dict[str, Any], model: str) -> Figure:
     """How near the samples of each genre (rows) are to the training plots of each genre (columns), beside others.
 
     Mean cosines, times 100, less the mean of their column: some training plots are near to samples of every kind.
@@ -276,20 +276,20 @@ def genre_similarity(metrics: dict[str, Any], model: str, theme: Theme = LIGHT) 
     values = 100 * np.array(near["mean_cosine"])
     values -= values.mean(axis=0)
     return _heatmap(
-        values, near["prompted"], near["training"], theme, "genre of the training plots",
+        values, near["prompted"], near["training"], "genre of the training plots",
         "nearer than samples of all genres, cosine x 100",
     )  # fmt: skip
 
 
-def _control_map(metrics: dict[str, Any], model: str, key: str, theme: Theme, label: str, scale_label: str) -> Figure:
+def _control_map(metrics: dict[str, Any], model: str, key: str, label: str, scale_label: str) -> Figure:
     control = metrics["models"][model]["genre_control"]
-    return _heatmap(100 * np.array(control[key]), control["prompted"], control["labels"], theme, label, scale_label)
+    return _heatmap(100 * np.array(control[key]), control["prompted"], control["labels"], label, scale_label)
 
 
 def _heatmap(
-    values: np.ndarray, rows: list[str], columns: list[str], theme: Theme, label: str, scale_label: str
+    values: np.ndarray, rows: list[str], columns: list[str], label: str, scale_label: str
 ) -> Figure:  # fmt: skip
-    figure, axes = canvas(_genre_width(len(columns)), max(2.4, 0.34 * len(rows) + 1.9), theme)
+    figure, axes = canvas(_genre_width(len(columns)), max(2.4, 0.34 * len(rows) + 1.9))
     axes.grid(False)
     top = max(float(values.max()), 1)
     digits = 0 if top > 10 else 1
@@ -301,66 +301,66 @@ def _heatmap(
     for i, name in enumerate(rows):
         if name in columns:
             square = Rectangle((columns.index(name) - 0.5, i - 0.5), 1, 1)
-            square.set(fill=False, edgecolor=theme.series[4], linewidth=1.6)
+            square.set(fill=False, edgecolor=RED, linewidth=1.6)
             axes.add_patch(square)
         for j, value in enumerate(values[i]):
             if value >= 0.1 * top:
-                colour = "#111" if value > 0.55 * top else "#fff"
+                colour = "#111111" if value > 0.55 * top else "#eeeeee"  # neither is a colour of the page
                 number = axes.text(j, i, f"{value:.{digits}f}", ha="center", va="center", fontsize=8, color=colour)
                 number.set_in_layout(False)  # it lies inside the axes; asking each for its place would take long
     scale = figure.colorbar(image, ax=axes, pad=0.02)
-    scale.set_label(scale_label, color=theme.text)
-    scale.ax.tick_params(colors=theme.text)
+    scale.set_label(scale_label, color=TEXT)
+    scale.ax.tick_params(colors=TEXT)
     scale.outline.set_visible(False)  # type: ignore[operator]
     return figure
 
 
-def training_curve(history: list[dict[str, Any]], theme: Theme = LIGHT) -> Figure:
+def training_curve(history: list[dict[str, Any]]) -> Figure:
     """Training loss (line) and held-out loss (dots), in nats per token, by optimiser step."""
-    figure, axes = canvas(_WIDTH, 3.4, theme)
+    figure, axes = canvas(_WIDTH, 3.4)
     for key, label, colour, style in (
-        ("loss", "training plots", theme.series[0], {"linewidth": 1.6}),
-        ("eval_loss", "held-out plots", theme.series[1], {"linewidth": 1.6, "marker": "o", "markersize": 5}),
+        ("loss", "training plots", BLUE, {"linewidth": 1.6}),
+        ("eval_loss", "held-out plots", ORANGE, {"linewidth": 1.6, "marker": "o", "markersize": 5}),
     ):
         points = [(entry["step"], entry[key]) for entry in history if entry.get(key) is not None]
         if points:
             axes.plot(*zip(*points, strict=True), label=label, color=colour, **style)
     axes.set_xlabel("training step")
     axes.set_ylabel("loss, nats per token")
-    legend(axes, theme)
+    legend(axes)
     return figure
 
 
-def classifier_f1(quality: dict[str, Any], baseline: dict[str, Any] | None, theme: Theme = LIGHT) -> Figure:
+def classifier_f1(quality: dict[str, Any], baseline: dict[str, Any] | None) -> Figure:
     """F1 of each genre (0 to 1) on the test plots, with the means of the classifier and of its baseline."""
     per_label = {name: row for name, row in quality["per_label"].items() if row["support"]}
     names = sorted(per_label, key=lambda name: (-per_label[name]["f1"], name))
-    figure, axes = canvas(_genre_width(len(names)), 3.8, theme)
-    axes.bar(names, [per_label[name]["f1"] for name in names], color=theme.series[0], width=0.72)
+    figure, axes = canvas(_genre_width(len(names)), 3.8)
+    axes.bar(names, [per_label[name]["f1"] for name in names], color=BLUE, width=0.72)
     mean = quality["macro_f1"]
-    axes.axhline(mean, color=theme.text, linewidth=1.5, label=f"classifier, mean {mean:.2f}")
+    axes.axhline(mean, color=TEXT, linewidth=1.5, label=f"classifier, mean {mean:.2f}")
     if baseline and baseline.get("macro_f1") is not None:
         mean = baseline["macro_f1"]
-        axes.axhline(mean, color=theme.series[4], linestyle="--", linewidth=1.6, label=f"baseline, mean {mean:.2f}")
+        axes.axhline(mean, color=RED, linestyle="--", linewidth=1.6, label=f"baseline, mean {mean:.2f}")
     axes.set_xticks(range(len(names)), [f"{name} ({per_label[name]['support']})" for name in names], rotation=90)
     axes.set_xlim(-0.6, len(names) - 0.4)
     axes.set_ylim(0, 1)
     axes.grid(axis="x", visible=False)
     axes.set_xlabel("genre (test plots that carry it)")
     axes.set_ylabel("F1")
-    legend(axes, theme)
+    legend(axes)
     return figure
 
 
-def _styles(metrics: dict[str, Any], theme: Theme) -> dict[str, dict[str, Any]]:
+def _styles(metrics: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Colour and line of each generator and reference that was measured."""
     styles: dict[str, dict[str, Any]] = {
-        name: {"color": theme.series[i % len(theme.series)], "linestyle": "-", "linewidth": 1.8}
+        name: {"color": LIGHT.series[i % len(LIGHT.series)], "linestyle": "-", "linewidth": 1.8}
         for i, name in enumerate(metrics["models"])
     }
     for name, line in ((REAL, "--"), (SHUFFLED, ":")):
         if name in metrics["references"]:
-            styles[name] = {"color": theme.text, "linestyle": line, "linewidth": 1.6}
+            styles[name] = {"color": TEXT, "linestyle": line, "linewidth": 1.6}
     return styles
 
 
@@ -382,11 +382,10 @@ def _histogram(axes: Axes, values: pd.Series, edges: np.ndarray, name: str, styl
 
 def _bars(
     axes: Axes, x: list[float], values: list[dict[str, Any]], factor: float, width: float, colour: str, name: str,
-    theme: Theme,
 ) -> None:  # fmt: skip
     heights, reach = _with_reach(values, factor)
     axes.bar(
-        x, heights, width * 0.92, yerr=reach, capsize=2, ecolor=theme.text, color=colour, label=name,
+        x, heights, width * 0.92, yerr=reach, capsize=2, ecolor=TEXT, color=colour, label=name,
         error_kw={"linewidth": 1},
     )  # fmt: skip
 
@@ -397,10 +396,10 @@ def _with_reach(values: list[dict[str, Any]], factor: float) -> tuple[np.ndarray
     return value, np.array([value - low, high - value])
 
 
-def _legend_of_all(figure: Figure, axes: Axes, theme: Theme) -> None:
+def _legend_of_all(figure: Figure, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(
-        handles, labels, loc="outside upper left", ncols=min(len(labels), 4), frameon=False, labelcolor=theme.text,
+        handles, labels, loc="outside upper left", ncols=min(len(labels), 4), frameon=False, labelcolor=TEXT,
         fontsize=10,
     )  # fmt: skip
 

@@ -22,7 +22,7 @@ from movieplots.evaluation.novelty import (
 )
 from movieplots.evaluation.similarity import nearest_by_embedding, nearest_by_words
 from movieplots.evaluation.title_quality import OF_SERIES, PARTS, known_series, plain, title_parts
-from movieplots.words import number_words
+from movieplots.words import NumberedTexts, number_words
 
 SHARES = (
     "copied_more_than_20", "exact_copy", "looping", "unfinished", "empty", "genre_hit", "titled", "well_formed",
@@ -39,10 +39,12 @@ MEDIANS = ("words", "copied_words")
 class Measured:
     """The samples with their measures, one row each, and the embeddings of their plots and of the training plots.
 
-    `table` is indexed from 0; row i of `vectors`, shape (samples, d), belongs to it. `training` has shape (plots, d).
+    `table` is indexed from 0; text i of `words` and row i of `vectors`, shape (samples, d), are those of its plot i.
+    `training` has shape (plots, d).
     """
 
     table: pd.DataFrame
+    words: NumberedTexts
     vectors: np.ndarray
     training: np.ndarray
 
@@ -96,7 +98,7 @@ def measure_samples(samples: pd.DataFrame, training: pd.DataFrame, embedder: Emb
     columns["known_series"] = known_series(titles, training)
     for part in PARTS:
         columns |= _names(part, titles[part].tolist(), training[part].fillna("").tolist(), embedder)
-    return Measured(table.assign(**columns), vectors, training_vectors)
+    return Measured(table.assign(**columns), numbered, vectors, training_vectors)
 
 
 def _names(part: str, names: list[str], training: list[str], embedder: Embedder) -> dict[str, Any]:
@@ -136,26 +138,26 @@ def add_genre_control(table: pd.DataFrame, control: GenreControl) -> pd.DataFram
     )
 
 
-def summarise(rows: pd.DataFrame, budget: Budget, vectors: np.ndarray, real: np.ndarray) -> dict[str, Any]:
+def summarise(rows: pd.DataFrame, budget: Budget, measured: Measured, real: np.ndarray) -> dict[str, Any]:
     """Sum up a group of samples: `samples`, and each measure as value, low, high (95 %) and `of`, or None.
 
     Shares (`SHARES`) are in [0, 1]; `MEANS` are of similarities, probabilities and shares; `MEDIANS` of words.
-    `vectors` are the embeddings of all samples (row i belongs to index i), `real` those of real plots for `mauve`.
+    `measured` holds all samples (its row i belongs to index i), `real` the embeddings of real plots for `mauve`.
     """
-    texts = shuffled(rows.index.tolist())
+    texts = shuffled(rows.index.to_numpy())
     some = rows.loc[texts[: budget.texts]]
     titled = some[some["titled"]]
     result: dict[str, Any] = {"samples": len(rows)}
     for names, sum_up in ((SHARES, share), (MEANS, average), (MEDIANS, median)):
         result |= {name: sum_up(rows[name].to_numpy(float)) if name in rows else None for name in names}
-    plots = rows.loc[texts, "plot"].tolist()
-    result |= {f"distinct_{n}": distinct_estimate(plots, n, budget.words) for n in (1, 2, 3)}
-    result["self_bleu"] = average(self_bleu(some["plot"].tolist()))
+    words = measured.words.select(texts)
+    result |= {f"distinct_{n}": distinct_estimate(words, n, budget.words) for n in (1, 2, 3)}
+    result["self_bleu"] = average(self_bleu(words.slice(0, len(some))))
     result["unique_primary"] = unique_share([plain(name) for name in titled["primary"]])
     names = zip(titled["primary"], titled["secondary"], strict=True)
     result["unique_title"] = unique_share([(plain(primary), plain(secondary)) for primary, secondary in names])
     result["unique_plot"] = unique_share([plain(plot) for plot in some.loc[~some["empty"], "plot"]])
-    result["mauve"] = mauve(vectors[some.index], real)
+    result["mauve"] = mauve(measured.vectors[some.index], real)
     return result
 
 

@@ -8,6 +8,7 @@ counted in words, case and punctuation left out.
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from movieplots.words import NumberedTexts
 
@@ -57,9 +58,8 @@ def _runs(samples: NumberedTexts, training: NumberedTexts) -> Runs:
         if not s.size or not t.size:
             return Runs(length, row)
         runs, s_run = np.unique(s_run * base + samples.codes[s + n], return_inverse=True)
-        keys = t_run * base + training.codes[t + n]
-        t_run = np.minimum(np.searchsorted(runs, keys), len(runs) - 1)
-        agree = runs[t_run] == keys
+        t_run = pd.Index(runs).get_indexer(t_run * base + training.codes[t + n])  # several times as fast as bisecting
+        agree = t_run >= 0
         t, t_run = t[agree], t_run[agree]
         first_place = np.full(len(runs), -1)
         first_place[t_run[::-1]] = t[::-1]  # written backwards, so that the earliest place stays

@@ -133,8 +133,8 @@ def _figure(name: str, drawn: Drawn, metrics: dict[str, Any]) -> FigureBlock:
     return FigureBlock(title, caption, _data_uri(drawn.light), _data_uri(drawn.dark), wide=key in _WIDE)
 
 
-def _data_uri(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+def _data_uri(svg: str) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 
 
 def sample_rows(table: pd.DataFrame, training: pd.DataFrame) -> list[dict[str, Any]]:

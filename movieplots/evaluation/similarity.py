@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix
 from movieplots.words import NumberedTexts
 
 _CHUNK = 4_096  # training texts compared at once
-_COMMON = 0.01  # of the training texts: a word that stands in more of them is multiplied densely
+_COMMON = 0.05  # of the training texts: a word that stands in more of them is multiplied densely
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,145 @@
+"""The report as a reader uses it, in a real browser: figures, filters, search, order and pages of the samples."""
+
+import json
+
+import pytest
+from made_up import LABELS, FakeClassifier, WordEmbedder, write_data, write_dump
+
+import movieplots.evaluation as evaluation
+from movieplots.evaluation import evaluate
+from movieplots.plots import data_fingerprint, load_plots
+
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """Two generators side by side, 112 and 30 samples: the folder that `evaluate` wrote."""
+    folder = tmp_path_factory.mktemp("report")
+    data = write_data(folder / "data")
+    dump = write_dump(folder / "dump", data)
+    lines = [f"<|startoftext|>western<|endofgenre|>a western {'on ' * i}rides<|endoftext|>\n" for i in range(30)]
+    (folder / "other").mkdir()
+    (folder / "other" / "temp_1_topp_0.txt").write_text("".join(lines))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation, "load_embedder", lambda name: WordEmbedder())
+        patch.setattr(
+            evaluation, "_load_classifier", lambda path: FakeClassifier(data_fingerprint(load_plots(data)))
+        )  # fmt: skip
+        evaluate([dump, folder / "other"], data, folder / "out", classifier="judge")
+    return folder / "out"
+
+
+@pytest.fixture
+def page(browser, report):
+    """The report, opened in a new window; whatever it asks for or complains about fails the test."""
+    page = browser.new_page(viewport=DESKTOP)
+    complaints = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("dialog", lambda dialog: complaints.append("a sample's script ran"))
+    page.on("request", lambda request: complaints.append(request.url) if "://" in request.url else None)
+    page.goto((report / "report.html").as_uri())
+    yield page
+    page.close()
+    assert complaints == [(report / "report.html").as_uri()]
+
+
+def column(page, label):
+    """The texts of one column of the samples that are shown."""
+    return page.locator(f'#rows td[data-label="{label}"]').all_inner_texts()
+
+
+def choose(page, key, value):
+    page.locator(f'select[data-key="{key}"]').select_option(value)
+
+
+def count(page):
+    return page.locator("#count").inner_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_figure_is_seen_on_a_light_and_on_a_dark_page(page, report, scheme):
+    page.emulate_media(color_scheme=scheme)
+    page.wait_for_function("[...document.images].every(image => image.complete)")
+    shown = page.evaluate("[...document.images].map(image => [image.naturalWidth > 100, image.currentSrc])")
+    assert len(shown) == len(list((report / "figures").glob("*.svg"))) and all(wide for wide, _ in shown)
+    background = page.evaluate(
+        """async source => {
+            const image = new Image(); image.src = source; await image.decode();
+            const canvas = document.createElement("canvas"), context = canvas.getContext("2d");
+            context.drawImage(image, 0, 0);
+            return [...context.getImageData(1, 1, 1, 1).data].slice(0, 3);
+        }""",
+        shown[0][1],
+    )
+    assert background == ([255, 255, 255] if scheme == "light" else [0x1B, 0x1F, 0x25])
+
+
+def test_samples_are_filtered_and_searched(page):
+    assert count(page) == "1 to 25 of 142" and len(column(page, "Prompted")) == 25
+    choose(page, "genre", "horror")
+    assert set(column(page, "Prompted")) == {"horror"} and count(page) == "1 to 25 of 28"
+    choose(page, "temperature", "0.7")
+    assert set(column(page, "Temperature")) == {"0.7"} and count(page) == "1 to 14 of 14"
+    choose(page, "genre", "")
+    choose(page, "temperature", "1")
+    choose(page, "top_p", "off")  # only the other generator wrote at that setting
+    assert set(column(page, "Prompted")) == {"western"} and count(page) == "1 to 25 of 30"
+    choose(page, "model", "dump")
+    assert count(page) == "No sample fits." and not column(page, "Prompted")
+    for key in ("temperature", "top_p", "model"):
+        choose(page, key, "")
+    page.locator("#search").fill("round circles")
+    assert count(page) == "No sample fits."
+    page.locator("#search").fill("ROUND  new 7")  # all words, some of them the plot's, some the title's
+    assert count(page) == "1 to 2 of 2" and "round and round we" in page.locator("#rows").inner_text()
+
+
+def test_samples_are_put_in_order(page, report):
+    rows = json.loads(page.locator("#samples").text_content())
+    assert len(rows) == 142
+    for order, label, kind in (
+        ("copied", "Longest copied run", int),
+        ("jaccard", "Nearest by words", float),
+        ("cosine", "Nearest by meaning", float),
+    ):
+        page.locator("#order").select_option(order)
+        shown = [kind(text.split()[0]) for text in column(page, label)]
+        best = sorted((row[order][0] if kind is float else row[order] for row in rows if row[order]), reverse=True)
+        assert shown == best[:25] and shown[0] > shown[-1], order
+    page.locator("#order").select_option("-cosine")
+    shown = [text.split()[0] for text in column(page, "Nearest by meaning")]
+    assert shown[:2] == ["–", "–"]  # the two empty plots are near to nothing
+    assert [float(value) for value in shown[2:]] == sorted(float(value) for value in shown[2:])
+    page.locator("#order").select_option("words")
+    choose(page, "model", "other")
+    assert page.locator("#rows tr").first.inner_text().count(" on") == 29
+    page.locator("#order").select_option("")
+    assert page.locator("#rows tr").first.inner_text().count(" on") == 0
+
+
+def test_pages_are_turned(page):
+    back, on = page.locator("#back"), page.locator("#on")
+    assert back.is_disabled() and on.is_enabled()
+    for first in range(26, 142, 25):
+        on.click()
+        assert count(page) == f"{first} to {min(first + 24, 142)} of 142"
+    assert on.is_disabled() and len(column(page, "Prompted")) == 17
+    back.click()
+    assert count(page) == "101 to 125 of 142" and on.is_enabled()
+    choose(page, "genre", "opera")  # a filter begins at the first page
+    assert count(page) == "1 to 25 of 28"
+
+
+def test_texts_of_samples_stay_texts(page):
+    assert "<i>Odd</i>" in page.locator("#rows").inner_text()
+    assert page.locator("#rows i, #rows script").count() == 0
+    assert page.locator("#rows mark").count() >= 1  # the copied plot
+
+
+def test_it_fits_a_phone(page):
+    page.set_viewport_size(PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    first = page.locator("#rows tr").first
+    assert first.bounding_box()["width"] <= PHONE["width"] and LABELS[1] in first.inner_text()
