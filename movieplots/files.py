@@ -13,6 +13,7 @@ from typing import Any
 
 from movieplots.errors import BadInput
 
+_PIECE = 1_000  # items of a list turned into JSON at once
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # disk full, quota used up, file too large
 
 
@@ -150,7 +151,8 @@ def _json_pieces(parts: tuple[Any, ...]) -> Iterator[str]:
     for number, part in enumerate(parts):
         yield ", " if number else "["
         if isinstance(part, list) and part:
-            yield from (f"{', ' if place else '['}{text(item)}" for place, item in enumerate(part))
+            for first in range(0, len(part), _PIECE):
+                yield (", " if first else "[") + text(part[first : first + _PIECE])[1:-1]
             yield "]"
         else:
             yield text(part)

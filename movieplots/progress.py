@@ -1,7 +1,7 @@
 """Progress bars and messages on standard error, so that standard output stays free for results."""
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
@@ -25,11 +25,13 @@ def bar() -> Progress:
     )
 
 
-def track(items: Collection[T], what: str) -> Iterator[T]:
-    """Iterate with a progress bar."""
+def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
+    """Iterate with a progress bar; `total` says how many items there are where they do not know it themselves."""
+    if total is None and isinstance(items, Sized):
+        total = len(items)
     with bar() as progress:
         # Rich's own loop redraws by the clock, which costs next to nothing per item.
-        yield from progress.track(items, task_id=progress.add_task(what, total=len(items), note=""))
+        yield from progress.track(items, task_id=progress.add_task(what, total=total, note=""))
 
 
 def working(what: str) -> AbstractContextManager[object]:

@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 
+from movieplots.base_models import resolve
 from movieplots.errors import BadInput
 from movieplots.evaluation.embedding import Embedder, load_embedder
 from movieplots.files import fingerprint
@@ -101,6 +102,17 @@ def test_meaning_counts_more_than_words():
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(3), abs=1e-3)
     cosine = vectors @ vectors.T
     assert cosine[0, 1] > cosine[0, 2] + 0.1
+
+
+def test_vectors_are_those_of_sentence_transformers_prompt_and_all(tmp_path):
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(resolve("minilm-l6"), prompts={"asked": "query: "}, default_prompt_name="asked")
+    model.save(str(tmp_path / "asking"))
+    texts = [" ".join(["the sea gives back what it took"] * n) for n in (1, 2, 5, 9, 20, 80, 200)] * 2
+    ours = load_embedder(str(tmp_path / "asking")).embed(texts)
+    assert ours == pytest.approx(model.encode(texts, normalize_embeddings=True, show_progress_bar=False), abs=1e-3)
+    assert abs(ours[0] - load_embedder().embed(texts[:1])[0]).max() > 0.01  # without the prompt it is another vector
 
 
 def test_a_model_in_a_folder_is_known_by_its_content(tiny_roberta, tmp_path):

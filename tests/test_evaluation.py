@@ -11,6 +11,7 @@ from made_up import LABELS, FakeClassifier, WordEmbedder, write_data, write_dump
 import movieplots.evaluation as evaluation
 from movieplots.errors import BadInput
 from movieplots.evaluation import evaluate, examples, name_dumps
+from movieplots.evaluation.answers import novelty_card
 from movieplots.evaluation.genre_control import genre_control, genre_means
 from movieplots.evaluation.measures import budget_of
 from movieplots.evaluation.references import REAL, SHUFFLED, real_samples, shuffled_words
@@ -88,6 +89,15 @@ def test_references_are_test_plots_and_the_same_words_dealt_out_anew(data):
     assert noise["plot"].str.split().map(len).tolist() == real["plot"].str.split().map(len).tolist()
     assert not (noise["plot"] == real["plot"]).any()
     assert real_samples(plots).equals(real) and shuffled_words(real).equals(noise)
+
+
+@pytest.mark.parametrize(("copied", "verdict"), [(0, "Yes"), (0.01, "Mostly"), (0.2, "Not always"), (0.9, "No")])
+def test_the_verdict_on_copying_follows_its_share(copied, verdict):
+    value = {"low": 0, "high": 1, "of": 100}
+    samples = {name: value | {"value": 0.5} for name in ("unseen_4", "exact_copy")}
+    samples |= {"copied_more_than_20": value | {"value": copied}, "copied_words": value | {"value": 6}, "samples": 100}
+    metrics = {"models": {"dump": {"samples": samples}}, "references": {REAL: {"samples": samples}}}
+    assert novelty_card(metrics, "dump").verdict == verdict
 
 
 def test_only_the_opening_of_a_training_plot_is_shown():

@@ -110,7 +110,9 @@ def novelty_card(metrics: dict[str, Any], name: str) -> Card:
     copied, longest = samples["copied_more_than_20"], samples["copied_words"]["value"]
     like_real = real is None or longest <= 2 * real["copied_words"]["value"]
     clean = copied["value"] == 0 and like_real
-    verdict = "Yes" if clean else "Mostly" if copied["value"] < 0.05 else "Not always"
+    verdict = (
+        "Yes" if clean else "Mostly" if copied["value"] < 0.05 else "Not always" if copied["value"] < 0.5 else "No"
+    )
     sentences = [
         "is the median longest run of words that a sample shares with any training plot"
         + (f"; for real plots that were held out it is {real['copied_words']['value']:g}." if real else "."),

@@ -20,7 +20,6 @@ from movieplots.files import ensure_folder, fingerprint
 from movieplots.progress import bar
 
 EMBEDDER = "minilm-l6"
-_BATCH = 16  # fastest on a CPU, by a little
 _PART = 512  # texts between two writes: some seconds' work on a CPU
 _ASKED = 500  # keys in one query: SQLite's oldest limit is 999
 
@@ -68,14 +67,28 @@ def load_embedder(name: str = EMBEDDER) -> Embedder:
         encoder = UniversalSentenceEncoder(DEFAULT_HANDLE if name == "use" else name)
         return Embedder(name, encoder.identity, encoder.encode)
     identity = _identity(name)
-    model: list[Any] = []
+    return Embedder(name, identity, _SentenceEncoder(name))
 
-    def compute(texts: list[str]) -> np.ndarray:
-        if not model:  # where all vectors are known, nothing has to be loaded
-            model.append(_load(name))
-        return model[0].encode(texts, batch_size=_BATCH, normalize_embeddings=True, show_progress_bar=False)
 
-    return Embedder(name, identity, compute)
+class _SentenceEncoder:
+    """A model of sentence-transformers, which is loaded when it is first called: known vectors need none."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._model = name, None
+
+    def __call__(self, texts: list[str]) -> np.ndarray:
+        from torch.nn.functional import normalize
+
+        from movieplots.encoding import encode
+
+        model = self._model = self._model or _load(self._name)
+        prompt = model.prompts.get(model.default_prompt_name)  # as its own `encode` does
+        return encode(
+            texts,
+            lambda batch: model.preprocess(batch, prompt=prompt),
+            lambda features: normalize(model(features)["sentence_embedding"]),
+            model.device,
+        )
 
 
 def _identity(name: str) -> str:
@@ -96,7 +109,7 @@ def _load(name: str) -> Any:
 
     quiet_transformers()
     try:
-        return SentenceTransformer(resolve(name))
+        return SentenceTransformer(resolve(name)).eval()
     except (OSError, ValueError) as error:
         raise BadInput(
             f"The sentence embedder {name!r} cannot be loaded ({str(error).splitlines()[0]}): check the name and the "

@@ -113,8 +113,8 @@ def similarity(metrics: dict[str, Any], table: pd.DataFrame) -> Figure:
     """Histograms of each sample's similarity to its nearest training plot: by shared words, and by meaning."""
     figure, axes = panels(1, 2, _WIDE, 3.4)
     for place, column, label in (
-        (axes[0], "plot_jaccard", "shared words with the nearest training plot (Jaccard)"),
-        (axes[1], "plot_cosine", "nearness in meaning to the nearest training plot (cosine)"),
+        (axes[0], "plot_jaccard", "words shared with the nearest training plot (Jaccard)"),
+        (axes[1], "plot_cosine", "nearness of the nearest in meaning (cosine)"),
     ):
         values = table[column].dropna()
         edges = np.linspace(min(0.0, float(values.min())) if len(values) else 0.0, 1, 41)

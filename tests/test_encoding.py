@@ -1,0 +1,71 @@
+"""Batches for encoders: every text once, in its place, on all cores and on one."""
+
+import numpy as np
+import pytest
+import torch
+
+from movieplots import encoding
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(params=[1, 3])
+def threads(request):
+    """So many threads, as torch is told for the time of a test."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+def tokenize(texts):
+    longest = max(map(len, texts))
+    return {"codes": torch.tensor([[*map(ord, text)] + [0] * (longest - len(text)) for text in texts]), "kind": "text"}
+
+
+def forward(features):
+    assert features["kind"] == "text" and torch.is_inference_mode_enabled()
+    return torch.stack([features["codes"].sum(dim=1), (features["codes"] > 0).sum(dim=1)], dim=1)
+
+
+def test_each_row_belongs_to_its_text(threads, monkeypatch):
+    monkeypatch.setattr(encoding, "ON_CPU", 60)
+    rng = np.random.default_rng(0)
+    texts = ["".join(map(chr, rng.integers(97, 123, size=size))) for size in rng.integers(1, 90, size=200)]
+    rows = encoding.encode(texts, tokenize, forward, CPU)
+    assert rows.tolist() == [[sum(map(ord, text)), len(text)] for text in texts]
+    assert torch.get_num_threads() == threads
+    assert encoding.encode(texts[:1], tokenize, forward, CPU).tolist() == rows[:1].tolist()
+
+
+def test_a_batch_holds_as_much_as_it_may():
+    lengths = [3, 50, 7, 10, 9, 10, 1, 8]
+    batches = encoding._batches(lengths, 20)
+    assert batches == [[1], [3, 5], [4, 7], [2, 0], [6]]
+    assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
+
+
+def test_of_a_long_text_only_the_beginning_counts(monkeypatch):
+    sizes = []
+
+    def counting(texts):
+        sizes.append(len(texts))
+        return {"codes": torch.ones(len(texts), 1), "kind": "text"}
+
+    monkeypatch.setattr(encoding, "ON_CPU", 4 * encoding.LONGEST)
+    encoding.encode(["x" * 100_000] * 8, counting, forward, CPU)
+    assert sizes == [4, 4]
+
+
+def test_a_failure_ends_the_work_and_leaves_the_threads_as_they_were(threads, monkeypatch):
+    monkeypatch.setattr(encoding, "ON_CPU", 2)
+    worked = []
+
+    def failing(features):
+        worked.append(1)
+        raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        encoding.encode(["ab"] * 300, tokenize, failing, CPU)
+    assert len(worked) < 300  # what had not begun is not begun
+    assert torch.get_num_threads() == threads
