@@ -70,15 +70,10 @@ def evaluate(
     folders = name_dumps(dumps)
     read = {name: load_dump(folder) for name, folder in folders.items()}
     written_by = {name: _generator_info(folder) for name, folder in folders.items()}
-    plots = load_plots(data)
-    training = plots[plots["split"] == "train"].reset_index(drop=True)
-    if training.empty:
-        raise BadInput(f"{data} holds no training plots to compare with: run `movieplots prepare` again.")
-    fingerprint = data_fingerprint(plots)
+    training, real, others, fingerprint = _read_plots(data)
     meaning = load_embedder(embedder)
     judge = None if classifier is None else _load_classifier(classifier)
 
-    real = real_samples(plots)
     groups = {name: dump.samples for name, dump in read.items()}
     if len(real):
         groups |= {REAL: real, SHUFFLED: shuffled_words(real)}
@@ -86,7 +81,6 @@ def evaluate(
     written = sum(len(dump.samples) for dump in read.values())
     say(f"Comparing {written:,} samples with {len(training):,} training plots …")
     measured = measure_samples(samples, training, meaning)
-    others = compared_with(plots)
     real_vectors = meaning.embed(others["plot"].tolist(), "Embedding real plots")
 
     quality, control, table = None, {}, measured.table
@@ -129,6 +123,15 @@ def evaluate(
             write_text(folder / f"{name}.csv", tidy.to_csv(index=False, lineterminator="\n", float_format="%.6g"))
         write_text(folder / "report.html", render_report(metrics, table, training, figures))
     return Report(path=str(Path(out) / "report.html"), metrics=metrics, samples=table)
+
+
+def _read_plots(data: str | Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, str]:
+    """The training plots, held-out ones as samples, others to compare with, and the fingerprint of all."""
+    plots = load_plots(data)
+    training = plots[plots["split"] == "train"].reset_index(drop=True)
+    if training.empty:
+        raise BadInput(f"{data} holds no training plots to compare with: run `movieplots prepare` again.")
+    return training, real_samples(plots), compared_with(plots), data_fingerprint(plots)
 
 
 def name_dumps(dumps: Dumps) -> dict[str, Path]:

@@ -35,23 +35,29 @@ class Embedder:
 
     def embed(self, texts: Sequence[str], what: str = "Embedding texts") -> np.ndarray:
         """Vectors of shape (n, d) in float16, read from the cache where they are known; a text without words is NaN."""
-        wanted = {_key(text): text for text in texts if text.strip()}
+        keys = [_key(text) if text.strip() else b"" for text in texts]
+        wanted = {key: text for key, text in zip(keys, texts, strict=True) if key}
         if not wanted:
             return np.full((len(texts), 1), np.nan, np.float16)
         with _cache(cache_folder() / "embeddings" / f"{fingerprint(self.identity)}.sqlite") as cache:
-            known = _read(cache, sorted(wanted))  # in the order in which they lie there: twice as fast
-            missing = sorted(wanted.keys() - known.keys(), key=lambda key: len(wanted[key]))  # like lengths together
+            place, known = _read(cache, sorted(wanted))  # in the order in which they lie there: twice as fast
+            missing = sorted(wanted.keys() - place.keys(), key=lambda key: len(wanted[key]))  # like lengths together
             with bar() as progress:
                 task = None
                 for first in range(0, len(missing), _PART):
                     task = task or progress.add_task(what, total=len(missing), note="")
-                    keys = missing[first : first + _PART]
-                    vectors = self._compute([wanted[key] for key in keys]).astype(np.float16)
-                    _write(cache, keys, vectors)
-                    known.update(zip(keys, vectors, strict=True))
-                    progress.update(task, advance=len(keys))
-        blank = np.full(len(next(iter(known.values()))), np.nan, np.float16)
-        return np.stack([known.get(_key(text), blank) for text in texts])
+                    part = missing[first : first + _PART]
+                    vectors = self._compute([wanted[key] for key in part]).astype(np.float16)
+                    _write(cache, part, vectors)
+                    for key in part:
+                        place[key] = len(place)
+                    known += vectors.tobytes()
+                    progress.update(task, advance=len(part))
+        rows = np.frombuffer(known, np.float16).reshape(len(place), -1)
+        vectors = np.full((len(texts), rows.shape[1]), np.nan, np.float16)
+        there = [i for i, key in enumerate(keys) if key]
+        vectors[there] = rows[[place[keys[i]] for i in there]]
+        return vectors
 
 
 def load_embedder(name: str = EMBEDDER) -> Embedder:
@@ -132,13 +138,17 @@ def _cache(file: Path) -> Iterator[sqlite3.Connection]:
         raise BadInput(f"The cache {file} cannot be used ({error}): remove it or make room, then run again.") from None
 
 
-def _read(cache: sqlite3.Connection, keys: list[bytes]) -> dict[bytes, np.ndarray]:
-    known = {}
+def _read(cache: sqlite3.Connection, keys: list[bytes]) -> tuple[dict[bytes, int], bytearray]:
+    """The known vectors one after another, and which of them belongs to a key: one piece of memory, not one a text."""
+    place: dict[bytes, int] = {}
+    known = bytearray()
     for first in range(0, len(keys), _ASKED):
         asked = keys[first : first + _ASKED]
         rows = cache.execute(f"SELECT key, vector FROM vectors WHERE key IN ({','.join('?' * len(asked))})", asked)
-        known.update((key, np.frombuffer(vector, np.float16)) for key, vector in rows)
-    return known
+        for key, vector in rows:
+            place[key] = len(place)
+            known += vector
+    return place, known
 
 
 def _write(cache: sqlite3.Connection, keys: list[bytes], vectors: np.ndarray) -> None:

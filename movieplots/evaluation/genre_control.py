@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_matrix
 
+_CHUNK = 10_000  # embeddings summed at once, which bounds the memory
+
 
 @dataclass(frozen=True)
 class GenreControl:
@@ -88,5 +90,7 @@ def genre_means(genres: Sequence[Sequence[str]], vectors: np.ndarray) -> tuple[l
         (np.ones(len(pairs), np.float32), tuple(zip(*pairs, strict=True)) or ([], [])), (len(names), len(genres))
     )
     counts = carry.getnnz(axis=1)[:, None]
-    sums = carry @ np.where(there[:, None], vectors, 0).astype(np.float32)
+    sums = np.zeros((len(names), vectors.shape[1]), np.float32)
+    for first in range(0, len(vectors), _CHUNK):  # NaN rows are never touched: no genre carries them
+        sums += carry[:, first : first + _CHUNK] @ vectors[first : first + _CHUNK].astype(np.float32)
     return names, sums / np.maximum(counts, 1)
