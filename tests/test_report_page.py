@@ -143,3 +143,5 @@ def test_it_fits_a_phone(page):
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     first = page.locator("#rows tr").first
     assert first.bounding_box()["width"] <= PHONE["width"] and LABELS[1] in first.inner_text()
+    labels = first.locator("td").evaluate_all("cells => cells.map(cell => getComputedStyle(cell, '::before').content)")
+    assert labels[:4] == ['"Prompted: "', '"Temperature: "', '"Top-p: "', "none"]  # the plot needs no label
