@@ -69,7 +69,7 @@ def main() -> int:
         os.environ["MOVIEPLOTS_CACHE"] = str(cache)
         for size in SIZES:
             write_corpus(real, int(size * PLOTS), work / f"corpus-{size:g}")
-            held_out = embed_corpus(work / f"corpus-{size:g}")
+            held_out = embed_corpus(work / f"corpus-{size:g}")  # as many plots for each size
             cache.rename(work / f"cache-{size:g}")
         for _ in range(arguments.runs):  # in turns, so that a busy minute does not hit one size alone
             for size in SIZES:

@@ -107,12 +107,16 @@ def test_meaning_counts_more_than_words():
 def test_vectors_are_those_of_sentence_transformers_prompt_and_all(tmp_path):
     from sentence_transformers import SentenceTransformer
 
-    model = SentenceTransformer(resolve("minilm-l6"), prompts={"asked": "query: "}, default_prompt_name="asked")
+    model = SentenceTransformer(
+        resolve("minilm-l6"), prompts={"asked": "query: "}, default_prompt_name="asked", truncate_dim=100
+    )
     model.save(str(tmp_path / "asking"))
     texts = [" ".join(["the sea gives back what it took"] * n) for n in (1, 2, 5, 9, 20, 80, 200)] * 2
     ours = load_embedder(str(tmp_path / "asking")).embed(texts)
     assert ours == pytest.approx(model.encode(texts, normalize_embeddings=True, show_progress_bar=False), abs=1e-3)
-    assert abs(ours[0] - load_embedder().embed(texts[:1])[0]).max() > 0.01  # without the prompt it is another vector
+    assert ours.shape == (14, 100)
+    plain = SentenceTransformer(resolve("minilm-l6"), truncate_dim=100).encode(texts[0], normalize_embeddings=True)
+    assert abs(ours[0] - plain).max() > 0.01  # without the prompt it is another vector
 
 
 def test_a_model_in_a_folder_is_known_by_its_content(tiny_roberta, tmp_path):
@@ -124,6 +128,12 @@ def test_a_model_in_a_folder_is_known_by_its_content(tiny_roberta, tmp_path):
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     assert load_embedder(str(folder)).identity != first.identity
+
+
+def test_vectors_of_two_models_of_one_name_are_not_mixed():
+    Embedder("changed", "changed", lambda texts: np.ones((len(texts), 2))).embed(["one", "two"])
+    with pytest.raises(BadInput, match="remove the file"):
+        Embedder("changed", "changed", lambda texts: np.ones((len(texts), 6))).embed(["one", "two", "three", "four"])
 
 
 def test_bad_input_is_one_sentence(tmp_path):

@@ -23,9 +23,8 @@ def report(tmp_path_factory):
     (folder / "other" / "temp_1_topp_0.txt").write_text("".join(lines))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation, "load_embedder", lambda name: WordEmbedder())
-        patch.setattr(
-            evaluation, "_load_classifier", lambda path: FakeClassifier(data_fingerprint(load_plots(data)))
-        )  # fmt: skip
+        judge = FakeClassifier(data_fingerprint(load_plots(data)))
+        patch.setattr(evaluation, "_load_classifier", lambda path: judge)
         evaluate([dump, folder / "other"], data, folder / "out", classifier="judge")
     return folder / "out"
 
@@ -61,7 +60,8 @@ def count(page):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_figure_is_seen_on_a_light_and_on_a_dark_page(page, report, scheme):
     page.emulate_media(color_scheme=scheme)
-    page.wait_for_function("[...document.images].every(image => image.complete)")
+    wanted = "image.parentElement.querySelector('source').srcset" if scheme == "dark" else "image.src"
+    page.wait_for_function(f"[...document.images].every(image => image.complete && image.currentSrc === {wanted})")
     shown = page.evaluate("[...document.images].map(image => [image.naturalWidth > 100, image.currentSrc])")
     assert len(shown) == len(list((report / "figures").glob("*.svg"))) and all(wide for wide, _ in shown)
     background = page.evaluate(

@@ -48,7 +48,7 @@ class GenreClassifier:
 
 def predict(model: GenreModel, tokenizer: Any, texts: Sequence[str]) -> np.ndarray:
     """Probabilities (n, labels); texts beyond `MAX_TOKENS` tokens are cut."""
-    if not texts:
+    if not len(texts):
         return np.empty((0, model.head.out_features))
 
     def tokenize(texts: list[str]) -> Features:
@@ -58,4 +58,4 @@ def predict(model: GenreModel, tokenizer: Any, texts: Sequence[str]) -> np.ndarr
         return torch.sigmoid(model(features["input_ids"], features["attention_mask"])["logits"])
 
     device = next(model.eval().parameters()).device
-    return encode(texts, tokenize, forward, device, "Predicting genres").astype(float)
+    return encode(texts, tokenize, forward, device, MAX_TOKENS, "Predicting genres").astype(float)

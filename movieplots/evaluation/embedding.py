@@ -39,8 +39,9 @@ class Embedder:
         wanted = {key: text for key, text in zip(keys, texts, strict=True) if key}
         if not wanted:
             return np.full((len(texts), 1), np.nan, np.float16)
-        with _cache(cache_folder() / "embeddings" / f"{fingerprint(self.identity)}.sqlite") as cache:
-            place, known = _read(cache, sorted(wanted))  # in the order in which they lie there: twice as fast
+        file = cache_folder() / "embeddings" / f"{fingerprint(self.identity)}.sqlite"
+        with _cache(file) as cache:
+            place, known, widths = _read(cache, sorted(wanted))  # as they lie there in order: twice as fast
             missing = sorted(wanted.keys() - place.keys(), key=lambda key: len(wanted[key]))  # like lengths together
             with bar() as progress:
                 task = None
@@ -52,7 +53,12 @@ class Embedder:
                     for key in part:
                         place[key] = len(place)
                     known += vectors.tobytes()
+                    widths.add(vectors.shape[1])
                     progress.update(task, advance=len(part))
+        if len(widths) > 1:
+            raise BadInput(
+                f"The cache {file} holds vectors of another model called {self.name}: remove the file, then run again."
+            )
         rows = np.frombuffer(known, np.float16).reshape(len(place), -1)
         vectors = np.full((len(texts), rows.shape[1]), np.nan, np.float16)
         there = [i for i, key in enumerate(keys) if key]
@@ -88,12 +94,13 @@ class _SentenceEncoder:
         from movieplots.encoding import encode
 
         model = self._model = self._model or _load(self._name)
-        prompt = model.prompts.get(model.default_prompt_name)  # as its own `encode` does
+        prompt = model.prompts.get(model.default_prompt_name)  # this and the cut, as its own `encode` does
         return encode(
             texts,
             lambda batch: model.preprocess(batch, prompt=prompt),
-            lambda features: normalize(model(features)["sentence_embedding"]),
+            lambda features: normalize(model(features)["sentence_embedding"][:, : model.truncate_dim]),
             model.device,
+            model.max_seq_length or 512,
         )
 
 
@@ -138,17 +145,21 @@ def _cache(file: Path) -> Iterator[sqlite3.Connection]:
         raise BadInput(f"The cache {file} cannot be used ({error}): remove it or make room, then run again.") from None
 
 
-def _read(cache: sqlite3.Connection, keys: list[bytes]) -> tuple[dict[bytes, int], bytearray]:
-    """The known vectors one after another, and which of them belongs to a key: one piece of memory, not one a text."""
+def _read(cache: sqlite3.Connection, keys: list[bytes]) -> tuple[dict[bytes, int], bytearray, set[int]]:
+    """Which of the known vectors belongs to a key, all of them one after another, and what widths they have.
+
+    One piece of memory for all, since a small one for each text would take half as much again.
+    """
     place: dict[bytes, int] = {}
-    known = bytearray()
+    known, widths = bytearray(), set()
     for first in range(0, len(keys), _ASKED):
         asked = keys[first : first + _ASKED]
         rows = cache.execute(f"SELECT key, vector FROM vectors WHERE key IN ({','.join('?' * len(asked))})", asked)
         for key, vector in rows:
             place[key] = len(place)
             known += vector
-    return place, known
+            widths.add(len(vector) // np.float16().itemsize)
+    return place, known, widths
 
 
 def _write(cache: sqlite3.Connection, keys: list[bytes], vectors: np.ndarray) -> None:

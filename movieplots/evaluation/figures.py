@@ -286,9 +286,7 @@ def _control_map(metrics: dict[str, Any], model: str, key: str, label: str, scal
     return _heatmap(100 * np.array(control[key]), control["prompted"], control["labels"], label, scale_label)
 
 
-def _heatmap(
-    values: np.ndarray, rows: list[str], columns: list[str], label: str, scale_label: str
-) -> Figure:  # fmt: skip
+def _heatmap(values: np.ndarray, rows: list[str], columns: list[str], label: str, scale_label: str) -> Figure:
     figure, axes = canvas(_genre_width(len(columns)), max(2.4, 0.34 * len(rows) + 1.9))
     axes.grid(False)
     top = max(float(values.max()), 1)
