@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from movieplots.errors import BadInput
 from movieplots.files import atomic_folder
@@ -81,24 +81,25 @@ def cache_folder() -> Path:
 
 def load_causal_lm(name: str) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
     """A causal language model in float32 and its tokenizer. Raises BadInput where the name leads to none."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
-    quiet_transformers()
-    location = resolve(name)
-    model = _load(name, lambda: AutoModelForCausalLM.from_pretrained(location, dtype=torch.float32))
-    return model, _load(name, lambda: AutoTokenizer.from_pretrained(location))
+    return load_pretrained(AutoModelForCausalLM, name), load_tokenizer(name)
 
 
 def load_encoder(name: str) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
     """An encoder (without a task head) in float32 and its tokenizer. Raises BadInput where the name leads to none."""
+    from transformers import AutoModel
+
+    return load_pretrained(AutoModel, name), load_tokenizer(name)
+
+
+def load_pretrained(kind: Any, name: str) -> "PreTrainedModel":
+    """The base in float32, as one of transformers' `Auto` classes. Raises BadInput where the name leads to none."""
     import torch
-    from transformers import AutoModel, AutoTokenizer
 
     quiet_transformers()
     location = resolve(name)
-    model = _load(name, lambda: AutoModel.from_pretrained(location, dtype=torch.float32))
-    return model, _load(name, lambda: AutoTokenizer.from_pretrained(location))
+    return _load(name, lambda: kind.from_pretrained(location, dtype=torch.float32))
 
 
 def load_tokenizer(name: str) -> "PreTrainedTokenizerBase":

@@ -27,11 +27,12 @@ app = typer.Typer(
     "The stages in order: `fetch`, `prepare`, `train generator`, `dump`, `train classifier`, `evaluate`; "
     "then `generate` and `genres` use what was trained.",
 )
-train_app = typer.Typer(no_args_is_help=True, help="Train a generator or a classifier.")
+train_app = typer.Typer(no_args_is_help=True, help="Train a generator, a classifier, or what a classifier starts from.")
 app.add_typer(train_app, name="train")
 # In a pipe a plot stays on one line; on a terminal it is wrapped between words.
 output = Console(highlight=False, markup=False, soft_wrap=not sys.stdout.isatty())
 
+BAR = 30  # characters of a bar for a probability of 1
 DEMO_GENERATOR, DEMO_CLASSIFIER = Path("data/demo/generator"), Path("data/demo/classifier")
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
@@ -55,6 +56,12 @@ Patience = Annotated[
 ]
 BlockSize = Annotated[int, typer.Option(help="Tokens in a block; longer plots are cut.")]
 BlocksPerStep = Annotated[int, typer.Option(help="Blocks in an optimizer step, whatever fits the memory at once.")]
+
+BatchSize = Annotated[int, typer.Option(help="Plots in an optimizer step.")]
+LossName = Annotated[str, typer.Option(help="`weighted`, `plain`, `class-balanced`, `focal` or `asymmetric`.")]
+Smoothing = Annotated[float, typer.Option(help="0 trusts every tag; 0.1 a little less.")]
+Passes = Annotated[int, typer.Option(help="Passes over the training plots.")]
+Titles = Annotated[bool, typer.Option("--titles", help="Show half of the plots with their titles, to use both forms.")]
 
 
 @app.command()
@@ -317,13 +324,13 @@ def find_learning_rate(
     Example: `movieplots train rate --data data/streaming --base smollm2-135m --out runs/rate.png`
     """
     from movieplots.files import atomic_path
-    from movieplots.generation.figures import learning_rates
     from movieplots.generation.recipe import LEARNING_RATES
     from movieplots.generation.training import find_learning_rate as run
+    from movieplots.training_figures import LOSS, learning_rates
 
     search = run(data, base, markup, method=method, steps=steps, seed=seed)
     with atomic_path(out) as temporary:
-        learning_rates(search, LEARNING_RATES[method]).savefig(temporary, format="png", dpi=150)
+        learning_rates(search, LEARNING_RATES[method], LOSS).savefig(temporary, format="png", dpi=150)
     if as_json:
         return _print_json(asdict(search))
     output.print(f"{out}: the loss falls fastest at a learning rate of {search.suggestion:.1e}")
@@ -375,32 +382,123 @@ def train_classifier(
     data: Data,
     base: Annotated[str, typer.Option(help="`minilm-l6` (works offline), a local folder, or a hub id (roberta-base).")],
     out: Annotated[Path, typer.Option(help="Folder for the trained model.")],
-    passes: Annotated[int, typer.Option(help="Passes over the training plots.")] = 3,
+    passes: Passes = 3,
+    method: Annotated[
+        str, typer.Option(help="`full`: all weights; `lora`: small adapters, merged at the end.")
+    ] = "full",
+    loss: LossName = "weighted",
+    label_smoothing: Smoothing = 0.0,
+    titles: Titles = False,
+    layers: Annotated[int | None, typer.Option(help="Keep so many of the base's layers; default: all.")] = None,
+    batch_size: BatchSize = 48,
     time_limit: TimeLimit = None,
     seed: Seed = 0,
     fresh: Fresh = False,
     as_json: Json = False,
 ) -> None:
-    """Fine-tune an encoder to detect genres, beside a TF-IDF baseline. Killed, it continues when started again.
+    """Fine-tune an encoder to detect genres, beside TF-IDF baselines. Killed, it continues when started again.
 
     Example: `movieplots train classifier --data data/streaming --base minilm-l6 --out runs/classifier`
+
+    Example: `movieplots train classifier --data data/streaming --base minilm-l6 --titles --passes 5 --out runs/titles`
     """
     from movieplots.classification.training import train_classifier as run
 
-    info = run(data, base, out, passes, time_limit=time_limit, seed=seed, fresh=fresh)
+    info = run(
+        data, base, out, passes, batch_size, method=method, loss=loss, label_smoothing=label_smoothing, titles=titles,
+        layers=layers, time_limit=time_limit, seed=seed, fresh=fresh,
+    )  # fmt: skip
+    _print_classifier(out, info, as_json)
+
+
+def _print_classifier(out: Path, info: dict[str, Any], as_json: bool) -> None:
+    from movieplots.classification.metrics import NAMES
+    from movieplots.training import main_process
+
+    if not main_process():
+        return
     if as_json:
         return _print_json(info)
-    table = Table("", "micro-F1", "macro-F1", "mAP")
-    rows = {
-        "test": f"{base}, fine-tuned",
-        "baseline": "TF-IDF + logistic regression",
-        "baseline_at_half": "the same, threshold 0.5",
-    }
-    for key, label in rows.items():
-        row = info["metrics"][key]
-        table.add_row(label, *(f"{row[name]:.3f}" for name in ("micro_f1", "macro_f1", "map")))
-    output.print(f"{out}: {info['metrics']['test_plots']} held-out plots, {len(info['labels'])} genres")
+    metrics = info["metrics"]
+    table = Table("", *NAMES.values())
+    for key, what in (("", ""), ("_titled", ", with titles")):
+        if f"test{key}" in metrics:
+            rows = {f"{info['base']}, fine-tuned": metrics[f"test{key}"]} | metrics[f"baselines{key}"]
+            for name, row in rows.items():
+                table.add_row(name + what, *(f"{row[measure]:.3f}" for measure in NAMES))
+    output.print(f"{out}: {metrics['test_plots']} held-out plots, {len(info['labels'])} genres")
     output.print(table)
+
+
+@train_app.command("fastai")
+def train_with_fastai(
+    data: Data,
+    base: Annotated[str, typer.Option(help="A hub id (roberta-base), `minilm-l6`, or a local folder.")],
+    out: Annotated[Path, typer.Option(help="Folder for the trained model.")],
+    passes: Annotated[int, typer.Option(help="Passes with all layers, after one for the head and one for half.")] = 3,
+    batch_size: BatchSize = 48,
+    learning_rate: Annotated[float, typer.Option(help="Of the top layer; see --find-rate.")] = 3e-4,
+    loss: LossName = "weighted",
+    label_smoothing: Smoothing = 0.0,
+    titles: Titles = False,
+    find_rate: Annotated[
+        Path | None, typer.Option(help="Do not train: search the learning rate and draw the figure.", metavar="PNG")
+    ] = None,
+    seed: Seed = 0,
+    fresh: Fresh = False,
+    as_json: Json = False,
+) -> None:
+    """Fine-tune an encoder with fastai: gradual unfreezing, one cycle a stage. Killed, it continues when started again.
+
+    Example: `movieplots train fastai --data data/streaming --base roberta-base --out runs/roberta`
+
+    Example: `movieplots train fastai --data data/streaming --base minilm-l6 --out runs/fastai --find-rate rate.png`
+    """
+    from movieplots.classification.fastai_training import search_rate
+    from movieplots.classification.fastai_training import train_with_fastai as run
+
+    if find_rate:
+        from movieplots.files import atomic_path
+        from movieplots.training_figures import learning_rates
+
+        search = search_rate(data, base, batch_size=batch_size, seed=seed)
+        with atomic_path(find_rate) as temporary:
+            figure = learning_rates(search, learning_rate, "loss of a batch")
+            figure.savefig(temporary, format="png", dpi=150)
+        if as_json:
+            return _print_json(asdict(search))
+        return output.print(f"{find_rate}: fastai suggests a learning rate of {search.suggestion:.1e}")
+    info = run(
+        data, base, out, passes, batch_size, learning_rate=learning_rate, loss=loss, label_smoothing=label_smoothing,
+        titles=titles, seed=seed, fresh=fresh,
+    )  # fmt: skip
+    _print_classifier(out, info, as_json)
+
+
+@train_app.command("language-model")
+def train_language_model(
+    data: Data,
+    base: Annotated[str, typer.Option(help="A hub id (bert-base-uncased), `minilm-l6`, or a local folder.")],
+    out: Annotated[Path, typer.Option(help="Folder for the model, which is then a base for `train classifier`.")],
+    passes: Annotated[int, typer.Option(help="Passes over the training plots.")] = 2,
+    block_size: Annotated[int, typer.Option(help="Tokens in a block; plots are packed into them.")] = 128,
+    learning_rate: Annotated[float, typer.Option(help="Its height after the warm-up.")] = 3e-4,
+    time_limit: TimeLimit = None,
+    seed: Seed = 0,
+    fresh: Fresh = False,
+    as_json: Json = False,
+) -> None:
+    """Let an encoder read the training plots first, guessing hidden words. Killed, it continues when started again.
+
+    Example: `movieplots train language-model --data data/streaming --base bert-base-uncased --out runs/bert-lm`, then
+    `movieplots train classifier --data data/streaming --base runs/bert-lm --out runs/bert`
+    """
+    from movieplots.classification.language_model import train_language_model as run
+
+    info = run(
+        data, base, out, passes, block_size, learning_rate=learning_rate, time_limit=time_limit, seed=seed, fresh=fresh
+    )
+    _print_training(out, info, as_json)
 
 
 @app.command()
@@ -549,11 +647,17 @@ def export(
 def genres(
     texts: Annotated[list[str], typer.Argument(metavar="TEXT…", help="Plots; `-` reads one plot a line.")],
     model: Annotated[Path, typer.Option(help="Folder of a trained classifier.")] = DEMO_CLASSIFIER,
+    title: Annotated[
+        str | None, typer.Option(help="The plot's title, best as `Salt (2009)`; needs a model trained with --titles.")
+    ] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Also show the words that speak for each genre.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Detect the genres of plots.
+    """Detect the genres of plots: ranked, with a bar each, in which `│` marks the genre's threshold.
 
     Example: `movieplots genres "A sheriff rides into a town that has forgotten its name."`
+
+    Example: `movieplots genres --explain "A haunted house hides a killer." "Two strangers fall in love in Rome."`
     """
     from movieplots.classification.prediction import GenreClassifier
 
@@ -567,34 +671,57 @@ def genres(
     if empty:
         where = "line" if texts == ["-"] else "plot"
         raise BadInput(f"The text in {where} {empty[0]} is empty: give it some words.")
+    if title is not None and len(plots) > 1:
+        raise BadInput(f"--title belongs to one plot, and {len(plots)} are given: run them one by one.")
     _there(model, "classifier")
     classifier = GenreClassifier.from_pretrained(model)
-    proba = classifier.predict_proba(plots)
+    for number, tokens in classifier.cut(plots).items():
+        most = classifier.max_tokens
+        print(f"Plot {number + 1} has {tokens} tokens: only its first {most} are read.", file=sys.stderr)
+    proba = classifier.predict_proba(plots, None if title is None else [title])
     predicted = [classifier.name(row) for row in proba]
+    reasons = [_reasons(classifier, plot, title) if explain else None for plot in plots]
     if as_json:
-        return _print_json(
-            [
-                {
-                    "plot": plot,
-                    "genres": names,
-                    "probabilities": dict(zip(classifier.labels, map(float, row), strict=True)),
-                }
-                for plot, names, row in zip(plots, predicted, proba, strict=True)
-            ]
-        )
-    for plot, names, row in zip(plots, predicted, proba, strict=True):
+        rows = zip(plots, predicted, proba, reasons, strict=True)
+        return _print_json([_prediction(classifier, *row) for row in rows])
+    for plot, names, row, words in zip(plots, predicted, proba, reasons, strict=True):
         output.print(plot)
         output.print(_bars(classifier, names, row))
+        if words:
+            table = Table(box=None, show_header=False, padding=(0, 1))
+            for genre, strongest in words.items():
+                table.add_row(
+                    genre, ", ".join(f"{word} +{effect:.1f}" for word, effect in strongest) or "no word alone"
+                )
+            output.print("Words that speak for a genre, and by how much its log-odds fall where the word is hidden:")
+            output.print(table)
+
+
+def _reasons(classifier: Any, plot: str, title: str | None) -> dict[str, list[tuple[str, float]]]:
+    from movieplots.classification.explanation import explain
+    from movieplots.classification.labelled_plots import with_title
+
+    explanation = explain(classifier, with_title(title or "", plot))
+    return {genre: explanation.strongest(genre) for genre in explanation.effects}
+
+
+def _prediction(classifier: Any, plot: str, names: list[str], proba: Any, reasons: Any) -> dict[str, Any]:
+    by_genre = {name: zip(classifier.labels, map(float, values), strict=True) for name, values in
+                (("probabilities", proba), ("thresholds", classifier.thresholds))}  # fmt: skip
+    row = {"plot": plot, "genres": names} | {name: dict(pairs) for name, pairs in by_genre.items()}
+    return row | ({"words": {genre: dict(words) for genre, words in reasons.items()}} if reasons else {})
 
 
 def _bars(classifier: Any, predicted: list[str], proba: Any) -> Table:
-    """The likeliest genres with a bar each; those above their threshold are bold and ticked."""
+    """The likeliest genres with a bar each, the threshold marked; those above it are bold and ticked."""
     table = Table(box=None, show_header=False, padding=(0, 1))
     for i in proba.argsort()[::-1][: max(5, len(predicted))]:
-        name, share = classifier.labels[i], float(proba[i])
+        name, share, threshold = classifier.labels[i], float(proba[i]), float(classifier.thresholds[i])
+        bar = list(("█" * round(share * BAR)).ljust(BAR))
+        bar[min(round(threshold * BAR), BAR - 1)] = "│"
         style = "bold" if name in predicted else "dim"
-        cells = ("✓" if name in predicted else "", name, "█" * round(share * 30), f"{share:.2f}")
-        table.add_row(*cells, f"threshold {classifier.thresholds[i]:.2f}", style=style)
+        cells = ("✓" if name in predicted else "", name, "".join(bar), f"{share:.2f}")
+        table.add_row(*cells, f"threshold {threshold:.2f}", style=style)
     return table
 
 

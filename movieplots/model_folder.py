@@ -16,9 +16,9 @@ RUN_FILE = "run.json"  # when, where and how long: apart from `movieplots.json`,
 
 
 def read_info(folder: str | Path, task: str) -> dict[str, Any]:
-    """The `movieplots.json` of a finished model of this task (`generation` or `classification`)."""
+    """The `movieplots.json` of a finished model of this task (`generation`, `classification` or `language-model`)."""
     file = Path(folder) / FILE_NAME
-    verb = {"generation": "generator", "classification": "classifier"}[task]
+    verb = {"generation": "generator", "classification": "classifier"}.get(task, task)
     if not file.is_file():
         raise BadInput(f"{folder} is not a trained model: run `movieplots train {verb} … --out {folder}` first.")
     info = read_json(file, f"run `movieplots train {verb}` with --fresh to make the model anew")

@@ -375,12 +375,17 @@ def _schedule(name: str, max_steps: int, clock: Clock) -> Callable[[int], float]
 
 def circumstances(trainer: _Trainer) -> dict[str, Any]:
     """What of a run is not in its recipe: `date`, `device`, `processes`, `minutes` and the libraries' versions."""
+    return run_circumstances(trainer.minutes, trainer.accelerator.num_processes)
+
+
+def run_circumstances(minutes: float, processes: int = 1) -> dict[str, Any]:
+    """The same for a training without the `Trainer`."""
     cpu = f"CPU, {torch.get_num_threads()} threads"
     return {
         "date": datetime.date.today().isoformat(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else cpu,
-        "processes": trainer.accelerator.num_processes,
-        "minutes": round(trainer.minutes, 1),
+        "processes": processes,
+        "minutes": round(minutes, 1),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
     }

@@ -6,7 +6,7 @@ import sacrebleu
 
 from movieplots.evaluation import diversity
 from movieplots.evaluation.diversity import loops, unique_share
-from movieplots.evaluation.intervals import average, jackknife, median, share
+from movieplots.intervals import average, jackknife, median, share
 from movieplots.words import number_words
 
 

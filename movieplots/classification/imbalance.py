@@ -1,21 +1,107 @@
-"""Rare genres made to count: weights for the positive side of the binary cross-entropy."""
+"""Rare genres made to count: the losses that a classifier can be trained with.
+
+A loss takes logits and 0/1 targets of shape (n, labels) and gives the mean over both. All are binary, label by label;
+they differ in how much a rare positive weighs against the many negatives:
+
+- `plain`: binary cross-entropy as it is.
+- `weighted`: each label's positives times the square root of negatives over positives, at most 6. The full ratio would
+  let a genre with thirty plots shout down the rest.
+- `class-balanced`: positives and negatives each weigh by the effective number of such plots (Cui et al. 2019).
+- `focal`: what is already right counts less (Lin et al. 2017), gamma 2.
+- `asymmetric`: the same for negatives alone, and the easiest of them count nothing (Ridnik et al. 2021), gamma 0 for
+  positives and 2 for negatives, margin 0.05.
+"""
+
+from collections.abc import Callable
 
 import numpy as np
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
+from movieplots.errors import BadInput
+
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+LOSSES = ("weighted", "plain", "class-balanced", "focal", "asymmetric")
 CAP = 6.0
+BETA = 0.999  # of the effective number: what a new plot adds falls by this factor with each plot that is there
+FOCUS = 2.0
+MARGIN = 0.05
+
+
+def make_loss(name: str, targets: np.ndarray, smoothing: float = 0.0) -> Loss:
+    """The loss of that name for training targets (n, labels), which set the weights of those that have any.
+
+    `smoothing` moves targets from 0 and 1 towards 0.5 by half of it (Szegedy et al. 2016): catalogues tag loosely.
+    """
+    if name not in LOSSES:
+        raise BadInput(f"There is no loss {name!r}: choose one of {', '.join(LOSSES)}.")
+    if not 0 <= smoothing < 1:
+        raise BadInput(f"--label-smoothing must be at least 0 and below 1, not {smoothing:g}.")
+    if name in ("focal", "asymmetric"):
+        loss = {"focal": focal, "asymmetric": asymmetric}[name]
+    else:
+        loss = _weighted(*(torch.from_numpy(side).float() for side in class_weights(name, targets)))
+
+    def smoothed(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        return loss(logits, truth * (1 - smoothing) + smoothing / 2)
+
+    return smoothed
+
+
+def class_weights(name: str, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What positives and negatives of each label weigh in the loss of that name, each (labels,)."""
+    ones = np.ones(targets.shape[1])
+    if name == "weighted":
+        return positive_weights(targets), ones
+    return balanced_weights(targets) if name == "class-balanced" else (ones, ones)
+
+
+def log_shift(name: str, targets: np.ndarray) -> np.ndarray:
+    """By how much the weights of a loss raise the logits that it teaches, (labels,)."""
+    positive, negative = class_weights(name, targets)
+    return np.log(positive / negative)
 
 
 def positive_weights(targets: np.ndarray, cap: float = CAP) -> np.ndarray:
-    """Weight of each label's positives, shape (labels,), from 0/1 targets of shape (n, labels).
-
-    The square root of negatives over positives, capped: the full ratio would let a genre with thirty plots shout down
-    the rest.
-    """
+    """Weight of each label's positives, shape (labels,), from 0/1 targets of shape (n, labels)."""
     positives = targets.sum(axis=0)
     return np.minimum(np.sqrt((len(targets) - positives) / np.maximum(positives, 1)), cap)
+
+
+def balanced_weights(targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights of positives and of negatives, each (labels,), whose mean over the plots of a label is 1."""
+    positives = np.maximum(targets.sum(axis=0), 1)
+    counts = np.stack([positives, np.maximum(len(targets) - positives, 1)])
+    weights = (1 - BETA) / (1 - BETA**counts)
+    weights *= counts.sum(axis=0) / (weights * counts).sum(axis=0)
+    return weights[0], weights[1]
+
+
+def focal(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Binary cross-entropy times (1 - probability of the truth) to the power of `FOCUS`."""
+    right = truth * torch.sigmoid(logits) + (1 - truth) * torch.sigmoid(-logits)
+    losses = binary_cross_entropy_with_logits(logits, truth, reduction="none")
+    return ((1 - right) ** FOCUS * losses).mean()
+
+
+def asymmetric(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Binary cross-entropy whose negatives are lowered by the margin and by their own probability squared."""
+    wrong = (torch.sigmoid(logits) - MARGIN).clamp(min=0)
+    positives = truth * logsigmoid(logits)
+    negatives = (1 - truth) * wrong**FOCUS * torch.log1p(-wrong.clamp(max=1 - 1e-6))
+    return -(positives + negatives).mean()
 
 
 def log_odds(targets: np.ndarray) -> np.ndarray:
     """Each label's log-odds in the data, shape (labels,): where the head's bias starts (Lin et al. 2017, 4.1)."""
     share = np.clip(targets.mean(axis=0), 1e-4, 1 - 1e-4)
     return np.log(share / (1 - share))
+
+
+def _weighted(positive: torch.Tensor, negative: torch.Tensor) -> Loss:
+    def loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        weights = truth * positive.to(truth.device) + (1 - truth) * negative.to(truth.device)
+        return (weights * binary_cross_entropy_with_logits(logits, truth, reduction="none")).mean()
+
+    return loss

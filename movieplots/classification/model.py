@@ -8,40 +8,99 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft import LoraConfig, get_peft_model
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from movieplots.base_models import load_encoder
+from movieplots.classification.imbalance import Loss
 from movieplots.errors import BadInput
 from movieplots.model_folder import read_info
 
 SCALE = 8.0
+MAX_TOKENS = 512  # longer texts are cut
+RANK = 16
 
 
 class GenreModel(nn.Module):
     """Encoder and head. `forward` gives `logits` (batch, labels) and, with `labels` (batch, labels), the `loss`."""
 
-    def __init__(self, encoder: Any, labels: int, positive_weights: torch.Tensor | None = None) -> None:
+    def __init__(self, encoder: Any, labels: int, loss: Loss | None = None) -> None:
         super().__init__()
         for module in encoder.modules():
             if isinstance(module, nn.Dropout):
                 module.p = 0.0  # costs a third of a training step on a CPU
         self.encoder = encoder
         self.head = nn.Linear(encoder.config.hidden_size, labels)
-        self.register_buffer("positive_weights", positive_weights, persistent=False)
+        self.loss = loss
+
+    @property
+    def max_tokens(self) -> int:
+        """How many tokens of a text are read: `MAX_TOKENS`, or fewer where the encoder has no room for them."""
+        # RoBERTa counts positions from the padding token's id on, so two of its positions are never used.
+        return min(MAX_TOKENS, getattr(self.encoder.config, "max_position_embeddings", MAX_TOKENS + 2) - 2)
 
     def forward(
-        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor | None = None
+        self,
+        input_ids: torch.Tensor | None,
+        attention_mask: torch.Tensor,
+        labels: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
-        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state.float()
+        given = {"input_ids": input_ids} if inputs_embeds is None else {"inputs_embeds": inputs_embeds}
+        hidden = self.encoder(**given, attention_mask=attention_mask).last_hidden_state.float()
         mask = attention_mask.unsqueeze(-1).float()
         pooled = (hidden * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
         logits = self.head(SCALE * nn.functional.normalize(pooled, dim=-1)).float()
-        if labels is None:
+        if labels is None or self.loss is None:
             return {"logits": logits}
-        loss = nn.functional.binary_cross_entropy_with_logits(logits, labels, pos_weight=self.positive_weights)
-        return {"loss": loss, "logits": logits}
+        return {"loss": self.loss(logits, labels), "logits": logits}
+
+    def calibrate(self, shift: torch.Tensor, temperature: float) -> None:
+        """Take `shift` (labels,) off all logits from now on, and divide them by the temperature."""
+        with torch.no_grad():
+            self.head.bias.sub_(shift.to(self.head.bias)).div_(temperature)
+            self.head.weight.div_(temperature)
+
+
+def layers_of(encoder: Any) -> nn.ModuleList:
+    """The encoder's layers from bottom to top. Raises BadInput where it has none of the kind that is known here."""
+    inner = encoder.get_base_model() if hasattr(encoder, "get_base_model") else encoder
+    holder = getattr(inner, "encoder", None) or getattr(inner, "transformer", None)  # BERT and its kin; DistilBERT
+    layers = getattr(holder, "layer", None)
+    if inner.config.model_type == "modernbert":
+        layers = inner.layers
+    if isinstance(layers, nn.ModuleList):
+        return layers
+    raise BadInput(
+        f"A {inner.config.model_type} model cannot be a classifier's base: "
+        "choose an encoder of the BERT or RoBERTa kind."
+    )
+
+
+def keep_layers(encoder: Any, layers: int) -> None:
+    """Cut the encoder down to so many of its layers, evenly chosen from the first to the last (Sanh et al. 2019)."""
+    own = layers_of(encoder)
+    if not 1 <= layers <= len(own):
+        raise BadInput(f"--layers must be from 1 to {len(own)}, the base's own, not {layers}.")
+    kept = [own[i] for i in torch.linspace(0, len(own) - 1, layers).round().int().tolist()]
+    while len(own):
+        del own[-1]
+    own.extend(kept)
+    encoder.config.num_hidden_layers = layers
+
+
+def add_lora(model: GenreModel) -> None:
+    """Freeze the encoder and give all its linear layers adapters of rank `RANK` (Hu et al. 2022), in place."""
+    config = LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules="all-linear")
+    model.encoder = get_peft_model(model.encoder, config)
+
+
+def merge_lora(model: GenreModel) -> None:
+    """Add the adapters to the encoder's own weights, if there are any: afterwards it is an encoder as all others."""
+    if hasattr(model.encoder, "merge_and_unload"):
+        model.encoder = model.encoder.merge_and_unload()
 
 
 def save_genre_model(model: GenreModel, tokenizer: Any, folder: Path) -> None:

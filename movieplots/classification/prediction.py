@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import expit
 
+from movieplots.classification.labelled_plots import with_title
 from movieplots.classification.model import GenreModel, load_genre_model
 from movieplots.encoding import Features, encode
 from movieplots.errors import BadInput
-
-MAX_TOKENS = 256
 
 
 class GenreClassifier:
@@ -29,33 +29,51 @@ class GenreClassifier:
         """Load a folder that `train_classifier` wrote. Raises BadInput where it is none."""
         return cls(*load_genre_model(path))
 
-    def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
-        """Probabilities in [0, 1] of shape (n, labels). Raises BadInput for an empty text."""
+    @property
+    def max_tokens(self) -> int:
+        """How many tokens of a text are read."""
+        return self.model.max_tokens
+
+    def predict_proba(self, texts: Sequence[str], titles: Sequence[str] | None = None) -> np.ndarray:
+        """Probabilities in [0, 1] of shape (n, labels), for plots and, if the model was trained with them, titles.
+
+        A title is best in the IMDb form, `Heat (1995)` or `"Dark" (2017)`; an empty one is none. Raises BadInput for an
+        empty text. Texts beyond `max_tokens` tokens are cut; `cut(texts)` says which.
+        """
         for number, text in enumerate(texts, 1):
             if not text.strip():
                 raise BadInput(f"Plot {number} is empty: give it some words.")
-        return predict(self.model, self.tokenizer, texts)
+        if titles is not None:
+            if not self.info["recipe"].get("titles"):
+                raise BadInput("This classifier was trained without titles: leave them out, or train with --titles.")
+            texts = [with_title(title, text) for title, text in zip(titles, texts, strict=True)]
+        return expit(predict_logits(self.model, self.tokenizer, texts))
 
-    def predict(self, texts: Sequence[str]) -> list[list[str]]:
+    def predict(self, texts: Sequence[str], titles: Sequence[str] | None = None) -> list[list[str]]:
         """The genres of each text at or above their thresholds, most probable first."""
-        return [self.name(row) for row in self.predict_proba(texts)]
+        return [self.name(row) for row in self.predict_proba(texts, titles)]
 
     def name(self, proba: np.ndarray) -> list[str]:
         """The genres of one row of probabilities (labels,) at or above their thresholds, most probable first."""
         order = np.argsort(-proba, kind="stable")
         return [self.labels[i] for i in order if proba[i] >= self.thresholds[i]]
 
+    def cut(self, texts: Sequence[str]) -> dict[int, int]:
+        """Which texts are too long to be read in full: number from 0 -> tokens it has."""
+        lengths = [len(self.tokenizer(text)["input_ids"]) for text in texts]
+        return {i: length for i, length in enumerate(lengths) if length > self.max_tokens}
 
-def predict(model: GenreModel, tokenizer: Any, texts: Sequence[str]) -> np.ndarray:
-    """Probabilities (n, labels); texts beyond `MAX_TOKENS` tokens are cut."""
+
+def predict_logits(model: GenreModel, tokenizer: Any, texts: Sequence[str]) -> np.ndarray:
+    """Logits (n, labels); texts beyond `model.max_tokens` tokens are cut."""
     if not len(texts):
         return np.empty((0, model.head.out_features))
 
     def tokenize(texts: list[str]) -> Features:
-        return tokenizer(texts, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
+        return tokenizer(texts, padding=True, truncation=True, max_length=model.max_tokens, return_tensors="pt")
 
     def forward(features: Features) -> torch.Tensor:
-        return torch.sigmoid(model(features["input_ids"], features["attention_mask"])["logits"])
+        return model(features["input_ids"], features["attention_mask"])["logits"]
 
     device = next(model.eval().parameters()).device
-    return encode(texts, tokenize, forward, device, MAX_TOKENS, "Predicting genres").astype(float)
+    return encode(texts, tokenize, forward, device, model.max_tokens, "Predicting genres").astype(float)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from movieplots.evaluation.classifier_quality import best_baseline
 from movieplots.evaluation.novelty import COPIED_WORDS
 from movieplots.evaluation.references import REAL, SHUFFLED
 
@@ -221,19 +222,16 @@ def classifier_card(metrics: dict[str, Any]) -> Card:
         return Card(question, "Not measured", "–", ["No genre classifier was given."])
     if "skipped" in quality:
         return Card(question, "Not measured", "–", [quality["skipped"]])
-    own, baseline = quality["classifier"], quality["baseline"]
+    own, baseline = quality["classifier"], best_baseline(quality)
     sentences = [
         f"Micro-F1 on {plural(quality['test_plots'], 'held-out real plot')}: 1 means that every genre is found and "
         f"none is invented. Averaged over genres (macro-F1): {own['macro_f1']:.2f}."
     ]
-    if not baseline or baseline.get("micro_f1") is None:
+    if not baseline:
         return Card(question, "Measured", f"F1 {own['micro_f1']:.2f}", [*sentences, "No baseline is stored with it."])
-    better = own["micro_f1"] > baseline["micro_f1"]
-    sentences.append(
-        "The baseline, logistic regression on word counts (TF-IDF), reaches "
-        f"{baseline['micro_f1']:.2f}"
-        + (f" and {baseline['macro_f1']:.2f}." if baseline.get("macro_f1") is not None else ".")
-    )
+    name, figures = baseline
+    better = own["micro_f1"] > figures["micro_f1"]
+    sentences.append(f"The better baseline, {name}, reaches {figures['micro_f1']:.2f} and {figures['macro_f1']:.2f}.")
     verdict = "Better than its baseline" if better else "No better than its baseline"
     return Card(question, verdict, f"F1 {own['micro_f1']:.2f}", sentences)
 

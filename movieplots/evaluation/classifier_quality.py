@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from movieplots.evaluation.intervals import Estimate, estimate
+from movieplots.intervals import Estimate, estimate
 
 
 def classifier_quality(classifier: Any, fingerprint: str) -> dict[str, Any]:
     """What a GenreClassifier reached on the test split of the data with that fingerprint, if it was trained on them.
 
-    Returns `classifier` (micro_f1, macro_f1, map, per_label), `baseline` and `baseline_at_half` (TF-IDF with logistic
-    regression on the same plots, or None) and `test_plots`. Where the classifier was trained on other data its test
+    Returns `classifier` (micro_f1, macro_f1, map, per_label), `baselines` (the same three of each baseline on the same
+    plots, by name) and `test_plots`. Where the classifier was trained on other data its test
     plots are not the table's, so the only key is `skipped`: the reason in words.
     """
     stored = classifier.info.get("metrics") or {}
@@ -26,8 +26,7 @@ def classifier_quality(classifier: Any, fingerprint: str) -> dict[str, Any]:
     return {
         "test_plots": stored["test_plots"],
         "classifier": stored["test"] | {"per_label": stored["test_per_label"]},
-        "baseline": stored.get("baseline"),
-        "baseline_at_half": stored.get("baseline_at_half"),
+        "baselines": stored.get("baselines") or {},
     }
 
 
@@ -44,3 +43,8 @@ def mean_recall(per_label: dict[str, dict[str, float]], genres: Collection[str])
     reach = 1.96 * np.sqrt((recall * (1 - recall) / plots).sum()) / len(rows)  # binomial standard errors
     value = recall.mean()
     return estimate(value, max(value - reach, 0), min(value + reach, 1), plots.sum())
+
+
+def best_baseline(quality: dict[str, Any]) -> tuple[str, dict[str, float]] | None:
+    """Name and figures of the baseline with the highest micro-F1, or None where none is stored."""
+    return max(quality["baselines"].items(), key=lambda item: item[1]["micro_f1"], default=None)

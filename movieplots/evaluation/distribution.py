@@ -12,7 +12,7 @@ from scipy.integrate import trapezoid
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 
-from movieplots.evaluation.intervals import Estimate, estimate
+from movieplots.intervals import Estimate, estimate
 
 MIN_TEXTS = 50  # on either side; with fewer there is no telling
 _POINTS = 25  # mixtures along the curve, and the four constants below: all as in the authors' package, mauve-text

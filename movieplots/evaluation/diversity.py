@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterator, Sequence
 
 import numpy as np
 
-from movieplots.evaluation.intervals import Estimate, estimate, jackknife
+from movieplots.intervals import Estimate, estimate, jackknife
 from movieplots.words import NumberedTexts, split_words
 
 LOOP_WORDS = 4

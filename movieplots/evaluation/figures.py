@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from movieplots.evaluation.classifier_quality import best_baseline
 from movieplots.evaluation.novelty import COPIED_WORDS, NGRAMS
 from movieplots.evaluation.references import REAL, SHUFFLED
 from movieplots.figures import LIGHT, canvas, in_dark, legend, panels
@@ -90,7 +91,7 @@ def _drawers(metrics: dict[str, Any], table: pd.DataFrame) -> Iterator[tuple[str
             yield f"training_curve{end}", name, lambda model=model: training_curve(model["history"])
     quality = metrics["classifier"]
     if quality and "classifier" in quality:
-        yield "classifier_f1", "", lambda: classifier_f1(quality["classifier"], quality["baseline"])
+        yield "classifier_f1", "", lambda: classifier_f1(quality["classifier"], best_baseline(quality))
 
 
 def png(figure: Figure) -> bytes:
@@ -329,7 +330,7 @@ def training_curve(history: list[dict[str, Any]]) -> Figure:
     return figure
 
 
-def classifier_f1(quality: dict[str, Any], baseline: dict[str, Any] | None) -> Figure:
+def classifier_f1(quality: dict[str, Any], baseline: tuple[str, dict[str, float]] | None) -> Figure:
     """F1 of each genre (0 to 1) on the test plots, with the means of the classifier and of its baseline."""
     per_label = {name: row for name, row in quality["per_label"].items() if row["support"]}
     names = sorted(per_label, key=lambda name: (-per_label[name]["f1"], name))
@@ -337,8 +338,8 @@ def classifier_f1(quality: dict[str, Any], baseline: dict[str, Any] | None) -> F
     axes.bar(names, [per_label[name]["f1"] for name in names], color=BLUE, width=0.72)
     mean = quality["macro_f1"]
     axes.axhline(mean, color=TEXT, linewidth=1.5, label=f"classifier, mean {mean:.2f}")
-    if baseline and baseline.get("macro_f1") is not None:
-        mean = baseline["macro_f1"]
+    if baseline:
+        mean = baseline[1]["macro_f1"]
         axes.axhline(mean, color=RED, linestyle="--", linewidth=1.6, label=f"baseline, mean {mean:.2f}")
     axes.set_xticks(range(len(names)), [f"{name} ({per_label[name]['support']})" for name in names], rotation=90)
     axes.set_xlim(-0.6, len(names) - 0.4)

@@ -10,21 +10,20 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-from movieplots.figures import LIGHT, STEPS, escaped, legend, mark, number, titled, whole_steps
+from movieplots.figures import LIGHT, STEPS, escaped, legend, mark, number, titled
 from movieplots.figures import shown as shown
-from movieplots.rate_search import RateSearch, smooth
+from movieplots.training_figures import LOSS
+from movieplots.training_figures import learning_rates as learning_rates
+from movieplots.training_figures import training_curves as training_curves
 
 BLUE, ORANGE, GREEN, PINK, RED = LIGHT.series
 TEXT, GRID = LIGHT.text, LIGHT.grid
-LOSS = "loss, nats per token"
 _ROW = 0.27  # inches for each row of a figure with one row a genre
 _MOST_TIMES = 6  # tokens seen more often than that share the last bars
 _LEAST = 0.0005  # a share that is still drawn
 _ENOUGH = 10  # held-out plots of a genre whose loss is worth naming
-
-History = Sequence[dict[str, float]]
 
 
 def token_lengths(lengths: Sequence[int], block_size: int) -> Figure:
@@ -55,57 +54,6 @@ def token_lengths(lengths: Sequence[int], block_size: int) -> Figure:
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     axes.set_xlabel("tokens in a plot, with its genre and, if any, its title (logarithmic scale)")
     axes.set_ylabel("plots of each length")
-    return figure
-
-
-def learning_rates(search: RateSearch, used: float) -> Figure:
-    """The loss at growing learning rates, with the rate where it falls fastest and the one that training will use."""
-    title = f"The loss falls fastest near a learning rate of {_rate(search.suggestion)}; training uses {_rate(used)}"
-    figure, axes = titled(title, 3.6)
-    axes.plot(search.rates, search.losses, color=BLUE, alpha=0.35, linewidth=1.2, label="loss of one step")
-    axes.plot(search.rates, search.smoothed, color=BLUE, linewidth=2, label="smoothed")
-    axes.set_xscale("log")
-    lowest = int(np.argmin(search.smoothed))
-    low, high = min(search.losses), max(search.losses[: lowest + 1])  # where it bursts, the lines leave the figure
-    axes.set_ylim(low - 0.06 * (high - low), high + 0.25 * (high - low))
-    sides = ("left", "right") if search.suggestion <= used else ("right", "left")
-    mark(axes, search.suggestion, 0, RED, "--", f"falls fastest: {_rate(search.suggestion)}", sides[0])
-    mark(axes, used, 1, TEXT, ":", f"used: {_rate(used)}", sides[1])
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda rate, _: _rate(rate)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("learning rate (logarithmic scale)")
-    axes.set_ylabel(LOSS)
-    legend(axes)
-    return figure
-
-
-def training_curves(runs: dict[str, History] | History) -> Figure:
-    """Training loss (thin lines, lightly smoothed) and held-out loss (dots), of one run or of several by name."""
-    named = runs if isinstance(runs, dict) else {"": runs}
-    figure, axes = titled(_curves_title(named), 3.8)
-    several = len(named) > 1
-    colours = [(colour, colour) for colour in (ORANGE, BLUE, GREEN)] if several else [(BLUE, ORANGE)]
-    for (name, history), (of_training, of_held_out) in zip(named.items(), colours, strict=False):
-        trained, held_out = _points(history, "loss"), _points(history, "eval_loss")
-        prefix = f"{name}: " if name else ""
-        if trained:
-            steps, losses = zip(*trained, strict=True)
-            if not several:
-                axes.plot(steps, losses, color=of_training, alpha=0.25, linewidth=1)
-            style = {"linewidth": 1, "alpha": 0.6} if several else {"linewidth": 1.6}
-            spans = np.diff(steps, prepend=0)  # each loss is a mean over the steps since the one before
-            smoothed = smooth(losses, spans / spans.max())
-            axes.plot(steps, smoothed, color=of_training, label=f"{prefix}training plots", **style)
-        if held_out:
-            axes.plot(
-                *zip(*held_out, strict=True), color=of_held_out, linewidth=1.8, marker="o", markersize=5.5,
-                label=f"{prefix}held-out plots", zorder=3,
-            )  # fmt: skip
-    axes.xaxis.set_major_locator(whole_steps(10))
-    axes.set_xlabel("training step")
-    axes.set_ylabel(LOSS)
-    if axes.get_legend_handles_labels()[0]:
-        legend(axes, columns=2)
     return figure
 
 
@@ -228,34 +176,8 @@ def _list(samples: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _points(history: History, key: str) -> list[tuple[float, float]]:
-    return [(entry["step"], entry[key]) for entry in history if entry.get(key) is not None]
-
-
-def _curves_title(named: dict[str, History]) -> str:
-    measured = {name: points for name in named if (points := _points(named[name], "eval_loss"))}
-    if not measured:
-        return "No held-out loss has been measured yet"
-    step = max(points[-1][0] for points in measured.values())
-    after = f"after {step:,} step{'' if step == 1 else 's'}"
-    if len(named) > 1:
-        return f"Held-out loss {after}: " + ", ".join(f"{name} {p[-1][1]:.2f}" for name, p in measured.items())
-    (points,) = measured.values()
-    first, last = points[0][1], points[-1][1]
-    if step == 0:
-        return f"Before training the held-out loss is {first:.2f}"
-    if f"{first:.2f}" == f"{last:.2f}":
-        return f"The held-out loss is {last:.2f} as before, {after}"
-    return f"The held-out loss {'fell' if last < first else 'rose'} from {first:.2f} to {last:.2f} {after}"
-
-
 def _percent(share: float) -> str:
     """In percent, and `all` or `none` only where that is exact."""
     if share in (0, 1):
         return "0%" if share == 0 else "100%"
     return f"{min(max(100 * share, 0.01), 99.99):.{2 if share > 0.999 or share < 0.001 else 1}f}%"
-
-
-def _rate(rate: float) -> str:
-    mantissa, exponent = f"{rate:.1e}".split("e")
-    return f"{float(mantissa):g}e{int(exponent)}"

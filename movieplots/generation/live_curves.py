@@ -7,7 +7,7 @@ from typing import Any
 from IPython.display import DisplayHandle, Image, display
 from transformers import TrainerCallback
 
-from movieplots.generation.figures import training_curves
+from movieplots.training_figures import training_curves
 
 SECONDS = 5.0  # between two pictures, at least
 SHARE = 0.02  # of the time that drawing may take, at most

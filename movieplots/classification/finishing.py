@@ -1,0 +1,113 @@
+"""What follows each training of a classifier: calibration, thresholds, metrics beside the baselines, its folder."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.special import expit
+
+from movieplots.classification.baseline import Baseline, fit_baselines
+from movieplots.classification.calibration import calibrated, calibration_error, temperature
+from movieplots.classification.card import model_card
+from movieplots.classification.imbalance import log_shift
+from movieplots.classification.labelled_plots import LabelledPlots, with_title
+from movieplots.classification.metrics import headline, intervals, multilabel_metrics
+from movieplots.classification.model import GenreModel, save_genre_model
+from movieplots.classification.prediction import predict_logits
+from movieplots.classification.thresholds import best_thresholds
+from movieplots.files import atomic_folder, write_json
+from movieplots.model_folder import RUN_FILE, write_info
+
+_fitted: dict[tuple[Any, ...], dict[str, Baseline]] = {}
+
+
+def finish(
+    model: GenreModel,
+    tokenizer: Any,
+    plots: LabelledPlots,
+    out: Path,
+    recipe: dict[str, Any],
+    steps: int,
+    history: list[dict[str, float]],
+    run: dict[str, Any],
+) -> dict[str, Any]:
+    """Calibrate the trained model, choose thresholds, measure it, write its folder, and return its info.
+
+    `run` are the circumstances that are no part of the recipe; they go into a file of their own.
+    """
+    shift = log_shift(recipe["loss"], plots.targets["train"])
+    raw = {split: predict_logits(model, tokenizer, plots.texts[split]) for split in ("validation", "test")}
+    by = temperature(plots.targets["validation"], raw["validation"] - shift)
+    model.calibrate(torch.from_numpy(shift), by)
+    proba = {split: calibrated(logits, shift, by) for split, logits in raw.items()}
+    truth = plots.targets["validation"], plots.targets["test"]
+    if recipe["titles"]:  # one threshold for both forms, since whoever asks may have a title or not
+        titled = {split: _titled_proba(model, tokenizer, plots, split) for split in ("validation", "test")}
+        both = np.concatenate([proba["validation"], titled["validation"]])
+        thresholds = best_thresholds(np.tile(truth[0], (2, 1)), both)
+    else:
+        thresholds = best_thresholds(truth[0], proba["validation"])
+    test = multilabel_metrics(truth[1], proba["test"], thresholds, plots.labels)
+    metrics = {
+        "test": headline(test),
+        "test_intervals": intervals(truth[1], proba["test"], thresholds),
+        "test_per_label": test["per_label"],
+        "baselines": _measure_baselines(plots, titles=False),
+        "calibration": {
+            "temperature": by,
+            "error_before": calibration_error(truth[1], expit(raw["test"])),
+            "error_after": calibration_error(truth[1], proba["test"]),
+        },
+        **{f"{name}_plots": len(plots.texts[name]) for name in plots.texts},
+        "steps": steps,
+    }
+    if recipe["titles"]:
+        metrics["test_titled"] = headline(multilabel_metrics(truth[1], titled["test"], thresholds, plots.labels))
+        metrics["test_titled_intervals"] = intervals(truth[1], titled["test"], thresholds)
+        metrics["baselines_titled"] = _measure_baselines(plots, titles=True)
+    info = {
+        "task": "classification",
+        "base": recipe["base"],
+        "labels": plots.labels,
+        "thresholds": [float(t) for t in thresholds],
+        "not_learned": plots.not_learned,
+        "sources": plots.sources,
+        "data_fingerprint": plots.fingerprint,
+        "recipe": recipe,
+        "metrics": metrics,
+        "history": history,
+    }
+    with atomic_folder(out) as temporary:
+        save_genre_model(model, tokenizer, temporary)
+    write_json(out / RUN_FILE, run)
+    write_info(out, info, model_card(info))
+    shutil.rmtree(out / "checkpoints")
+    return info
+
+
+def _titled_proba(model: GenreModel, tokenizer: Any, plots: LabelledPlots, split: str) -> np.ndarray:
+    texts = list(map(with_title, plots.titles[split], plots.texts[split]))
+    return expit(predict_logits(model, tokenizer, texts))
+
+
+def _measure_baselines(plots: LabelledPlots, titles: bool) -> dict[str, dict[str, Any]]:
+    """The test metrics of both baselines, and the settings that the validation split chose."""
+    truth = plots.targets["test"]
+    return {
+        name: headline(multilabel_metrics(truth, fitted.proba["test"], fitted.thresholds, plots.labels))
+        | {"settings": fitted.settings}
+        for name, fitted in baselines_for(plots, titles).items()
+    }
+
+
+def baselines_for(plots: LabelledPlots, titles: bool) -> dict[str, Baseline]:
+    """Both baselines, fitted once a process for the same plots, since a notebook trains several models on them."""
+    key = (plots.fingerprint, *plots.labels, titles)
+    if key not in _fitted:
+        texts: Any = plots.texts
+        if titles:
+            texts = {split: list(map(with_title, plots.titles[split], plots.texts[split])) for split in plots.texts}
+        _fitted[key] = fit_baselines(texts, plots.targets, plots.labels)
+    return _fitted[key]

@@ -1,0 +1,71 @@
+"""The prepared plots as a classifier sees them: texts, titles and 0/1 targets of each split, and the labels."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from movieplots.errors import BadInput
+from movieplots.plots import SPLITS, data_fingerprint, load_plots, markup_title
+
+MIN_PLOTS = 10  # a genre with fewer training plots is not learned
+
+
+@dataclass(frozen=True)
+class LabelledPlots:
+    """`labels` in order; per split `texts`, `titles` (by the IMDb naming rules) and `targets` (n, labels), 0 or 1.
+
+    `not_learned` are the genres of the table that are no label, with their training plots.
+    """
+
+    labels: list[str]
+    not_learned: dict[str, int]
+    texts: dict[str, list[str]]
+    titles: dict[str, list[str]]
+    targets: dict[str, np.ndarray]
+    sources: list[str]
+    fingerprint: str
+
+
+def read_labelled(data: str | Path, labels: list[str] | None = None) -> LabelledPlots:
+    """Read a Plot table; the labels are the genres with enough training plots, or those that are given.
+
+    Raises BadInput where there are fewer than two labels, or where a split has none of them.
+    """
+    plots = load_plots(data)
+    parts = {name: plots[plots["split"] == name] for name in SPLITS}
+    counts = parts["train"]["genres"].explode().value_counts()
+    if labels is None:
+        labels = sorted(genre for genre, n in counts.items() if n >= MIN_PLOTS)
+        if len(labels) < 2:
+            raise BadInput(
+                f"{data} has fewer than two genres with {MIN_PLOTS} training plots: prepare a larger corpus."
+            )
+    targets = {name: targets_of(part["genres"].tolist(), labels) for name, part in parts.items()}
+    for name in parts:
+        if not targets[name].any():
+            raise BadInput(f"{data} has no plot of a known genre in the {name} split: prepare a larger corpus.")
+    return LabelledPlots(
+        labels,
+        {genre: int(n) for genre, n in counts.items() if genre not in labels},
+        {name: part["plot"].tolist() for name, part in parts.items()},
+        {name: _titles(part) for name, part in parts.items()},
+        targets,
+        sorted(plots["source"].unique()),
+        data_fingerprint(plots),
+    )
+
+
+def targets_of(genres: list[list[str]], labels: list[str]) -> np.ndarray:
+    """0/1 of shape (n, labels) in float32; genres that are no label are left out."""
+    return np.array([[label in own for label in labels] for own in genres], dtype=np.float32).reshape(-1, len(labels))
+
+
+def with_title(title: str, plot: str) -> str:
+    """What a model reads of a plot whose title is known."""
+    return f"{title}: {plot}" if title else plot
+
+
+def _titles(part: pd.DataFrame) -> list[str]:
+    return [markup_title(row) for _, row in part.iterrows()]
