@@ -105,6 +105,39 @@ def mark(axes: Axes, x: float, row: int, colour: str, style: str, label: str, si
     )  # fmt: skip
 
 
+def heatmap(cells: np.ndarray, names: list[str], title: str, rows: str, columns: str, annotate_from: float) -> Figure:
+    """Shares (n, n) in percent, row by row; those from `annotate_from` on have their number written in, NaN is grey."""
+    size = 0.33 * len(names)
+    figure, axes = titled(title, size + 2.2, max(WIDTH, size + 2.6))
+    axes.grid(False)
+    axes.set_facecolor("#eceef1")  # shows through where there is no number
+    highest = 100 * float(np.nanmax(cells))
+    image = axes.imshow(100 * cells, cmap="Blues", vmin=0, vmax=highest, aspect="auto")
+    for i, j in zip(*np.nonzero(np.nan_to_num(cells) >= annotate_from), strict=True):
+        value = 100 * cells[i, j]
+        colour = "#fff" if value > highest / 2 else LIGHT.text
+        axes.text(j, i, f"{value:.0f}", ha="center", va="center", fontsize=8, color=colour)
+    axes.set_xticks(range(len(names)), names, rotation=90)
+    axes.set_yticks(range(len(names)), names)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    axes.set_xlabel(columns)
+    axes.set_ylabel(rows)
+    scale = figure.colorbar(image, ax=axes, pad=0.015, fraction=0.03)
+    scale.set_label("share, %")
+    scale.outline.set_visible(False)  # type: ignore[operator]
+    return figure
+
+
+def sentence_figure(sentence: str) -> Figure:
+    """A figure that has nothing to draw, and says so."""
+    figure = Figure(figsize=(WIDTH, 0.6), dpi=100, facecolor=LIGHT.background)
+    axes = figure.add_axes((0, 0, 1, 1))  # a notebook shows no figure that has no axes
+    axes.set_axis_off()
+    axes.text(0.01, 0.5, sentence, color=LIGHT.text, fontsize=11, va="center")
+    return figure
+
+
 def whole_steps(most: int) -> MaxNLocator:
     """Ticks at whole numbers, at most so many."""
     return MaxNLocator(most, integer=True, steps=STEPS)

@@ -137,6 +137,15 @@ def untitled(small_corpus, tiny_llama, tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def classifier(small_corpus, tiny_roberta, tmp_path_factory):
+    """A classifier trained with titles for two passes: (folder, info)."""
+    from movieplots.classification.training import train_classifier
+
+    folder = tmp_path_factory.mktemp("classifier")
+    return folder, train_classifier(small_corpus, tiny_roberta, folder, passes=2, batch_size=16, titles=True)
+
+
 def _saved(model, tokenizer, folder):
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

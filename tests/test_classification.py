@@ -5,32 +5,20 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from sklearn.metrics import f1_score
 
 from movieplots.base_models import load_encoder
-from movieplots.classification.imbalance import log_odds, positive_weights
-from movieplots.classification.metrics import multilabel_metrics
+from movieplots.classification.baseline import LOGISTIC, SVM, fit_baselines
+from movieplots.classification.feeding import MASKED, TrainingPlots
+from movieplots.classification.labelled_plots import read_labelled, targets_of
+from movieplots.classification.metrics import headline, multilabel_metrics
 from movieplots.classification.model import GenreModel
 from movieplots.classification.prediction import GenreClassifier
 from movieplots.classification.thresholds import best_thresholds
 from movieplots.classification.training import layer_groups, train_classifier
 from movieplots.errors import BadInput
-from movieplots.plots import FILE_NAME, load_plots, save_plots
-
-
-@pytest.fixture(scope="module")
-def trained(small_corpus, tiny_roberta, tmp_path_factory):
-    """A classifier trained for a few passes: (folder, info)."""
-    folder = tmp_path_factory.mktemp("classifier")
-    return folder, train_classifier(small_corpus, tiny_roberta, folder, passes=2, batch_size=16)
-
-
-def test_rare_labels_weigh_more_up_to_the_cap():
-    targets = np.zeros((100, 3))
-    targets[:50, 0] = targets[:10, 1] = targets[:1, 2] = 1
-    assert positive_weights(targets).tolist() == pytest.approx([1.0, 3.0, 6.0])
-    assert log_odds(targets)[0] == pytest.approx(0.0)
-    assert log_odds(targets)[1] == pytest.approx(np.log(0.1 / 0.9))
+from movieplots.plots import FILE_NAME, load_plots, markup_title, save_plots
 
 
 def test_thresholds_are_the_best_of_their_label():
@@ -78,8 +66,8 @@ def test_learning_rates_fall_from_head_to_embeddings(tiny_roberta):
     assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
 
 
-def test_training_writes_a_model_that_predicts(trained, small_corpus):
-    folder, info = trained
+def test_training_writes_a_model_that_predicts(classifier, small_corpus):
+    folder, info = classifier
     assert json.loads((folder / "movieplots.json").read_text()) == info
     assert set(info["metrics"]["baselines"]) == {"TF-IDF + logistic regression", "TF-IDF + linear SVM"}
     assert not [file for file in folder.rglob("*") if file.suffix in (".bin", ".pt", ".pkl")]
@@ -87,31 +75,31 @@ def test_training_writes_a_model_that_predicts(trained, small_corpus):
     assert set(info["labels"]) == {genre for genre, n in counts.items() if n >= 10}
     assert info["not_learned"] == {genre: n for genre, n in counts.items() if n < 10}
 
-    classifier = GenreClassifier.from_pretrained(folder)
+    loaded = GenreClassifier.from_pretrained(folder)
     texts = load_plots(small_corpus, "test")["plot"].tolist()
-    proba = classifier.predict_proba(texts)
-    assert proba.shape == (len(texts), len(classifier.labels))
+    proba = loaded.predict_proba(texts)
+    assert proba.shape == (len(texts), len(loaded.labels))
     assert ((proba >= 0) & (proba <= 1)).all()
-    assert np.allclose(proba[::-1], classifier.predict_proba(texts[::-1]), atol=1e-6)
-    for names, row in zip(classifier.predict(texts), proba, strict=True):
-        assert names == sorted(names, key=lambda name: -row[classifier.labels.index(name)])
+    assert np.allclose(proba[::-1], loaded.predict_proba(texts[::-1]), atol=1e-6)
+    for names, row in zip(loaded.predict(texts), proba, strict=True):
+        assert names == sorted(names, key=lambda name: -row[loaded.labels.index(name)])
         assert set(names) == {
-            label for label, p, t in zip(classifier.labels, row, classifier.thresholds, strict=True) if p >= t
+            label for label, p, t in zip(loaded.labels, row, loaded.thresholds, strict=True) if p >= t
         }
 
 
-def test_the_same_command_gives_the_same_weights_and_again_reuses(trained, small_corpus, tiny_roberta, tmp_path):
-    folder, info = trained
-    train_classifier(small_corpus, tiny_roberta, tmp_path, passes=2, batch_size=16)
+def test_the_same_command_gives_the_same_weights_and_again_reuses(classifier, small_corpus, tiny_roberta, tmp_path):
+    folder, info = classifier
+    train_classifier(small_corpus, tiny_roberta, tmp_path, passes=2, batch_size=16, titles=True)
     for name in ("model.safetensors", "head.safetensors"):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
-    assert train_classifier(small_corpus, tiny_roberta, folder, passes=2, batch_size=16) == info
+    assert train_classifier(small_corpus, tiny_roberta, folder, passes=2, batch_size=16, titles=True) == info
     with pytest.raises(BadInput, match="passes"):
-        train_classifier(small_corpus, tiny_roberta, folder, passes=3, batch_size=16)
+        train_classifier(small_corpus, tiny_roberta, folder, passes=3, batch_size=16, titles=True)
 
 
-def test_bad_input_says_what_to_change(trained, small_corpus, tiny_roberta, tiny_gpt2, tmp_path):
-    folder, _ = trained
+def test_bad_input_says_what_to_change(classifier, small_corpus, tiny_roberta, tiny_gpt2, tmp_path):
+    folder, _ = classifier
     with pytest.raises(BadInput, match="Plot 2 is empty"):
         GenreClassifier.from_pretrained(folder).predict(["A sheriff rides into town.", "  "])
     with pytest.raises(BadInput, match="not a trained model"):
@@ -124,11 +112,86 @@ def test_bad_input_says_what_to_change(trained, small_corpus, tiny_roberta, tiny
         train_classifier(tmp_path, tiny_roberta, tmp_path / "out")
 
 
-def test_a_model_whose_head_does_not_fit_its_labels_is_refused(trained, tmp_path):
+def test_a_model_whose_head_does_not_fit_its_labels_is_refused(classifier, tmp_path):
     import shutil
 
-    folder = shutil.copytree(trained[0], tmp_path / "copy")
+    folder = shutil.copytree(classifier[0], tmp_path / "copy")
     info = json.loads((folder / "movieplots.json").read_text())
     (folder / "movieplots.json").write_text(json.dumps(info | {"labels": info["labels"][:-1]}))
     with pytest.raises(BadInput, match="does not fit"):
         GenreClassifier.from_pretrained(folder)
+
+
+def test_calibration_is_inside_the_saved_model(classifier, small_corpus):
+    """Metrics that are measured anew from the folder are those that training stored."""
+    folder, info = classifier
+    loaded, test = GenreClassifier.from_pretrained(folder), load_plots(small_corpus, "test")
+    truth = targets_of(test["genres"].tolist(), loaded.labels)
+    titles = [markup_title(row) for _, row in test.iterrows()]
+    for key, given in (("test", None), ("test_titled", titles)):
+        proba = loaded.predict_proba(test["plot"].tolist(), given)
+        measured = headline(multilabel_metrics(truth, proba, loaded.thresholds, loaded.labels))
+        assert measured == pytest.approx(info["metrics"][key])
+    assert loaded.predict_proba(["A sheriff."], [""]).tolist() == loaded.predict_proba(["A sheriff."]).tolist()
+
+
+def test_lora_and_fewer_layers_give_a_folder_like_any_other(small_corpus, tiny_roberta, tmp_path):
+    info = train_classifier(small_corpus, tiny_roberta, tmp_path, passes=1, method="lora", layers=1, loss="asymmetric")
+    assert json.loads((tmp_path / "config.json").read_text())["num_hidden_layers"] == 1
+    with safe_open(tmp_path / "model.safetensors", "pt") as weights:
+        assert not [name for name in weights.keys() if "lora" in name]  # noqa: SIM118
+    assert GenreClassifier.from_pretrained(tmp_path).predict_proba(["A sheriff."]).shape == (1, len(info["labels"]))
+    assert (
+        info["recipe"]["method"] == "lora" and "--method lora --loss asymmetric" in (tmp_path / "README.md").read_text()
+    )
+    with pytest.raises(BadInput, match="titles"):
+        GenreClassifier.from_pretrained(tmp_path).predict(["A sheriff."], ["Salt (2009)"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"layers": 3}, "--layers must be from 1 to 2"),
+        ({"loss": "hinge"}, "--loss must be weighted or"),
+        ({"method": "half"}, "--method must be full or lora"),
+        ({"label_smoothing": 1.0}, "--label-smoothing"),
+        ({"batch_size": 0}, "--batch-size must be at least 1"),
+    ],
+)
+def test_settings_out_of_range_are_refused(small_corpus, tiny_roberta, tmp_path, settings, says):
+    with pytest.raises(BadInput, match=says):
+        train_classifier(small_corpus, tiny_roberta, tmp_path / "out", **settings)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_pass_shows_every_plot_once_some_words_masked_some_titled(small_corpus, tiny_roberta):
+    _, tokenizer = load_encoder(tiny_roberta)
+    plots = read_labelled(small_corpus)
+    texts, targets, titles = (part["train"] for part in (plots.texts, plots.targets, plots.titles))
+    feed = TrainingPlots(tokenizer, texts, targets, 256, 16, seed=0, titles=titles)
+    rows = list(feed.one_pass(0))
+    assert len(rows) == len(texts)
+    assert sorted(row["labels"].tolist() for row in rows) == sorted(targets.tolist())
+    shown = [token for row in rows for token in row["input_ids"]]
+    assert shown.count(tokenizer.mask_token_id) / len(shown) == pytest.approx(MASKED, abs=0.02)
+    longer = len(shown) / sum(len(row["input_ids"]) for row in feed.plots)
+    assert 1.0 < longer < sum(len(row["input_ids"]) for row in feed.titled) / len(shown) * longer
+    assert rows != list(feed.one_pass(1)) and rows[0]["input_ids"] == next(feed.one_pass(0))["input_ids"]
+
+
+def test_long_plots_are_cut_and_named(classifier):
+    loaded = GenreClassifier.from_pretrained(classifier[0])
+    long = "word " * 600
+    assert loaded.max_tokens == 298  # what the tiny encoder has room for
+    assert loaded.cut(["short", long]) == {1: len(loaded.engine.tokenizer(long)["input_ids"])}
+    assert np.isfinite(loaded.predict_proba([long])).all()
+
+
+def test_baselines_choose_by_the_validation_split(small_corpus):
+    plots = read_labelled(small_corpus)
+    fitted = fit_baselines(plots.texts, plots.targets, plots.labels)
+    assert set(fitted) == {LOGISTIC, SVM}
+    for baseline in fitted.values():
+        assert baseline.proba["test"].shape == plots.targets["test"].shape
+        assert ((baseline.proba["test"] >= 0) & (baseline.proba["test"] <= 1)).all()
+        assert baseline.settings.startswith("C = ")

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from movieplots import encoding
+from movieplots.batches import make_batches
 
 CPU = torch.device("cpu")
 
@@ -40,7 +41,7 @@ def test_each_row_belongs_to_its_text(threads, monkeypatch):
 
 def test_a_batch_holds_as_much_as_it_may():
     lengths = [3, 50, 7, 10, 9, 10, 1, 8]
-    batches = encoding._batches(lengths, 100, 20)
+    batches = make_batches(lengths, 100, 20)
     assert batches == [[1], [3, 5], [4, 7], [2, 0], [6]]
     assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
 

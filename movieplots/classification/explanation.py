@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from movieplots.classification.prediction import GenreClassifier, predict_logits
+from movieplots.classification.prediction import GenreClassifier
 
 STEPS = 16  # on the way from hidden words to the plot, for integrated gradients
 _WORD = re.compile(r"\w+(?:['’-]\w+)*")
@@ -73,15 +73,14 @@ def occlusion(classifier: GenreClassifier, text: str, labels: Sequence[int]) -> 
     Hidden words are no surprise to the model, which was trained with some of them masked.
     """
     spans = word_spans(text)
-    mask = classifier.tokenizer.mask_token or ""
-    texts = [text, *(hide(text, [span], mask) for span in spans)]
-    logits = predict_logits(classifier.model, classifier.tokenizer, texts)[:, list(labels)]
+    texts = [text, *(hide(text, [span], classifier.engine.mask) for span in spans)]
+    logits = classifier.engine.logits(texts)[:, list(labels)]
     return logits[0] - logits[1:]
 
 
 def integrated_gradients(classifier: GenreClassifier, text: str, labels: Sequence[int]) -> np.ndarray:
     """Effects (words, labels): gradients along the way from all words hidden to the plot (Sundararajan et al. 2017)."""
-    model, tokenizer = classifier.model, classifier.tokenizer
+    model, tokenizer = classifier.engine.model, classifier.engine.tokenizer
     encoded = tokenizer(
         text, truncation=True, max_length=model.max_tokens, return_offsets_mapping=True, return_tensors="pt"
     )
@@ -112,13 +111,12 @@ def deletion(classifier: GenreClassifier, texts: Sequence[str], method: Method, 
     """
     before = classifier.predict_proba(texts)
     top = before.argmax(axis=1)
-    mask = classifier.tokenizer.mask_token or ""
     shortened = []
     for text, label in zip(texts, top, strict=True):
         spans = word_spans(text)
         order = np.argsort(-method(classifier, text, [int(label)])[:, 0], kind="stable")
         count = max(1, round(share * len(spans)))
-        shortened.append(hide(text, [spans[i] for i in order[:count]], mask))
+        shortened.append(hide(text, [spans[i] for i in order[:count]], classifier.engine.mask))
     after = classifier.predict_proba(shortened)
     rows = np.arange(len(top))
     return before[rows, top] - after[rows, top]

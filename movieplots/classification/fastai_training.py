@@ -41,6 +41,7 @@ try:
     from fastai.callback.training import GradientClip
     from fastai.data.core import DataLoaders
     from fastai.learner import Learner
+    from fastcore.foundation import L
 except ModuleNotFoundError:
     raise BadInput(
         "This recipe needs fastai: run `pip install --no-deps fastai` and "
@@ -152,6 +153,7 @@ def new_learner(
         loss_func=model.loss,
         splitter=lambda module: [group["params"] for group in _bottom_up(module.model)],
         wd=WEIGHT_DECAY,
+        train_bn=False,  # or the normalisations of frozen layers were trained, and gradients computed through all
         cbs=GradientClip(1.0),
     )
     learner.remove_cbs([cb for cb in learner.cbs if type(cb).__name__ == "ProgressCallback"])
@@ -265,7 +267,7 @@ class _Keeper(Callback):
         kept = torch.load(self.file, map_location="cpu", weights_only=True)
         learner.model.load_state_dict(kept["model"])
         learner.create_opt()
-        learner.opt.load_state_dict(kept["optimizer"])
+        learner.opt.load_state_dict({name: L(values) for name, values in kept["optimizer"].items()})
         self.history, self.steps, self.before = kept["history"], kept["steps"], kept["seconds"]
         say(f"Continuing at step {self.steps}.")
         return kept["at"]
@@ -276,8 +278,11 @@ class _Keeper(Callback):
 
     def _save(self) -> None:
         self.saved = time.monotonic()
+        state = self.learn.opt.state_dict()
+        hypers = [{name: float(value) for name, value in group.items()} for group in state["hypers"]]
         kept = {
-            "model": self.learn.model.state_dict(), "optimizer": self.learn.opt.state_dict(), "at": self.at,
+            "model": self.learn.model.state_dict(), "at": self.at,
+            "optimizer": {"state": list(state["state"]), "hypers": hypers},  # plain types load without running code
             "history": self.history, "steps": self.steps, "seconds": self.seconds,
         }  # fmt: skip
         with atomic_path(self.file) as temporary:

@@ -15,8 +15,8 @@ from movieplots.classification.imbalance import log_shift
 from movieplots.classification.labelled_plots import LabelledPlots, with_title
 from movieplots.classification.metrics import headline, intervals, multilabel_metrics
 from movieplots.classification.model import GenreModel, save_genre_model
-from movieplots.classification.prediction import predict_logits
 from movieplots.classification.thresholds import best_thresholds
+from movieplots.classification.torch_engine import TorchEngine
 from movieplots.files import atomic_folder, write_json
 from movieplots.model_folder import RUN_FILE, write_info
 
@@ -38,13 +38,14 @@ def finish(
     `run` are the circumstances that are no part of the recipe; they go into a file of their own.
     """
     shift = log_shift(recipe["loss"], plots.targets["train"])
-    raw = {split: predict_logits(model, tokenizer, plots.texts[split]) for split in ("validation", "test")}
+    engine = TorchEngine(model, tokenizer)
+    raw = {split: engine.logits(plots.texts[split]) for split in ("validation", "test")}
     by = temperature(plots.targets["validation"], raw["validation"] - shift)
     model.calibrate(torch.from_numpy(shift), by)
     proba = {split: calibrated(logits, shift, by) for split, logits in raw.items()}
     truth = plots.targets["validation"], plots.targets["test"]
     if recipe["titles"]:  # one threshold for both forms, since whoever asks may have a title or not
-        titled = {split: _titled_proba(model, tokenizer, plots, split) for split in ("validation", "test")}
+        titled = {split: _titled_proba(engine, plots, split) for split in ("validation", "test")}
         both = np.concatenate([proba["validation"], titled["validation"]])
         thresholds = best_thresholds(np.tile(truth[0], (2, 1)), both)
     else:
@@ -87,9 +88,9 @@ def finish(
     return info
 
 
-def _titled_proba(model: GenreModel, tokenizer: Any, plots: LabelledPlots, split: str) -> np.ndarray:
+def _titled_proba(engine: TorchEngine, plots: LabelledPlots, split: str) -> np.ndarray:
     texts = list(map(with_title, plots.titles[split], plots.texts[split]))
-    return expit(predict_logits(model, tokenizer, texts))
+    return expit(engine.logits(texts))
 
 
 def _measure_baselines(plots: LabelledPlots, titles: bool) -> dict[str, dict[str, Any]]:

@@ -16,7 +16,6 @@ from torch import nn
 from movieplots.base_models import load_encoder
 from movieplots.classification.imbalance import Loss
 from movieplots.errors import BadInput
-from movieplots.model_folder import read_info
 
 SCALE = 8.0
 MAX_TOKENS = 512  # longer texts are cut
@@ -110,15 +109,14 @@ def save_genre_model(model: GenreModel, tokenizer: Any, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def load_genre_model(folder: str | Path) -> tuple[GenreModel, Any, dict[str, Any]]:
-    """(model in evaluation mode, tokenizer, info) of a trained classifier's folder."""
-    info = read_info(folder, "classification")
+def load_genre_model(folder: str | Path, labels: int) -> tuple[GenreModel, Any]:
+    """(model in evaluation mode, tokenizer) of a trained classifier's folder."""
     encoder, tokenizer = load_encoder(str(folder))
-    model = GenreModel(encoder, len(info["labels"]))
+    model = GenreModel(encoder, labels)
     try:
         model.head.load_state_dict(load_file(Path(folder) / "head.safetensors"))
     except (OSError, RuntimeError, SafetensorError):
         raise BadInput(
             f"{folder}/head.safetensors is missing or does not fit its labels: train the classifier again with --fresh."
         ) from None
-    return model.eval(), tokenizer, info
+    return model.eval(), tokenizer

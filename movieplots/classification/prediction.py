@@ -5,34 +5,45 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from scipy.special import expit
 
 from movieplots.classification.labelled_plots import with_title
-from movieplots.classification.model import GenreModel, load_genre_model
-from movieplots.encoding import Features, encode
 from movieplots.errors import BadInput
+from movieplots.model_folder import read_info
 
 
 class GenreClassifier:
-    """Predicts the genres of plots. `labels` are its genres, `thresholds` their probability thresholds (labels,)."""
+    """Predicts the genres of plots. `labels` are its genres, `thresholds` their probability thresholds (labels,).
 
-    def __init__(self, model: GenreModel, tokenizer: Any, info: dict[str, Any]) -> None:
-        self.model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
-        self.tokenizer = tokenizer
+    `engine` computes: a `TorchEngine`, or an `OnnxEngine` where the folder holds a compressed model.
+    """
+
+    def __init__(self, engine: Any, info: dict[str, Any]) -> None:
+        self.engine = engine
         self.info = info
         self.labels: list[str] = info["labels"]
         self.thresholds = np.array(info["thresholds"])
 
     @classmethod
     def from_pretrained(cls, path: str | Path) -> "GenreClassifier":
-        """Load a folder that `train_classifier` wrote. Raises BadInput where it is none."""
-        return cls(*load_genre_model(path))
+        """Load a folder that `train_classifier` or `compress` wrote. Raises BadInput where it is none."""
+        info = read_info(path, "classification")
+        if (Path(path) / "model.onnx").is_file():
+            from movieplots.classification.onnx_engine import OnnxEngine
+
+            return cls(OnnxEngine(path, len(info["labels"])), info)
+        import torch
+
+        from movieplots.classification.model import load_genre_model
+        from movieplots.classification.torch_engine import TorchEngine
+
+        model, tokenizer = load_genre_model(path, len(info["labels"]))
+        return cls(TorchEngine(model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer), info)
 
     @property
     def max_tokens(self) -> int:
         """How many tokens of a text are read."""
-        return self.model.max_tokens
+        return self.engine.max_tokens
 
     def predict_proba(self, texts: Sequence[str], titles: Sequence[str] | None = None) -> np.ndarray:
         """Probabilities in [0, 1] of shape (n, labels), for plots and, if the model was trained with them, titles.
@@ -47,7 +58,7 @@ class GenreClassifier:
             if not self.info["recipe"].get("titles"):
                 raise BadInput("This classifier was trained without titles: leave them out, or train with --titles.")
             texts = [with_title(title, text) for title, text in zip(titles, texts, strict=True)]
-        return expit(predict_logits(self.model, self.tokenizer, texts))
+        return expit(self.engine.logits(texts))
 
     def predict(self, texts: Sequence[str], titles: Sequence[str] | None = None) -> list[list[str]]:
         """The genres of each text at or above their thresholds, most probable first."""
@@ -60,20 +71,5 @@ class GenreClassifier:
 
     def cut(self, texts: Sequence[str]) -> dict[int, int]:
         """Which texts are too long to be read in full: number from 0 -> tokens it has."""
-        lengths = [len(self.tokenizer(text)["input_ids"]) for text in texts]
+        lengths = self.engine.lengths(texts)
         return {i: length for i, length in enumerate(lengths) if length > self.max_tokens}
-
-
-def predict_logits(model: GenreModel, tokenizer: Any, texts: Sequence[str]) -> np.ndarray:
-    """Logits (n, labels); texts beyond `model.max_tokens` tokens are cut."""
-    if not len(texts):
-        return np.empty((0, model.head.out_features))
-
-    def tokenize(texts: list[str]) -> Features:
-        return tokenizer(texts, padding=True, truncation=True, max_length=model.max_tokens, return_tensors="pt")
-
-    def forward(features: Features) -> torch.Tensor:
-        return model(features["input_ids"], features["attention_mask"])["logits"]
-
-    device = next(model.eval().parameters()).device
-    return encode(texts, tokenize, forward, device, model.max_tokens, "Predicting genres").astype(float)

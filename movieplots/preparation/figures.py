@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-from movieplots.figures import LIGHT, STEPS, WIDTH, legend, mark, titled, whole_steps
+from movieplots.figures import LIGHT, STEPS, heatmap, legend, mark, sentence_figure, titled, whole_steps
 from movieplots.figures import shown as shown
 from movieplots.plots import SPLITS, markup_title
 from movieplots.preparation import Preparation
@@ -53,7 +53,7 @@ def sources(report: Preparation) -> Figure:
 def dropped_rows(report: Preparation) -> Figure:
     """Rows that were dropped, by reason."""
     if not report.dropped:
-        return _words(f"Nothing was dropped: all {_count(report.read, 'row')} were kept.")
+        return sentence_figure(f"Nothing was dropped: all {_count(report.read, 'row')} were kept.")
     counts = pd.Series({REASONS[reason]: n for reason, n in report.dropped.items()})
     return _bars(
         counts,
@@ -67,7 +67,7 @@ def languages(report: Preparation) -> Figure:
     english, total = report.languages.get("en", 0), sum(report.languages.values())
     others = pd.Series({code: n for code, n in report.languages.items() if code != "en"}, dtype=int)
     if others.empty:
-        return _words(f"All {_count(total, 'plot')} are in English: no other language was found.")
+        return sentence_figure(f"All {_count(total, 'plot')} are in English: no other language was found.")
     title = (
         f"{english:,} of {_count(total, 'plot')} are in English ({english / total:.1%}); "
         f"{_count(others.sum(), 'plot')} in {_count(len(others), 'other language')}"
@@ -122,33 +122,15 @@ def genre_cooccurrence(plots: pd.DataFrame, annotate_from: float = 0.1) -> Figur
     names, cells = list(shares.index), shares.to_numpy().copy()
     np.fill_diagonal(cells, np.nan)
     if len(names) < 2 or not np.nanmax(cells):
-        return _words("No plot carries more than one genre: no two genres share a plot.")
+        return sentence_figure("No plot carries more than one genre: no two genres share a plot.")
     row, column = np.unravel_index(np.nanargmax(cells), cells.shape)
     title = (
         f"Most bound to another genre: {cells[row, column]:.0%} of the plots with {names[row]} "
         f"also carry {names[column]}"
     )
-    size = 0.33 * len(names)
-    figure, axes = titled(title, size + 2.2, max(WIDTH, size + 2.6))
-    axes.grid(False)
-    axes.set_facecolor("#eceef1")  # shows through on the diagonal
-    highest = 100 * float(np.nanmax(cells))
-    image = axes.imshow(100 * cells, cmap="Blues", vmin=0, vmax=highest, aspect="auto")
-    for i, j in zip(*np.nonzero(np.nan_to_num(cells) >= annotate_from), strict=True):
-        value = 100 * cells[i, j]
-        axes.text(
-            j, i, f"{value:.0f}", ha="center", va="center", fontsize=8, color="#fff" if value > highest / 2 else TEXT
-        )
-    axes.set_xticks(range(len(names)), names, rotation=90)
-    axes.set_yticks(range(len(names)), names)
-    axes.spines[:].set_visible(False)
-    axes.tick_params(length=0)
-    axes.set_xlabel("… that also carry this genre")
-    axes.set_ylabel("Of the plots with this genre, the share …")
-    scale = figure.colorbar(image, ax=axes, pad=0.015, fraction=0.03)
-    scale.set_label("share, %")
-    scale.outline.set_visible(False)  # type: ignore[operator]
-    return figure
+    return heatmap(
+        cells, names, title, "Of the plots with this genre, the share …", "… that also carry this genre", annotate_from
+    )
 
 
 def plot_lengths(plots: pd.DataFrame, report: Preparation) -> Figure:
@@ -192,7 +174,7 @@ def plots_per_year(plots: pd.DataFrame) -> Figure:
     """Plots by the year of their title, stacked by kind (movie, series, episode, book)."""
     dated = plots[plots["year"].notna()]
     if dated.empty:
-        return _words("No title has a year.")
+        return sentence_figure("No title has a year.")
     years = dated["year"].astype(int)
     counts = pd.crosstab(years, dated["kind"]).reindex(range(years.min(), years.max() + 1), fill_value=0)
     totals = counts.sum(axis=1)
@@ -392,13 +374,4 @@ def _bars(counts: pd.Series, title: str, what: str) -> Figure:
     axes.xaxis.set_major_locator(whole_steps(8))
     axes.grid(axis="y", visible=False)
     axes.set_xlabel(what)
-    return figure
-
-
-def _words(sentence: str) -> Figure:
-    """A figure that has nothing to draw, and says so."""
-    figure = Figure(figsize=(WIDTH, 0.6), dpi=100, facecolor="#ffffff")
-    axes = figure.add_axes((0, 0, 1, 1))  # a notebook shows no figure that has no axes
-    axes.set_axis_off()
-    axes.text(0.01, 0.5, sentence, color=TEXT, fontsize=11, va="center")
     return figure

@@ -1,0 +1,194 @@
+"""What a trained classifier does on the plots it was trained beside: predictions, confusions, the hardest plots."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit, logit
+from sklearn.metrics import f1_score
+
+from movieplots.classification.calibration import calibration_error
+from movieplots.classification.labelled_plots import LabelledPlots, read_labelled
+from movieplots.classification.metrics import NAMES
+from movieplots.classification.prediction import GenreClassifier
+from movieplots.classification.thresholds import GRID
+from movieplots.errors import BadInput
+from movieplots.preparation.figures import opening
+
+TRAIN_SAMPLE = 2_000  # training plots that are predicted, too: enough to see how far memory goes
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """A classifier and its predictions: `truth` and `proba` of each split, both (n, labels), `texts` and `titles`.
+
+    `train` is a sample of the training plots.
+    """
+
+    classifier: GenreClassifier
+    truth: dict[str, np.ndarray]
+    proba: dict[str, np.ndarray]
+    texts: dict[str, list[str]]
+    titles: dict[str, list[str]]
+
+    @property
+    def labels(self) -> list[str]:
+        return self.classifier.labels
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        return self.classifier.info["metrics"]
+
+
+def assess(model: str | Path, data: str | Path) -> Assessment:
+    """Predict the plots of a classifier's own data.
+
+    Raises BadInput for other data: their labels may differ, and their test plots may have been training plots.
+    """
+    classifier = GenreClassifier.from_pretrained(model)
+    plots = check_same_plots(classifier, data)
+    keep = np.random.default_rng(0).permutation(len(plots.texts["train"]))[:TRAIN_SAMPLE]
+    texts = plots.texts | {"train": [plots.texts["train"][i] for i in keep]}
+    titles = plots.titles | {"train": [plots.titles["train"][i] for i in keep]}
+    truth = plots.targets | {"train": plots.targets["train"][keep]}
+    proba = {split: classifier.predict_proba(texts[split]) for split in texts}
+    return Assessment(classifier, truth, proba, texts, titles)
+
+
+def check_same_plots(classifier: GenreClassifier, data: str | Path) -> LabelledPlots:
+    """The plots of `data` under the classifier's labels; raises BadInput where it was trained on others."""
+    plots = read_labelled(data, classifier.labels)
+    if plots.fingerprint != classifier.info["data_fingerprint"]:
+        own = set(read_labelled(data).labels)
+        unknown, missing = sorted(own - set(classifier.labels)), sorted(set(classifier.labels) - own)
+        differ = "".join(
+            f" {what}: {', '.join(names)}."
+            for what, names in (("Genres it does not know", unknown), ("genres it knows beyond these", missing))
+            if names
+        )
+        raise BadInput(
+            f"The classifier was trained on other plots than those of {data} and may have learned some of their test "
+            f"split: give the data it was trained on.{differ}"
+        )
+    return plots
+
+
+def f1_by_threshold(assessment: Assessment) -> pd.DataFrame:
+    """Micro- and macro-F1 of train and validation with one threshold for all genres: a row a threshold."""
+    rows = []
+    for threshold in GRID:
+        row: dict[str, float] = {"threshold": float(threshold)}
+        for split in ("train", "validation"):
+            truth, predicted = assessment.truth[split], assessment.proba[split] >= threshold
+            present = truth.any(axis=0)
+            row[f"{split} micro"] = f1_score(truth, predicted, average="micro", zero_division=0)
+            row[f"{split} macro"] = f1_score(truth[:, present], predicted[:, present], average="macro", zero_division=0)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def invented(assessment: Assessment) -> pd.DataFrame:
+    """Of test plots of a genre (row) that do not carry another (column), the share that is given it; NaN for none.
+
+    What a plot's own genre makes the classifier add.
+    """
+    truth = assessment.truth["test"].astype(bool)
+    predicted = assessment.proba["test"] >= assessment.classifier.thresholds
+    table = np.full((len(assessment.labels),) * 2, np.nan)
+    for row in range(len(table)):
+        for column in range(len(table)):
+            without = truth[:, row] & ~truth[:, column]
+            if row != column and without.any():
+                table[row, column] = predicted[without, column].mean()
+    return pd.DataFrame(table, index=assessment.labels, columns=assessment.labels)
+
+
+def hardest(assessment: Assessment, most: int = 12) -> pd.DataFrame:
+    """The test plots with the highest mean cross-entropy: title, opening words, their genres, and those given."""
+    truth, proba = assessment.truth["test"], np.clip(assessment.proba["test"], 1e-6, 1 - 1e-6)
+    loss = -(truth * np.log(proba) + (1 - truth) * np.log1p(-proba)).mean(axis=1)
+    rows = []
+    for i in np.argsort(-loss, kind="stable")[:most]:
+        own = [label for label, there in zip(assessment.labels, truth[i], strict=True) if there]
+        rows.append(
+            {
+                "title": opening(assessment.titles["test"][i]),
+                "plot": opening(assessment.texts["test"][i]),
+                "its genres": ", ".join(own) or "none that is learned",
+                "given": ", ".join(assessment.classifier.name(proba[i])) or "none",
+                "loss": float(loss[i]),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def headline_table(infos: dict[str, dict[str, Any]]) -> pd.DataFrame:
+    """The four metrics on the test split with 95 % intervals, of classifiers by name, and of the first one's baselines.
+
+    With titles where a classifier was trained with them; the baselines are then given the titles, too.
+    """
+    rows = []
+    for name, info in infos.items():
+        metrics = info["metrics"]
+        for key, what in (("", ""), ("_titled", ", with titles")):
+            if f"test{key}_intervals" in metrics:
+                intervals = metrics[f"test{key}_intervals"]
+                rows.append({"": name + what} | {NAMES[m]: _between(intervals[m]) for m in NAMES})
+                if info is next(iter(infos.values())):
+                    for baseline, row in metrics[f"baselines{key}"].items():
+                        rows.append({"": baseline + what} | {NAMES[m]: f"{row[m]:.3f}" for m in NAMES})
+    return pd.DataFrame(rows)
+
+
+def genre_table(assessment: Assessment) -> pd.DataFrame:
+    """Per genre on the test split: threshold, precision, recall, F1, average precision, plots."""
+    rows = zip(assessment.metrics["test_per_label"].items(), assessment.classifier.thresholds, strict=True)
+    return pd.DataFrame(
+        [
+            {
+                "genre": label, "threshold": float(threshold), "precision": row["precision"], "recall": row["recall"],
+                "F1": row["f1"], "average precision": row["average_precision"], "plots": row["support"],
+            }
+            for (label, row), threshold in rows
+        ]
+    ).sort_values("F1", ascending=False)  # fmt: skip
+
+
+def calibration_before(assessment: Assessment) -> np.ndarray:
+    """The test split's probabilities as they were before the temperature was fitted, (n, labels).
+
+    The loss's own weights are known and stay out.
+    """
+    by = assessment.metrics["calibration"]["temperature"]
+    return expit(logit(np.clip(assessment.proba["test"], 1e-9, 1 - 1e-9)) * by)
+
+
+def calibration_table(assessment: Assessment) -> pd.DataFrame:
+    """Expected calibration error on the test split: raw, without the loss's weights, and with the temperature, too."""
+    calibration = assessment.metrics["calibration"]
+    truth = assessment.truth["test"]
+    return pd.DataFrame(
+        [
+            {"": "as trained", "expected calibration error": calibration["error_before"]},
+            {
+                "": "the loss's weights taken out",
+                "expected calibration error": calibration_error(truth, calibration_before(assessment)),
+            },
+            {
+                "": f"and divided by the temperature {calibration['temperature']:.2f}",
+                "expected calibration error": calibration["error_after"],
+            },
+        ]
+    )
+
+
+def predictions(classifier: GenreClassifier, texts: Sequence[str]) -> pd.DataFrame:
+    """Probabilities of texts: a row a label, a column a text."""
+    return pd.DataFrame(classifier.predict_proba(texts).T, index=classifier.labels, columns=list(texts))
+
+
+def _between(estimate: dict[str, Any]) -> str:
+    return f"{estimate['value']:.3f} ({estimate['low']:.3f} – {estimate['high']:.3f})"

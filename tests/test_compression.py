@@ -1,0 +1,73 @@
+"""A compressed classifier: smaller, nearly the same, without torch."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from movieplots import GenreClassifier, load_plots
+from movieplots.classification.compression import compress
+from movieplots.classification.explanation import explain
+from movieplots.errors import BadInput
+
+
+@pytest.fixture(scope="module")
+def compressed(classifier, small_corpus, tmp_path_factory):
+    """(folder, info)"""
+    folder = tmp_path_factory.mktemp("compressed")
+    return folder, compress(classifier[0], folder, small_corpus)
+
+
+def size(folder):
+    return sum(file.stat().st_size for file in folder.iterdir() if file.suffix in (".safetensors", ".onnx"))
+
+
+def test_it_is_smaller_and_predicts_nearly_the_same(classifier, compressed, small_corpus):
+    folder, info = compressed
+    assert size(folder) < 0.7 * size(classifier[0])  # a quarter of a real model; of this tiny one much is the graph
+    texts = load_plots(small_corpus)["plot"].tolist()
+    whole, small = (GenreClassifier.from_pretrained(path).predict_proba(texts) for path in (classifier[0], folder))
+    assert small.shape == whole.shape
+    assert np.abs(small - whole).max() < 0.05
+    before, now = info["metrics"]["before_compression"], info["metrics"]["test"]
+    assert before == classifier[1]["metrics"]["test"]
+    assert now["map"] == pytest.approx(before["map"], abs=0.05)
+    assert "rounded to 8 bits" in (folder / "README.md").read_text()
+
+
+def test_one_text_and_many_give_the_same(compressed):
+    loaded = GenreClassifier.from_pretrained(compressed[0])
+    texts = ["A sheriff rides into town. " * n for n in (1, 10, 200)]
+    many = loaded.predict_proba(texts * 10)
+    assert np.allclose(many[:3], many[-3:], atol=1e-6)
+    assert np.allclose(loaded.predict_proba(texts[:1]), many[:1], atol=0.02)  # activations are rounded batch by batch
+    assert list(loaded.cut(texts)) == [2]
+    assert loaded.engine.lengths(["A sheriff."])[0] < 12
+
+
+def test_it_needs_no_torch(compressed):
+    code = (
+        "import sys; sys.modules['torch'] = sys.modules['transformers'] = None\n"
+        "from movieplots import GenreClassifier\n"
+        f"loaded = GenreClassifier.from_pretrained({str(compressed[0])!r})\n"
+        "print(len(loaded.predict(['A sheriff rides into town.', 'Two strangers meet in Rome.'])))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "2\n", done.stderr
+
+
+def test_it_can_be_explained(compressed):
+    explanation = explain(GenreClassifier.from_pretrained(compressed[0]), "A sheriff rides into town.")
+    assert len(explanation.words) == 5 and explanation.effects
+
+
+def test_what_cannot_be_compressed_is_refused(classifier, compressed, corpus, tmp_path):
+    folder, _ = classifier
+    with pytest.raises(BadInput, match="compressed already"):
+        compress(compressed[0], tmp_path)
+    with pytest.raises(BadInput, match="another folder"):
+        compress(folder, folder)
+    with pytest.raises(BadInput, match="trained on other plots"):
+        compress(folder, tmp_path / "out", corpus)
+    assert not (tmp_path / "out").exists()
