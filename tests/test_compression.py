@@ -38,7 +38,7 @@ def test_it_is_smaller_and_predicts_nearly_the_same(classifier, compressed, smal
 
 def test_one_text_and_many_give_the_same(compressed):
     loaded = GenreClassifier.from_pretrained(compressed[0])
-    texts = ["A sheriff rides into town. " * n for n in (1, 10, 200)]
+    texts = ["A sheriff rides into town. " * n for n in (1, 5, 200)]
     many = loaded.predict_proba(texts * 10)
     assert np.allclose(many[:3], many[-3:], atol=1e-6)
     assert np.allclose(loaded.predict_proba(texts[:1]), many[:1], atol=0.02)  # activations are rounded batch by batch

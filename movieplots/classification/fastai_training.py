@@ -50,6 +50,7 @@ except ModuleNotFoundError:
     ) from None
 
 FROZEN_PASSES = (1, 1)  # of the head alone, and of the head with the upper layers
+ALONE = 5.0  # times its usual rate the head takes while it is alone and new
 EVERY = 10  # steps between two losses of the curve
 
 
@@ -106,7 +107,8 @@ def train_with_fastai(
             if number >= at["stage"]:
                 keeper.begin_stage(number, passes_before, at if number == at["stage"] else None, count)
                 start = at["pass"] if number == at["stage"] else 0
-                learner.fit_one_cycle(count, lr_max=by_group, start_epoch=start)
+                faster = ALONE if number == 0 else 1.0
+                learner.fit_one_cycle(count, lr_max=faster * by_group, start_epoch=start)
             passes_before += count
     finally:
         keeper.stop()

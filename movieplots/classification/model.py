@@ -47,14 +47,20 @@ class GenreModel(nn.Module):
         labels: torch.Tensor | None = None,
         inputs_embeds: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
-        given = {"input_ids": input_ids} if inputs_embeds is None else {"inputs_embeds": inputs_embeds}
-        hidden = self.encoder(**given, attention_mask=attention_mask).last_hidden_state.float()
-        mask = attention_mask.unsqueeze(-1).float()
-        pooled = (hidden * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
-        logits = self.head(SCALE * nn.functional.normalize(pooled, dim=-1)).float()
+        logits = self.head(self.pooled(input_ids, attention_mask, inputs_embeds)).float()
         if labels is None or self.loss is None:
             return {"logits": logits}
         return {"loss": self.loss(logits, labels), "logits": logits}
+
+    def pooled(
+        self, input_ids: torch.Tensor | None, attention_mask: torch.Tensor, inputs_embeds: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """What the head sees of each text, shape (batch, hidden size), of length `SCALE`."""
+        given = {"input_ids": input_ids} if inputs_embeds is None else {"inputs_embeds": inputs_embeds}
+        hidden = self.encoder(**given, attention_mask=attention_mask).last_hidden_state.float()
+        mask = attention_mask.unsqueeze(-1).float()
+        mean = (hidden * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+        return SCALE * nn.functional.normalize(mean, dim=-1)
 
     def calibrate(self, shift: torch.Tensor, temperature: float) -> None:
         """Take `shift` (labels,) off all logits from now on, and divide them by the temperature."""

@@ -1,4 +1,7 @@
-"""Fine-tuning an encoder into a multilabel genre classifier, beside baselines trained on the same split."""
+"""Fine-tuning an encoder into a multilabel genre classifier, beside baselines trained on the same split.
+
+The head comes first, fitted on the encoder as it is; then all are trained together.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -9,17 +12,18 @@ from transformers import DataCollatorWithPadding, set_seed
 from movieplots.base_models import load_encoder
 from movieplots.classification.feeding import TrainingPlots, tokenised
 from movieplots.classification.finishing import finish
+from movieplots.classification.head import fit_head
 from movieplots.classification.imbalance import log_odds, make_loss
 from movieplots.classification.labelled_plots import LabelledPlots, read_labelled
 from movieplots.classification.model import GenreModel, add_lora, keep_layers, layers_of, merge_lora
 from movieplots.classification.recipe import make_recipe
 from movieplots.model_folder import begin, clear, finished
 from movieplots.progress import say
-from movieplots.training import circumstances, fit, history
+from movieplots.training import circumstances, fit, history, last_checkpoint
 
 TOP_RATES = {"full": 3e-4, "lora": 2e-3}  # learning rate of the top layer
 LAYER_DECAY = 0.85  # its factor per layer below
-EMBEDDING_RATE, HEAD_RATE = 1e-4, 5e-3
+EMBEDDING_RATE, HEAD_RATE = 1e-4, 1e-3
 
 
 def train_classifier(
@@ -62,6 +66,8 @@ def train_classifier(
     if fresh:  # only now that nothing can be wrong with the input any more
         clear(out)
     begin(out, recipe)
+    if last_checkpoint(out / "checkpoints") is None:
+        fit_head(model, tokenizer, plots, loss, seed)
     feed = training_plots(tokenizer, plots, model.max_tokens, recipe)
     held_out = tokenised(tokenizer, plots.texts["validation"], plots.targets["validation"], model.max_tokens)
     trainer = fit(
