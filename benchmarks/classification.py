@@ -1,0 +1,184 @@
+"""Speed of classifiers beside plain `transformers`, what compression costs, and which explanation to believe.
+
+    python benchmarks/classification.py --data data/streaming --model data/classifiers/MiniLM/minilm-l6
+    python benchmarks/classification.py --data data/streaming --model MODEL --fast COMPRESSED_STUDENT
+
+Plain `transformers` is the usual recipe: `AutoModel` and a linear layer, plots in the order they come, 32 to a batch
+padded to the longest. All run on the same held-out plots; of several runs the median counts. `--fast` is a compressed
+classifier that is promised to predict 300 plots a second on two cores; without it the compressed `--model` is measured.
+"""
+
+import argparse
+import gc
+import itertools
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from claims import at_least, at_most, conclude
+from scipy.special import expit
+from transformers import DataCollatorWithPadding
+
+from movieplots import GenreClassifier
+from movieplots.base_models import load_encoder
+from movieplots.classification.assessment import check_same_plots
+from movieplots.classification.compression import compress
+from movieplots.classification.explanation import at_random, deletion, integrated_gradients, occlusion
+from movieplots.classification.imbalance import make_loss
+from movieplots.classification.labelled_plots import LabelledPlots
+from movieplots.classification.metrics import headline, multilabel_metrics
+from movieplots.classification.model import GenreModel
+from movieplots.classification.recipe import DEFAULTS
+from movieplots.classification.training import layer_groups, training_plots
+from movieplots.errors import sentences
+
+PLOTS_PER_SECOND, MILLISECONDS, WORDS = 300.0, 30.0, 60
+PLAIN_BATCH = 32
+
+
+def plots_per_second(predict: Callable[[Sequence[str]], Any], texts: Sequence[str], runs: int) -> float:
+    """The median over the runs, after one that does not count."""
+    predict(texts[:64])
+    return len(texts) / median(seconds(lambda: predict(texts)) for _ in range(runs))
+
+
+def milliseconds(predict: Callable[[Sequence[str]], Any], text: str) -> float:
+    """Of one text alone, the median of 30."""
+    predict([text])
+    return 1000 * median(seconds(lambda: predict([text])) for _ in range(30))
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """How long it takes, once."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def plain_prediction(classifier: GenreClassifier) -> Callable[[Sequence[str]], np.ndarray]:
+    """Prediction as plain `transformers` does it, with the classifier's own weights."""
+    model, tokenizer = classifier.engine.model, classifier.engine.tokenizer
+
+    def predict(texts: Sequence[str]) -> np.ndarray:
+        rows = []
+        for i in range(0, len(texts), PLAIN_BATCH):
+            batch = tokenizer(list(texts[i : i + PLAIN_BATCH]), padding=True, truncation=True, return_tensors="pt")
+            with torch.no_grad():
+                rows.append(model(batch["input_ids"], batch["attention_mask"])["logits"].numpy())
+        return expit(np.concatenate(rows))
+
+    return predict
+
+
+def training_speed(base: str, plots: LabelledPlots, plain: bool, steps: int) -> float:
+    """Training plots per second: ours, or plain `transformers` with dropout, in the order of a shuffle."""
+    encoder, tokenizer = load_encoder(base)
+    dropout = [(module, module.p) for module in encoder.modules() if isinstance(module, torch.nn.Dropout)]
+    model = GenreModel(encoder, len(plots.labels), make_loss("weighted", plots.targets["train"]))
+    if plain:
+        for module, share in dropout:
+            module.p = share
+    recipe = DEFAULTS | {"base": base}
+    feed = training_plots(tokenizer, plots, model.max_tokens, recipe)
+    if plain:
+        order = np.random.default_rng(0).permutation(len(feed.plots))
+        rows: Any = (feed.plots[i] for i in itertools.cycle(order))
+        optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5)
+    else:
+        rows = iter(feed)
+        optimizer = torch.optim.AdamW(layer_groups(model), fused=True)
+    size, collate, times = recipe["batch_size"], DataCollatorWithPadding(tokenizer), []
+    model.train()
+    for _ in range(steps + 1):
+        batch = collate(list(itertools.islice(rows, size)))
+
+        def step(batch: Any = batch) -> None:
+            model(**batch)["loss"].backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+
+        times.append(seconds(step))
+    return steps * size / sum(times[1:])
+
+
+def main() -> int:
+    """Measure, print, and return 1 where a claim does not hold."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", default="data/streaming", help="folder that `movieplots prepare` wrote")
+    parser.add_argument("--model", required=True, help="folder of a classifier trained on it")
+    parser.add_argument("--fast", help="folder of a compressed classifier trained on it")
+    parser.add_argument("--runs", type=int, default=3, help="runs of each speed")
+    parser.add_argument("--plots", type=int, default=600, help="held-out plots predicted in a run")
+    parser.add_argument("--steps", type=int, default=25, help="training steps measured")
+    arguments = parser.parse_args()
+    classifier = GenreClassifier.from_pretrained(arguments.model)
+    plots = check_same_plots(classifier, arguments.data)
+    texts = plots.texts["test"][: arguments.plots]
+    one = min(plots.texts["test"], key=lambda text: abs(len(text.split()) - WORDS))
+    words = np.mean([len(text.split()) for text in texts])
+    print(f"{len(texts)} test plots, {words:.0f} words on average; one of {len(one.split())}")
+    with tempfile.TemporaryDirectory() as folder:
+        small = Path(folder) / "compressed"
+        compress(arguments.model, small, arguments.data)
+        compressed = GenreClassifier.from_pretrained(small)
+        forms = {
+            "plain transformers": (plain_prediction(classifier), classifier, arguments.model),
+            "movieplots, torch": (classifier.predict_proba, classifier, arguments.model),
+            "compressed, ONNX Runtime": (compressed.predict_proba, compressed, small),
+        }
+        if arguments.fast:
+            fast = GenreClassifier.from_pretrained(arguments.fast)
+            check_same_plots(fast, arguments.data)
+            forms["fast, compressed"] = (fast.predict_proba, fast, arguments.fast)
+        rows: dict[str, dict[str, float]] = {}
+        for name, (predict, judged, place) in forms.items():
+            speed = plots_per_second(predict, texts, arguments.runs)
+            proba = judged.predict_proba(plots.texts["test"])
+            metrics = headline(multilabel_metrics(plots.targets["test"], proba, judged.thresholds, plots.labels))
+            rows[name] = {
+                "plots/s": speed,
+                "times": speed / rows["plain transformers"]["plots/s"] if rows else 1.0,
+                "one, ms": milliseconds(predict, one),
+                "MB": sum(file.stat().st_size for file in Path(place).iterdir() if file.is_file()) / 1e6,
+                "micro-F1": metrics["micro_f1"],
+                "macro-F1": metrics["macro_f1"],
+                "mAP": metrics["map"],
+            }
+    print(f"\n{pd.DataFrame(rows).T.round(3).to_string()}")
+    promised = rows["fast, compressed" if arguments.fast else "compressed, ONNX Runtime"]
+    claims = [
+        at_least("plots per second in batches", promised["plots/s"], PLOTS_PER_SECOND),
+        at_most(f"milliseconds for one plot of {WORDS} words", promised["one, ms"], MILLISECONDS),
+    ]
+    print(f"\n{'training':<28}{'plots/s':>9}{'times':>7}")
+    speeds = {}
+    for name in ("plain transformers", "movieplots"):
+        speeds[name] = training_speed(classifier.info["base"], plots, name != "movieplots", arguments.steps)
+        print(f"{name:<28}{speeds[name]:>9.1f}{speeds[name] / speeds['plain transformers']:>7.2f}")
+        gc.collect()
+    claims.append(
+        at_least("training, times plain transformers", speeds["movieplots"] / speeds["plain transformers"], 1.2)
+    )
+    sample = texts[:60]
+    print("\nWhere a fifth of the words is hidden, the likeliest genre's probability falls by (seconds a plot)")
+    drops = {}
+    for method in (occlusion, integrated_gradients, at_random):
+        start = time.perf_counter()
+        drops[method.__name__] = deletion(classifier, sample, method).mean()
+        each = (time.perf_counter() - start) / len(sample)
+        print(f"  {method.__name__:<24}{drops[method.__name__]:.3f}  ({each:.2f} s)")
+    claims.append(at_least("occlusion, times words at random", drops["occlusion"] / max(drops["at_random"], 1e-9), 1.5))
+    return conclude(claims)
+
+
+if __name__ == "__main__":
+    with sentences():
+        sys.exit(main())
