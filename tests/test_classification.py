@@ -73,7 +73,8 @@ def test_training_writes_a_model_that_predicts(classifier, small_corpus):
     assert not [file for file in folder.rglob("*") if file.suffix in (".bin", ".pt", ".pkl")]
     counts = load_plots(small_corpus, "train")["genres"].explode().value_counts()
     assert set(info["labels"]) == {genre for genre, n in counts.items() if n >= 10}
-    assert info["not_learned"] == {genre: n for genre, n in counts.items() if n < 10}
+    genres = load_plots(small_corpus)["genres"].explode().unique()
+    assert info["not_learned"] == {genre: int(counts.get(genre, 0)) for genre in genres if counts.get(genre, 0) < 10}
 
     loaded = GenreClassifier.from_pretrained(folder)
     texts = load_plots(small_corpus, "test")["plot"].tolist()
@@ -195,3 +196,16 @@ def test_baselines_choose_by_the_validation_split(small_corpus):
         assert baseline.proba["test"].shape == plots.targets["test"].shape
         assert ((baseline.proba["test"] >= 0) & (baseline.proba["test"] <= 1)).all()
         assert baseline.settings.startswith("C = ")
+
+
+def test_a_genre_that_is_never_seen_in_training_counts_neither_way(small_corpus, tmp_path):
+    plots = load_plots(small_corpus)
+    plots["genres"] = [
+        [genre for genre in genres if split != "train" or genre != "western"]
+        for genres, split in zip(plots["genres"], plots["split"], strict=True)
+    ]
+    save_plots(plots, tmp_path / FILE_NAME)
+    labelled = read_labelled(tmp_path)
+    assert "western" not in labelled.labels and labelled.not_learned["western"] == 0
+    assert labelled.targets["test"].shape[1] == len(labelled.labels)
+    assert read_labelled(tmp_path, ["western", "drama"]).targets["test"].any(axis=0).tolist() == [True, True]

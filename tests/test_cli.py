@@ -53,6 +53,35 @@ def test_the_whole_job(capsys, monkeypatch, tmp_path, tiny_gpt2, tiny_roberta):
     assert "threshold" in text
 
 
+def test_the_other_classifiers(capsys, monkeypatch, tmp_path, small_corpus, tiny_roberta):
+    def succeed(*arguments):
+        status, out, err = run(capsys, monkeypatch, *arguments)
+        assert status == 0, err
+        return out, err
+
+    base, fastai, small = tmp_path / "base", tmp_path / "fastai", tmp_path / "small"
+    data = ("--data", small_corpus)
+    lm = ("train", "language-model", *data, "--base", tiny_roberta, "--out", base, "--passes", 1, "--block-size", 64)
+    assert "held-out loss 6." in succeed(*lm)[0]
+    search = ("train", "fastai", *data, "--base", base, "--batch-size", 8, "--out", fastai)
+    assert "fastai suggests a learning rate of" in succeed(*search, "--find-rate", tmp_path / "rate.png")[0]
+    assert (tmp_path / "rate.png").stat().st_size > 10_000 and not fastai.exists()
+    out, _ = succeed(*search, "--passes", 1, "--titles")
+    assert "TF-IDF + linear SVM, with titles" in " ".join(out.split())
+    out, _ = succeed("compress", "--model", fastai, *data, "--out", small)
+    assert "compressed" in out and "MB" in out
+    for model in (fastai, small):
+        asked = ("genres", "--model", model, "--title", "Salt (2009)", "--explain")
+        assert "Words that speak for a genre" in succeed(*asked, "A sheriff rides into town.")[0]
+        (answer,) = json.loads(succeed(*asked, "A sheriff rides into town.", "--json")[0])
+        assert set(answer["words"]) >= set(answer["genres"])
+        assert set(answer["thresholds"]) == set(answer["probabilities"])
+    out, err = succeed("genres", "--model", small, "A ghost sings.", "sing " * 700)
+    assert "Plot 2 has 7" in err and "only its first 298 are read." in err
+    status, _, err = run(capsys, monkeypatch, "genres", "--model", small, "--title", "Salt", "One.", "Two.")
+    assert status == 2 and "--title belongs to one plot, and 2 are given" in err
+
+
 def test_a_student_and_a_rate_search(capsys, monkeypatch, tmp_path, small_corpus, tiny_gpt2):
     rate = tmp_path / "rate.png"
     start = ("--data", small_corpus, "--base", tiny_gpt2, "--method", "full")

@@ -185,6 +185,32 @@ def calibration_table(assessment: Assessment) -> pd.DataFrame:
     )
 
 
+def compression_table(info: dict[str, Any], before: float, after: float) -> pd.DataFrame:
+    """Size in MB and test metrics before and after compression."""
+    metrics = info["metrics"]
+    return pd.DataFrame(
+        [
+            {"": name, "MB": round(size, 1)} | {NAMES[measure]: metrics[key][measure] for measure in NAMES}
+            for name, size, key in (("as trained", before, "before_compression"), ("compressed", after, "test"))
+        ]
+    )
+
+
+def prediction_table(classifier: GenreClassifier, text: str, most: int = 5) -> pd.DataFrame:
+    """The likeliest genres of a text with their thresholds; `given` are those that reach theirs."""
+    proba = classifier.predict_proba([text])[0]
+    return pd.DataFrame(
+        [
+            {
+                "genre": classifier.labels[i], "probability": float(proba[i]),
+                "threshold": float(classifier.thresholds[i]),
+                "": "given" if proba[i] >= classifier.thresholds[i] else "",
+            }
+            for i in np.argsort(-proba, kind="stable")[:most]
+        ]
+    )  # fmt: skip
+
+
 def predictions(classifier: GenreClassifier, texts: Sequence[str]) -> pd.DataFrame:
     """Probabilities of texts: a row a label, a column a text."""
     return pd.DataFrame(classifier.predict_proba(texts).T, index=classifier.labels, columns=list(texts))

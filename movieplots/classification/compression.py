@@ -4,6 +4,7 @@ Weights are rounded to 8 bits a column, activations as they come (dynamic quanti
 `compress` measures how much on the test split, where it is given the data.
 """
 
+import logging
 import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -98,6 +99,7 @@ def _write_onnx(network: GenreModel, file: Path) -> None:
         optimizer.optimize_model(
             str(plain), model_type="bert", num_heads=config.num_attention_heads, hidden_size=config.hidden_size
         ).save_model_to_file(str(fused))
+        logging.getLogger().setLevel(logging.ERROR)  # it advises a preparation that the optimizer has done
         quantize_dynamic(
             fused, file, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True,
             extra_options={"DefaultTensorType": 1},

@@ -16,7 +16,8 @@ MIN_PLOTS = 10  # a genre with fewer training plots is not learned
 class LabelledPlots:
     """`labels` in order; per split `texts`, `titles` (by the IMDb naming rules) and `targets` (n, labels), 0 or 1.
 
-    `not_learned` are the genres of the table that are no label, with their training plots.
+    `not_learned` are the genres of the table that are no label, with their training plots: 0 for one that stands only
+    in validation or test. They count neither for nor against a prediction.
     """
 
     labels: list[str]
@@ -42,13 +43,14 @@ def read_labelled(data: str | Path, labels: list[str] | None = None) -> Labelled
             raise BadInput(
                 f"{data} has fewer than two genres with {MIN_PLOTS} training plots: prepare a larger corpus."
             )
+    everywhere = {genre for genres in plots["genres"] for genre in genres}
     targets = {name: targets_of(part["genres"].tolist(), labels) for name, part in parts.items()}
     for name in parts:
         if not targets[name].any():
             raise BadInput(f"{data} has no plot of a known genre in the {name} split: prepare a larger corpus.")
     return LabelledPlots(
         labels,
-        {genre: int(n) for genre, n in counts.items() if genre not in labels},
+        {genre: int(counts.get(genre, 0)) for genre in sorted(everywhere) if genre not in labels},
         {name: part["plot"].tolist() for name, part in parts.items()},
         {name: _titles(part) for name, part in parts.items()},
         targets,
