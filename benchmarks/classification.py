@@ -86,7 +86,7 @@ def training_speed(base: str, plots: LabelledPlots, plain: bool, steps: int) -> 
         for module, share in dropout:
             module.p = share
     recipe = DEFAULTS | {"base": base}
-    feed = training_plots(tokenizer, plots, model.max_tokens, recipe)
+    feed = training_plots(tokenizer, plots, model.max_tokens, recipe, plots.targets["train"])
     if plain:
         order = np.random.default_rng(0).permutation(len(feed.plots))
         rows: Any = (feed.plots[i] for i in itertools.cycle(order))

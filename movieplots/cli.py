@@ -390,6 +390,10 @@ def train_classifier(
     label_smoothing: Smoothing = 0.0,
     titles: Titles = False,
     layers: Annotated[int | None, typer.Option(help="Keep so many of the base's layers; default: all.")] = None,
+    teacher: Annotated[
+        list[Path] | None,
+        typer.Option(help="Learn half from this classifier's probabilities; several times for several."),
+    ] = None,
     batch_size: BatchSize = 48,
     time_limit: TimeLimit = None,
     seed: Seed = 0,
@@ -401,12 +405,15 @@ def train_classifier(
     Example: `movieplots train classifier --data data/streaming --base minilm-l6 --out runs/classifier`
 
     Example: `movieplots train classifier --data data/streaming --base minilm-l6 --titles --passes 5 --out runs/titles`
+
+    A smaller and faster one: `movieplots train classifier --data data/streaming --base minilm-l6 --layers 2 --teacher
+    runs/titles --out runs/fast`
     """
     from movieplots.classification.training import train_classifier as run
 
     info = run(
         data, base, out, passes, batch_size, method=method, loss=loss, label_smoothing=label_smoothing, titles=titles,
-        layers=layers, time_limit=time_limit, seed=seed, fresh=fresh,
+        layers=layers, teachers=teacher or (), time_limit=time_limit, seed=seed, fresh=fresh,
     )  # fmt: skip
     _print_classifier(out, info, as_json)
 

@@ -15,7 +15,8 @@ from movieplots.classification.labelled_plots import read_labelled, targets_of
 from movieplots.classification.metrics import headline, multilabel_metrics
 from movieplots.classification.model import GenreModel
 from movieplots.classification.prediction import GenreClassifier
-from movieplots.classification.thresholds import best_thresholds
+from movieplots.classification.teachers import taught_targets
+from movieplots.classification.thresholds import GRID, best_thresholds
 from movieplots.classification.training import layer_groups, train_classifier
 from movieplots.errors import BadInput
 from movieplots.plots import FILE_NAME, load_plots, markup_title, save_plots
@@ -25,12 +26,25 @@ def test_thresholds_are_the_best_of_their_label():
     random = np.random.default_rng(0)
     truth = random.random((400, 3)) < [0.5, 0.1, 0.005]
     proba = np.clip(truth * [0.3, 0.2, 0.3] + random.random((400, 3)) * 0.5, 0, 1)
-    chosen = best_thresholds(truth, proba)
+    chosen = best_thresholds(truth, proba, smoothing=1e-3, price=0)
     for label in (0, 1):
         scores = [f1_score(truth[:, label], proba[:, label] >= t) for t in np.arange(0.05, 0.96, 0.01).round(2)]
-        assert f1_score(truth[:, label], proba[:, label] >= chosen[label]) == max(scores)
+        assert f1_score(truth[:, label], proba[:, label] >= chosen[label]) == pytest.approx(max(scores))
     assert truth[:, 2].sum() < 10  # too rare for a threshold of its own
-    assert 0.05 <= chosen[2] <= 0.95
+    overall = max(GRID, key=lambda t: f1_score(truth, proba >= t, average="micro"))
+    assert chosen[2] == overall
+
+
+def test_the_fewer_plots_the_nearer_to_the_shared_threshold():
+    random = np.random.default_rng(0)
+    truth = random.random((20_000, 2)) < 0.3
+    proba = np.stack(
+        [truth[:, 0] * 0.3 + random.random(20_000) * 0.2, truth[:, 1] * 0.3 + 0.5 + random.random(20_000) * 0.2]
+    ).T
+    few = slice(0, 60)
+    apart = [np.ptp(best_thresholds(truth[part], proba[part])) for part in (slice(None), few)]
+    assert apart[0] > apart[1]
+    assert np.ptp(best_thresholds(truth[few], proba[few], price=100)) == 0
 
 
 def test_metrics_by_hand():
@@ -147,6 +161,21 @@ def test_lora_and_fewer_layers_give_a_folder_like_any_other(small_corpus, tiny_r
     )
     with pytest.raises(BadInput, match="titles"):
         GenreClassifier.from_pretrained(tmp_path).predict(["A sheriff."], ["Salt (2009)"])
+
+
+def test_a_student_learns_half_from_its_teachers(classifier, small_corpus, corpus, tiny_roberta, tmp_path):
+    folder, teacher = classifier
+    plots = read_labelled(small_corpus)
+    loaded = GenreClassifier.from_pretrained(folder)
+    says = loaded.predict_proba(plots.texts["train"], plots.titles["train"])
+    assert taught_targets([folder, folder], plots) == pytest.approx((plots.targets["train"] + says) / 2, abs=1e-5)
+    info = train_classifier(small_corpus, tiny_roberta, tmp_path / "out", passes=1, layers=1, teachers=[folder])
+    assert info["recipe"]["teachers"] == [teacher["recipe"]]
+    assert "--layers 1" in (tmp_path / "out" / "README.md").read_text()
+    assert "--teacher TEACHER_1" in (tmp_path / "out" / "README.md").read_text()
+    with pytest.raises(BadInput, match="may be the student's test plots"):
+        train_classifier(corpus, tiny_roberta, tmp_path / "other", teachers=[folder])
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ def new_learner(
         batch = collator(rows)
         return batch["input_ids"], batch["attention_mask"], batch["labels"]
 
-    feed = training_plots(tokenizer, plots, model.max_tokens, recipe)
+    feed = training_plots(tokenizer, plots, model.max_tokens, recipe, plots.targets["train"])
     held_out = tokenised(tokenizer, plots.texts["validation"], plots.targets["validation"], model.max_tokens)
     passing = _Passing(feed)
     size = recipe["batch_size"]

@@ -139,10 +139,11 @@ def confusions(assessment: Assessment) -> Figure:
     )
 
 
-def loglines(classifier: GenreClassifier, texts: Sequence[str], names: Sequence[str]) -> Figure:
-    """Probabilities of a few texts as a table of colours; those that reach their threshold have a frame."""
-    table = predictions(classifier, texts)
-    table.columns = list(names)
+def loglines(classifier: GenreClassifier, texts: dict[str, str]) -> Figure:
+    """Probabilities of a few texts by name as a table of colours; those that reach their threshold have a frame."""
+    names = list(texts)
+    table = predictions(classifier, list(texts.values()))
+    table.columns = names
     table = table[(table >= _LIKELY / 3).any(axis=1)]
     table = table.loc[table.max(axis=1).sort_values(ascending=False).index]
     chosen = dict(zip(classifier.labels, classifier.thresholds, strict=True))

@@ -3,9 +3,11 @@
 The head comes first, fitted on the encoder as it is; then all are trained together.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import DataCollatorWithPadding, set_seed
 
@@ -17,6 +19,7 @@ from movieplots.classification.imbalance import log_odds, make_loss
 from movieplots.classification.labelled_plots import LabelledPlots, read_labelled
 from movieplots.classification.model import GenreModel, add_lora, keep_layers, layers_of, merge_lora
 from movieplots.classification.recipe import make_recipe
+from movieplots.classification.teachers import read_teachers, taught_targets
 from movieplots.model_folder import begin, clear, finished
 from movieplots.progress import say
 from movieplots.training import circumstances, fit, history, last_checkpoint
@@ -38,6 +41,7 @@ def train_classifier(
     label_smoothing: float = 0.0,
     titles: bool = False,
     layers: int | None = None,
+    teachers: Sequence[str | Path] = (),
     time_limit: float | None = None,
     seed: int = 0,
     fresh: bool = False,
@@ -46,7 +50,8 @@ def train_classifier(
 
     `method` is `full` (all weights, a learning rate that falls by layer) or `lora`; `loss` one of
     `imbalance.LOSSES`; with `titles` half of the plots are shown with their title, so that the model can be given one;
-    `layers` keeps so many of the base's layers. Calibration and thresholds come from the validation split; metrics on
+    `layers` keeps so many of the base's layers; `teachers` are folders of classifiers trained on the same data, whose
+    probabilities make up half of the targets. Calibration and thresholds come from the validation split; metrics on
     the test split stand beside both baselines, trained in the same run. `time_limit` is in minutes. Killed and started
     again with the same arguments it continues; already finished it returns at once.
     """
@@ -57,6 +62,8 @@ def train_classifier(
     )  # fmt: skip
     plots = read_labelled(data)
     recipe["data"] = plots.fingerprint
+    if teachers:
+        recipe["teachers"] = read_teachers(teachers, plots)
     done = None if fresh else finished(out, recipe)
     if done:
         say(f"{out} already holds this classifier; --fresh trains it again.")
@@ -68,7 +75,8 @@ def train_classifier(
     begin(out, recipe)
     if last_checkpoint(out / "checkpoints") is None:
         fit_head(model, tokenizer, plots, loss, seed)
-    feed = training_plots(tokenizer, plots, model.max_tokens, recipe)
+    targets = taught_targets(teachers, plots) if teachers else plots.targets["train"]
+    feed = training_plots(tokenizer, plots, model.max_tokens, recipe, targets)
     held_out = tokenised(tokenizer, plots.texts["validation"], plots.targets["validation"], model.max_tokens)
     trainer = fit(
         what="Training the classifier",
@@ -111,10 +119,12 @@ def new_classifier(base: str, plots: LabelledPlots, recipe: dict[str, Any]) -> t
     return model, tokenizer
 
 
-def training_plots(tokenizer: Any, plots: LabelledPlots, max_tokens: int, recipe: dict[str, Any]) -> TrainingPlots:
-    """The training plots as the recipe feeds them."""
+def training_plots(
+    tokenizer: Any, plots: LabelledPlots, max_tokens: int, recipe: dict[str, Any], targets: np.ndarray
+) -> TrainingPlots:
+    """The training plots as the recipe feeds them, with `targets` (n, labels) in [0, 1]."""
     return TrainingPlots(
-        tokenizer, plots.texts["train"], plots.targets["train"], max_tokens, recipe["batch_size"], recipe["seed"],
+        tokenizer, plots.texts["train"], targets, max_tokens, recipe["batch_size"], recipe["seed"],
         plots.titles["train"] if recipe["titles"] else None,
     )  # fmt: skip
 

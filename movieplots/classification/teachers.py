@@ -1,0 +1,50 @@
+"""What trained classifiers would say of the training plots, for a student to learn from.
+
+An ensemble is better than each of its members and as slow as all of them; a student that learns from its probabilities
+keeps part of what it gained (Hinton et al. 2015). Teachers may read titles that the student is not given.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import expit, logit
+
+from movieplots.classification.labelled_plots import LabelledPlots
+from movieplots.classification.prediction import GenreClassifier
+from movieplots.errors import BadInput
+from movieplots.model_folder import read_info
+from movieplots.progress import say
+
+SOFT_SHARE = 0.5  # of a target; the rest is the plot's own genres
+
+
+def read_teachers(teachers: Sequence[str | Path], plots: LabelledPlots) -> list[dict[str, Any]]:
+    """The recipes of the teachers.
+
+    Raises BadInput where one was trained on other plots, which may hold the student's test plots, or has other labels.
+    """
+    recipes = []
+    for teacher in teachers:
+        info = read_info(teacher, "classification")
+        if info["data_fingerprint"] != plots.fingerprint or info["labels"] != plots.labels:
+            raise BadInput(
+                f"The teacher {teacher} was trained on other plots, some of which may be the student's test plots: "
+                "give a teacher that was trained on the same --data."
+            )
+        recipes.append(info["recipe"])
+    return recipes
+
+
+def taught_targets(teachers: Sequence[str | Path], plots: LabelledPlots) -> np.ndarray:
+    """Targets in [0, 1] of the training plots, (n, labels): half their genres, half what the teachers say together."""
+    total = np.zeros_like(plots.targets["train"], dtype=float)
+    for teacher in teachers:
+        say(f"Asking the teacher {teacher} …")
+        classifier = GenreClassifier.from_pretrained(teacher)
+        titles = plots.titles["train"] if classifier.info["recipe"]["titles"] else None
+        proba = classifier.predict_proba(plots.texts["train"], titles)
+        total += logit(np.clip(proba, 1e-6, 1 - 1e-6))
+    soft = expit(total / len(teachers))
+    return ((1 - SOFT_SHARE) * plots.targets["train"] + SOFT_SHARE * soft).astype(np.float32)

@@ -1,0 +1,125 @@
+"""What a classifier does on its own test plots, as tables and figures."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from movieplots import GenreClassifier, load_plots
+from movieplots.classification import assessment, figures
+from movieplots.classification.loglines import LOGLINES
+from movieplots.classification.metrics import NAMES
+from movieplots.errors import BadInput
+from movieplots.plots import FILE_NAME, save_plots
+
+
+@pytest.fixture(scope="module")
+def found(classifier, small_corpus):
+    return assessment.assess(classifier[0], small_corpus)
+
+
+class Known:
+    """A classifier of three labels whose predictions are given."""
+
+    labels = ("crime", "drama", "war")
+    thresholds = np.array([0.5, 0.5, 0.5])
+    info = {"metrics": {"test_per_label": {label: {"support": 30} for label in labels}}}
+
+    def name(self, proba):
+        return [label for label, p in zip(self.labels, proba, strict=True) if p >= 0.5]
+
+
+@pytest.fixture
+def known():
+    truth = np.array([[1, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
+    proba = np.array([[0.9, 0.8, 0.1], [0.9, 0.2, 0.1], [0.9, 0.9, 0.1], [0.6, 0.9, 0.1]])
+    texts = {"test": ["word " * 30, "b", "c", "d"]}
+    return assessment.Assessment(Known(), {"test": truth}, {"test": proba}, texts, {"test": ["A", "B", "C", "D"]})
+
+
+def test_what_a_genre_makes_it_add(known):
+    table = assessment.invented(known)
+    assert table.loc["crime", "drama"] == 0.5  # of two crime plots without drama one is given it
+    assert table.loc["drama", "crime"] == 1.0
+    assert table.loc["crime", "war"] == 0.0
+    assert table.loc["war"].isna().all() and np.isnan(table.loc["crime", "crime"])
+    assert "100% of the plots of drama without crime are given crime" in figures.confusions(known).get_suptitle()
+
+
+def test_the_hardest_come_first_and_only_their_opening_is_shown(known):
+    table = assessment.hardest(known, 2)
+    assert table["title"].tolist() == ["A", "D"]
+    assert table["its genres"].tolist() == ["crime", "drama"] and table["given"].tolist() == ["crime, drama"] * 2
+    assert table["plot"][0].endswith("…") and len(table["plot"][0].split()) <= 12
+
+
+def test_one_threshold_for_all(found):
+    table = assessment.f1_by_threshold(found)
+    assert table["threshold"].is_monotonic_increasing
+    zero = found.proba["validation"] >= table["threshold"][0]
+    truth = found.truth["validation"]
+    assert table["validation micro"][0] == pytest.approx(2 * (zero * truth).sum() / (zero.sum() + truth.sum()))
+
+
+def test_tables_say_what_was_measured(found):
+    info = found.classifier.info
+    table = assessment.headline_table({"tiny": info})
+    assert table[""].tolist() == [
+        "tiny", "TF-IDF + logistic regression", "TF-IDF + linear SVM", "tiny, with titles",
+        "TF-IDF + logistic regression, with titles", "TF-IDF + linear SVM, with titles",
+    ]  # fmt: skip
+    assert table["mean average precision"][0].startswith(f"{info['metrics']['test']['map']:.3f} (")
+    genres = assessment.genre_table(found)
+    assert set(genres["genre"]) == set(found.labels) and genres["F1"].is_monotonic_decreasing
+    errors = assessment.calibration_table(found)["expected calibration error"]
+    assert errors.iloc[0] == info["metrics"]["calibration"]["error_before"]
+    assert errors.iloc[-1] == pytest.approx(assessment.calibration_error(found.truth["test"], found.proba["test"]))
+    shown = assessment.prediction_table(found.classifier, "A sheriff rides into town.")
+    assert shown["probability"].is_monotonic_decreasing and len(shown) == 5
+
+
+def test_figures_have_titles_labels_and_nothing_outside(found, small_corpus):
+    plots = load_plots(small_corpus, "train")
+    drawn = {
+        "counts": figures.genre_counts(plots),
+        "thresholds": figures.thresholds(found),
+        "by_genre": figures.by_genre(found),
+        "calibration": figures.calibration(found),
+        "confusions": figures.confusions(found),
+        "loglines": figures.loglines(found.classifier, LOGLINES),
+        "compared": figures.compared({"tiny": found.classifier.info}, NAMES),
+        "losses": figures.losses_compared(
+            pd.DataFrame(
+                {"loss": ["plain", "focal"], "micro-F1": [0.5, 0.4], "macro-F1": [0.3, 0.35],
+                 "mean average precision": [0.3, 0.2]}
+            )
+        ),
+    }  # fmt: skip
+    for name, figure in drawn.items():
+        assert isinstance(figure, Figure)
+        figure.draw_without_rendering()
+        width, height = figure.get_size_inches() * figure.dpi
+        for text in [*figure.texts, *(t for axes in figure.axes for t in axes.texts)]:
+            box = text.get_window_extent()
+            assert box.x0 >= -1 and box.x1 <= width + 1 and box.y0 >= -1 and box.y1 <= height + 1, (name, text)
+    assert drawn["losses"].get_suptitle() == "focal has the highest macro-F1, 0.350"
+
+
+def test_words_are_marked_and_nothing_is_taken_for_markup(found):
+    page = figures.words_marked(found.classifier, ["A <script>sheriff</script> & a ghost."]).data
+    assert "<script>" not in page and "&amp;" in page
+    plain = re.sub(r"<[^>]+>", "", page.partition("</p>")[0])
+    assert plain.endswith("A &lt;script&gt;sheriff&lt;/script&gt; &amp; a ghost.")
+
+
+def test_other_data_are_refused_and_the_labels_that_differ_are_named(classifier, corpus, small_corpus, tmp_path):
+    loaded = GenreClassifier.from_pretrained(classifier[0])
+    with pytest.raises(BadInput, match=r"trained on other plots .*Genres it does not know: .*thriller") as error:
+        assessment.assess(classifier[0], corpus)
+    named = re.findall(r"[\w-]+", str(error.value).partition("not know:")[2])
+    assert named and not set(named) & set(loaded.labels)
+    save_plots(load_plots(small_corpus).head(119), tmp_path / FILE_NAME)
+    with pytest.raises(BadInput, match=r"give the data it was trained on\.$"):
+        assessment.check_same_plots(loaded, tmp_path)
