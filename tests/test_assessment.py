@@ -25,7 +25,9 @@ class Known:
 
     labels = ("crime", "drama", "war")
     thresholds = np.array([0.5, 0.5, 0.5])
-    info = {"metrics": {"test_per_label": {label: {"support": 30} for label in labels}}}
+
+    def __init__(self):
+        self.info = {"metrics": {"test_per_label": {label: {"support": 30} for label in self.labels}}}
 
     def name(self, proba):
         return [label for label, p in zip(self.labels, proba, strict=True) if p >= 0.5]

@@ -42,4 +42,6 @@ def command(recipe: dict[str, Any]) -> str:
         value = recipe.get(name, default)
         if value != default:
             options += f" --{name.replace('_', '-')}" + ("" if value is True else f" {value}")
+    if "learning_rate" in recipe:
+        options += f" --learning-rate {recipe['learning_rate']:g}"
     return f"movieplots train {verb} --data DATA --base {recipe['base']}{options} --out THIS_FOLDER"
