@@ -17,7 +17,7 @@ from movieplots.classification.assessment import (
     invented,
     predictions,
 )
-from movieplots.classification.calibration import reliability
+from movieplots.classification.calibration import calibration_error, reliability
 from movieplots.classification.explanation import explain
 from movieplots.classification.prediction import GenreClassifier
 from movieplots.figures import LIGHT, heatmap, legend, sentence_figure, titled
@@ -99,17 +99,18 @@ def by_genre(assessment: Assessment) -> Figure:
 def calibration(assessment: Assessment) -> Figure:
     """Reliability diagram on the test split: how often a genre is right where it is given a probability."""
     truth = assessment.truth["test"]
-    figures = assessment.metrics["calibration"]
+    before, after = calibration_before(assessment), assessment.proba["test"]
+    errors = [calibration_error(truth, proba) for proba in (before, after)]
     figure, axes = titled(
-        f"Probabilities are off by {figures['error_after']:.3f} on average after calibration, by "
-        f"{figures['error_before']:.3f} before; on the diagonal they would mean what they say",
+        f"The temperature takes the calibration error from {errors[0]:.3f} to {errors[1]:.3f}; on the diagonal "
+        "probabilities would mean what they say",
         4.2,
         5.6,
     )
     axes.plot([0, 1], [0, 1], color=TEXT, linewidth=1, linestyle=":")
     for proba, colour, name in (
-        (calibration_before(assessment), ORANGE, "before the temperature"),
-        (assessment.proba["test"], BLUE, "calibrated"),
+        (before, ORANGE, "before the temperature"),
+        (after, BLUE, "calibrated"),
     ):
         confidence, share, count = reliability(truth, proba)
         enough = count >= 10
@@ -182,19 +183,13 @@ def compared(infos: dict[str, dict[str, Any]], measures: dict[str, str]) -> Figu
     rows += [(name, {key: {"value": row[key]} for key in measures}, False) for name, row in first.items()]
     best = max(infos, key=lambda name: infos[name]["metrics"]["test"]["map"])
     figure, axes = titled(f"{best} orders genres best; bars are 95 % intervals", 1.3 + 0.42 * len(rows))
-    for (key, label), colour in zip(measures.items(), (BLUE, ORANGE, GREEN, PINK), strict=False):
-        for place, (_, values, own) in enumerate(rows):
-            value = values[key]
+    for i, ((key, label), colour) in enumerate(zip(measures.items(), (BLUE, ORANGE, GREEN, PINK), strict=False)):
+        for row, (_, values, own) in enumerate(rows):
+            value, place = values[key], row + 0.12 * (i - 1.5)  # equal values do not cover each other
             if own:
                 axes.plot([value["low"], value["high"]], [place, place], color=colour, linewidth=2, alpha=0.45)
-            axes.plot(
-                value["value"],
-                place,
-                "o" if own else "|",
-                color=colour,
-                markersize=7,
-                label=label if not place else None,
-            )
+            named = label if row == 0 else None
+            axes.plot(value["value"], place, "o" if own else "|", color=colour, markersize=7, label=named)
     axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(axis="y", visible=False)
