@@ -172,7 +172,7 @@ def main() -> int:
     drops = {}
     for method in (occlusion, integrated_gradients, at_random):
         start = time.perf_counter()
-        drops[method.__name__] = deletion(classifier, sample, method).mean()
+        drops[method.__name__] = float(deletion(classifier, sample, method).mean())
         each = (time.perf_counter() - start) / len(sample)
         print(f"  {method.__name__:<24}{drops[method.__name__]:.3f}  ({each:.2f} s)")
     claims.append(at_least("occlusion, times words at random", drops["occlusion"] / max(drops["at_random"], 1e-9), 1.5))

@@ -426,21 +426,16 @@ def _print_classifier(out: Path, info: dict[str, Any], as_json: bool) -> None:
     if as_json:
         return _print_json(info)
     metrics = info["metrics"]
-    rows: dict[str, dict[str, Any]] = {}
-    for key, what in (("", ""), ("_titled", ", with titles")):
-        if f"test{key}" in metrics:
-            measured = {f"{info['base']}, fine-tuned": metrics[f"test{key}"]} | metrics[f"baselines{key}"]
-            rows |= {name + what: row for name, row in measured.items()}
     output.print(f"{out}: {metrics['test_plots']} held-out plots, {len(info['labels'])} genres")
-    _print_measures(rows)
+    for key, what in (("", "From the plot alone"), ("_titled", "With the title as well")):
+        if f"test{key}" in metrics:
+            _print_measures(what, {info["base"]: metrics[f"test{key}"]} | metrics[f"baselines{key}"])
 
 
-def _print_measures(rows: dict[str, dict[str, Any]]) -> None:
-    from movieplots.classification.metrics import NAMES
-
-    table = Table("", *NAMES.values())
+def _print_measures(title: str, rows: dict[str, dict[str, Any]]) -> None:
+    table = Table(title, "micro-F1", "macro-F1", "mAP", "LRAP")
     for name, row in rows.items():
-        table.add_row(name, *(f"{row[measure]:.3f}" for measure in NAMES))
+        table.add_row(name, *(f"{row[measure]:.3f}" for measure in ("micro_f1", "macro_f1", "map", "lrap")))
     output.print(table)
 
 
@@ -679,8 +674,8 @@ def compress(
         return _print_json(info | {"bytes": size})
     output.print(f"{out}: {size / 1e6:.1f} MB")
     if "before_compression" in info["metrics"]:
-        _print_measures({name: info["metrics"][key] for name, key in
-                         (("before", "before_compression"), ("compressed", "test"))})  # fmt: skip
+        metrics = info["metrics"]
+        _print_measures("", {"before": metrics["before_compression"], "compressed": metrics["test"]})
 
 
 @app.command()
