@@ -470,13 +470,15 @@ def train_with_fastai(
         from movieplots.files import atomic_path
         from movieplots.training_figures import learning_rates
 
-        search = search_rate(data, base, batch_size=batch_size, seed=seed)
+        search = search_rate(
+            data, base, batch_size=batch_size, loss=loss, label_smoothing=label_smoothing, titles=titles, seed=seed
+        )
         with atomic_path(find_rate) as temporary:
             figure = learning_rates(search, learning_rate, "loss of a batch")
             figure.savefig(temporary, format="png", dpi=150)
         if as_json:
             return _print_json(asdict(search))
-        return output.print(f"{find_rate}: fastai suggests a learning rate of {search.suggestion:.1e}")
+        return output.print(f"{find_rate}: the loss falls fastest at a learning rate of {search.suggestion:.1e}")
     info = run(
         data, base, out, passes, batch_size, learning_rate=learning_rate, loss=loss, label_smoothing=label_smoothing,
         titles=titles, seed=seed, fresh=fresh,
@@ -656,9 +658,7 @@ def export(
 def compress(
     model: Annotated[Path, typer.Option(help="Folder of a trained classifier.")],
     out: Annotated[Path, typer.Option(help="Folder for the compressed classifier.")],
-    data: Annotated[
-        Path | None, typer.Option(help="The data it was trained on, to measure what compression costs.")
-    ] = None,
+    data: Annotated[Path, typer.Option(help="The data it was trained on, to measure what compression costs.")],
     as_json: Json = False,
 ) -> None:
     """Store a classifier in a quarter of the space: 8-bit weights, for ONNX Runtime, without torch.
@@ -673,9 +673,8 @@ def compress(
     if as_json:
         return _print_json(info | {"bytes": size})
     output.print(f"{out}: {size / 1e6:.1f} MB")
-    if "before_compression" in info["metrics"]:
-        metrics = info["metrics"]
-        _print_measures("", {"before": metrics["before_compression"], "compressed": metrics["test"]})
+    metrics = info["metrics"]
+    _print_measures("", {"before": metrics["before_compression"], "compressed": metrics["test"]})
 
 
 @app.command()

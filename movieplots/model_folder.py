@@ -12,6 +12,7 @@ from movieplots.errors import BadInput
 from movieplots.files import read_json, write_json, write_text
 
 FILE_NAME = "movieplots.json"
+_WEIGHTS = ("adapter_*", "*.safetensors", "*config.json", "*.onnx", "engine.json")
 RUN_FILE = "run.json"  # when, where and how long: apart from `movieplots.json`, which the recipe alone decides
 
 
@@ -48,6 +49,23 @@ def finished(folder: Path, recipe: dict[str, Any]) -> dict[str, Any] | None:
     return None
 
 
+def lineage(base: str, fingerprint: str) -> dict[str, Any]:
+    """The recipe of a base that was trained here, as `base_recipe`; nothing for any other base.
+
+    Raises BadInput where it was trained on other plots, among which may be those that this training holds out.
+    """
+    file = Path(base) / FILE_NAME
+    if not file.is_file():
+        return {}
+    info = read_json(file, "train the base again with --fresh")
+    if info.get("data_fingerprint") != fingerprint:
+        raise BadInput(
+            f"The base {base} was trained on other plots, some of which may be held out here: "
+            "train it on the same --data, or choose another --base."
+        )
+    return {"base_recipe": info["recipe"]}
+
+
 def begin(folder: Path, recipe: dict[str, Any]) -> None:
     """Note the recipe before anything else is written, so that another one cannot go on with what this one began."""
     write_json(folder / "checkpoints" / "recipe.json", {"recipe": recipe})
@@ -55,7 +73,7 @@ def begin(folder: Path, recipe: dict[str, Any]) -> None:
 
 def clear(folder: Path) -> None:
     """Forget the model in this folder, finished or begun: an adapter left beside whole weights would be loaded."""
-    weights = [path for pattern in ("adapter_*", "*.safetensors", "*config.json") for path in folder.glob(pattern)]
+    weights = [path for pattern in _WEIGHTS for path in folder.glob(pattern)]
     for path in (folder / FILE_NAME, folder / RUN_FILE, folder / "README.md", *weights):
         path.unlink(missing_ok=True)
     for name in ("checkpoints", "tensorboard"):
@@ -69,9 +87,9 @@ def write_info(folder: Path, info: dict[str, Any], card: str) -> None:
 
 
 def table(rows: dict[str, Any]) -> str:
-    """A two-column Markdown table; floats with three decimals."""
+    """A two-column Markdown table; floats with three digits that count."""
     lines = [
-        f"| {key} | {value:.3f} |" if isinstance(value, float) else f"| {key} | {value} |"
+        f"| {key} | {value:.3g} |" if isinstance(value, float) else f"| {key} | {value} |"
         for key, value in rows.items()
     ]
     return "\n".join(["| | |", "|---|---|", *lines])

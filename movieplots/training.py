@@ -8,6 +8,7 @@ A time limit shortens the learning-rate schedule with it: progress is whichever 
 import contextlib
 import datetime
 import math
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -93,6 +94,19 @@ def main_process() -> bool:
 
 def _distributed() -> bool:
     return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+def one_process(what: str) -> None:
+    """Raise BadInput where several processes were started for something that only one can do."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise BadInput(f"`movieplots {what}` runs in one process: start it without `accelerate launch`.")
+
+
+def half_precision(device: torch.device) -> torch.autocast:
+    """A context for what is computed outside a model's `forward`, where the `Trainer` sets no precision."""
+    numbers = {"bf16": torch.bfloat16, "fp16": torch.float16}
+    half = next((numbers[name] for name, on in mixed_precision().items() if on), None)
+    return torch.autocast(device.type, half, enabled=half is not None)
 
 
 class Clock:

@@ -34,14 +34,15 @@ def test_it_is_smaller_and_predicts_nearly_the_same(classifier, compressed, smal
     assert before == classifier[1]["metrics"]["test"]
     assert now["map"] == pytest.approx(before["map"], abs=0.05)
     assert "rounded to 8 bits" in (folder / "README.md").read_text()
+    assert compress(classifier[0], folder, small_corpus) == info  # once more into the same folder
 
 
 def test_one_text_and_many_give_the_same(compressed):
     loaded = GenreClassifier.from_pretrained(compressed[0])
     texts = ["A sheriff rides into town. " * n for n in (1, 5, 200)]
     many = loaded.predict_proba(texts * 10)
-    assert np.allclose(many[:3], many[-3:], atol=1e-6)
-    assert np.allclose(loaded.predict_proba(texts[:1]), many[:1], atol=0.02)  # activations are rounded batch by batch
+    assert np.allclose(many[:3], many[-3:], atol=0.02)  # activations are rounded batch by batch
+    assert np.allclose(loaded.predict_proba(texts[:1]), many[:1], atol=0.02)
     assert list(loaded.cut(texts)) == [2]
     assert loaded.engine.lengths(["A sheriff."])[0] < 12
 
@@ -62,12 +63,24 @@ def test_it_can_be_explained(compressed):
     assert len(explanation.words) == 5 and explanation.effects
 
 
-def test_what_cannot_be_compressed_is_refused(classifier, compressed, corpus, tmp_path):
+def test_what_cannot_be_compressed_is_refused(request, classifier, compressed, corpus, tmp_path):
     folder, _ = classifier
+    small_corpus = request.getfixturevalue("small_corpus")
     with pytest.raises(BadInput, match="compressed already"):
-        compress(compressed[0], tmp_path)
-    with pytest.raises(BadInput, match="another folder"):
-        compress(folder, folder)
+        compress(compressed[0], tmp_path, small_corpus)
+    before = (folder / "movieplots.json").read_bytes()
+    with pytest.raises(BadInput, match="holds something else"):
+        compress(folder, folder, small_corpus)
+    assert (folder / "movieplots.json").read_bytes() == before
     with pytest.raises(BadInput, match="trained on other plots"):
         compress(folder, tmp_path / "out", corpus)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_model_trained_into_its_folder_takes_its_place(classifier, small_corpus, tiny_roberta, tmp_path):
+    from movieplots import train_classifier
+
+    compress(classifier[0], tmp_path, small_corpus)
+    train_classifier(small_corpus, tiny_roberta, tmp_path, passes=1, batch_size=16, fresh=True)
+    assert not (tmp_path / "model.onnx").exists()
+    assert type(GenreClassifier.from_pretrained(tmp_path).engine).__name__ == "TorchEngine"

@@ -27,6 +27,13 @@ def test_rare_labels_weigh_more_up_to_the_cap():
     assert log_odds(TARGETS)[1] == pytest.approx(np.log(0.1 / 0.9))
 
 
+def test_a_label_that_all_plots_carry_stays_finite():
+    everything = np.ones((50, 1))
+    for name in LOSSES:
+        assert np.isfinite(log_shift(name, everything)).all()
+        assert torch.isfinite(make_loss(name, everything)(torch.zeros(2, 1), torch.ones(2, 1)))
+
+
 def test_balanced_weights_follow_the_effective_number_and_have_mean_1():
     positive, negative = balanced_weights(TARGETS)
     effective = [(1 - 0.999**n) / 0.001 for n in (10, 90)]

@@ -50,6 +50,8 @@ def assess(model: str | Path, data: str | Path) -> Assessment:
     """
     classifier = GenreClassifier.from_pretrained(model)
     plots = check_same_plots(classifier, data)
+    if "calibration" not in classifier.info["metrics"]:
+        raise BadInput(f"{model} was trained by an older version: train it again with --fresh.")
     keep = np.random.default_rng(0).permutation(len(plots.texts["train"]))[:TRAIN_SAMPLE]
     texts = plots.texts | {"train": [plots.texts["train"][i] for i in keep]}
     titles = plots.titles | {"train": [plots.titles["train"][i] for i in keep]}

@@ -4,7 +4,6 @@ from typing import Any
 
 from movieplots.classification.labelled_plots import MIN_PLOTS
 from movieplots.classification.metrics import NAMES
-from movieplots.classification.model import MAX_TOKENS
 from movieplots.classification.recipe import command
 from movieplots.model_folder import table
 
@@ -35,7 +34,7 @@ def model_card(info: dict[str, Any]) -> str:
     settings = {
         name.replace("_", " "): value
         for name, value in info["recipe"].items()
-        if name not in ("data", "verb") and value is not None
+        if name not in ("data", "verb", "teachers", "base_recipe") and value is not None
     }
     settings |= {"steps": metrics["steps"], "temperature": calibration["temperature"]}
     results = "\n\n".join(sections)
@@ -71,7 +70,7 @@ before, {calibration["error_after"]:.3f} after. The baselines were trained and t
 ## Limits
 
 It knows what its corpus calls a genre; catalogues tag loosely and leave genres out. Genres with few plots in the table
-above are measured loosely, too. Texts beyond {MAX_TOKENS} tokens are cut.
+above are measured loosely, too. Texts beyond {info["max_tokens"]} tokens are cut.
 """
 
 

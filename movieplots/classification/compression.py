@@ -1,7 +1,7 @@
 """A trained classifier in a quarter of the space: 8-bit weights in one ONNX file, run by ONNX Runtime without torch.
 
 Weights are rounded to 8 bits a column, activations as they come (dynamic quantisation), which costs a little accuracy:
-`compress` measures how much on the test split, where it is given the data.
+`compress` measures how much on the test split.
 """
 
 import logging
@@ -11,62 +11,56 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from scipy.special import expit
 
+from movieplots.classification.calibration import calibration_error
+from movieplots.classification.card import model_card
+from movieplots.classification.finishing import measure
 from movieplots.classification.labelled_plots import read_labelled
-from movieplots.classification.metrics import headline, intervals, multilabel_metrics
+from movieplots.classification.metrics import NAMES
 from movieplots.classification.model import GenreModel, load_genre_model
-from movieplots.classification.onnx_engine import FILE_NAME, SETTINGS
-from movieplots.classification.prediction import GenreClassifier
-from movieplots.classification.thresholds import best_thresholds
+from movieplots.classification.onnx_engine import MODEL, SETTINGS, OnnxEngine
 from movieplots.errors import BadInput
 from movieplots.files import atomic_folder, write_json
-from movieplots.model_folder import clear, read_info, write_info
+from movieplots.model_folder import FILE_NAME, read_info, write_info
 
 
-def compress(model: str | Path, out: str | Path, data: str | Path | None = None) -> dict[str, Any]:
+def compress(model: str | Path, out: str | Path, data: str | Path) -> dict[str, Any]:
     """Write the classifier of the folder `model` as 8-bit ONNX to the folder `out`; returns its info.
 
-    With the `data` that it was trained on, its metrics are measured anew: `metrics` are then those of the compressed
-    model, and `metrics["before_compression"]` those of the model it was. Thresholds are chosen anew, too. Raises
-    BadInput for other data, whose test plots may have been training plots.
+    `data` are the plots that it was trained on: thresholds are chosen and metrics measured anew, and
+    `metrics["before_compression"]` are those of the model it was. Raises BadInput for other data, whose test plots may
+    have been training plots, and where `out` holds something else.
     """
     model, out = Path(model), Path(out)
     info = read_info(model, "classification")
-    if (model / FILE_NAME).is_file():
+    if info.get("compressed"):
         raise BadInput(f"{model} is compressed already.")
-    if out.resolve() == model.resolve():
-        raise BadInput("--out must be another folder than --model, which stays as it is.")
-    plots = None
-    if data is not None:
-        plots = read_labelled(data, info["labels"])
-        if plots.fingerprint != info["data_fingerprint"]:
-            raise BadInput(f"{model} was trained on other plots than those of {data}: give the same --data.")
+    if out.is_dir() and any(out.iterdir()) and not (out / MODEL).is_file():
+        raise BadInput(f"{out} holds something else than a compressed classifier: choose another --out.")
+    plots = read_labelled(data, info["labels"])
+    if plots.fingerprint != info["data_fingerprint"]:
+        raise BadInput(f"{model} was trained on other plots than those of {data}: give the same --data.")
     network, tokenizer = load_genre_model(model, len(info["labels"]))
-    if out.is_dir():
-        clear(out)
     settings = {
         "max_tokens": network.max_tokens, "mask": tokenizer.mask_token or "", "pad": tokenizer.pad_token,
         "pad_id": tokenizer.pad_token_id,
     }  # fmt: skip
     with atomic_folder(out) as temporary:
-        _write_onnx(network, temporary / FILE_NAME)
+        _write_onnx(network, temporary / MODEL)
         tokenizer.backend_tokenizer.save(str(temporary / "tokenizer.json"))
         write_json(temporary / SETTINGS, settings)
+        engine = OnnxEngine(temporary, len(info["labels"]))
+        thresholds, measured = measure(engine, plots, bool(info["recipe"].get("titles")))
+        proba = expit(engine.logits(plots.texts["test"]))
+        (out / FILE_NAME).unlink(missing_ok=True)
+    metrics = info["metrics"]
+    calibration = metrics["calibration"] | {"error_after": calibration_error(plots.targets["test"], proba)}
+    info["metrics"] = metrics | measured | {"calibration": calibration, "before_compression": metrics["test"]}
+    info["thresholds"] = [float(t) for t in thresholds]
+    info["max_tokens"] = network.max_tokens
     info["compressed"] = "8-bit weights, ONNX"
-    write_info(out, info, _card(info, model))
-    if plots is not None:
-        classifier = GenreClassifier.from_pretrained(out)
-        proba = {split: classifier.predict_proba(plots.texts[split]) for split in ("validation", "test")}
-        thresholds = best_thresholds(plots.targets["validation"], proba["validation"])
-        test = multilabel_metrics(plots.targets["test"], proba["test"], thresholds, plots.labels)
-        info["thresholds"] = [float(t) for t in thresholds]
-        info["metrics"] |= {
-            "before_compression": info["metrics"]["test"],
-            "test": headline(test),
-            "test_per_label": test["per_label"],
-            "test_intervals": intervals(plots.targets["test"], proba["test"], thresholds),
-        }
-        write_info(out, info, _card(info, model))
+    write_info(out, info, _card(info))
     return info
 
 
@@ -106,16 +100,8 @@ def _write_onnx(network: GenreModel, file: Path) -> None:
         )  # fmt: skip
 
 
-def _card(info: dict[str, Any], model: Path) -> str:
-    card = (model / "README.md").read_text()
-    before = info["metrics"].get("before_compression")
-    text = "Its weights are rounded to 8 bits and stored for ONNX Runtime."
-    if before:
-        now = info["metrics"]["test"]
-        text += (
-            f" On the test plots that changes micro-F1 from {before['micro_f1']:.3f} to {now['micro_f1']:.3f}, "
-            f"macro-F1 from {before['macro_f1']:.3f} to {now['macro_f1']:.3f} and mean average precision from "
-            f"{before['map']:.3f} to {now['map']:.3f}; the tables below are of the model before."
-        )
-    head, _, rest = card.partition("\n\n")
-    return f"{head}\n\n{text}\n\n{rest}"
+def _card(info: dict[str, Any]) -> str:
+    before, now = info["metrics"]["before_compression"], info["metrics"]["test"]
+    changes = ", ".join(f"{label} {before[name]:.3f} → {now[name]:.3f}" for name, label in NAMES.items())
+    head, _, rest = model_card(info).partition("\n\n")
+    return f"{head}\n\nIts weights are rounded to 8 bits and stored for ONNX Runtime: {changes}.\n\n{rest}"

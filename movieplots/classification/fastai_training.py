@@ -24,7 +24,7 @@ from movieplots.classification.recipe import make_recipe
 from movieplots.classification.training import TOP_RATES, layer_groups, new_classifier, training_plots
 from movieplots.errors import BadInput
 from movieplots.files import atomic_path
-from movieplots.model_folder import begin, clear, finished
+from movieplots.model_folder import begin, clear, finished, lineage
 from movieplots.progress import bar, console, say
 from movieplots.rate_search import RateSearch, smooth
 from movieplots.training import (
@@ -32,12 +32,13 @@ from movieplots.training import (
     SECONDS_PER_LINE,
     WEIGHT_DECAY,
     mixed_precision,
+    one_process,
     run_circumstances,
 )
 
 try:
     from fastai.callback.core import Callback
-    from fastai.callback.schedule import valley
+    from fastai.callback.schedule import steep
     from fastai.callback.training import GradientClip
     from fastai.data.core import DataLoaders
     from fastai.learner import Learner
@@ -81,8 +82,9 @@ def train_with_fastai(
         base, passes=passes, batch_size=batch_size, method="full", loss=loss, label_smoothing=label_smoothing,
         titles=titles, layers=None, time_limit=None, seed=seed,
     ) | {"verb": "fastai", "learning_rate": learning_rate}  # fmt: skip
+    one_process("train fastai")
     plots = read_labelled(data)
-    recipe["data"] = plots.fingerprint
+    recipe |= {"data": plots.fingerprint} | lineage(base, plots.fingerprint)
     done = None if fresh else finished(out, recipe)
     if done:
         say(f"{out} already holds this classifier; --fresh trains it again.")
@@ -93,6 +95,7 @@ def train_with_fastai(
         clear(out)
     begin(out, recipe)
     learner, passing = new_learner(model, tokenizer, plots, recipe)
+    learner.model.to("cuda" if torch.cuda.is_available() else "cpu")
     keeper = _Keeper(out / "checkpoints" / "learner.pth", passing)
     by_group = rates(model, learning_rate)  # before anything is frozen
     head = len(by_group) - 1
@@ -103,7 +106,9 @@ def train_with_fastai(
     passes_before = 0
     try:
         for number, (frozen_below, count) in enumerate(stages):
-            learner.freeze_to(frozen_below)
+            learner.freeze_to(frozen_below)  # which also forgets what the optimizer has gathered
+            if number == at["stage"]:
+                keeper.restore_optimizer(learner)
             if number >= at["stage"]:
                 keeper.begin_stage(number, passes_before, at if number == at["stage"] else None, count)
                 start = at["pass"] if number == at["stage"] else 0
@@ -117,10 +122,23 @@ def train_with_fastai(
     return finish(model, tokenizer, plots, out, recipe, keeper.steps, keeper.history, run)
 
 
-def search_rate(data: str | Path, base: str, *, batch_size: int = 48, steps: int = 100, seed: int = 0) -> RateSearch:
-    """fastai's `lr_find` (Smith 2017) for the top layer's rate: the losses at growing rates, and their valley."""
+def search_rate(
+    data: str | Path,
+    base: str,
+    *,
+    batch_size: int = 48,
+    loss: str = "weighted",
+    label_smoothing: float = 0.0,
+    titles: bool = False,
+    steps: int = 100,
+    seed: int = 0,
+) -> RateSearch:
+    """fastai's `lr_find` (Smith 2017), one rate for all layers: the losses, as fastai smooths them, at growing rates.
+
+    The suggestion is where they fall fastest.
+    """
     recipe = make_recipe(
-        base, passes=1, batch_size=batch_size, method="full", loss="weighted", label_smoothing=0.0, titles=False,
+        base, passes=1, batch_size=batch_size, method="full", loss=loss, label_smoothing=label_smoothing, titles=titles,
         layers=None, time_limit=None, seed=seed,
     )  # fmt: skip
     set_seed(seed)
@@ -129,10 +147,10 @@ def search_rate(data: str | Path, base: str, *, batch_size: int = 48, steps: int
     learner, _ = new_learner(model, tokenizer, plots, recipe)
     with TemporaryDirectory() as folder:
         learner.path = Path(folder)
-        found = learner.lr_find(start_lr=1e-6, end_lr=1.0, num_it=steps, show_plot=False, suggest_funcs=valley)
+        found = learner.lr_find(start_lr=1e-6, end_lr=1.0, num_it=steps, show_plot=False, suggest_funcs=steep)
     rates_tried = [float(rate) for rate in learner.recorder.lrs]
     losses = [float(loss) for loss in learner.recorder.losses]  # fastai's are smoothed already
-    return RateSearch(rates_tried, losses, smooth(losses), float(found.valley))
+    return RateSearch(rates_tried, losses, smooth(losses), float(found.steep))
 
 
 def new_learner(
@@ -201,7 +219,7 @@ class _Passing(IterableDataset):
                 yield row
 
     def __len__(self) -> int:
-        return len(self.feed.plots)
+        return self.feed.steps_per_pass * self.feed.batch_size
 
 
 class _Keeper(Callback):
@@ -217,6 +235,7 @@ class _Keeper(Callback):
         self.recent: list[float] = []
         self.started = self.saved = self.spoken = time.monotonic()
         self.before = 0.0
+        self.optimizer: dict[str, Any] | None = None
 
     @property
     def seconds(self) -> float:
@@ -263,16 +282,28 @@ class _Keeper(Callback):
             self._save()
 
     def load(self, learner: Learner) -> dict[str, int]:
-        """Put model, optimizer and place back from the checkpoint, if there is one; returns the place."""
+        """Put the model back from the checkpoint, if there is one; returns the place where training goes on."""
         if not self.file.is_file():
             return self.at
         kept = torch.load(self.file, map_location="cpu", weights_only=True)
         learner.model.load_state_dict(kept["model"])
-        learner.create_opt()
-        learner.opt.load_state_dict({name: L(values) for name, values in kept["optimizer"].items()})
+        self.optimizer = kept["optimizer"]
         self.history, self.steps, self.before = kept["history"], kept["steps"], kept["seconds"]
         say(f"Continuing at step {self.steps}.")
         return kept["at"]
+
+    def restore_optimizer(self, learner: Learner) -> None:
+        """Put back what the optimizer had gathered when the checkpoint was written, if there is one."""
+        if self.optimizer is None:
+            return
+        if learner.opt is None:
+            learner.create_opt()
+        parameters = [parameter for group in learner.opt.param_lists for parameter in group]
+        states = [
+            {name: value.to(parameter.device) if torch.is_tensor(value) else value for name, value in state.items()}
+            for parameter, state in zip(parameters, self.optimizer["state"], strict=True)
+        ]
+        learner.opt.load_state_dict({"state": L(states), "hypers": L(self.optimizer["hypers"])})
 
     def stop(self) -> None:
         """Give the terminal back, also after an interrupt."""

@@ -54,15 +54,15 @@ class TrainingPlots(IterableDataset):
             yield from self.one_pass(number)
 
     def one_pass(self, number: int) -> Iterator[Row]:
-        """All plots once, as pass `number` shows them."""
+        """All plots once, as pass `number` shows them, and some again that fill the last batch."""
         draw = random.Random(f"{self.seed}-{number}")
         order = draw.sample(range(len(self.plots)), len(self.plots))
         stretch = STRETCH * self.batch_size
         for start in range(0, len(order), stretch):
             rows = sorted(order[start : start + stretch], key=lambda i: len(self.plots[i]["input_ids"]))
             batches = [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
-            whole = [batch for batch in batches if len(batch) == self.batch_size]
-            for batch in draw.sample(whole, len(whole)) + batches[len(whole) :]:
+            batches[-1] += draw.choices(order, k=self.batch_size - len(batches[-1]))  # no batch spans two passes
+            for batch in draw.sample(batches, len(batches)):
                 yield from (self._shown(i, draw) for i in batch)
 
     def _shown(self, i: int, draw: random.Random) -> Row:

@@ -43,30 +43,18 @@ def finish(
     by = temperature(plots.targets["validation"], raw["validation"] - shift)
     model.calibrate(torch.from_numpy(shift), by)
     proba = {split: calibrated(logits, shift, by) for split, logits in raw.items()}
-    truth = plots.targets["validation"], plots.targets["test"]
-    if recipe["titles"]:  # one threshold for both forms, since whoever asks may have a title or not
-        titled = {split: _titled_proba(engine, plots, split) for split in ("validation", "test")}
-        both = np.concatenate([proba["validation"], titled["validation"]])
-        thresholds = best_thresholds(np.tile(truth[0], (2, 1)), both)
-    else:
-        thresholds = best_thresholds(truth[0], proba["validation"])
-    test = multilabel_metrics(truth[1], proba["test"], thresholds, plots.labels)
-    metrics = {
-        "test": headline(test),
-        "test_intervals": intervals(truth[1], proba["test"], thresholds),
-        "test_per_label": test["per_label"],
+    thresholds, measured = measure(engine, plots, recipe["titles"], proba)
+    metrics = measured | {
         "baselines": _measure_baselines(plots, titles=False),
         "calibration": {
             "temperature": by,
-            "error_before": calibration_error(truth[1], expit(raw["test"])),
-            "error_after": calibration_error(truth[1], proba["test"]),
+            "error_before": calibration_error(plots.targets["test"], expit(raw["test"])),
+            "error_after": calibration_error(plots.targets["test"], proba["test"]),
         },
         **{f"{name}_plots": len(plots.texts[name]) for name in plots.texts},
         "steps": steps,
     }
     if recipe["titles"]:
-        metrics["test_titled"] = headline(multilabel_metrics(truth[1], titled["test"], thresholds, plots.labels))
-        metrics["test_titled_intervals"] = intervals(truth[1], titled["test"], thresholds)
         metrics["baselines_titled"] = _measure_baselines(plots, titles=True)
     info = {
         "task": "classification",
@@ -74,6 +62,7 @@ def finish(
         "labels": plots.labels,
         "thresholds": [float(t) for t in thresholds],
         "not_learned": plots.not_learned,
+        "max_tokens": model.max_tokens,
         "sources": plots.sources,
         "data_fingerprint": plots.fingerprint,
         "recipe": recipe,
@@ -88,9 +77,32 @@ def finish(
     return info
 
 
-def _titled_proba(engine: TorchEngine, plots: LabelledPlots, split: str) -> np.ndarray:
-    texts = list(map(with_title, plots.titles[split], plots.texts[split]))
-    return expit(engine.logits(texts))
+def measure(
+    engine: Any, plots: LabelledPlots, titles: bool, proba: dict[str, np.ndarray] | None = None
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Thresholds from the validation split and the metrics of the test split with them, by an engine of logits.
+
+    With `titles` both forms are predicted, and each genre gets one threshold for both, since whoever asks may have a
+    title or not. `proba` are probabilities from the plots alone where they are known already.
+    """
+    if proba is None:
+        proba = {split: expit(engine.logits(plots.texts[split])) for split in ("validation", "test")}
+    forms = {"test": proba}
+    if titles:
+        both = {split: list(map(with_title, plots.titles[split], plots.texts[split])) for split in proba}
+        forms["test_titled"] = {split: expit(engine.logits(texts)) for split, texts in both.items()}
+    thresholds = best_thresholds(
+        np.tile(plots.targets["validation"], (len(forms), 1)),
+        np.concatenate([form["validation"] for form in forms.values()]),
+        copies=len(forms),
+    )
+    truth, metrics = plots.targets["test"], {}
+    for name, form in forms.items():
+        measured = multilabel_metrics(truth, form["test"], thresholds, plots.labels)
+        metrics[name] = headline(measured)
+        metrics[f"{name}_intervals"] = intervals(truth, form["test"], thresholds)
+        metrics[f"{name}_per_label"] = measured["per_label"]
+    return thresholds, metrics
 
 
 def _measure_baselines(plots: LabelledPlots, titles: bool) -> dict[str, dict[str, Any]]:

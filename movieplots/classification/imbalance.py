@@ -66,7 +66,7 @@ def log_shift(name: str, targets: np.ndarray) -> np.ndarray:
 def positive_weights(targets: np.ndarray, cap: float = CAP) -> np.ndarray:
     """Weight of each label's positives, shape (labels,), from 0/1 targets of shape (n, labels)."""
     positives = targets.sum(axis=0)
-    return np.minimum(np.sqrt((len(targets) - positives) / np.maximum(positives, 1)), cap)
+    return np.minimum(np.sqrt(np.maximum(len(targets) - positives, 1) / np.maximum(positives, 1)), cap)
 
 
 def balanced_weights(targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -24,7 +24,7 @@ from movieplots.files import atomic_folder, read_json, write_json
 from movieplots.model_folder import RUN_FILE, begin, clear, finished, table, write_info
 from movieplots.plots import SPLITS, data_fingerprint, load_plots
 from movieplots.progress import say, track
-from movieplots.training import check_time_limit, circumstances, fit, history
+from movieplots.training import check_time_limit, circumstances, fit, half_precision, history, one_process
 
 CHOSEN = 0.15  # share of the tokens that are to be guessed
 HIDDEN, REPLACED = 0.8, 0.1  # of these: shown as the mask, shown as a random token; the others stay as they are
@@ -61,6 +61,7 @@ def train_language_model(
         raise BadInput(f"--passes must be at least 1, not {passes}.")
     if not 0 < learning_rate < 1:
         raise BadInput(f"--learning-rate must be above 0 and below 1, not {learning_rate:g}.")
+    one_process("train language-model")
     plots = load_plots(data)
     recipe = {
         "base": base, "data": data_fingerprint(plots), "passes": passes, "block_size": block_size,
@@ -152,10 +153,11 @@ def guessed_loss(model: Any, batch: dict[str, torch.Tensor], tokens: Any) -> tor
     guessed = labels != IGNORED
     shown = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"]}
     head = getattr(model, "cls", None) or getattr(model, "lm_head", None)  # BERT's and RoBERTa's names
-    if head is None:
-        logits = model(**shown).logits[guessed]
-    else:
-        logits = head(model.base_model(**shown).last_hidden_state[guessed])
+    with half_precision(labels.device):
+        if head is None:
+            logits = model(**shown).logits[guessed]
+        else:
+            logits = head(model.base_model(**shown).last_hidden_state[guessed])
     return nn.functional.cross_entropy(logits.float(), labels[guessed], reduction="sum") / tokens
 
 

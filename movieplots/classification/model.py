@@ -89,7 +89,10 @@ def keep_layers(encoder: Any, layers: int) -> None:
     own = layers_of(encoder)
     if not 1 <= layers <= len(own):
         raise BadInput(f"--layers must be from 1 to {len(own)}, the base's own, not {layers}.")
-    kept = [own[i] for i in torch.linspace(0, len(own) - 1, layers).round().int().tolist()]
+    chosen = torch.linspace(0, len(own) - 1, layers).round().int().tolist()
+    kept = [own[i] for i in chosen]
+    if kinds := getattr(encoder.config, "layer_types", None):  # one a layer, where they differ
+        encoder.config.layer_types = [kinds[i] for i in chosen]
     while len(own):
         del own[-1]
     own.extend(kept)

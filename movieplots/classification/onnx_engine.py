@@ -11,7 +11,7 @@ from movieplots.batches import A_TOKEN, in_batches
 from movieplots.errors import BadInput
 from movieplots.files import read_json
 
-FILE_NAME = "model.onnx"
+MODEL = "model.onnx"
 SETTINGS = "engine.json"  # max_tokens, pad token, mask token
 AT_ONCE = 4_000  # characters in a batch
 
@@ -38,10 +38,10 @@ class OnnxEngine:
         self._tokenizer.enable_truncation(self.max_tokens)
         self._tokenizer.enable_padding(pad_id=settings["pad_id"], pad_token=settings["pad"])
         # One session for single texts, with all cores on each; one for batches, a core each.
-        self._sessions = [self._session(onnxruntime, folder / FILE_NAME, threads) for threads in (self.cores, 1)]
+        self._sessions = [self._session(onnxruntime, folder / MODEL, threads) for threads in (self.cores, 1)]
         self.labels = self._sessions[0].get_outputs()[0].shape[1]
         if self.labels != labels:
-            raise BadInput(f"{folder}/{FILE_NAME} does not fit its labels: compress the classifier again.")
+            raise BadInput(f"{folder}/{MODEL} does not fit its labels: compress the classifier again.")
 
     @staticmethod
     def _session(onnxruntime: object, file: Path, threads: int) -> object:

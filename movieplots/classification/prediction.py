@@ -28,7 +28,7 @@ class GenreClassifier:
     def from_pretrained(cls, path: str | Path) -> "GenreClassifier":
         """Load a folder that `train_classifier` or `compress` wrote. Raises BadInput where it is none."""
         info = read_info(path, "classification")
-        if (Path(path) / "model.onnx").is_file():
+        if info.get("compressed"):
             from movieplots.classification.onnx_engine import OnnxEngine
 
             return cls(OnnxEngine(path, len(info["labels"])), info)

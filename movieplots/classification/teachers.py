@@ -43,7 +43,7 @@ def taught_targets(teachers: Sequence[str | Path], plots: LabelledPlots) -> np.n
     for teacher in teachers:
         say(f"Asking the teacher {teacher} …")
         classifier = GenreClassifier.from_pretrained(teacher)
-        titles = plots.titles["train"] if classifier.info["recipe"]["titles"] else None
+        titles = plots.titles["train"] if classifier.info["recipe"].get("titles") else None
         proba = classifier.predict_proba(plots.texts["train"], titles)
         total += logit(np.clip(proba, 1e-6, 1 - 1e-6))
     soft = expit(total / len(teachers))

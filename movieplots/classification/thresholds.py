@@ -14,20 +14,21 @@ _LOG_ODDS = np.log(GRID / (1 - GRID))
 
 
 def best_thresholds(
-    truth: np.ndarray, proba: np.ndarray, smoothing: float = SMOOTHING, price: float = PRICE
+    truth: np.ndarray, proba: np.ndarray, copies: int = 1, smoothing: float = SMOOTHING, price: float = PRICE
 ) -> np.ndarray:
     """Thresholds of shape (labels,) from validation truth and probabilities of shape (n, labels).
 
     A label with fewer than `MIN_POSITIVES` validation plots takes the threshold that is best for micro-F1 over all
-    labels.
+    labels. `copies` says how often each plot stands in the arrays.
     """
+    positives = truth.sum(axis=0) / copies
     overall = int(np.argmax(f1_over_grid(truth.ravel(), proba.ravel())))
     kernel = np.exp(-0.5 * ((_LOG_ODDS[:, None] - _LOG_ODDS) / smoothing) ** 2)
     kernel /= kernel.sum(axis=1, keepdims=True)
     chosen = np.full(truth.shape[1], GRID[overall])
-    for label in np.flatnonzero(truth.sum(axis=0) >= MIN_POSITIVES):
+    for label in np.flatnonzero(positives >= MIN_POSITIVES):
         distance = (_LOG_ODDS - _LOG_ODDS[overall]) ** 2
-        cost = price * distance / np.sqrt(truth[:, label].sum())
+        cost = price * distance / np.sqrt(positives[label])
         chosen[label] = GRID[np.argmax(kernel @ f1_over_grid(truth[:, label], proba[:, label]) - cost)]
     return chosen
 

@@ -20,9 +20,9 @@ from movieplots.classification.labelled_plots import LabelledPlots, read_labelle
 from movieplots.classification.model import GenreModel, add_lora, keep_layers, layers_of, merge_lora
 from movieplots.classification.recipe import make_recipe
 from movieplots.classification.teachers import read_teachers, taught_targets
-from movieplots.model_folder import begin, clear, finished
+from movieplots.model_folder import begin, clear, finished, lineage
 from movieplots.progress import say
-from movieplots.training import circumstances, fit, history, last_checkpoint
+from movieplots.training import circumstances, fit, history, last_checkpoint, one_process
 
 TOP_RATES = {"full": 3e-4, "lora": 2e-3}  # learning rate of the top layer
 LAYER_DECAY = 0.85  # its factor per layer below
@@ -60,8 +60,9 @@ def train_classifier(
         base, passes=passes, batch_size=batch_size, method=method, loss=loss, label_smoothing=label_smoothing,
         titles=titles, layers=layers, time_limit=time_limit, seed=seed,
     )  # fmt: skip
+    one_process("train classifier")
     plots = read_labelled(data)
-    recipe["data"] = plots.fingerprint
+    recipe |= {"data": plots.fingerprint} | lineage(base, plots.fingerprint)
     if teachers:
         recipe["teachers"] = read_teachers(teachers, plots)
     done = None if fresh else finished(out, recipe)
