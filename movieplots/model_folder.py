@@ -87,9 +87,11 @@ def write_info(folder: Path, info: dict[str, Any], card: str) -> None:
 
 
 def table(rows: dict[str, Any]) -> str:
-    """A two-column Markdown table; floats with three digits that count."""
-    lines = [
-        f"| {key} | {value:.3g} |" if isinstance(value, float) else f"| {key} | {value} |"
-        for key, value in rows.items()
-    ]
-    return "\n".join(["| | |", "|---|---|", *lines])
+    """A two-column Markdown table; floats with three decimals, smaller ones with the digits that count."""
+    return "\n".join(["| | |", "|---|---|", *(f"| {key} | {_cell(value)} |" for key, value in rows.items())])
+
+
+def _cell(value: Any) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.3f}" if value == 0 or abs(value) >= 0.001 else f"{value:.2g}"
