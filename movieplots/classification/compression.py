@@ -93,11 +93,14 @@ def _write_onnx(network: GenreModel, file: Path) -> None:
         optimizer.optimize_model(
             str(plain), model_type="bert", num_heads=config.num_attention_heads, hidden_size=config.hidden_size
         ).save_model_to_file(str(fused))
-        logging.getLogger().setLevel(logging.ERROR)  # it advises a preparation that the optimizer has done
-        quantize_dynamic(
-            fused, file, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True,
-            extra_options={"DefaultTensorType": 1},
-        )  # fmt: skip
+        logging.disable(logging.WARNING)  # it advises a preparation that the optimizer has done
+        try:
+            quantize_dynamic(
+                fused, file, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True,
+                extra_options={"DefaultTensorType": 1},
+            )  # fmt: skip
+        finally:
+            logging.disable(logging.NOTSET)
 
 
 def _card(info: dict[str, Any]) -> str:
