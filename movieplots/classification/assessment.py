@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
-from sklearn.metrics import f1_score
 
 from movieplots.classification.calibration import calibration_error
 from movieplots.classification.labelled_plots import LabelledPlots, read_labelled
 from movieplots.classification.metrics import NAMES
 from movieplots.classification.prediction import GenreClassifier
-from movieplots.classification.thresholds import GRID
+from movieplots.classification.thresholds import GRID, f1_over_grid
 from movieplots.errors import BadInput
 from movieplots.preparation.figures import opening
 
@@ -80,16 +79,13 @@ def check_same_plots(classifier: GenreClassifier, data: str | Path) -> LabelledP
 
 def f1_by_threshold(assessment: Assessment) -> pd.DataFrame:
     """Micro- and macro-F1 of train and validation with one threshold for all genres: a row a threshold."""
-    rows = []
-    for threshold in GRID:
-        row: dict[str, float] = {"threshold": float(threshold)}
-        for split in ("train", "validation"):
-            truth, predicted = assessment.truth[split], assessment.proba[split] >= threshold
-            present = truth.any(axis=0)
-            row[f"{split} micro"] = f1_score(truth, predicted, average="micro", zero_division=0)
-            row[f"{split} macro"] = f1_score(truth[:, present], predicted[:, present], average="macro", zero_division=0)
-        rows.append(row)
-    return pd.DataFrame(rows)
+    columns = {"threshold": GRID}
+    for split in ("train", "validation"):
+        truth, proba = assessment.truth[split], assessment.proba[split]
+        columns[f"{split} micro"] = f1_over_grid(truth.ravel(), proba.ravel())
+        present = np.flatnonzero(truth.any(axis=0))
+        columns[f"{split} macro"] = np.mean([f1_over_grid(truth[:, i], proba[:, i]) for i in present], axis=0)
+    return pd.DataFrame(columns)
 
 
 def invented(assessment: Assessment) -> pd.DataFrame:

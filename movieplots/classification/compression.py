@@ -51,11 +51,11 @@ def compress(model: str | Path, out: str | Path, data: str | Path) -> dict[str, 
         tokenizer.backend_tokenizer.save(str(temporary / "tokenizer.json"))
         write_json(temporary / SETTINGS, settings)
         engine = OnnxEngine(temporary, len(info["labels"]))
-        thresholds, measured = measure(engine, plots, bool(info["recipe"].get("titles")))
-        proba = expit(engine.logits(plots.texts["test"]))
+        proba = {split: expit(engine.logits(plots.texts[split])) for split in ("validation", "test")}
+        thresholds, measured = measure(engine, plots, bool(info["recipe"].get("titles")), proba)
         (out / FILE_NAME).unlink(missing_ok=True)
     metrics = info["metrics"]
-    calibration = metrics["calibration"] | {"error_after": calibration_error(plots.targets["test"], proba)}
+    calibration = metrics["calibration"] | {"error_after": calibration_error(plots.targets["test"], proba["test"])}
     info["metrics"] = metrics | measured | {"calibration": calibration, "before_compression": metrics["test"]}
     info["thresholds"] = [float(t) for t in thresholds]
     info["max_tokens"] = network.max_tokens

@@ -78,15 +78,13 @@ def finish(
 
 
 def measure(
-    engine: Any, plots: LabelledPlots, titles: bool, proba: dict[str, np.ndarray] | None = None
+    engine: Any, plots: LabelledPlots, titles: bool, proba: dict[str, np.ndarray]
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Thresholds from the validation split and the metrics of the test split with them, by an engine of logits.
 
     With `titles` both forms are predicted, and each genre gets one threshold for both, since whoever asks may have a
-    title or not. `proba` are probabilities from the plots alone where they are known already.
+    title or not. `proba` are the probabilities of both splits from the plots alone.
     """
-    if proba is None:
-        proba = {split: expit(engine.logits(plots.texts[split])) for split in ("validation", "test")}
     forms = {"test": proba}
     if titles:
         both = {split: list(map(with_title, plots.titles[split], plots.texts[split])) for split in proba}

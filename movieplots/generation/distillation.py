@@ -18,7 +18,7 @@ from movieplots.generation.recipe import make_recipe
 from movieplots.generation.training import Made, train
 from movieplots.model_folder import read_info
 from movieplots.progress import say
-from movieplots.training import Loss, mixed_precision
+from movieplots.training import Loss, half_precision
 
 TEMPERATURE = 2.0
 SOFT_SHARE = 0.5  # of the loss; the rest is the usual one
@@ -91,14 +91,11 @@ def new_student(teacher: Any, layers: int) -> Any:
 def distillation_loss(teacher: Any) -> Loss:
     """The loss of a batch for the student: summed over its target tokens, divided by those of the whole step."""
 
-    numbers = {"bf16": torch.bfloat16, "fp16": torch.float16}
-    half = next((numbers[name] for name, on in mixed_precision().items() if on), None)
-
     def loss(student: Any, inputs: dict[str, torch.Tensor], tokens: Any) -> torch.Tensor:
         inputs = dict(inputs)
         labels = inputs.pop("labels")[:, 1:]
         learned = labels != -100
-        with torch.no_grad(), torch.autocast(labels.device.type, half, enabled=half is not None):
+        with torch.no_grad(), half_precision(labels.device):
             taught = teacher.to(labels.device)(**inputs).logits[:, :-1][learned].float()
         own = student(**inputs).logits[:, :-1][learned].float()
         hard = cross_entropy(own, labels[learned], reduction="sum")
