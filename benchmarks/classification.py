@@ -120,7 +120,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=25, help="training steps measured")
     arguments = parser.parse_args()
     classifier = GenreClassifier.from_pretrained(arguments.model)
-    plots = check_same_plots(classifier, arguments.data)
+    plots = check_same_plots(classifier.info, arguments.data)
     texts = plots.texts["test"][: arguments.plots]
     one = min(plots.texts["test"], key=lambda text: abs(len(text.split()) - WORDS))
     words = np.mean([len(text.split()) for text in texts])
@@ -136,7 +136,7 @@ def main() -> int:
         }
         if arguments.fast:
             fast = GenreClassifier.from_pretrained(arguments.fast)
-            check_same_plots(fast, arguments.data)
+            check_same_plots(fast.info, arguments.data)
             forms["fast, compressed"] = (fast.predict_proba, fast, arguments.fast)
         rows: dict[str, dict[str, float]] = {}
         for name, (predict, judged, place) in forms.items():

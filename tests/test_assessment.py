@@ -124,4 +124,4 @@ def test_other_data_are_refused_and_the_labels_that_differ_are_named(classifier,
     assert named and not set(named) & set(loaded.labels)
     save_plots(load_plots(small_corpus).head(119), tmp_path / FILE_NAME)
     with pytest.raises(BadInput, match=r"give the data it was trained on\.$"):
-        assessment.check_same_plots(loaded, tmp_path)
+        assessment.check_same_plots(loaded.info, tmp_path)

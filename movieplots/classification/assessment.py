@@ -48,7 +48,7 @@ def assess(model: str | Path, data: str | Path) -> Assessment:
     Raises BadInput for other data: their labels may differ, and their test plots may have been training plots.
     """
     classifier = GenreClassifier.from_pretrained(model)
-    plots = check_same_plots(classifier, data)
+    plots = check_same_plots(classifier.info, data)
     if "calibration" not in classifier.info["metrics"]:
         raise BadInput(f"{model} was trained by an older version: train it again with --fresh.")
     keep = np.random.default_rng(0).permutation(len(plots.texts["train"]))[:TRAIN_SAMPLE]
@@ -59,12 +59,12 @@ def assess(model: str | Path, data: str | Path) -> Assessment:
     return Assessment(classifier, truth, proba, texts, titles)
 
 
-def check_same_plots(classifier: GenreClassifier, data: str | Path) -> LabelledPlots:
-    """The plots of `data` under the classifier's labels; raises BadInput where it was trained on others."""
-    plots = read_labelled(data, classifier.labels)
-    if plots.fingerprint != classifier.info["data_fingerprint"]:
+def check_same_plots(info: dict[str, Any], data: str | Path) -> LabelledPlots:
+    """The plots of `data` under the labels of a classifier, given its info; BadInput where it was trained on others."""
+    plots = read_labelled(data, info["labels"])
+    if plots.fingerprint != info["data_fingerprint"]:
         own = set(read_labelled(data).labels)
-        unknown, missing = sorted(own - set(classifier.labels)), sorted(set(classifier.labels) - own)
+        unknown, missing = sorted(own - set(info["labels"])), sorted(set(info["labels"]) - own)
         differ = "".join(
             f" {what}: {', '.join(names)}."
             for what, names in (("Genres it does not know", unknown), ("genres it knows beyond these", missing))

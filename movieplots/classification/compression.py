@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from scipy.special import expit
 
+from movieplots.classification.assessment import check_same_plots
 from movieplots.classification.calibration import calibration_error
 from movieplots.classification.card import model_card
 from movieplots.classification.finishing import measure
-from movieplots.classification.labelled_plots import read_labelled
 from movieplots.classification.metrics import NAMES
 from movieplots.classification.model import GenreModel, load_genre_model
 from movieplots.classification.onnx_engine import MODEL, SETTINGS, OnnxEngine
@@ -38,9 +38,7 @@ def compress(model: str | Path, out: str | Path, data: str | Path) -> dict[str, 
         raise BadInput(f"{model} is compressed already.")
     if out.is_dir() and any(out.iterdir()) and not (out / MODEL).is_file():
         raise BadInput(f"{out} holds something else than a compressed classifier: choose another --out.")
-    plots = read_labelled(data, info["labels"])
-    if plots.fingerprint != info["data_fingerprint"]:
-        raise BadInput(f"{model} was trained on other plots than those of {data}: give the same --data.")
+    plots = check_same_plots(info, data)
     network, tokenizer = load_genre_model(model, len(info["labels"]))
     settings = {
         "max_tokens": network.max_tokens, "mask": tokenizer.mask_token or "", "pad": tokenizer.pad_token,
