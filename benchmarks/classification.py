@@ -29,7 +29,7 @@ from transformers import DataCollatorWithPadding
 from movieplots import GenreClassifier
 from movieplots.base_models import load_encoder
 from movieplots.classification.assessment import check_same_plots
-from movieplots.classification.compression import compress
+from movieplots.classification.compression import compress, folder_size
 from movieplots.classification.explanation import at_random, deletion, integrated_gradients, occlusion
 from movieplots.classification.imbalance import make_loss
 from movieplots.classification.labelled_plots import LabelledPlots
@@ -147,7 +147,7 @@ def main() -> int:
                 "plots/s": speed,
                 "times": speed / rows["plain transformers"]["plots/s"] if rows else 1.0,
                 "one, ms": milliseconds(predict, one),
-                "MB": sum(file.stat().st_size for file in Path(place).iterdir() if file.is_file()) / 1e6,
+                "MB": folder_size(place),
                 "micro-F1": metrics["micro_f1"],
                 "macro-F1": metrics["macro_f1"],
                 "mAP": metrics["map"],

@@ -391,8 +391,10 @@ def train_classifier(
     titles: Titles = False,
     layers: Annotated[int | None, typer.Option(help="Keep so many of the base's layers; default: all.")] = None,
     teacher: Annotated[
-        list[Path] | None,
-        typer.Option(help="Learn half from this classifier's probabilities; several times for several."),
+        list[str] | None,
+        typer.Option(
+            help="Learn half from a trained classifier's folder or from `linear` (TF-IDF); several times for several."
+        ),
     ] = None,
     batch_size: BatchSize = 48,
     time_limit: TimeLimit = None,

@@ -143,8 +143,11 @@ def whole_steps(most: int) -> MaxNLocator:
     return MaxNLocator(most, integer=True, steps=STEPS)
 
 
-def shown(table: pd.DataFrame) -> Styler:
-    """The table as a notebook shows it: no row numbers, text to the left, numbers to the right."""
+def shown(table: pd.DataFrame, decimals: int | None = None) -> Styler:
+    """The table as a notebook shows it: no row numbers, text to the left, numbers to the right.
+
+    With `decimals` all fractions have so many, to be compared; otherwise each has three digits that count.
+    """
     numbers = [place for place, name in enumerate(table) if pd.api.types.is_numeric_dtype(table[name])]
     styles = [{"selector": "th, td", "props": "text-align: left; vertical-align: top"}]
     styles += [{"selector": f"th.col{place}, td.col{place}", "props": "text-align: right"} for place in numbers]
@@ -152,6 +155,9 @@ def shown(table: pd.DataFrame) -> Styler:
     styler = Styler(table, uuid=fingerprint(list(table)), cell_ids=False).hide(axis="index").set_table_styles(styles)
     if list(table) == [""]:
         styler = styler.hide(axis="columns")
+    if decimals is not None:
+        numbers = [place for place in numbers if not pd.api.types.is_float_dtype(table.iloc[:, place])]
+        styler = styler.format(precision=decimals, na_rep="")
     return styler.format(number, subset=table.columns[numbers])
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -177,9 +178,24 @@ def test_a_student_learns_half_from_its_teachers(classifier, small_corpus, corpu
     assert info["recipe"]["teachers"] == [teacher["recipe"]]
     assert "--layers 1" in (tmp_path / "out" / "README.md").read_text()
     assert "--teacher TEACHER_1" in (tmp_path / "out" / "README.md").read_text()
+    info = train_classifier(small_corpus, tiny_roberta, tmp_path / "linear", passes=1, teachers=["linear", folder])
+    assert info["recipe"]["teachers"] == ["linear", teacher["recipe"]]
+    assert "--teacher linear --teacher TEACHER_2" in (tmp_path / "linear" / "README.md").read_text()
     with pytest.raises(BadInput, match="may be the student's test plots"):
         train_classifier(corpus, tiny_roberta, tmp_path / "other", teachers=[folder])
     assert not (tmp_path / "other").exists()
+
+
+def test_the_linear_teacher_has_not_read_what_it_says(small_corpus):
+    """A plot with a genre of its own is taught that genre by half and no more: no other plot could tell of it."""
+    plots = read_labelled(small_corpus)
+    targets = plots.targets["train"].copy()
+    targets[:, 0] = 0
+    targets[7, 0] = 1
+    alone = replace(plots, targets=plots.targets | {"train": targets})
+    taught = taught_targets(["linear"], alone)
+    assert taught[7, 0] == pytest.approx(0.5, abs=0.02)
+    assert np.all((taught >= 0.5) == (targets == 1))
 
 
 @pytest.mark.parametrize(

@@ -188,7 +188,7 @@ def compression_table(info: dict[str, Any], before: float, after: float) -> pd.D
     metrics = info["metrics"]
     return pd.DataFrame(
         [
-            {"": name, "MB": round(size, 1)} | {NAMES[measure]: metrics[key][measure] for measure in NAMES}
+            {"": name, "MB": f"{size:.1f}"} | {NAMES[measure]: metrics[key][measure] for measure in NAMES}
             for name, size, key in (("as trained", before, "before_compression"), ("compressed", after, "test"))
         ]
     )

@@ -62,6 +62,11 @@ def compress(model: str | Path, out: str | Path, data: str | Path) -> dict[str, 
     return info
 
 
+def folder_size(folder: str | Path) -> float:
+    """What the files of a model's folder weigh, those of folders in it not counted, in MB (millions of bytes)."""
+    return sum(file.stat().st_size for file in Path(folder).iterdir() if file.is_file()) / 1e6
+
+
 def _write_onnx(network: GenreModel, file: Path) -> None:
     try:
         from onnxruntime.quantization import QuantType, quantize_dynamic

@@ -11,7 +11,7 @@ from torch.utils.data import IterableDataset
 
 from movieplots.classification.labelled_plots import with_title
 
-MASKED = 0.1  # share of the tokens hidden from the model: what dropout does for others, without its cost
+MASKED = 0.15  # share of the tokens hidden from the model: what dropout does for others, without its cost
 TITLED = 0.5  # share of the plots shown with their title, where titles are used at all, so that both forms are learned
 STRETCH = 50  # batches within which plots are sorted by length
 

@@ -174,15 +174,20 @@ def _frame(x: float, y: float) -> Rectangle:
     return Rectangle((x - 0.47, y - 0.44), 0.94, 0.88, fill=False, edgecolor=RED, linewidth=1.6)
 
 
-def compared(infos: dict[str, dict[str, Any]], measures: dict[str, str]) -> Figure:
-    """The metrics of several classifiers and of the first one's baselines, with their 95 % intervals."""
+def compared(infos: dict[str, dict[str, Any]], measures: dict[str, str], by: str = "map") -> Figure:
+    """The metrics of several classifiers and of the first one's baselines, with their 95 % intervals.
+
+    The title names the one with the highest metric `by`.
+    """
     rows: list[tuple[str, dict[str, Any], bool]] = [
         (name, info["metrics"]["test_intervals"], True) for name, info in infos.items()
     ]
     first = next(iter(infos.values()))["metrics"]["baselines"]
     rows += [(name, {key: {"value": row[key]} for key in measures}, False) for name, row in first.items()]
-    best = max(infos, key=lambda name: infos[name]["metrics"]["test"]["map"])
-    figure, axes = titled(f"{best} orders genres best; bars are 95 % intervals", 1.3 + 0.42 * len(rows))
+    best = max(infos, key=lambda name: infos[name]["metrics"]["test"][by])
+    value = infos[best]["metrics"]["test"][by]
+    title = f"{best} has the highest {measures[by]}, {value:.3f}; bars are 95 % intervals"
+    figure, axes = titled(title, 1.3 + 0.42 * len(rows))
     for i, ((key, label), colour) in enumerate(zip(measures.items(), (BLUE, ORANGE, GREEN, PINK), strict=False)):
         for row, (_, values, own) in enumerate(rows):
             value, place = values[key], row + 0.12 * (i - 1.5)  # equal values do not cover each other
@@ -195,25 +200,6 @@ def compared(infos: dict[str, dict[str, Any]], measures: dict[str, str]) -> Figu
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("on the test plots; 1 is perfect")
     legend(axes, columns=2)
-    return figure
-
-
-def losses_compared(table: pd.DataFrame) -> Figure:
-    """Macro-F1 against mean average precision of trainings with different losses; `table` has a row a loss."""
-    best = table.loc[table["macro-F1"].idxmax()]
-    figure, axes = titled(f"{best['loss']} has the highest macro-F1, {best['macro-F1']:.3f}", 3.4)
-    places = np.arange(len(table))
-    for column, colour, marker in (
-        ("micro-F1", ORANGE, "s"),
-        ("macro-F1", BLUE, "o"),
-        ("mean average precision", GREEN, "D"),
-    ):
-        axes.plot(table[column], places, marker, color=colour, label=column)
-    axes.set_yticks(places, table["loss"])
-    axes.set_ylim(len(table) - 0.5, -0.5)
-    axes.grid(axis="y", visible=False)
-    axes.set_xlabel("on the test plots; 1 is perfect")
-    legend(axes, columns=3)
     return figure
 
 

@@ -4,7 +4,6 @@ Fine-tuning from a random head tears at the encoder until the head has found its
 it that ("linear probing then fine-tuning", Kumar et al. 2022). It costs a third of a pass.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from movieplots.classification.imbalance import log_odds, log_shift
 from movieplots.classification.labelled_plots import LabelledPlots
 from movieplots.classification.model import GenreModel
-from movieplots.encoding import encode
+from movieplots.classification.torch_engine import TorchEngine
 from movieplots.progress import track
 
 SAMPLE = 20_000  # plots that are enough for a linear model
@@ -26,16 +25,8 @@ def fit_head(model: GenreModel, tokenizer: Any, plots: LabelledPlots, loss: str,
     texts, targets = plots.texts["train"], plots.targets["train"]
     keep = np.random.default_rng(seed).permutation(len(texts))[:SAMPLE]
     targets = targets[keep]
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model.eval().to(device)
-
-    def tokenize(batch: list[str]) -> Mapping[str, torch.Tensor]:
-        return tokenizer(batch, padding=True, truncation=True, max_length=model.max_tokens, return_tensors="pt")
-
-    def pool(features: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        return model.pooled(features["input_ids"], features["attention_mask"])
-
-    pooled = encode([texts[i] for i in keep], tokenize, pool, device, model.max_tokens, "Reading plots once")
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    pooled = TorchEngine(model, tokenizer).pooled([texts[i] for i in keep])
     weight, bias = np.zeros((len(plots.labels), pooled.shape[1])), log_odds(targets)
     for label in track(range(len(plots.labels)), "Fitting the head"):
         if 0 < targets[:, label].sum() < len(targets):

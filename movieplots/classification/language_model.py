@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import nn
 from torch.utils.data import IterableDataset
@@ -145,6 +146,21 @@ def train_language_model(
     write_info(out, info, _card(info))
     shutil.rmtree(out / "checkpoints")
     return info
+
+
+def language_table(infos: dict[int, dict[str, Any]]) -> pd.DataFrame:
+    """Losses in nats per hidden token of runs by block size, before and after, and the tokens they were measured on."""
+    return pd.DataFrame(
+        [
+            {
+                "block size": size, "validation plots, after": info["history"][-1]["eval_loss"],
+                "test plots, before": info["metrics"]["test_loss_before"],
+                "test plots, after": info["metrics"]["test_loss_after"],
+                "hidden tokens": info["metrics"]["test_tokens"],
+            }
+            for size, info in infos.items()
+        ]
+    )  # fmt: skip
 
 
 def guessed_loss(model: Any, batch: dict[str, torch.Tensor], tokens: Any) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """Logits of a genre model through torch: the reference, and the one for GPUs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,14 +24,25 @@ class TorchEngine:
         if not len(texts):
             return np.empty((0, self.model.head.out_features))
 
-        def tokenize(batch: list[str]) -> Features:
-            return self.tokenizer(batch, padding=True, truncation=True, max_length=self.max_tokens, return_tensors="pt")
-
         def forward(features: Features) -> torch.Tensor:
             return self.model(features["input_ids"], features["attention_mask"])["logits"]
 
+        return self._encoded(texts, forward, "Predicting genres").astype(float)
+
+    def pooled(self, texts: Sequence[str]) -> np.ndarray:
+        """What the head sees of each text, shape (n, hidden size), n at least 1."""
+
+        def forward(features: Features) -> torch.Tensor:
+            return self.model.pooled(features["input_ids"], features["attention_mask"])
+
+        return self._encoded(texts, forward, "Reading plots once")
+
+    def _encoded(self, texts: Sequence[str], forward: Callable[[Features], torch.Tensor], what: str) -> np.ndarray:
+        def tokenize(batch: list[str]) -> Features:
+            return self.tokenizer(batch, padding=True, truncation=True, max_length=self.max_tokens, return_tensors="pt")
+
         device = next(self.model.parameters()).device
-        return encode(texts, tokenize, forward, device, self.max_tokens, "Predicting genres").astype(float)
+        return encode(texts, tokenize, forward, device, self.max_tokens, what)
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
         """How many tokens each text has."""
