@@ -15,7 +15,7 @@ demo: setup
 test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 14))'; \
 		then $(MAKE) --no-print-directory use && $(USE)/bin/python -m pytest -m use tests/test_universal_sentence_encoder.py; \
 		else echo "Not tested: the Universal Sentence Encoder, since TensorFlow has no build for this Python."; fi

@@ -393,10 +393,15 @@ def train_classifier(
     teacher: Annotated[
         list[str] | None,
         typer.Option(
-            help="Learn half from a trained classifier's folder or from `linear` (TF-IDF); several times for several."
+            help="Learn half from a trained classifier's folder, or from `linear`, a logistic regression on words and "
+            "word pairs that is fitted for it without the plot it is asked about; several times for several."
         ),
     ] = None,
     batch_size: BatchSize = 48,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="Of the top layer. By default 3e-4, for LoRA 2e-3, which suit `minilm-l6`; larger: 5e-5."),
+    ] = None,
     time_limit: TimeLimit = None,
     seed: Seed = 0,
     fresh: Fresh = False,
@@ -415,7 +420,8 @@ def train_classifier(
 
     info = run(
         data, base, out, passes, batch_size, method=method, loss=loss, label_smoothing=label_smoothing, titles=titles,
-        layers=layers, teachers=teacher or (), time_limit=time_limit, seed=seed, fresh=fresh,
+        layers=layers, learning_rate=learning_rate, teachers=teacher or (), time_limit=time_limit, seed=seed,
+        fresh=fresh,
     )  # fmt: skip
     _print_classifier(out, info, as_json)
 

@@ -59,7 +59,8 @@ def stand_in(base: str, meant: str) -> str:
     """That another base was used than the notebook is written for; of a folder only the name."""
     return (
         f"`{Path(base).name}` **stands in for `{meant}`**, which this notebook is written for: every output below is "
-        f'of `{Path(base).name}`. With `BASE_MODEL = "{meant}"` nothing else changes.'
+        f'of `{Path(base).name}`. With `BASE_MODEL = "{meant}"`, and its learning rate where the parameters name one, '
+        "nothing else changes."
     )
 
 

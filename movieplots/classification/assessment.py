@@ -17,6 +17,7 @@ from movieplots.classification.thresholds import GRID, f1_over_grid
 from movieplots.errors import BadInput
 from movieplots.preparation.figures import opening
 
+_FORMS = (("", ""), ("_titled", ", with titles"))  # of metrics: the end of their key, and words for a reader
 TRAIN_SAMPLE = 2_000  # training plots that are predicted, too: enough to see how far memory goes
 
 
@@ -131,13 +132,14 @@ def headline_table(infos: dict[str, dict[str, Any]]) -> pd.DataFrame:
     rows = []
     for name, info in infos.items():
         metrics = info["metrics"]
-        for key, what in (("", ""), ("_titled", ", with titles")):
+        for key, what in _FORMS:
             if f"test{key}_intervals" in metrics:
                 intervals = metrics[f"test{key}_intervals"]
                 rows.append({"": name + what} | {NAMES[m]: _between(intervals[m]) for m in NAMES})
-                if info is next(iter(infos.values())):
-                    for baseline, row in metrics[f"baselines{key}"].items():
-                        rows.append({"": baseline + what} | {NAMES[m]: f"{row[m]:.3f}" for m in NAMES})
+    first = next(iter(infos.values()))["metrics"]
+    for key, what in _FORMS:
+        for baseline, row in first.get(f"baselines{key}", {}).items():
+            rows.append({"": baseline + what} | {NAMES[m]: f"{row[m]:.3f}" for m in NAMES})
     return pd.DataFrame(rows)
 
 
@@ -184,11 +186,11 @@ def calibration_table(assessment: Assessment) -> pd.DataFrame:
 
 
 def compression_table(info: dict[str, Any], before: float, after: float) -> pd.DataFrame:
-    """Size in MB and test metrics before and after compression."""
+    """Test metrics before and after compression; `before` and `after` are sizes in MB, which a row's name states."""
     metrics = info["metrics"]
     return pd.DataFrame(
         [
-            {"": name, "MB": f"{size:.1f}"} | {NAMES[measure]: metrics[key][measure] for measure in NAMES}
+            {"": f"{name}, {size:.1f} MB"} | {NAMES[measure]: metrics[key][measure] for measure in NAMES}
             for name, size, key in (("as trained", before, "before_compression"), ("compressed", after, "test"))
         ]
     )

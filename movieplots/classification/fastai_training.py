@@ -76,12 +76,10 @@ def train_with_fastai(
     it. Everything else, and what happens to a killed run, is as in `train_classifier`.
     """
     out = Path(out)
-    if not 0 < learning_rate < 1:
-        raise BadInput(f"--learning-rate must be above 0 and below 1, not {learning_rate:g}.")
     recipe = make_recipe(
         base, passes=passes, batch_size=batch_size, method="full", loss=loss, label_smoothing=label_smoothing,
-        titles=titles, layers=None, time_limit=None, seed=seed,
-    ) | {"verb": "fastai", "learning_rate": learning_rate}  # fmt: skip
+        titles=titles, layers=None, learning_rate=learning_rate, time_limit=None, seed=seed,
+    ) | {"verb": "fastai"}  # fmt: skip
     one_process("train fastai")
     plots = read_labelled(data)
     recipe |= {"data": plots.fingerprint} | lineage(base, plots.fingerprint)
@@ -139,7 +137,7 @@ def search_rate(
     """
     recipe = make_recipe(
         base, passes=1, batch_size=batch_size, method="full", loss=loss, label_smoothing=label_smoothing, titles=titles,
-        layers=None, time_limit=None, seed=seed,
+        layers=None, learning_rate=None, time_limit=None, seed=seed,
     )  # fmt: skip
     set_seed(seed)
     plots = read_labelled(data)
@@ -186,13 +184,12 @@ def new_learner(
 
 def rates(model: GenreModel, learning_rate: float) -> np.ndarray:
     """The learning rate of each parameter group, from the embeddings to the head."""
-    usual = np.array([group["lr"] for group in _bottom_up(model)])
-    return usual * learning_rate / TOP_RATES["full"]
+    return np.array([group["lr"] for group in _bottom_up(model, learning_rate)])
 
 
-def _bottom_up(model: GenreModel) -> list[dict[str, Any]]:
+def _bottom_up(model: GenreModel, learning_rate: float | None = None) -> list[dict[str, Any]]:
     """fastai freezes from the first group on, so the head comes last."""
-    head, *layers, embeddings = layer_groups(model)
+    head, *layers, embeddings = layer_groups(model, learning_rate=learning_rate)
     return [embeddings, *reversed(layers), head]
 
 

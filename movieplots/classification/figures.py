@@ -9,6 +9,7 @@ import pandas as pd
 from IPython.display import HTML
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter
 
 from movieplots.classification.assessment import (
     Assessment,
@@ -42,6 +43,7 @@ def genre_counts(plots: pd.DataFrame) -> Figure:
     axes.set_xlim(counts.min() / 1.5, counts.max() * 1.8)
     axes.set_ylim(len(counts) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))
     axes.set_xlabel("training plots (logarithmic scale)")
     return figure
 
@@ -177,16 +179,15 @@ def _frame(x: float, y: float) -> Rectangle:
 def compared(infos: dict[str, dict[str, Any]], measures: dict[str, str], by: str = "map") -> Figure:
     """The metrics of several classifiers and of the first one's baselines, with their 95 % intervals.
 
-    The title names the one with the highest metric `by`.
+    The title names the one with the highest metric `by`, be it a baseline.
     """
     rows: list[tuple[str, dict[str, Any], bool]] = [
         (name, info["metrics"]["test_intervals"], True) for name, info in infos.items()
     ]
     first = next(iter(infos.values()))["metrics"]["baselines"]
     rows += [(name, {key: {"value": row[key]} for key in measures}, False) for name, row in first.items()]
-    best = max(infos, key=lambda name: infos[name]["metrics"]["test"][by])
-    value = infos[best]["metrics"]["test"][by]
-    title = f"{best} has the highest {measures[by]}, {value:.3f}; bars are 95 % intervals"
+    best, highest, _ = max(rows, key=lambda row: row[1][by]["value"])
+    title = f"{best} has the highest {measures[by]}, {highest[by]['value']:.3f}; bars are 95 % intervals"
     figure, axes = titled(title, 1.3 + 0.42 * len(rows))
     for i, ((key, label), colour) in enumerate(zip(measures.items(), (BLUE, ORANGE, GREEN, PINK), strict=False)):
         for row, (_, values, own) in enumerate(rows):

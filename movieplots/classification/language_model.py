@@ -20,6 +20,7 @@ from torch.utils.data import IterableDataset
 from transformers import AutoModelForMaskedLM, default_data_collator, set_seed
 
 from movieplots.base_models import load_pretrained, load_tokenizer
+from movieplots.classification.recipe import check_learning_rate
 from movieplots.errors import BadInput
 from movieplots.files import atomic_folder, read_json, write_json
 from movieplots.model_folder import RUN_FILE, begin, clear, finished, table, write_info
@@ -60,8 +61,7 @@ def train_language_model(
     check_time_limit(time_limit)
     if passes < 1:
         raise BadInput(f"--passes must be at least 1, not {passes}.")
-    if not 0 < learning_rate < 1:
-        raise BadInput(f"--learning-rate must be above 0 and below 1, not {learning_rate:g}.")
+    check_learning_rate(learning_rate)
     one_process("train language-model")
     plots = load_plots(data)
     recipe = {
@@ -80,7 +80,9 @@ def train_language_model(
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0  # costs a third of a training step on a CPU
-    room = model.config.max_position_embeddings - 2  # RoBERTa never uses two of its positions
+    room = model.config.max_position_embeddings
+    if "roberta" in model.config.model_type:
+        room -= 2  # it counts positions from the padding token's id on
     if not 16 <= block_size <= room:
         raise BadInput(f"--block-size must be from 16 to {room}, the most that {base} takes, not {block_size}.")
     if tokenizer.mask_token_id is None:

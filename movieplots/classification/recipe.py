@@ -14,6 +14,7 @@ DEFAULTS: dict[str, Any] = {
     "label_smoothing": 0.0,
     "titles": False,
     "layers": None,
+    "learning_rate": None,
     "batch_size": 48,
     "time_limit": None,
     "seed": 0,
@@ -30,8 +31,15 @@ def make_recipe(base: str, **settings: Any) -> dict[str, Any]:
             raise BadInput(f"--{name} must be {' or '.join(choices)}, not {settings[name]!r}.")
     if not 0 <= settings["label_smoothing"] < 1:
         raise BadInput(f"--label-smoothing must be at least 0 and below 1, not {settings['label_smoothing']:g}.")
+    check_learning_rate(settings["learning_rate"])
     check_time_limit(settings["time_limit"])
     return {"base": base} | settings
+
+
+def check_learning_rate(rate: float | None) -> None:
+    """Raise BadInput for a rate that is none; None stands for the usual one."""
+    if rate is not None and not 0 < rate < 1:
+        raise BadInput(f"--learning-rate must be above 0 and below 1, not {rate:g}.")
 
 
 def command(recipe: dict[str, Any]) -> str:
@@ -43,6 +51,4 @@ def command(recipe: dict[str, Any]) -> str:
         value = recipe.get(name, default)
         if value != default:
             options += f" --{name.replace('_', '-')}" + ("" if value is True else f" {value}")
-    if "learning_rate" in recipe:
-        options += f" --learning-rate {recipe['learning_rate']:g}"
     return f"movieplots train {verb} --data DATA --base {recipe['base']}{options} --out THIS_FOLDER"

@@ -28,16 +28,18 @@ LINEAR = "linear"  # the teacher that needs no folder
 FOLDS = 5
 
 
-def read_teachers(teachers: Sequence[str | Path], plots: LabelledPlots) -> list[Any]:
+def read_teachers(teachers: Sequence[str | Path], plots: LabelledPlots) -> list[dict[str, Any] | str]:
     """The recipes of the teachers, for `LINEAR` its name.
 
     Raises BadInput where one was trained on other plots, which may hold the student's test plots, or has other labels.
     """
-    recipes: list[Any] = []
+    recipes: list[dict[str, Any] | str] = []
     for teacher in teachers:
         if teacher == LINEAR:
             recipes.append(LINEAR)
             continue
+        if not Path(teacher).is_dir():
+            raise BadInput(f"There is no teacher {teacher}: give the folder of a trained classifier, or {LINEAR}.")
         info = read_info(teacher, "classification")
         if info["data_fingerprint"] != plots.fingerprint or info["labels"] != plots.labels:
             raise BadInput(
