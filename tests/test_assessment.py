@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from movieplots import GenreClassifier, load_plots
 from movieplots.classification import assessment, figures
+from movieplots.classification.calibration import calibration_error
 from movieplots.classification.loglines import LOGLINES
 from movieplots.classification.metrics import NAMES
 from movieplots.errors import BadInput
@@ -77,7 +78,9 @@ def test_tables_say_what_was_measured(found):
     assert set(genres["genre"]) == set(found.labels) and genres["F1"].is_monotonic_decreasing
     errors = assessment.calibration_table(found)["expected calibration error"]
     assert errors.iloc[0] == info["metrics"]["calibration"]["error_before"]
-    assert errors.iloc[-1] == pytest.approx(assessment.calibration_error(found.truth["test"], found.proba["test"]))
+    assert errors.iloc[-1] == pytest.approx(calibration_error(found.truth["test"], found.proba["test"]))
+    before = calibration_error(found.truth["test"], assessment.calibration_before(found))
+    assert errors.iloc[0] == pytest.approx(before, abs=1e-4)
     shown = assessment.prediction_table(found.classifier, "A sheriff rides into town.")
     assert shown["probability"].is_monotonic_decreasing and len(shown) == 5
 
@@ -85,7 +88,7 @@ def test_tables_say_what_was_measured(found):
 def test_figures_have_titles_labels_and_nothing_outside(found, small_corpus):
     plots = load_plots(small_corpus, "train")
     better = copy.deepcopy(found.classifier.info)
-    better["metrics"]["test"]["macro_f1"] = 0.9
+    better["metrics"]["test_intervals"]["macro_f1"]["value"] = 0.9
     drawn = {
         "counts": figures.genre_counts(plots),
         "thresholds": figures.thresholds(found),

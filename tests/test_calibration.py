@@ -5,7 +5,7 @@ import pytest
 from scipy.special import expit
 from sklearn.metrics import average_precision_score, f1_score
 
-from movieplots.classification.calibration import calibrated, calibration_error, reliability, temperature
+from movieplots.classification.calibration import calibrated, calibration_error, fit_calibration, reliability
 from movieplots.classification.metrics import intervals, multilabel_metrics
 
 
@@ -20,15 +20,19 @@ def predictions():
 @pytest.mark.parametrize("by", [0.5, 1.0, 3.0])
 def test_the_temperature_is_found_again(predictions, by):
     truth, logits = predictions
-    assert temperature(truth, logits * by) == pytest.approx(by, rel=0.06)
+    shift, found = fit_calibration(truth, logits * by, np.zeros(3))
+    assert found == pytest.approx(by, rel=0.06) and not shift.any()
 
 
-def test_calibration_lowers_the_error(predictions):
+@pytest.mark.parametrize("share", [1.0, 0.3, -0.2])
+def test_calibration_lowers_the_error(predictions, share):
     truth, logits = predictions
-    shift = np.array([0.5, 1.0, 1.5])
-    raw = 2.5 * logits + shift
-    proba = calibrated(raw, shift, temperature(truth, raw - shift))
-    assert calibration_error(truth, proba) < 0.015 < 0.08 < calibration_error(truth, expit(raw))
+    weights = np.array([0.5, 1.0, 1.5])
+    raw = 2.5 * logits + share * weights
+    shift, by = fit_calibration(truth, raw, weights)
+    assert shift == pytest.approx(share * weights, abs=0.25) and by == pytest.approx(2.5, rel=0.06)
+    proba = calibrated(raw, shift, by)
+    assert calibration_error(truth, proba) < 0.015 < 0.06 < calibration_error(truth, expit(raw))
 
 
 def test_the_error_by_hand():

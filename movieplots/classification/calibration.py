@@ -1,25 +1,32 @@
 """Probabilities that mean what they say: temperature scaling, and how far off they are before and after.
 
-A loss that weighs positives more teaches odds that are too high by just these weights, so they are taken out first;
-then all logits are divided by one temperature (Guo et al. 2017). Both go into the head, so a trained model's
-probabilities are the calibrated ones.
+A loss that weighs positives more teaches odds that are too high by just these weights, but only where the targets are
+the plots' genres and nothing else: a teacher's doubts pull the other way. So two numbers are fitted, how much of the
+weights to take out, and one temperature to divide all logits by (Guo et al. 2017). Both go into the head, so a trained
+model's probabilities are the calibrated ones.
 """
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize
 from scipy.special import expit
 
 BINS = 15
 
 
-def temperature(truth: np.ndarray, logits: np.ndarray) -> float:
-    """The number by which to divide the logits (n, labels) for the lowest binary cross-entropy; from 0.2 to 5."""
+def fit_calibration(truth: np.ndarray, logits: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, float]:
+    """What to take off the logits (n, labels), shape (labels,), and then to divide them by, from 0.2 to 5.
 
-    def loss(log_temperature: float) -> float:
-        scaled = logits / np.exp(log_temperature)
+    `weights` (labels,) are the logarithms of the loss's weights: a multiple of them, from -2 to 2, is what is taken
+    off. Both are those with the lowest binary cross-entropy.
+    """
+
+    def loss(fitted: np.ndarray) -> float:
+        scaled = (logits - fitted[0] * weights) / np.exp(fitted[1])
         return float(np.mean(np.logaddexp(0, scaled) - truth * scaled))
 
-    return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.2), np.log(5)), method="bounded").x))
+    bounds = ((-2, 2), (np.log(0.2), np.log(5)))
+    share, log_temperature = minimize(loss, np.array([1.0, 0.0]), bounds=bounds).x
+    return share * weights, float(np.exp(log_temperature))
 
 
 def calibration_error(truth: np.ndarray, proba: np.ndarray) -> float:

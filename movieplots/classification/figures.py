@@ -104,14 +104,14 @@ def calibration(assessment: Assessment) -> Figure:
     before, after = calibration_before(assessment), assessment.proba["test"]
     errors = [calibration_error(truth, proba) for proba in (before, after)]
     figure, axes = titled(
-        f"The temperature takes the calibration error from {errors[0]:.3f} to {errors[1]:.3f}; on the diagonal "
+        f"Calibration takes the error of the probabilities from {errors[0]:.3f} to {errors[1]:.3f}; on the diagonal "
         "probabilities would mean what they say",
         4.2,
         5.6,
     )
     axes.plot([0, 1], [0, 1], color=TEXT, linewidth=1, linestyle=":")
     for proba, colour, name in (
-        (before, ORANGE, "before the temperature"),
+        (before, ORANGE, "as trained"),
         (after, BLUE, "calibrated"),
     ):
         confidence, share, count = reliability(truth, proba)

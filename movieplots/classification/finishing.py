@@ -9,7 +9,7 @@ import torch
 from scipy.special import expit
 
 from movieplots.classification.baseline import Baseline, fit_baselines
-from movieplots.classification.calibration import calibrated, calibration_error, temperature
+from movieplots.classification.calibration import calibrated, calibration_error, fit_calibration
 from movieplots.classification.card import model_card
 from movieplots.classification.imbalance import log_shift
 from movieplots.classification.labelled_plots import LabelledPlots, with_title
@@ -37,16 +37,17 @@ def finish(
 
     `run` are the circumstances that are no part of the recipe; they go into a file of their own.
     """
-    shift = log_shift(recipe["loss"], plots.targets["train"])
+    weights = log_shift(recipe["loss"], plots.targets["train"])
     engine = TorchEngine(model, tokenizer)
     raw = {split: engine.logits(plots.texts[split]) for split in ("validation", "test")}
-    by = temperature(plots.targets["validation"], raw["validation"] - shift)
+    shift, by = fit_calibration(plots.targets["validation"], raw["validation"], weights)
     model.calibrate(torch.from_numpy(shift), by)
     proba = {split: calibrated(logits, shift, by) for split, logits in raw.items()}
     thresholds, measured = measure(engine, plots, recipe["titles"], proba)
     metrics = measured | {
         "baselines": _measure_baselines(plots, titles=False),
         "calibration": {
+            "shift": [float(value) for value in shift],
             "temperature": by,
             "error_before": calibration_error(plots.targets["test"], expit(raw["test"])),
             "error_after": calibration_error(plots.targets["test"], proba["test"]),
