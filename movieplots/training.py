@@ -87,6 +87,12 @@ def check_time_limit(minutes: float | None) -> None:
         raise BadInput(f"--time-limit must be more than 0 minutes, not {minutes:g}.")
 
 
+def check_learning_rate(rate: float | None) -> None:
+    """Raise BadInput for a learning rate that is none; None stands for the usual one."""
+    if rate is not None and not 0 < rate < 1:
+        raise BadInput(f"--learning-rate must be above 0 and below 1, not {rate:g}.")
+
+
 def main_process() -> bool:
     """Whether this process is the one that writes: the only one, or the first of several."""
     return not _distributed() or torch.distributed.get_rank() == 0

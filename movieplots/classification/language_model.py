@@ -20,13 +20,20 @@ from torch.utils.data import IterableDataset
 from transformers import AutoModelForMaskedLM, default_data_collator, set_seed
 
 from movieplots.base_models import load_pretrained, load_tokenizer
-from movieplots.classification.recipe import check_learning_rate
 from movieplots.errors import BadInput
 from movieplots.files import atomic_folder, read_json, write_json
 from movieplots.model_folder import RUN_FILE, begin, clear, finished, table, write_info
 from movieplots.plots import SPLITS, data_fingerprint, load_plots
 from movieplots.progress import say, track
-from movieplots.training import check_time_limit, circumstances, fit, half_precision, history, one_process
+from movieplots.training import (
+    check_learning_rate,
+    check_time_limit,
+    circumstances,
+    fit,
+    half_precision,
+    history,
+    one_process,
+)
 
 CHOSEN = 0.15  # share of the tokens that are to be guessed
 HIDDEN, REPLACED = 0.8, 0.1  # of these: shown as the mask, shown as a random token; the others stay as they are

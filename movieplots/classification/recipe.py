@@ -4,7 +4,7 @@ from typing import Any
 
 from movieplots.classification.imbalance import LOSSES
 from movieplots.errors import BadInput
-from movieplots.training import check_time_limit
+from movieplots.training import check_learning_rate, check_time_limit
 
 METHODS = ("full", "lora")
 DEFAULTS: dict[str, Any] = {
@@ -34,12 +34,6 @@ def make_recipe(base: str, **settings: Any) -> dict[str, Any]:
     check_learning_rate(settings["learning_rate"])
     check_time_limit(settings["time_limit"])
     return {"base": base} | settings
-
-
-def check_learning_rate(rate: float | None) -> None:
-    """Raise BadInput for a rate that is none; None stands for the usual one."""
-    if rate is not None and not 0 < rate < 1:
-        raise BadInput(f"--learning-rate must be above 0 and below 1, not {rate:g}.")
 
 
 def command(recipe: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 from movieplots.errors import BadInput
 from movieplots.generation.markup import check_markup
-from movieplots.training import SCHEDULES, check_time_limit
+from movieplots.training import SCHEDULES, check_learning_rate, check_time_limit
 
 METHODS = ("lora", "full")
 FEEDINGS = ("blocks", "windows")
@@ -32,9 +32,8 @@ def make_recipe(base: str, markup: str, learning_rate: float | None, **settings:
     for name, least in (("max_steps", 1), ("patience", 1), ("blocks_per_step", 1), ("block_size", 16)):
         if settings[name] is not None and settings[name] < least:
             raise BadInput(f"--{name.replace('_', '-')} must be at least {least}, not {settings[name]}.")
+    check_learning_rate(learning_rate)
     rate = LEARNING_RATES[settings["method"]] if learning_rate is None else learning_rate
-    if not 0 < rate < 1:
-        raise BadInput(f"--learning-rate must be above 0 and below 1, not {rate:g}.")
     return {"base": base, "markup": markup, "learning_rate": rate} | settings
 
 
