@@ -392,10 +392,7 @@ def train_classifier(
     layers: Annotated[int | None, typer.Option(help="Keep so many of the base's layers; default: all.")] = None,
     teacher: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Learn half from a trained classifier's folder, or from `linear`, a logistic regression on words and "
-            "word pairs that is fitted for it without the plot it is asked about; several times for several."
-        ),
+        typer.Option(help="Learn half from this trained classifier's folder; several times for several."),
     ] = None,
     batch_size: BatchSize = 48,
     learning_rate: Annotated[

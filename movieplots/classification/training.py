@@ -53,10 +53,10 @@ def train_classifier(
     `imbalance.LOSSES`; with `titles` half of the plots are shown with their title, so that the model can be given one;
     `layers` keeps so many of the base's layers; `learning_rate` is that of the top layer, from which all others follow
     (by default one that suits `minilm-l6`; larger encoders want less, such as 5e-5); `teachers` are folders of
-    classifiers trained on the same data, or `linear`; their probabilities make up half of the targets. Calibration and
-    thresholds come from the validation split; metrics on the test split stand beside both baselines, trained in the
-    same run. `time_limit` is in minutes. Killed and started again with the same arguments it continues; already
-    finished it returns at once.
+    classifiers trained on the same data; their probabilities make up half of the targets. Calibration and thresholds
+    come from the validation split; metrics on the test split stand beside both baselines, trained in the same run.
+    `time_limit` is in minutes. Killed and started again with the same arguments it continues; already finished it
+    returns at once.
     """
     out = Path(out)
     recipe = make_recipe(
