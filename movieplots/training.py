@@ -400,7 +400,8 @@ def circumstances(trainer: _Trainer) -> dict[str, Any]:
 
 def run_circumstances(minutes: float, processes: int = 1) -> dict[str, Any]:
     """The same for a training without the `Trainer`."""
-    cpu = f"CPU, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    cpu = f"CPU, {threads} thread{'' if threads == 1 else 's'}"
     return {
         "date": datetime.date.today().isoformat(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else cpu,
