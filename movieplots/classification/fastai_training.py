@@ -145,7 +145,7 @@ def search_rate(
     learner, _ = new_learner(model, tokenizer, plots, recipe)
     with TemporaryDirectory() as folder:
         learner.path = Path(folder)
-        found = learner.lr_find(start_lr=1e-6, end_lr=1.0, num_it=steps, show_plot=False, suggest_funcs=steep)
+        found = learner.lr_find(start_lr=1e-5, end_lr=1.0, num_it=steps, show_plot=False, suggest_funcs=steep)
     rates_tried = [float(rate) for rate in learner.recorder.lrs]
     losses = [float(loss) for loss in learner.recorder.losses]  # fastai's are smoothed already
     return RateSearch(rates_tried, losses, smooth(losses), float(found.steep))
