@@ -451,7 +451,7 @@ def train_with_fastai(
     out: Annotated[Path, typer.Option(help="Folder for the trained model.")],
     passes: Annotated[int, typer.Option(help="Passes with all layers, after one for the head and one for half.")] = 3,
     batch_size: BatchSize = 48,
-    learning_rate: Annotated[float, typer.Option(help="Of the top layer; see --find-rate.")] = 3e-4,
+    learning_rate: Annotated[float, typer.Option(help="Of the top layer; larger encoders: 5e-5.")] = 3e-4,
     loss: LossName = "weighted",
     label_smoothing: Smoothing = 0.0,
     titles: Titles = False,

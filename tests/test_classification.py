@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
-from scipy.special import expit
+from scipy.special import expit, logit
 from sklearn.metrics import f1_score
 
 from movieplots.base_models import load_encoder
@@ -177,6 +177,13 @@ def test_a_student_learns_half_from_its_teachers(classifier, small_corpus, corpu
     assert info["recipe"]["teachers"] == [teacher["recipe"]]
     assert "--layers 1" in (tmp_path / "out" / "README.md").read_text()
     assert "--teacher TEACHER_1" in (tmp_path / "out" / "README.md").read_text()
+    other = GenreClassifier.from_pretrained(tmp_path / "out").predict_proba(plots.texts["train"])
+    together = expit((logit(says) + logit(other)) / 2)
+    pair = [folder, tmp_path / "out"]
+    assert taught_targets(pair, plots) == pytest.approx((plots.targets["train"] + together) / 2, abs=1e-5)
+    both = train_classifier(small_corpus, tiny_roberta, tmp_path / "both", passes=1, layers=1, teachers=pair)
+    assert both["recipe"]["teachers"] == [teacher["recipe"], info["recipe"]]
+    assert "--teacher TEACHER_1 --teacher TEACHER_2" in (tmp_path / "both" / "README.md").read_text()
     with pytest.raises(BadInput, match="may be the student's test plots"):
         train_classifier(corpus, tiny_roberta, tmp_path / "other", teachers=[folder])
     with pytest.raises(BadInput, match="no teacher somewhere: give the folder of a trained classifier"):

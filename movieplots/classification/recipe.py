@@ -39,7 +39,7 @@ def make_recipe(base: str, **settings: Any) -> dict[str, Any]:
 def command(recipe: dict[str, Any]) -> str:
     """The command that trains by this recipe; settings left at their defaults are not named."""
     verb = recipe.get("verb", "classifier")
-    options = "".join(f" --teacher TEACHER_{i}" for i, _ in enumerate(recipe.get("teachers") or [], 1))
+    options = "".join(f" --teacher TEACHER_{i + 1}" for i in range(len(recipe.get("teachers", ()))))
     for name, default in DEFAULTS.items():
         value = recipe.get(name, default)
         if value != default:

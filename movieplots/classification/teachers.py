@@ -1,7 +1,8 @@
 """What trained classifiers would say of the training plots, for a student to learn from.
 
 An ensemble is better than each of its members and as slow as all of them; a student that learns from its probabilities
-keeps part of what it gained (Hinton et al. 2015). Teachers may read titles that the student is not given.
+keeps part of what it gained (Hinton et al. 2015). Teachers may read titles that the student is not given. They are
+asked about plots that they were trained on: one that knows these by heart has little to add to their genres.
 """
 
 from collections.abc import Sequence
