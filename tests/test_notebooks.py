@@ -250,9 +250,9 @@ def test_without_the_package_it_says_what_to_do(tmp_path):
 
 def test_without_the_package_it_installs_the_checkout_or_the_repository(tmp_path):
     address = "git+https://example.org/movieplots"
-    assert run_setup(tmp_path, address).stdout == f"-m pip install --quiet {address} True\n"
+    assert run_setup(tmp_path, address).stdout == f"-m pip install --quiet movieplots[train] @ {address} True\n"
     (tmp_path / "movieplots" / "preparation").mkdir(parents=True)
-    assert run_setup(tmp_path, address).stdout == "-m pip install --quiet --editable . True\n"
+    assert run_setup(tmp_path, address).stdout == "-m pip install --quiet --editable .[train] True\n"
 
 
 # What is committed

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from movieplots.classification.prediction import GenreClassifier
 
@@ -80,6 +79,8 @@ def occlusion(classifier: GenreClassifier, text: str, labels: Sequence[int]) -> 
 
 def integrated_gradients(classifier: GenreClassifier, text: str, labels: Sequence[int]) -> np.ndarray:
     """Effects (words, labels): gradients along the way from all words hidden to the plot (Sundararajan et al. 2017)."""
+    import torch  # only here: the rest works without it, for compressed models
+
     model, tokenizer = classifier.engine.model, classifier.engine.tokenizer
     encoded = tokenizer(
         text, truncation=True, max_length=model.max_tokens, return_offsets_mapping=True, return_tensors="pt"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import IterableDataset
 
-from movieplots.classification.labelled_plots import with_title
+from movieplots.classification.prediction import with_title
 
 MASKED = 0.15  # share of the tokens hidden from the model: what dropout does for others, without its cost
 TITLED = 0.5  # share of the plots shown with their title, where titles are used at all, so that both forms are learned

@@ -12,9 +12,10 @@ from movieplots.classification.baseline import Baseline, fit_baselines
 from movieplots.classification.calibration import calibrated, calibration_error, fit_calibration
 from movieplots.classification.card import model_card
 from movieplots.classification.imbalance import log_shift
-from movieplots.classification.labelled_plots import LabelledPlots, with_title
+from movieplots.classification.labelled_plots import LabelledPlots
 from movieplots.classification.metrics import headline, intervals, multilabel_metrics
 from movieplots.classification.model import GenreModel, save_genre_model
+from movieplots.classification.prediction import with_title
 from movieplots.classification.thresholds import best_thresholds
 from movieplots.classification.torch_engine import TorchEngine
 from movieplots.files import atomic_folder, write_json

@@ -64,10 +64,5 @@ def targets_of(genres: list[list[str]], labels: list[str]) -> np.ndarray:
     return np.array([[label in own for label in labels] for own in genres], dtype=np.float32).reshape(-1, len(labels))
 
 
-def with_title(title: str, plot: str) -> str:
-    """What a model reads of a plot whose title is known."""
-    return f"{title}: {plot}" if title else plot
-
-
 def _titles(part: pd.DataFrame) -> list[str]:
     return [markup_title(row) for _, row in part.iterrows()]

@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
 
-from movieplots.classification.labelled_plots import with_title
 from movieplots.errors import BadInput
 from movieplots.model_folder import read_info
+
+
+def with_title(title: str, plot: str) -> str:
+    """What a model reads of a plot whose title is known."""
+    return f"{title}: {plot}" if title else plot
 
 
 class GenreClassifier:
@@ -58,7 +61,7 @@ class GenreClassifier:
             if not self.info["recipe"].get("titles"):
                 raise BadInput("This classifier was trained without titles: leave them out, or train with --titles.")
             texts = [with_title(title, text) for title, text in zip(titles, texts, strict=True)]
-        return expit(self.engine.logits(texts))
+        return np.exp(-np.logaddexp(0.0, -self.engine.logits(texts)))
 
     def predict(self, texts: Sequence[str], titles: Sequence[str] | None = None) -> list[list[str]]:
         """The genres of each text at or above their thresholds, most probable first."""

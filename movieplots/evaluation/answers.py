@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from movieplots.evaluation.classifier_quality import best_baseline
-from movieplots.evaluation.novelty import COPIED_WORDS
 from movieplots.evaluation.references import REAL, SHUFFLED
+from movieplots.novelty_index import COPIED_WORDS
 
 _SPACE = "\N{NO-BREAK SPACE}"
 

@@ -18,10 +18,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from movieplots.evaluation.classifier_quality import best_baseline
-from movieplots.evaluation.novelty import COPIED_WORDS, NGRAMS
+from movieplots.evaluation.novelty import NGRAMS
 from movieplots.evaluation.references import REAL, SHUFFLED
 from movieplots.figures import LIGHT, canvas, in_dark, legend, panels
 from movieplots.files import ensure_folder, write_text
+from movieplots.novelty_index import COPIED_WORDS
 
 BLUE, ORANGE, RED, TEXT = LIGHT.series[0], LIGHT.series[1], LIGHT.series[4], LIGHT.text
 _DPI = 160

@@ -11,17 +11,11 @@ from movieplots.evaluation.distribution import MIN_TEXTS, mauve
 from movieplots.evaluation.diversity import distinct_estimate, loops, self_bleu, shuffled, unique_share
 from movieplots.evaluation.embedding import Embedder
 from movieplots.evaluation.genre_control import GenreControl, split_prompt
-from movieplots.evaluation.novelty import (
-    COPIED_WORDS,
-    NGRAMS,
-    copied_runs,
-    exact_copies,
-    longest_copies,
-    unseen_ngrams,
-)
+from movieplots.evaluation.novelty import NGRAMS, copied_runs, exact_copies, longest_copies, unseen_ngrams
 from movieplots.evaluation.similarity import nearest_by_embedding, nearest_by_words
 from movieplots.evaluation.title_quality import OF_SERIES, PARTS, known_series, plain, title_parts
 from movieplots.intervals import average, median, share
+from movieplots.novelty_index import COPIED_WORDS
 from movieplots.words import NumberedTexts, number_words
 
 SHARES = (

@@ -12,7 +12,6 @@ import pandas as pd
 
 from movieplots.words import NumberedTexts
 
-COPIED_WORDS = 20  # a longer run than this counts as copying: stock phrases are seldom half as long
 NGRAMS = range(1, 9)  # the lengths of which unseen n-grams are counted
 _CHUNK = 20_000  # training plots searched at once, which bounds the memory
 

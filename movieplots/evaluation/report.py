@@ -20,8 +20,8 @@ from movieplots.evaluation.answers import (
     top_p_words,
 )
 from movieplots.evaluation.figures import Drawn
-from movieplots.evaluation.novelty import COPIED_WORDS
 from movieplots.evaluation.tables import OPENING_WORDS
+from movieplots.novelty_index import COPIED_WORDS
 from movieplots.words import split_words, word_spans
 
 _MARKED_WORDS = 8  # a shared run from this length is marked in the sample: shorter ones are everyday phrases

@@ -1,7 +1,8 @@
 """The seam between prompts and models: a decoder continues token ids, and knows nothing of markup, genres or files.
 
-Two stand behind it. `transformers` is the reference and the one for GPUs; llama.cpp, through the package `xllamacpp`,
-is several times as fast on a CPU. Both keep a batch full: what is finished leaves it, what waits takes its place.
+Three stand behind it. `transformers` is the reference and the one for GPUs; llama.cpp, through the package `xllamacpp`,
+is several times as fast on a CPU; a server with OpenAI's completions API, by its address, for more than one machine.
+All keep a batch full: what is finished leaves it, what waits takes its place.
 Random draws belong to a request's own seed, so the company it is decoded in changes it at most through rounding.
 """
 
@@ -16,6 +17,10 @@ from movieplots.model_folder import read_info
 from movieplots.progress import say
 
 DECODERS = ("auto", "transformers", "llama.cpp")
+
+
+class DecoderFailed(RuntimeError):
+    """A decoder elsewhere did not answer as it should; the message says which one and how."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +59,16 @@ class Decoder(Protocol):
 
 
 def load_decoder(folder: str | Path, name: str = "auto") -> tuple[Decoder, MarkupTokenizer, dict[str, Any]]:
-    """(decoder, tokenizer, info) of a trained generator's folder; for llama.cpp without torch. Raises BadInput."""
+    """(decoder, tokenizer, info) of a trained generator's folder; torch is needed for transformers only.
+
+    `name` is one of DECODERS or the address of an OpenAI-compatible server. Raises BadInput.
+    """
     info = read_info(folder, "generation")
+    if name.startswith(("http://", "https://")):
+        from movieplots.generation.openai_decoder import OpenAIDecoder
+
+        decoder = OpenAIDecoder(name, Path(folder).resolve().name)
+        return decoder, MarkupTokenizer(SavedTokenizer(folder), info["markup"]), info
     if choose_decoder(name) == "llama.cpp":
         from movieplots.generation.export import UnsupportedModel, cached_gguf
         from movieplots.generation.llama_decoder import LlamaDecoder
@@ -78,7 +91,7 @@ def load_decoder(folder: str | Path, name: str = "auto") -> tuple[Decoder, Marku
 def choose_decoder(name: str = "auto") -> str:
     """`transformers` or `llama.cpp`: the one named, or with `auto` the faster one here. Raises BadInput."""
     if name not in DECODERS:
-        raise BadInput(f"Unknown decoder {name!r}: choose from {', '.join(DECODERS)}.")
+        raise BadInput(f"Unknown decoder {name!r}: choose from {', '.join(DECODERS)}, or give the address of a server.")
     if name == "transformers" or (name == "auto" and _has_gpu()):
         return "transformers"
     missing = _missing_for_llama()
@@ -103,6 +116,8 @@ def _missing_for_llama() -> str:
 def _has_gpu() -> bool:
     if not (Path("/dev/nvidiactl").exists() or Path("/dev/dxg").exists()):  # spares importing torch where there is none
         return False
-    import torch
-
+    try:
+        import torch
+    except ModuleNotFoundError:
+        return False
     return torch.cuda.is_available()

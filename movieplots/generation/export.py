@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from movieplots.base_models import cache_folder
+from movieplots.base_models import cache_folder, packaged_file
 from movieplots.errors import BadInput
 from movieplots.files import atomic_path, check_folder, fingerprint
-from movieplots.generation.markup import END_OF_GENRE, MarkupTokenizer, format_sample
+from movieplots.generation.markup import END_OF_GENRE, MarkupTokenizer, SavedTokenizer, format_sample
 from movieplots.model_folder import read_info
 from movieplots.progress import say
 
@@ -59,28 +59,45 @@ def export_adapter(folder: str | Path, out: str | Path) -> Path:
             f"The generator in {folder} {what}, and only an adapter on {ADAPTER_BASE} fits a GGUF base: "
             "export the whole model, without --adapter."
         )
-    from safetensors.numpy import load_file
-
-    config = json.loads(file.read_text(encoding="utf-8"))
+    alpha, tensors = _adapter(folder)
     with atomic_path(out) as temporary:
         writer = _Writer(temporary, "llama", f"movie-plot adapter on {info['base']}")
         writer.string("general.type", "adapter")
         writer.string("adapter.type", "lora")
-        # llama.cpp scales by alpha / rank; rank-stabilised LoRA by alpha / sqrt(rank).
-        alpha = config["lora_alpha"] * (config["r"] ** 0.5 if config.get("use_rslora") else 1)
         writer.float("adapter.lora.alpha", alpha)
-        heads = {"q_proj": 9, "k_proj": 3}
-        names = _tensor_names("llama", 30)
-        for name, tensor in load_file(folder / "adapter_model.safetensors").items():
-            module, _, part = name.removeprefix("base_model.model.").removesuffix(".weight").rpartition(".")
-            target = names(module + ".weight")
-            if target is None or part not in ("lora_A", "lora_B"):
-                raise BadInput(f"The adapter in {folder} has {name}, which GGUF cannot hold: export the whole model.")
-            if part == "lora_B":
-                tensor = _llama_layout(module, tensor, heads)
-            writer.tensor(f"{target}.{part.lower()}", tensor, "f16")
+        for name, tensor in tensors.items():
+            writer.tensor(name, tensor, "f16")
         writer.close()
     return out
+
+
+def _adapter(folder: Path) -> tuple[float, dict[str, np.ndarray]]:
+    """(alpha, the tensors `….lora_a` and `….lora_b` by their names in GGUF) of an adapter on the packaged base.
+
+    An adapter adds `alpha / rank * lora_b @ lora_a` to a weight.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    # llama.cpp scales by alpha / rank; rank-stabilised LoRA by alpha / sqrt(rank).
+    alpha = config["lora_alpha"] * (config["r"] ** 0.5 if config.get("use_rslora") else 1)
+    heads = {"q_proj": 9, "k_proj": 3}
+    names = _tensor_names("llama", 30)
+    try:
+        stored = load_file(folder / "adapter_model.safetensors")
+    except (OSError, SafetensorError) as error:
+        raise BadInput(f"The adapter in {folder} cannot be loaded: {str(error).splitlines()[0]}") from None
+    tensors = {}
+    for name, tensor in stored.items():
+        module, _, part = name.removeprefix("base_model.model.").removesuffix(".weight").rpartition(".")
+        target = names(module + ".weight")
+        if target is None or part not in ("lora_A", "lora_B"):
+            raise BadInput(f"The adapter in {folder} has {name}, which GGUF cannot hold: export the whole model.")
+        if part == "lora_B":
+            tensor = _llama_layout(module, tensor, heads)
+        tensors[f"{target}.{part.lower()}"] = tensor.astype(np.float32)
+    return alpha, tensors
 
 
 def cached_gguf(folder: str | Path, info: dict[str, Any]) -> tuple[Path, int]:
@@ -95,13 +112,21 @@ def cached_gguf(folder: str | Path, info: dict[str, Any]) -> tuple[Path, int]:
     version = fingerprint(LAYOUT, DECODED_TYPE, info, weights)
     for file in place.glob(f"{version}.*.gguf"):
         return file, int(file.name.split(".")[1])  # the context stands in the name: reading GGUF would take longer
-    from movieplots.generation.model import context_of, load_generator
-
     say(f"Converting {folder} for llama.cpp, once, into {place} …")
-    model, tokenizer, _ = load_generator(folder)
-    context = context_of(model)
-    out = place / f"{version}.{context}.gguf"
-    write_gguf(model, tokenizer, out, DECODED_TYPE, str(folder), spelled=False)
+    if info["base"] == ADAPTER_BASE and (folder / "adapter_config.json").is_file():
+        context = _packaged_context()
+        out = place / f"{version}.{context}.gguf"
+        _write_merged(folder, info, out)
+    else:
+        try:
+            from movieplots.generation.model import context_of, load_generator
+        except ModuleNotFoundError:
+            raise BadInput(f"{folder} has to be converted once, where torch is installed.") from None
+
+        model, tokenizer, _ = load_generator(folder)
+        context = context_of(model)
+        out = place / f"{version}.{context}.gguf"
+        write_gguf(model, tokenizer, out, DECODED_TYPE, str(folder), spelled=False)
     for file in place.glob("*.gguf"):
         if file != out:
             file.unlink(missing_ok=True)
@@ -125,6 +150,37 @@ def write_gguf(model: Any, tokenizer: MarkupTokenizer, out: Path, kind: str, nam
         for target, tensor in _tensors(model, architecture):
             writer.tensor(target, tensor, _weight_type(target, tensor, kind))
         writer.close()
+
+
+def _write_merged(folder: Path, info: dict[str, Any], out: Path) -> None:
+    """Write an adapter on the packaged base, merged in, as our decoder reads it: the same file without torch."""
+    from gguf import GGUFReader, dequantize
+
+    alpha, tensors = _adapter(folder)
+    base = GGUFReader(packaged_file(ADAPTER_BASE))
+    with atomic_path(out) as temporary:
+        writer = _Writer(temporary, "llama", str(folder))
+        for key, field in base.fields.items():
+            if key.startswith("llama."):
+                (writer.float if isinstance(field.contents(), float) else writer.number)(key, field.contents())
+        writer.string("general.type", "model")
+        tokenizer = MarkupTokenizer(SavedTokenizer(folder), info["markup"])
+        for weight in base.tensors:
+            tensor = dequantize(weight.data, weight.tensor_type)
+            tensor = tensor.astype(np.float16).astype(np.float32)  # as the base is kept for torch
+            if weight.name == "token_embd.weight":
+                _write_vocabulary(writer, tokenizer, len(tensor), spelled=False)
+            lora = [tensors.get(f"{weight.name}.lora_{part}") for part in "ab"]
+            if lora[0] is not None:
+                tensor += alpha / len(lora[0]) * (lora[1] @ lora[0])
+            writer.tensor(weight.name, tensor, _weight_type(weight.name, tensor, DECODED_TYPE))
+        writer.close()
+
+
+def _packaged_context() -> int:
+    from gguf import GGUFReader
+
+    return int(GGUFReader(packaged_file(ADAPTER_BASE)).fields["llama.context_length"].contents())
 
 
 class _Writer:

@@ -27,6 +27,7 @@ from movieplots.generation.decoders import Request
 SLOTS = 16  # a core; 32 take twice the memory, and a whole grid is done no sooner
 SMALL = 32e6  # bytes; a model below that is through a step before a second thread has woken up
 PATIENCE = 0.2  # seconds between two looks whether an answer is still wanted
+TRIES = 3  # to hand in a request
 GRAIN = 256  # tokens: contexts are rounded up to this, so that few servers have to be started anew
 
 
@@ -41,6 +42,8 @@ class LlamaDecoder:
         self.threads = 1 if Path(gguf).stat().st_size < SMALL else self.cores
         self._servers: dict[bool, tuple[int, list[_Server]]] = {}
         self._starting = threading.Lock()
+        self._streams: list[_Server] = []
+        self._placing = threading.Lock()
 
     def decode(self, requests: Sequence[Request]) -> Iterator[tuple[int, list[int]]]:
         if not requests:
@@ -62,7 +65,7 @@ class LlamaDecoder:
             except BaseException as error:  # handed to the reader, who would wait for ever otherwise
                 done.put(error)
 
-        servers = self._ready(requests)
+        servers = self._ready(requests, alone=len(requests) == 1)
         in_turns = servers * min(SLOTS, len(requests))  # so that few requests are shared by all cores
         threads = [threading.Thread(target=work, args=(server,), daemon=True) for server in in_turns]
         for thread in threads:
@@ -79,16 +82,27 @@ class LlamaDecoder:
                 thread.join()
 
     def stream(self, request: Request) -> Iterator[int]:
-        (server,) = self._ready([request])
-        if self.threads > 1:
-            _dismiss_idle_threads()
-        with contextlib.closing(server.stream(request)) as tokens:
+        with self._placed(request) as server, contextlib.closing(server.stream(request)) as tokens:
             yield from tokens
 
-    def _ready(self, requests: Sequence[Request]) -> "list[_Server]":
-        """Servers that hold the longest of these requests: one with all cores for a single one, else one a core."""
+    @contextlib.contextmanager
+    def _placed(self, request: Request) -> "Iterator[_Server]":
+        """A server for one stream: that with all cores while no other stream runs, else the one with the fewest."""
+        with self._placing:
+            alone = not self._streams
+            server = min(self._ready([request], alone), key=self._streams.count)
+            self._streams.append(server)
+        if alone and self.threads > 1:
+            _dismiss_idle_threads()
+        try:
+            yield server
+        finally:
+            with self._placing:
+                self._streams.remove(server)
+
+    def _ready(self, requests: Sequence[Request], alone: bool) -> "list[_Server]":
+        """Servers that hold the longest of these requests: with `alone` one that has all cores, else one a core."""
         longest = max(len(request.prompt) + request.max_new_tokens for request in requests)
-        alone = len(requests) == 1
         with self._starting:
             room, servers = self._servers.get(alone, (0, []))
             if room < longest:
@@ -148,8 +162,17 @@ class _Server:
     def _asked(self, request: Request, streamed: bool) -> Iterator[http.client.HTTPConnection]:
         """A connection on which the request has been sent; closing it hangs up, which ends the request."""
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.key}"}
+        body = json.dumps(_body(request, streamed)).encode()
         with contextlib.closing(http.client.HTTPConnection(self.address)) as connection:
-            connection.request("POST", "/completion", json.dumps(_body(request, streamed)), headers)
+            for left in reversed(range(TRIES)):
+                try:
+                    connection.request("POST", "/completion", body, headers)
+                    break
+                except (BrokenPipeError, ConnectionResetError):
+                    # On a machine that is busy with other things the server gives a slow sender up.
+                    connection.close()
+                    if not left:
+                        raise
             connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             yield connection
 

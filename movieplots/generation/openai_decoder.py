@@ -1,0 +1,140 @@
+"""A decoder for those who outgrow one machine: the generator runs in a server with OpenAI's completions API.
+
+Prompts go out as token ids, so that marks stay single tokens, and token ids must come back: vLLM sends them when asked
+(`return_token_ids`), llama.cpp's server beside its log-probabilities. A server that sends only text cannot be used.
+How many texts are written at once, and how they are batched, is the server's business.
+"""
+
+import json
+import os
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from movieplots.errors import BadInput
+from movieplots.generation.decoders import DecoderFailed, Request
+
+KEY = "MOVIEPLOTS_DECODER_KEY"  # environment: the server's API key, where it wants one
+AT_ONCE = 64  # requests of a batch that are with the server at the same time
+CONTEXT = 8192  # tokens, where the server does not tell
+SECONDS = 60.0  # without any token
+
+
+class OpenAIDecoder:
+    """Decodes on the server at `url` (such as `http://localhost:8000/v1`) with the model called `model` there.
+
+    Where the server has one model only, its name does not matter. Raises BadInput where it does not answer so.
+    """
+
+    def __init__(self, url: str, model: str) -> None:
+        import httpx
+
+        self.name = self.url = url.rstrip("/")
+        headers = {"Authorization": f"Bearer {os.environ[KEY]}"} if os.environ.get(KEY) else {}
+        limits = httpx.Limits(max_connections=None)
+        self._http = httpx.Client(headers=headers, timeout=httpx.Timeout(SECONDS, connect=5), limits=limits)
+        try:
+            answer = self._http.get(f"{self.url}/models").raise_for_status().json()
+            models = {model["id"]: model for model in answer["data"]}
+        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+            raise BadInput(
+                f"{self.url} does not answer as an OpenAI-compatible server does ({error or type(error).__name__}): "
+                f"its address ends in /v1 as a rule, and a key belongs into {KEY}."
+            ) from None
+        if model not in models and len(models) != 1:
+            raise BadInput(f"{self.url} serves {', '.join(models) or 'no model'}: give one of them the name {model}.")
+        self.model = model if model in models else next(iter(models))
+        entry = models[self.model]
+        self.context = int(entry.get("max_model_len") or (entry.get("meta") or {}).get("n_ctx") or CONTEXT)
+
+    def decode(self, requests: Sequence[Request]) -> Iterator[tuple[int, list[int]]]:
+        waiting: queue.SimpleQueue[tuple[int, Request]] = queue.SimpleQueue()
+        for item in enumerate(requests):
+            waiting.put(item)
+        done: queue.SimpleQueue[tuple[int, list[int]] | BaseException] = queue.SimpleQueue()
+        left = threading.Event()
+
+        def work() -> None:
+            try:
+                while True:
+                    number, request = waiting.get_nowait()
+                    ids = []
+                    for token in self.stream(request):
+                        ids.append(token)
+                        if left.is_set():
+                            return
+                    done.put((number, ids))
+            except queue.Empty:
+                pass
+            except BaseException as error:  # handed to the reader, who would wait for ever otherwise
+                done.put(error)
+
+        for _ in range(min(AT_ONCE, len(requests))):
+            threading.Thread(target=work, daemon=True).start()
+        try:
+            for _ in requests:
+                result = done.get()
+                if isinstance(result, BaseException):
+                    raise result
+                yield result
+        finally:
+            left.set()
+
+    def stream(self, request: Request) -> Iterator[int]:
+        import httpx
+
+        try:
+            with self._http.stream("POST", f"{self.url}/completions", json=self._body(request)) as answer:
+                if answer.is_error:
+                    raise DecoderFailed(
+                        f"{self.url} answered {answer.status_code}: {' '.join(answer.read().decode().split())[:300]}"
+                    )
+                for line in answer.iter_lines():
+                    if not line.startswith("data:") or line.endswith("[DONE]"):
+                        continue
+                    for token in self._ids(json.loads(line[5:])):
+                        yield token
+                        if token == request.stop:
+                            return
+        except httpx.HTTPError as error:
+            raise DecoderFailed(f"{self.url} does not answer ({str(error) or type(error).__name__}).") from None
+
+    def _body(self, request: Request) -> dict[str, Any]:
+        if request.no_repeat_ngram:
+            raise BadInput(f"{self.url} cannot forbid n-grams: leave that option out, or use a decoder here.")
+        body: dict[str, Any] = {
+            "model": self.model,
+            "prompt": request.prompt,
+            "max_tokens": request.max_new_tokens,
+            "temperature": request.temperature,
+            "top_p": request.top_p or 1.0,
+            "seed": request.seed,
+            "logit_bias": {str(token): -100 for token in request.suppressed},
+            "stream": True,
+            # Beyond OpenAI's own: samplers that some servers have on by default, the end, and the ids of tokens.
+            "top_k": -1,
+            "min_p": request.min_p,
+            "stop_token_ids": [request.stop],
+            "include_stop_str_in_output": True,
+            "return_token_ids": True,
+            "logprobs": 1,
+        }
+        if request.repetition_penalty != 1:
+            body["repetition_penalty"] = body["repeat_penalty"] = request.repetition_penalty
+        return body
+
+    def _ids(self, event: dict[str, Any]) -> list[int]:
+        """The new ids in one event of the stream."""
+        if "error" in event:
+            raise DecoderFailed(f"{self.url} failed: {str(event['error'])[:300]}")
+        ids: list[int] = []
+        for choice in event.get("choices", []):
+            content = (choice.get("logprobs") or {}).get("content")
+            if choice.get("token_ids") is not None:
+                ids += choice["token_ids"]
+            elif content is not None:
+                ids += [token["id"] for token in content]
+            elif choice.get("text"):
+                raise DecoderFailed(f"{self.url} sends text without the ids of its tokens, so it cannot be used.")
+        return ids

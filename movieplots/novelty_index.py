@@ -1,0 +1,130 @@
+"""Is a plot new? An index of the training plots that can be handed out, since it holds none of their sentences.
+
+For each plot it has the title, a sentence embedding in 8 bits, and 32-bit hashes of its runs of eight words. The price
+against `evaluation.novelty`, which has the words: a run shorter than eight words is not seen, of a run that stands in
+several plots only one is named, and one run of eight in some thousands is taken for a copied one that is none.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from movieplots.errors import BadInput
+from movieplots.files import atomic_path
+from movieplots.words import split_words
+
+COPIED_WORDS = 20  # a longer run than this counts as copying: stock phrases are seldom half as long
+RUN = 8  # words in a hashed run
+_STEPS = np.uint64(0x9E3779B97F4A7C15) ** np.arange(
+    RUN, dtype=np.uint64
+)  # an odd number's powers, as in Karp and Rabin 1987
+Embed = Callable[[Sequence[str]], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How near a plot is to the training plots.
+
+    `title` is that of the nearest one by meaning, at a cosine of `similarity`; `run` is the longest run of words shared
+    with one, 0 below eight, which stands in the plot `run_title`; `copied` where it is longer than 20 words.
+    """
+
+    title: str
+    similarity: float
+    run: int
+    run_title: str
+
+    @property
+    def copied(self) -> bool:
+        return self.run > COPIED_WORDS
+
+
+class NoveltyIndex:
+    """Of n plots: `titles`, `vectors` (n, d) in int8 with a scale each; `hashes`, sorted, and the `rows` of each."""
+
+    def __init__(
+        self, titles: list[str], vectors: np.ndarray, scales: np.ndarray, hashes: np.ndarray, rows: np.ndarray
+    ) -> None:
+        self.titles, self.vectors, self.scales, self.hashes, self.rows = titles, vectors, scales, hashes, rows
+
+    @classmethod
+    def build(cls, titles: Sequence[str], plots: Sequence[str], embed: Embed) -> "NoveltyIndex":
+        """The index of these plots; `embed` gives vectors of length 1, shape (n, d)."""
+        vectors = np.asarray(embed(plots), dtype=np.float32)
+        scales = np.abs(vectors).max(axis=1) / 127
+        runs = [_hashes(plot) for plot in plots]
+        hashes = np.concatenate(runs)
+        rows = np.repeat(np.arange(len(plots), dtype=np.uint32), [len(run) for run in runs])
+        hashes, first = np.unique(hashes, return_index=True)
+        rounded = np.round(vectors / scales[:, None]).astype(np.int8)
+        return cls(list(titles), rounded, scales.astype(np.float32), hashes, rows[first])
+
+    def save(self, file: str | Path) -> None:
+        """Write it as one compressed file of arrays (`.npz`), atomically."""
+        titles = np.frombuffer("\n".join(title.replace("\n", " ") for title in self.titles).encode(), np.uint8)
+        gaps = np.diff(self.hashes, prepend=np.uint32(0))  # small numbers compress
+        with atomic_path(Path(file)) as temporary, open(temporary, "wb") as handle:
+            np.savez_compressed(
+                handle, titles=titles, vectors=self.vectors.T, scales=self.scales, gaps=gaps, rows=self.rows
+            )
+
+    @classmethod
+    def load(cls, file: str | Path) -> "NoveltyIndex":
+        """Read a file that `save` wrote. Raises BadInput where it is none."""
+        try:
+            with np.load(file, allow_pickle=False) as kept:
+                titles = kept["titles"].tobytes().decode().split("\n")
+                hashes = np.cumsum(kept["gaps"], dtype=np.uint32)
+                vectors = np.ascontiguousarray(kept["vectors"].T)
+                return cls(titles, vectors, kept["scales"], hashes, kept["rows"])
+        except (OSError, ValueError, KeyError, BadZipFile, UnicodeDecodeError):
+            raise BadInput(f"{file} is no index of training plots: make one with `movieplots novelty`.") from None
+
+    def compare(self, plots: Sequence[str], embed: Embed) -> list[Likeness]:
+        """How near each plot is to those of the index."""
+        vectors = np.asarray(embed(plots), dtype=np.float32)
+        found = []
+        for plot, vector in zip(plots, vectors, strict=True):
+            cosines = self.scales * _product(self.vectors, vector)
+            nearest = int(cosines.argmax())
+            run, row = self._longest_run(plot)
+            title = self.titles[row] if run else ""
+            found.append(Likeness(self.titles[nearest], float(min(1.0, cosines[nearest])), run, title))
+        return found
+
+    def _longest_run(self, plot: str) -> tuple[int, int]:
+        hashes = _hashes(plot)
+        places = np.searchsorted(self.hashes, hashes).clip(max=max(0, len(self.hashes) - 1))
+        known = self.hashes[places] == hashes if len(self.hashes) else np.zeros(len(hashes), bool)
+        best, best_row, length = 0, 0, 0
+        for at, here in enumerate(known.tolist()):
+            length = length + 1 if here else 0
+            if length > best:
+                best, best_row = length, int(self.rows[places[at]])
+        return (best + RUN - 1, best_row) if best else (0, 0)
+
+
+def _product(vectors: np.ndarray, vector: np.ndarray, part: int = 4096) -> np.ndarray:
+    """`vectors` (n, d) in int8 times one vector, in parts, so that they are never in memory as floats all at once."""
+    return np.concatenate(
+        [vectors[first : first + part].astype(np.float32) @ vector for first in range(0, len(vectors), part)]
+    )
+
+
+def _hashes(plot: str) -> np.ndarray:
+    """A 32-bit hash of each run of eight words, in order."""
+    words = split_words(plot)
+    if len(words) < RUN:
+        return np.empty(0, np.uint32)
+    numbers = np.array([_number(word) for word in words], dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        sums = (np.lib.stride_tricks.sliding_window_view(numbers, RUN) * _STEPS).sum(axis=1, dtype=np.uint64)
+    return (sums >> np.uint64(32)).astype(np.uint32)
+
+
+def _number(word: str) -> int:
+    return int.from_bytes(hashlib.blake2b(word.encode(errors="surrogatepass"), digest_size=8).digest(), "little")

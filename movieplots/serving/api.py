@@ -1,0 +1,401 @@
+"""The HTTP API: plots written and genres detected, for programs; the studio is one of them.
+
+Every error has the same shape (`schemas.Error`), and no request can stop the server: bodies, texts, numbers of plots
+and times are bounded, and what a client leaves behind is given up.
+"""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from fastapi.sse import format_sse_event
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from movieplots import __version__
+from movieplots.errors import BadInput
+from movieplots.generation.decoders import DecoderFailed
+from movieplots.serving.engine import Busy, Engine, Progress, TooLate, Wish, Writing
+from movieplots.serving.keywords import keywords
+from movieplots.serving.metrics import Metrics
+from movieplots.serving.models import Models, NotReady, Served
+from movieplots.serving.posters import Poster, ProviderFailed, make_poster, providers
+from movieplots.serving.schemas import (
+    MOST_EXPLAINED,
+    Error,
+    GenreProbability,
+    Genres,
+    GenresRequest,
+    Health,
+    Keywords,
+    KeywordsRequest,
+    ModelInfo,
+    ModelList,
+    Nearest,
+    Novelty,
+    NoveltyRequest,
+    Plot,
+    PlotGenres,
+    Plots,
+    PlotsRequest,
+    PosterProvider,
+    PosterRequest,
+    WordEffect,
+)
+
+T = TypeVar("T")
+MAX_BODY = 1_000_000  # bytes
+BETWEEN_LOOKS = 0.2  # seconds between two looks whether a client is still there
+GONE = 499  # what the log shows where nobody waited for the answer any more
+_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
+
+
+class Gone(Exception):
+    """The client has left."""
+
+
+def create_app(models: Models, engine: Engine, metrics: Metrics, seconds: float = 60.0) -> FastAPI:
+    """The application, which loads its models in the background. A request for plots may take so many `seconds`."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        models.load()
+        yield
+        engine.close()
+
+    app = FastAPI(
+        title="movieplots", version=__version__, lifespan=lifespan,
+        summary="New movie plots, and the genres of plots.",
+        responses={status: {"model": Error} for status in (400, 413, 422)},
+    )  # fmt: skip
+    turns, painting = _Turns(), _Turns(most=4)
+    app.add_middleware(_Door, metrics=metrics)
+    _answer_errors(app)
+    waiting = {status: {"model": Error} for status in (429, 503, 504)}
+
+    def begin(request: PlotsRequest) -> tuple[str, Writing]:
+        if request.go_on and not request.opening.strip():
+            raise BadInput("There is nothing that could go on: give the plot as the opening.")
+        generator = models.generator(request.title.strip(), request.model)
+        wish = Wish(
+            generator, tuple(request.genres), request.title.strip() or None, request.opening, request.n,
+            request.temperature, request.top_p, request.seed, request.max_words, request.go_on, seconds,
+        )  # fmt: skip
+        generator.check(wish.genres, wish.title, wish.opening)
+        return generator.info["markup"], engine.write(wish)
+
+    @app.post("/v1/plots", responses=waiting, tags=["plots"])
+    async def plots(asked: PlotsRequest, request: Request) -> Plots:
+        """Write plots, and answer when all are finished."""
+        model, writing = begin(asked)
+        with writing:
+            written = await _while_there(request, _all(writing))
+        return Plots(model=model, plots=written)
+
+    @app.post(
+        "/v1/plots/stream", tags=["plots"], response_class=StreamingResponse,
+        responses=waiting | {200: {"content": {"text/event-stream": {"schema": _EVENT}},
+                                   "description": _EVENTS}},
+    )  # fmt: skip
+    async def plots_as_they_grow(asked: PlotsRequest) -> StreamingResponse:
+        """The same as server-sent events, word by word."""
+        model, writing = begin(asked)
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        return StreamingResponse(_events(model, writing), media_type="text/event-stream", headers=headers)
+
+    @app.post("/v1/genres", responses={s: {"model": Error} for s in (429, 503)}, tags=["genres"])
+    async def genres(asked: GenresRequest, request: Request) -> Genres:
+        """Detect the genres of plots."""
+        classifier = models.classifier()
+        if asked.explain and len(asked.plots) > MOST_EXPLAINED:
+            raise BadInput(f"At most {MOST_EXPLAINED} plots are explained at once, not {len(asked.plots)}.")
+        if asked.titles is not None and len(asked.titles) != len(asked.plots):
+            raise BadInput(f"There are {len(asked.titles)} titles for {len(asked.plots)} plots: give one a plot.")
+        return await turns.take(lambda: _detect(classifier, asked))
+
+    @app.post("/v1/keywords", responses={429: {"model": Error}}, tags=["plots"])
+    async def find_keywords(asked: KeywordsRequest) -> Keywords:
+        """Find the words that plots are about."""
+        return await turns.take(lambda: Keywords(plots=[keywords(plot, asked.n) for plot in asked.plots]))
+
+    @app.post("/v1/novelty", responses={s: {"model": Error} for s in (429, 503)}, tags=["plots"])
+    async def novelty(asked: NoveltyRequest) -> Novelty:
+        """Compare plots with those that the generator was trained on."""
+        compare = models.novelty()
+        return await turns.take(lambda: _compare(compare, asked.plots))
+
+    @app.post(
+        "/v1/posters", tags=["posters"], response_class=Response,
+        responses={s: {"model": Error} for s in (429, 502)} | {200: {"content": _IMAGES, "description": "The image."}},
+    )  # fmt: skip
+    async def posters(asked: PosterRequest) -> Response:
+        """Make a poster."""
+        poster = Poster(asked.title, asked.genres, asked.keywords, asked.seed)
+        line = turns if asked.provider == "typographic" else painting  # a slow provider must not hold up the others
+        image, media_type = await line.take(lambda: make_poster(poster, asked.provider))
+        return Response(image, media_type=media_type)
+
+    @app.get("/v1/models", tags=["models"])
+    def model_list() -> ModelList:
+        """The models that are served."""
+        makers = [PosterProvider(name=p.name, available=p.available(), needs=p.needs) for p in providers()]
+        return ModelList(
+            models=[_model_info(served) for served in models.served.values() if served.info], posters=makers
+        )
+
+    @app.get("/healthz", tags=["health"])
+    def health() -> Health:
+        """Whether the server runs."""
+        return Health(status="ok")
+
+    @app.get("/readyz", responses={503: {"model": Error}}, tags=["health"])
+    def ready() -> Health:
+        """Whether all models are loaded."""
+        for served in models.served.values():
+            served.check()
+        return Health(status="ok")
+
+    @app.get("/metrics", response_class=PlainTextResponse, tags=["health"])
+    def prometheus() -> PlainTextResponse:
+        """Counters for Prometheus."""
+        return PlainTextResponse(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return app
+
+
+_CODES_OF: dict[type, str] = {BadInput: "bad_input", TooLate: "deadline", DecoderFailed: "unavailable"}
+_IMAGES: dict[str, Any] = {f"image/{kind}": {} for kind in ("png", "jpeg", "webp")}
+_EVENT: dict[str, Any] = {
+    "type": "object",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"enum": ["title", "text", "plot", "end", "error"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+}
+_EVENTS = """Events, each with JSON data:
+
+- `title` `{"index", "title"}`: the title of plot `index`, as far as it goes
+- `text` `{"index", "text"}`: the next words of the plot
+- `plot` `{"index", …}`: the finished plot, as `POST /v1/plots` returns it
+- `end` `{"model"}`: all are finished
+- `error` `{"code", "message"}`: it ended before that
+"""
+
+
+async def _all(writing: Writing) -> list[Plot]:
+    done = {progress.index: _plot(progress) async for progress in writing if progress.done}
+    return [done[index] for index in sorted(done)]
+
+
+async def _events(model: str, writing: Writing) -> AsyncIterator[bytes]:
+    titles: dict[int, str] = {}
+    told: dict[int, str] = {}
+    with writing:
+        try:
+            async for progress in writing:
+                index, sample = progress.index, progress.sample
+                if sample.title != titles.get(index, ""):
+                    titles[index] = sample.title
+                    yield _event("title", {"index": index, "title": sample.title})
+                before = told.get(index, "")
+                # A letter of several tokens shows as � until it is whole; what was told must not change any more.
+                plot = sample.plot if progress.done else sample.plot.rstrip("�")
+                if len(plot) > len(before) and plot.startswith(before):
+                    told[index] = plot
+                    yield _event("text", {"index": index, "text": plot[len(before) :]})
+                if progress.done:
+                    yield _event("plot", _plot(progress).model_dump())
+            yield _event("end", {"model": model})
+        except (BadInput, TooLate, DecoderFailed) as error:
+            code = _CODES_OF[type(error)]
+            yield _event("error", {"code": code, "message": str(error)})
+        except Exception:
+            yield _event("error", {"code": "internal", "message": "The plot could not be written."})
+            raise
+
+
+def _event(name: str, data: dict[str, Any]) -> bytes:
+    return format_sse_event(event=name, data_str=json.dumps(data, ensure_ascii=False))
+
+
+def _plot(progress: Progress) -> Plot:
+    return Plot(index=progress.index, **asdict(progress.sample))
+
+
+def _detect(classifier: Any, asked: GenresRequest) -> Genres:
+    from movieplots.classification.explanation import explain
+    from movieplots.classification.prediction import with_title
+
+    proba = classifier.predict_proba(asked.plots, asked.titles)
+    cut = classifier.cut(asked.plots)
+    found = []
+    for number, (plot, row) in enumerate(zip(asked.plots, proba, strict=True)):
+        ranked = [
+            GenreProbability(
+                genre=classifier.labels[i], probability=float(row[i]), threshold=float(classifier.thresholds[i]),
+                given=bool(row[i] >= classifier.thresholds[i]),
+            )
+            for i in row.argsort(kind="stable")[::-1]
+        ]  # fmt: skip
+        words = None
+        if asked.explain:
+            title = asked.titles[number] if asked.titles else ""
+            text = with_title(title, plot)
+            shift = len(text) - len(plot)
+            reasons = explain(classifier, text)
+            words = {
+                genre: [
+                    WordEffect(word=word, start=start - shift, end=end - shift, effect=float(effect))
+                    for word, (start, end), effect in zip(reasons.words, reasons.spans, effects, strict=True)
+                    if start >= shift
+                ]
+                for genre, effects in reasons.effects.items()
+            }
+        unread = cut.get(number, classifier.max_tokens) - classifier.max_tokens
+        found.append(PlotGenres(genres=ranked, words=words, tokens_unread=unread))
+    return Genres(plots=found)
+
+
+def _compare(compare: Any, plots: list[str]) -> Novelty:
+    found = compare(plots)
+    return Novelty(plots=[Nearest(**asdict(likeness), copied=likeness.copied) for likeness in found])
+
+
+def _model_info(served: Served) -> ModelInfo:
+    info = served.info
+    genres = sorted(info["genre_counts"]) if "genre_counts" in info else info["labels"]
+    found = info["metrics"].get("test", info["metrics"])
+    metrics = {name: value for name, value in found.items() if isinstance(value, int | float)}
+    return ModelInfo(
+        name=served.name, task=info["task"], base=str(info["base"]), state=served.state, error=served.error,
+        genres=genres, metrics=metrics,
+    )  # fmt: skip
+
+
+async def _while_there(request: Request, work: Awaitable[T]) -> T:
+    """The result of the work; cancelled, and Gone raised, where the client hangs up before."""
+    task = asyncio.ensure_future(work)
+    try:
+        while not (await asyncio.wait({task}, timeout=BETWEEN_LOOKS))[0]:
+            if await request.is_disconnected():
+                raise Gone
+        return task.result()
+    finally:
+        task.cancel()
+
+
+class _Turns:
+    """Predictions one after another: each uses all cores. Some may wait, more are sent away."""
+
+    def __init__(self, most: int = 32) -> None:
+        self.most, self.waiting, self.lock = most, 0, asyncio.Lock()
+
+    async def take(self, work: Callable[[], T]) -> T:
+        if self.waiting >= self.most:
+            raise Busy(1)
+        self.waiting += 1
+        try:
+            async with self.lock:
+                return await run_in_threadpool(work)
+        finally:
+            self.waiting -= 1
+
+
+def _answer_errors(app: FastAPI) -> None:
+    def answer(status: int, code: str, message: str, where: str = "", after: int | None = None) -> JSONResponse:
+        headers = {} if after is None else {"Retry-After": str(after)}
+        error = {"code": code, "message": message, "where": where}
+        return JSONResponse({"error": error}, status, headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"] if part != "body")
+        return answer(422, "invalid", first["msg"], where)
+
+    @app.exception_handler(BadInput)
+    async def bad_input(_: Request, error: BadInput) -> JSONResponse:
+        return answer(422, _CODES_OF[BadInput], str(error))
+
+    @app.exception_handler(Busy)
+    async def busy(_: Request, error: Busy) -> JSONResponse:
+        return answer(429, "busy", str(error), after=error.seconds)
+
+    @app.exception_handler(NotReady)
+    async def not_ready(_: Request, error: NotReady) -> JSONResponse:
+        return answer(
+            503, "loading" if error.loading else "unavailable", str(error), after=1 if error.loading else None
+        )
+
+    @app.exception_handler(TooLate)
+    async def too_late(_: Request, error: TooLate) -> JSONResponse:
+        return answer(504, _CODES_OF[TooLate], str(error))
+
+    @app.exception_handler(DecoderFailed)
+    async def decoder_failed(_: Request, error: DecoderFailed) -> JSONResponse:
+        return answer(503, _CODES_OF[DecoderFailed], str(error), after=5)
+
+    @app.exception_handler(ProviderFailed)
+    async def provider_failed(_: Request, error: ProviderFailed) -> JSONResponse:
+        return answer(502, "provider_failed", str(error))
+
+    @app.exception_handler(Gone)
+    async def gone(_: Request, error: Gone) -> JSONResponse:
+        return answer(GONE, "gone", "The client has left.")
+
+    @app.exception_handler(HTTPException)
+    async def http(_: Request, error: HTTPException) -> JSONResponse:
+        response = answer(error.status_code, _CODES.get(error.status_code, "invalid"), str(error.detail))
+        response.headers.update(error.headers or {})
+        return response
+
+    @app.exception_handler(Exception)
+    async def internal(_: Request, error: Exception) -> JSONResponse:
+        return answer(500, "internal", "Something went wrong here; the server's log says what.")
+
+
+class _Door:
+    """Counts answers and their seconds by route, and lets no body in that is too large.
+
+    FastAPI's own limit does the latter, too, but answers it in plain text.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self.app, self.metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        started, status, size = time.monotonic(), 500, 0
+        announced = Headers(scope=scope).get("content-length", "")
+
+        async def limited() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > MAX_BODY or (announced.isdigit() and int(announced) > MAX_BODY):
+                raise HTTPException(413, f"The body has more than {MAX_BODY:,} bytes.")
+            return message
+
+        async def counted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, limited, counted)
+        finally:
+            route = getattr(scope.get("route"), "path", "other")
+            self.metrics.requests.labels(route, str(status)).inc()
+            self.metrics.seconds.labels(route).observe(time.monotonic() - started)

@@ -1,0 +1,110 @@
+"""Talking to the API: what the studio needs of it, with errors in a writer's words."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+
+SECONDS = 150.0
+
+
+class Trouble(Exception):
+    """The API did not give what was asked for. The message is for people; `loading` says that waiting helps."""
+
+    def __init__(self, message: str, loading: bool = False) -> None:
+        super().__init__(message)
+        self.loading = loading
+
+
+class Client:
+    """The API at `url`. All methods raise Trouble."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._http = httpx.Client(base_url=url, timeout=httpx.Timeout(SECONDS, connect=5))
+
+    def models(self) -> dict[str, Any]:
+        """The models and poster providers, as `GET /v1/models` tells them."""
+        return self._json("GET", "/v1/models")
+
+    def stream(self, **asked: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+        """(event, data) of one request for plots, as they come; see `POST /v1/plots/stream`."""
+        with self._troubles(), self._http.stream("POST", "/v1/plots/stream", json=asked) as answer:
+            if answer.is_error:
+                answer.read()
+                raise _trouble(answer)
+            event = ""
+            for line in answer.iter_lines():
+                if line.startswith("event:"):
+                    event = line[6:].strip()
+                elif line.startswith("data:"):
+                    data = json.loads(line[5:])
+                    if event == "error":
+                        raise Trouble(_WORDS.get(data["code"], data["message"]))
+                    yield event, data
+
+    def genres(self, plot: str, title: str = "", explain: bool = False) -> dict[str, Any]:
+        """The genres of one plot, an entry of `POST /v1/genres`."""
+        asked = {"plots": [plot], "explain": explain} | ({"titles": [title]} if title else {})
+        return self._json("POST", "/v1/genres", asked)["plots"][0]
+
+    def keywords(self, plot: str, n: int = 5) -> list[str]:
+        """The keywords of one plot."""
+        return self._json("POST", "/v1/keywords", {"plots": [plot], "n": n})["plots"][0]
+
+    def novelty(self, plot: str) -> dict[str, Any]:
+        """How near one plot is to the training plots, an entry of `POST /v1/novelty`."""
+        return self._json("POST", "/v1/novelty", {"plots": [plot]})["plots"][0]
+
+    def poster(self, **asked: Any) -> bytes:
+        """An image."""
+        return self._ask("POST", "/v1/posters", asked).content
+
+    def _json(self, method: str, path: str, body: Any = None) -> Any:
+        return self._ask(method, path, body).json()
+
+    def _ask(self, method: str, path: str, body: Any = None) -> httpx.Response:
+        with self._troubles():
+            answer = self._http.request(method, path, json=body)
+        if answer.is_error:
+            raise _trouble(answer)
+        return answer
+
+    def _troubles(self) -> "_Troubles":
+        return _Troubles(self.url)
+
+
+class _Troubles:
+    """Turns errors of the connection into Trouble."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
+        if isinstance(error, httpx.TimeoutException):
+            raise Trouble("That took too long. Try again, perhaps with fewer words.") from None
+        if isinstance(error, httpx.HTTPError):
+            raise Trouble(f"The writing engine at {self.url} does not answer. Is it running?", loading=True) from None
+
+
+_WORDS = {
+    "loading": "The model is still waking up. A moment, please.",
+    "busy": "Many people are writing just now. Try again in a moment.",
+    "deadline": "That took too long. Try again, perhaps with fewer words.",
+    "internal": "Something went wrong while writing. Try again.",
+}
+
+
+def _trouble(answer: httpx.Response) -> Trouble:
+    try:
+        error = answer.json()["error"]
+        code, message = error["code"], error["message"]
+    except (ValueError, KeyError, TypeError):
+        return Trouble(f"The writing engine answered {answer.status_code}.")
+    if code == "invalid" and error.get("where"):
+        message = f"{error['where']}: {message}"
+    return Trouble(_WORDS.get(code, message), loading=code == "loading")

@@ -1,0 +1,210 @@
+"""Writes the plots that many clients ask for at once.
+
+Each plot is one piece of work for one of a fixed number of threads, and each thread draws from `PlotGenerator.stream`,
+whose decoder continues all of them together. What waits is bounded: who comes when the queue is full is told when to
+come again. A plot that nobody waits for any more, or whose time is up, ends at its next token.
+"""
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from movieplots.generation.sampling import PlotGenerator, Sample
+
+REMEMBERED = 50  # finished plots from which the waiting time is estimated
+
+
+class Busy(Exception):
+    """The queue is full. `seconds` says when to come again."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"Too many plots are being written: try again in {seconds} s.")
+        self.seconds = seconds
+
+
+class TooLate(Exception):
+    """The deadline passed before all plots were finished."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """`n` plots that one client asks for together; `max_words` bounds each, `seconds` is the time they may take."""
+
+    generator: PlotGenerator
+    genres: tuple[str, ...] = ()
+    title: str | None = None
+    opening: str = ""
+    n: int = 1
+    temperature: float = 0.8
+    top_p: float = 0.9
+    seed: int = 0
+    max_words: int | None = None
+    go_on: bool = False
+    seconds: float = 60.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far plot number `index` of a wish has grown; `done` with its last words."""
+
+    index: int
+    sample: Sample
+    done: bool
+
+
+class Engine:
+    """Writes at most `slots` plots at once, lets at most `queue` wait. `count(event, number)` is told what happens.
+
+    Events: `tokens` and `plots` written, `first_token` (seconds after the wish), and `left` (a plot given up).
+    """
+
+    def __init__(
+        self, slots: int = 16, queue: int = 64, count: Callable[[str, float], None] = lambda event, number: None
+    ) -> None:
+        self.slots, self.queue, self._count = slots, queue, count
+        self._threads = ThreadPoolExecutor(slots, "plot")
+        self._lock = threading.Lock()
+        self._open = self._running = 0
+        self._seconds: deque[float] = deque([1.0], maxlen=REMEMBERED)
+
+    @property
+    def running(self) -> int:
+        """Plots that are being written."""
+        return self._running
+
+    @property
+    def waiting(self) -> int:
+        """Plots that wait for a place."""
+        return max(0, self._open - self._running)
+
+    def write(self, wish: Wish) -> "Writing":
+        """Begin to write; raises Busy where there is no room. What comes of it is for the one who iterates over it."""
+        with self._lock:
+            ahead = self._open + wish.n - self.slots
+            if ahead > self.queue:
+                mean = sum(self._seconds) / len(self._seconds)
+                raise Busy(max(1, round(mean * ahead / self.slots)))
+            self._open += wish.n
+        return Writing(self, wish)
+
+    def close(self) -> None:
+        """End the threads; what they write is given up."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _finished(self, _: Future) -> None:
+        with self._lock:
+            self._open -= 1
+
+    @contextlib.contextmanager
+    def _place(self) -> Any:
+        with self._lock:
+            self._running += 1
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running -= 1
+                self._seconds.append(time.monotonic() - started)
+
+
+class Writing:
+    """The plots of one wish, as they grow. Iterating yields each again and again, those of a wish in any order.
+
+    States may be skipped, the last one of a plot never. Raises TooLate at the deadline, and BadInput. Whoever leaves
+    has to `leave`: what waits is then taken out, what is being written ends at its next token.
+    """
+
+    def __init__(self, engine: Engine, wish: Wish) -> None:
+        self.engine, self.wish, self.loop = engine, wish, asyncio.get_running_loop()
+        self.begun = time.monotonic()
+        self.given_up = threading.Event()
+        self.changed = asyncio.Event()
+        self.states: dict[int, Progress] = {}
+        self.error: BaseException | None = None
+        self.futures = [engine._threads.submit(self._work, index) for index in range(wish.n)]
+        for future in self.futures:
+            future.add_done_callback(engine._finished)
+
+    async def __aiter__(self) -> AsyncIterator[Progress]:
+        left = self.wish.n
+        while left:
+            try:
+                await asyncio.wait_for(self.changed.wait(), self.begun + self.wish.seconds - time.monotonic())
+            except TimeoutError:
+                raise TooLate(f"The plots were not finished within {self.wish.seconds:g} seconds.") from None
+            self.changed.clear()
+            if self.error:
+                raise self.error
+            states, self.states = self.states, {}
+            for progress in states.values():
+                left -= progress.done
+                yield progress
+
+    def leave(self) -> None:
+        """Give the places back."""
+        self.given_up.set()
+        for future in self.futures:
+            future.cancel()
+
+    def __enter__(self) -> "Writing":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
+
+    def _work(self, index: int) -> None:
+        if self.given_up.is_set():
+            return
+        try:
+            with self.engine._place():
+                self._write(index)
+        except BaseException as error:
+            failed = error  # the name `error` ends with this block
+            self._tell(lambda: setattr(self, "error", self.error or failed))
+
+    def _write(self, index: int) -> None:
+        wish, count = self.wish, self.engine._count
+        samples = wish.generator.stream(
+            wish.genres,
+            wish.title,
+            wish.opening,
+            wish.temperature,
+            wish.top_p,
+            wish.seed,
+            number=index,
+            go_on=wish.go_on,
+        )
+        first = True
+        with contextlib.closing(samples):
+            for sample in samples:
+                if self.given_up.is_set():
+                    return count("left", 1)
+                count("tokens", 1)
+                if first:
+                    count("first_token", time.monotonic() - self.begun)
+                    first = False
+                words = sample.plot.split()
+                if wish.max_words and len(words) > wish.max_words:
+                    sample = replace(sample, plot=" ".join(words[: wish.max_words]), finished=False)
+                    break
+                self._report(Progress(index, sample, done=False))
+        count("plots", 1)
+        self._report(Progress(index, sample, done=True))
+
+    def _report(self, progress: Progress) -> None:
+        self._tell(lambda: self.states.__setitem__(progress.index, progress))
+
+    def _tell(self, change: Callable[[], None]) -> None:
+        def do() -> None:
+            change()
+            self.changed.set()
+
+        with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody listens any more
+            self.loop.call_soon_threadsafe(do)

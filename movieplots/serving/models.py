@@ -1,0 +1,141 @@
+"""The models that are served: loaded once, in the background; the server can say from the start how far it is."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from movieplots.classification.prediction import GenreClassifier
+from movieplots.errors import BadInput
+from movieplots.generation.sampling import PlotGenerator
+from movieplots.model_folder import read_info
+
+
+class NotReady(Exception):
+    """A model is still being loaded, or could not be loaded, or is not served here; `loading` says which."""
+
+    def __init__(self, message: str, loading: bool) -> None:
+        super().__init__(message)
+        self.loading = loading
+
+
+@dataclass
+class Served:
+    """One model: where it lies, what its folder says of it, and the model itself once it is loaded."""
+
+    name: str
+    folder: Path
+    info: dict[str, Any]
+    load: Callable[[Path], Any]
+    model: Any = None
+    error: str = ""
+    loaded: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def state(self) -> str:
+        """`loading`, `ready` or `failed`."""
+        if not self.loaded.is_set():
+            return "loading"
+        return "failed" if self.error else "ready"
+
+    def check(self) -> None:
+        """Raise NotReady where it is not ready."""
+        if self.state == "failed":
+            raise NotReady(f"The model {self.name} could not be loaded: {self.error}", loading=False)
+        if self.state == "loading":
+            raise NotReady(f"The model {self.name} is still being loaded.", loading=True)
+
+
+class Models:
+    """Generators (one a markup: `with-titles`, `without-titles`) and one classifier, by name.
+
+    `decoder` is what writes the plots, see `PlotGenerator.from_pretrained`. Raises BadInput at once where a folder
+    holds no such model, or where two generators have the same markup.
+    """
+
+    def __init__(
+        self, generators: list[Path], classifier: Path | None, novelty: Path | None = None, decoder: str = "auto"
+    ) -> None:
+        self.served: dict[str, Served] = {}
+        for folder in generators:
+            info = read_info(folder, "generation")
+            name = info["markup"]
+            if name in self.served:
+                raise BadInput(
+                    f"{self.served[name].folder} and {folder} are both generators {name.replace('-', ' ')}: give one."
+                )
+            self.served[name] = Served(name, folder, info, partial(_load_generator, decoder=decoder))
+        if classifier is not None:
+            info = read_info(classifier, "classification")
+            self.served["classifier"] = Served("classifier", classifier, info, GenreClassifier.from_pretrained)
+        if novelty is not None:
+            if not novelty.is_file():
+                raise BadInput(f"There is no index {novelty}: make it with `movieplots novelty`.")
+            self.served["novelty"] = Served("novelty", novelty, {}, _load_novelty)
+
+    def load(self) -> None:
+        """Load all in a thread; returns at once. One after another: two at a time disturb each other inside torch."""
+        every = list(self.served.values())
+        threading.Thread(target=lambda: [_load(served) for served in every], daemon=True, name="load models").start()
+
+    @property
+    def ready(self) -> bool:
+        """Whether all are loaded."""
+        return all(served.state == "ready" for served in self.served.values())
+
+    def generator(self, title: str | None, name: str | None = None) -> PlotGenerator:
+        """The generator of this name; without one, that with titles for a given title, else rather the other.
+
+        Raises BadInput where none of this name is served, NotReady where it is not loaded.
+        """
+        names = [name] if name else ["with-titles", "without-titles"] if title else ["without-titles", "with-titles"]
+        for known in names:
+            if known in self.served:
+                return self._get(known)
+        if name:
+            raise BadInput(f"No generator {name} is served here: leave it out, or see /v1/models.")
+        raise NotReady("No generator is served here: start the server with --generator.", loading=False)
+
+    def classifier(self) -> GenreClassifier:
+        """The classifier."""
+        if "classifier" not in self.served:
+            raise NotReady("No classifier is served here: start the server with --classifier.", loading=False)
+        return self._get("classifier")
+
+    def novelty(self) -> Any:
+        """A function from plots to how near each is to the training plots."""
+        if "novelty" not in self.served:
+            raise NotReady("No index of training plots is served here: start the server with --novelty.", loading=False)
+        return self._get("novelty")
+
+    def _get(self, name: str) -> Any:
+        served = self.served[name]
+        served.check()
+        return served.model
+
+
+def _load(served: Served) -> None:
+    try:
+        served.model = served.load(served.folder)
+    except Exception as error:  # told to whoever asks for the model
+        served.error = str(error) or type(error).__name__
+    finally:
+        served.loaded.set()
+
+
+def _load_generator(folder: Path, decoder: str) -> PlotGenerator:
+    generator = PlotGenerator.from_pretrained(folder, decoder)
+    genre = max(generator.info["genre_counts"], key=generator.info["genre_counts"].get)
+    for _ in generator.stream([genre], max_tokens=1):  # starts what is started with the first plot
+        pass
+    return generator
+
+
+def _load_novelty(file: Path) -> Any:
+    from movieplots.novelty_index import NoveltyIndex
+    from movieplots.sentence_encoder import SentenceEncoder
+
+    index, encoder = NoveltyIndex.load(file), SentenceEncoder()
+    return lambda plots: index.compare(plots, encoder.encode)

@@ -1,0 +1,169 @@
+"""What all pages of the studio use: the API, the history, who is writing, and how things look."""
+
+import html
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from movieplots.serving.client import Client, Trouble
+from movieplots.serving.history import History, Idea
+
+API = "MOVIEPLOTS_API"  # environment: where the API answers
+HISTORY = "MOVIEPLOTS_HISTORY"  # environment: the file of the history
+SHOWN_GENRES = 6
+STYLE = """<style>
+.block-container { padding-top: 5rem; padding-bottom: 3rem; max-width: 1400px; }
+.idea-title { font-size: 1.15rem; font-weight: 700; line-height: 1.3; margin: 0; }
+.idea-plot { line-height: 1.55; margin: 0.4rem 0 0; overflow-wrap: anywhere; }
+.idea-faint { opacity: 0.65; font-size: 0.85rem; line-height: 1.4; }
+.caret::after { content: "▍"; opacity: 0.6; animation: blink 1s steps(2) infinite; }
+@keyframes blink { 50% { opacity: 0; } }
+.bar-row { display: grid; grid-template-columns: 6.5rem 1fr 3rem; gap: 0.6rem; align-items: center; margin: 0.3rem 0; }
+.bar-name.given { font-weight: 700; }
+.bar { position: relative; height: 0.8rem; border-radius: 0.4rem; }
+.bar { background: color-mix(in srgb, currentColor 12%, transparent); }
+.bar-fill { position: absolute; inset: 0 auto 0 0; border-radius: 0.4rem; }
+.bar-fill { background: color-mix(in srgb, currentColor 35%, transparent); }
+.bar-fill.given { background: #c8553d; }
+.bar-mark { position: absolute; top: -0.2rem; bottom: -0.2rem; width: 2px; background: currentColor; opacity: 0.75; }
+.bar-number { text-align: right; font-variant-numeric: tabular-nums; opacity: 0.8; }
+.words { line-height: 2; overflow-wrap: anywhere; }
+.words mark { color: inherit; border-radius: 0.25rem; padding: 0.1rem 0.15rem; }
+@media (prefers-reduced-motion: reduce) { .caret::after { animation: none; } }
+</style>"""
+
+
+def style() -> None:
+    """The rules that Streamlit's theme has no setting for."""
+    st.html(STYLE)
+
+
+@st.cache_resource
+def api() -> Client:
+    """The connection to the API."""
+    return Client(os.environ.get(API, "http://127.0.0.1:8000"))
+
+
+@st.cache_resource
+def history() -> History:
+    """The ideas of all writers."""
+    return History(os.environ.get(HISTORY, Path.home() / ".local" / "share" / "movieplots" / "studio.sqlite"))
+
+
+def remember_writer() -> None:
+    """Give each browser a number of its own, in the address: whoever reloads or bookmarks it has the same history."""
+    writer = st.query_params.get("writer") or st.session_state.get("writer") or secrets.token_urlsafe(9)
+    st.session_state.writer = writer
+    if st.query_params.get("writer") != writer:
+        st.query_params["writer"] = writer
+
+
+def writer() -> str:
+    """Who is writing."""
+    return st.session_state.writer
+
+
+@st.cache_data(ttl=5, show_spinner=False)
+def served() -> dict[str, Any]:
+    """The models that the API serves, asked at most every five seconds. Raises Trouble."""
+    return api().models()
+
+
+def models_note() -> bool:
+    """Say how far the models are, where they are not ready; returns whether plots can be written."""
+    try:
+        models = served()["models"]
+    except Trouble as trouble:
+        st.info(str(trouble), icon=":material/hourglass_top:")
+        return False
+    generators = [model for model in models if model["task"] == "generation"]
+    loading = [model["name"] for model in models if model["state"] == "loading"]
+    failed = [f"{model['name']} ({model['error']})" for model in models if model["state"] == "failed"]
+    if failed:
+        st.error(f"Not available: {'; '.join(failed)}", icon=":material/error:")
+    if loading:
+        _wake_up()
+    return any(model["state"] == "ready" for model in generators)
+
+
+@st.fragment(run_every=1.0)
+def _wake_up() -> None:
+    try:
+        served.clear()
+        loading = [model["name"] for model in served()["models"] if model["state"] == "loading"]
+    except Trouble:
+        loading = ["all"]
+    if not loading:
+        st.rerun()
+    st.progress(0.5, f"Waking up: {', '.join(loading)}. You can fill in the page meanwhile.")
+
+
+def genre_names(task: str = "generation") -> list[str]:
+    """The genres that can be asked for."""
+    try:
+        found = {genre for model in served()["models"] if model["task"] == task for genre in model["genres"]}
+    except Trouble:
+        found = set()
+    return sorted(found)
+
+
+def look_into(idea: Idea) -> str:
+    """Find genres, keywords and the nearest training plot; returns a sentence where something is not available."""
+    missing = []
+    for what, find in (
+        ("genres", lambda: [g for g in api().genres(idea.plot)["genres"] if g["given"]]),
+        ("keywords", lambda: api().keywords(idea.plot)),
+        ("nearest", lambda: api().novelty(idea.plot)),
+    ):
+        try:
+            setattr(idea, "found_genres" if what == "genres" else what, find())
+        except Trouble as trouble:
+            missing.append(str(trouble))
+    return missing[0] if missing else ""
+
+
+def bars(genres: Sequence[dict[str, Any]], most: int = SHOWN_GENRES) -> str:
+    """The likeliest genres as bars with their thresholds marked, as HTML."""
+    rows = []
+    given = [genre for genre in genres if genre["given"]]
+    for genre in genres[: max(most, len(given))]:
+        share, mark = genre["probability"], genre["threshold"]
+        on = " given" if genre["given"] else ""
+        rows.append(
+            f'<div class="bar-row"><span class="bar-name{on}">{html.escape(genre["genre"])}</span>'
+            f'<span class="bar" role="img" aria-label="{share:.0%}, threshold {mark:.0%}">'
+            f'<span class="bar-fill{on}" style="width:{share:.1%}"></span>'
+            f'<span class="bar-mark" style="left:{mark:.1%}"></span></span>'
+            f'<span class="bar-number">{share:.0%}</span></div>'
+        )
+    return "".join(rows)
+
+
+def marked(plot: str, words: Sequence[dict[str, Any]]) -> str:
+    """The plot with the words that speak for a genre coloured, as HTML; the stronger the word, the stronger."""
+    strongest = max((word["effect"] for word in words), default=0.0)
+    parts, at = [], 0
+    for word in sorted(words, key=lambda word: word["start"]):
+        share = max(0.0, word["effect"]) / strongest if strongest > 0 else 0.0
+        parts.append(html.escape(plot[at : word["start"]]))
+        text = html.escape(plot[word["start"] : word["end"]])
+        colour = f"rgba(200, 85, 61, {share * 0.75:.2f})"
+        parts.append(f'<mark style="background:{colour}">{text}</mark>' if share > 0.1 else text)
+        at = word["end"]
+    return f'<p class="words">{"".join(parts)}{html.escape(plot[at:])}</p>'
+
+
+def nearness(nearest: dict[str, Any] | None) -> str:
+    """How near an idea is to what the model read, as a sentence; empty where that is not known."""
+    if not nearest:
+        return ""
+    if nearest["copied"]:
+        return f"Copies {nearest['run']} words in a row from “{nearest['run_title']}”."
+    far = (
+        "Like" if nearest["similarity"] > 0.75 else "Some likeness to" if nearest["similarity"] > 0.5 else "Little like"
+    )
+    return f"{far} “{nearest['title']}” ({nearest['similarity']:.2f}), the nearest plot it was trained on."

@@ -1,0 +1,73 @@
+"""The index of training plots: what it finds, what it does not hold, and what it weighs."""
+
+import numpy as np
+import pytest
+
+from movieplots import load_plots
+from movieplots.errors import BadInput
+from movieplots.evaluation.novelty import copied_runs, longest_copies
+from movieplots.novelty_index import RUN, NoveltyIndex
+from movieplots.words import number_words, split_words
+
+
+def embed(texts):
+    """Bags of letters, of length 1."""
+    counts = np.array([[text.lower().count(letter) + 0.1 for letter in "abcdefghijklmnopqrstuvwxyz"] for text in texts])
+    return counts / np.linalg.norm(counts, axis=1, keepdims=True)
+
+
+@pytest.fixture(scope="module")
+def plots(corpus):
+    return load_plots(corpus, "train")
+
+
+@pytest.fixture(scope="module")
+def index(plots):
+    return NoveltyIndex.build(plots["title"].tolist(), plots["plot"].tolist(), embed)
+
+
+def test_a_training_plot_is_found(plots, index):
+    some = plots.iloc[::20]
+    found = index.compare(some["plot"].tolist(), embed)
+    assert [likeness.run_title for likeness in found] == some["title"].tolist()
+    assert all(likeness.similarity > 0.99 and likeness.copied for likeness in found)
+    assert [likeness.run for likeness in found] == [len(split_words(plot)) for plot in some["plot"]]
+
+
+def test_runs_are_those_that_the_words_themselves_give(plots, index, corpus):
+    """Against the exact search of the evaluation, on held-out plots and on pieces of a training plot."""
+    words = plots["plot"].iloc[3].split()
+    samples = [
+        *load_plots(corpus, "test")["plot"].iloc[:40],
+        *(" ".join(["zyzzyva", *words[4 : 4 + length], "quokka", *words[:3]]) for length in range(3, 26)),
+    ]
+    vocabulary: dict[str, int] = {}
+    training = number_words(plots["plot"].tolist(), vocabulary)
+    numbered = number_words(samples, vocabulary)
+    exact = longest_copies(numbered, copied_runs(numbered, training))[0].tolist()
+    found = [likeness.run for likeness in index.compare(samples, embed)]
+    assert found == [length if length >= RUN else 0 for length in exact]
+
+
+def test_it_is_the_same_after_saving_and_holds_no_sentence(plots, index, tmp_path):
+    index.save(tmp_path / "novelty.npz")
+    again = NoveltyIndex.load(tmp_path / "novelty.npz")
+    some = plots["plot"].tolist()[:5]
+    assert again.compare(some, embed) == index.compare(some, embed)
+    with np.load(tmp_path / "novelty.npz", allow_pickle=False) as arrays:
+        everything = b"".join(arrays[name].tobytes() for name in arrays)
+    assert plots["title"].iloc[0].encode() in everything
+    assert not any(plot[:30].encode() in everything for plot in some)
+
+
+def test_short_and_empty_corpora():
+    index = NoveltyIndex.build(["One"], ["A short plot."], embed)
+    (likeness,) = index.compare(["A short plot."], embed)
+    assert (likeness.title, likeness.run, likeness.run_title, likeness.copied) == ("One", 0, "", False)
+
+
+def test_another_file_is_refused(tmp_path):
+    (tmp_path / "other").write_text("nothing")
+    for name in ("other", "missing"):
+        with pytest.raises(BadInput, match="is no index of training plots: make one with `movieplots novelty`"):
+            NoveltyIndex.load(tmp_path / name)

@@ -1,0 +1,171 @@
+"""The studio in a real browser, as a writer uses it, on a real generator and classifier (tiny ones)."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from movieplots.evaluation.embedding import load_embedder
+from movieplots.novelty_index import NoveltyIndex
+from movieplots.plots import load_plots
+
+SECONDS = 60_000
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def studio(trained, classifier, corpus, tmp_path_factory):
+    """The address of a running studio."""
+    folder = tmp_path_factory.mktemp("studio")
+    plots = load_plots(corpus, "train")
+    NoveltyIndex.build(plots["title"].tolist(), plots["plot"].tolist(), load_embedder().embed).save(folder / "n.npz")
+    port = free_port()
+    command = [
+        sys.executable, "-m", "movieplots", "studio", "--port", str(port), "--generator", str(trained[0]),
+        "--classifier", str(classifier[0]), "--novelty", str(folder / "n.npz"), "--history", str(folder / "h.sqlite"),
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stderr=(folder / "log").open("w"))
+    address = f"http://127.0.0.1:{port}"
+    for _ in range(300):
+        try:
+            httpx.get(f"{address}/_stcore/health").raise_for_status()
+            break
+        except httpx.HTTPError:
+            assert process.poll() is None, (folder / "log").read_text()
+            time.sleep(0.2)
+    yield address
+    process.terminate()
+    process.wait(20)
+
+
+@pytest.fixture
+def page(browser, studio):
+    context = browser.new_context(viewport={"width": 1360, "height": 900}, accept_downloads=True)
+    page = context.new_page()
+    page.set_default_timeout(SECONDS)
+    page.goto(studio)
+    page.get_by_role("button", name="Write three ideas").wait_for()
+    page.wait_for_function("document.querySelector('button[kind=primary]')?.disabled === false")
+    yield page
+    context.close()
+
+
+def plots_of(page):
+    return [
+        text.strip()
+        for text in page.locator(".st-key-card-0, .st-key-card-1, .st-key-card-2")
+        .locator(".idea-plot")
+        .all_inner_texts()
+    ]
+
+
+def write(page):
+    page.get_by_role("button", name="Write three ideas").click()
+    page.wait_for_function(
+        "[...document.querySelectorAll('button')].filter(b => b.innerText.includes('Go on')).length === 3"
+    )
+    return plots_of(page)
+
+
+def test_three_ideas_then_another_then_on_and_an_edit(page):
+    page.get_by_role("button", name="horror", exact=True).click()
+    page.get_by_label("First words (optional)").fill("The sea gives back")
+    page.get_by_label("First words (optional)").blur()
+    first = write(page)
+    assert len(first) == 3 and len(set(first)) > 1
+    assert all(plot.startswith("The sea gives back") for plot in first)
+
+    card = page.locator(".st-key-card-1")
+    card.get_by_role("button", name="Another").click()
+    page.wait_for_function(
+        "before => { const now = document.querySelector('.st-key-card-1 .idea-plot'); const done = "
+        "document.querySelector('.st-key-card-1').innerText.includes('Go on'); return done && now && "
+        "now.innerText.trim() !== before; }",
+        arg=first[1],
+    )
+    second = plots_of(page)
+    assert (second[0], second[2]) == (first[0], first[2]) and second[1] != first[1]
+
+    card.get_by_role("button", name="Go on").click()
+    page.wait_for_function(
+        "before => { const now = document.querySelector('.st-key-card-1 .idea-plot'); const done = "
+        "document.querySelector('.st-key-card-1').innerText.includes('Go on'); return done && now && "
+        "now.innerText.trim().length > before.length; }",
+        arg=second[1],
+    )
+    longer = plots_of(page)[1]
+    assert longer.removesuffix(" …").startswith(second[1].removesuffix(" …"))
+
+    card.get_by_role("button", name="Edit").click()
+    card.get_by_label("Title").fill("The Tide (2024)")
+    card.get_by_label("Plot").fill("A diver finds a door under the sea & opens it.")
+    card.get_by_role("button", name="Save").click()
+    card.get_by_text("A diver finds a door under the sea & opens it.").wait_for()
+    assert card.locator(".idea-title").inner_text() == "The Tide (2024)"
+
+    page.reload()
+    page.get_by_text(re.compile(r"Your ideas \(5\)")).click()
+    page.get_by_text("A diver finds a door under the sea & opens it.").wait_for()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Markdown").click()
+    text = Path(download.value.path()).read_text()
+    assert (
+        "## The Tide (2024)\n\nA diver finds a door under the sea & opens it.\n" in text
+        and first[0].removesuffix(" …") in text
+    )
+    with page.expect_download() as download:
+        page.get_by_role("button", name="JSON").click()
+    ideas = json.loads(Path(download.value.path()).read_text())
+    assert len(ideas) == 5 and any(idea["edited"] for idea in ideas)
+
+
+def test_genres_of_a_plot(page):
+    page.get_by_role("link", name="Genres").click()
+    page.get_by_role("button", name="Random plot").click()
+    page.locator(".bar-row").first.wait_for()
+    assert page.get_by_label("A plot").input_value()
+    assert page.locator(".words").inner_text().split() == page.get_by_label("A plot").input_value().split()
+
+
+def test_a_poster_of_an_idea(page):
+    write(page)
+    title = page.locator(".st-key-card-0 .idea-title").inner_text()
+    page.locator(".st-key-card-0").get_by_role("button", name="Poster").click()
+    page.get_by_alt_text(re.compile("^Poster of")).wait_for()
+    assert page.get_by_label("Title", exact=True).input_value() == title
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save").click()
+    assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
+
+
+def test_keys_are_enough(page):
+    page.get_by_label("First words (optional)").focus()
+    page.keyboard.type("A letter arrives")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_function("document.querySelectorAll('.idea-plot').length >= 3")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["", "genres", "explore", "poster"])
+def test_a_phone_shows_every_page_without_scrolling_sideways(browser, studio, scheme, name):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+    page = context.new_page()
+    page.set_default_timeout(SECONDS)
+    page.goto(f"{studio}/{name}")
+    page.locator("[data-testid=stMainBlockContainer]").wait_for()
+    page.wait_for_timeout(1500)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert not page.locator("[data-testid=stException]").count()
+    context.close()
