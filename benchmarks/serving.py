@@ -16,11 +16,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import httpx
 from claims import at_least, at_most, conclude
@@ -32,6 +31,8 @@ from movieplots.generation.transformers_decoder import TransformersDecoder
 
 TOGETHER, ALONE, READY, MEMORY, FIRST, IDEAS, GROWTH = 8.0, 4.0, 5.0, 800.0, 1.0, 6.0, 1.05
 CLIENTS, LOADED, REQUESTS = 16, 32, 200
+WARM, MEASURED = 3.0, 20.0  # seconds: all clients are busy before, during and after what is measured
+HTTP = httpx.Client(timeout=120, limits=httpx.Limits(max_connections=None))
 
 
 def main() -> int:
@@ -45,10 +46,9 @@ def main() -> int:
 
     plain = plain_speed(arguments.model, arguments.plots)
     with serving(arguments.model, arguments.classifier, arguments.novelty) as (address, ready, process):
-        genres = httpx.get(f"{address}/v1/models").json()["models"][0]["genres"]
+        genres = HTTP.get(f"{address}/v1/models").json()["models"][0]["genres"]
         start_memory = memory(process)
-        alone = tokens_per_second(address, lambda: [ask(address, genres, n) for n in range(arguments.plots)])
-        together = tokens_per_second(address, lambda: crowd(address, genres, CLIENTS, 4 * CLIENTS))
+        alone, together = (tokens_per_second(address, genres, clients) for clients in (1, CLIENTS))
         first, all_three = zip(*(three_ideas(address, genres, n) for n in range(7)), strict=True)
         crowd(address, genres, LOADED, 64)  # what is kept for many clients is there from here on
         before = memory(process)
@@ -123,7 +123,7 @@ def serving(model: Path, classifier: Path, novelty: Path) -> Iterator[tuple[str,
 def is_ready(address: str) -> bool:
     """Whether all models are loaded."""
     try:
-        return httpx.get(f"{address}/readyz", timeout=2).status_code == httpx.codes.OK
+        return HTTP.get(f"{address}/readyz", timeout=2).status_code == httpx.codes.OK
     except httpx.HTTPError:
         return False
 
@@ -132,7 +132,7 @@ def ask(address: str, genres: list[str], number: int) -> bool:
     """One plot with a title of its own; whether it came back as asked."""
     title, genre = f"Number {number} (2001)", genres[number % len(genres)]
     asked = {"genres": [genre], "title": title, "seed": number}
-    (plot,) = httpx.post(f"{address}/v1/plots", json=asked, timeout=120).raise_for_status().json()["plots"]
+    (plot,) = HTTP.post(f"{address}/v1/plots", json=asked).raise_for_status().json()["plots"]
     return (plot["title"], plot["genre"], plot["seed"]) == (title, genre, number) and bool(plot["plot"])
 
 
@@ -150,12 +150,24 @@ def crowd(address: str, genres: list[str], clients: int, requests: int) -> tuple
     return ends.count("lost"), ends.count("mixed")
 
 
-def tokens_per_second(address: str, work: Callable[[], Any]) -> float:
-    """How many tokens the API writes a second while this is going on."""
-    before, start = counted(address, "movieplots_tokens_total"), time.perf_counter()
-    work()
-    seconds = time.perf_counter() - start
-    return (counted(address, "movieplots_tokens_total") - before) / seconds
+def tokens_per_second(address: str, genres: list[str], clients: int) -> float:
+    """How many tokens the API writes a second for clients that each ask again as soon as they are answered."""
+    stopped = threading.Event()
+    numbers = itertools.count()
+
+    def one() -> None:
+        while not stopped.is_set():
+            ask(address, genres, next(numbers))
+
+    with ThreadPoolExecutor(clients) as threads:
+        for _ in range(clients):
+            threads.submit(one)
+        time.sleep(WARM)
+        before, start = counted(address, "movieplots_tokens_total"), time.perf_counter()
+        time.sleep(MEASURED)
+        speed = (counted(address, "movieplots_tokens_total") - before) / (time.perf_counter() - start)
+        stopped.set()
+    return speed
 
 
 def three_ideas(address: str, genres: list[str], number: int) -> tuple[float, float]:
@@ -166,7 +178,7 @@ def three_ideas(address: str, genres: list[str], number: int) -> tuple[float, fl
 
     def one(idea: int) -> None:
         nonlocal first
-        with httpx.stream("POST", f"{address}/v1/plots/stream", json=asked | {"seed": asked["seed"] + idea}) as answer:
+        with HTTP.stream("POST", f"{address}/v1/plots/stream", json=asked | {"seed": asked["seed"] + idea}) as answer:
             for line in answer.iter_lines():
                 if line == "event: title" or line == "event: text":
                     with lock:
@@ -182,7 +194,7 @@ def seconds_until_free(address: str, genres: list[str]) -> float:
 
     def leave(number: int) -> None:
         asked = {"genres": [genres[number % len(genres)]], "seed": number, "n": 2, "temperature": 1.3, "top_p": 0}
-        with httpx.stream("POST", f"{address}/v1/plots/stream", json=asked) as answer:
+        with HTTP.stream("POST", f"{address}/v1/plots/stream", json=asked) as answer:
             for _ in itertools.islice(answer.iter_lines(), 10):
                 pass
 
@@ -196,7 +208,7 @@ def seconds_until_free(address: str, genres: list[str]) -> float:
 
 def counted(address: str, name: str) -> float:
     """A number of the API's metrics."""
-    text = httpx.get(f"{address}/metrics").text
+    text = HTTP.get(f"{address}/metrics").text
     return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} "))
 
 

@@ -2,9 +2,10 @@
 
 A batch runs on one server a core, each with a single thread and its own slots: that beats one server with a thread a
 core, whose threads wait for each other hundreds of times a token, and far more so where other programs want the cores
-too. A stream alone gets a server with all cores. Servers share the weights in memory, start with the first request that
-needs them, and are spoken to over HTTP on this machine, under a random key: their native interface is the only one that
-hands out token ids, tokenising text again would not give the same ones.
+too. Streams share one server that has all cores: one alone is faster so, many together are nearly as fast, and a third
+of the memory does. Servers start with the first request that needs them, and are spoken to over HTTP on this machine,
+under a random key: their native interface is the only one that hands out token ids, tokenising text again would not
+give the same ones.
 """
 
 import contextlib
@@ -42,8 +43,8 @@ class LlamaDecoder:
         self.threads = 1 if Path(gguf).stat().st_size < SMALL else self.cores
         self._servers: dict[bool, tuple[int, list[_Server]]] = {}
         self._starting = threading.Lock()
-        self._streams: list[_Server] = []
-        self._placing = threading.Lock()
+        self._streams = 0
+        self._counting = threading.Lock()
 
     def decode(self, requests: Sequence[Request]) -> Iterator[tuple[int, list[int]]]:
         if not requests:
@@ -82,23 +83,21 @@ class LlamaDecoder:
                 thread.join()
 
     def stream(self, request: Request) -> Iterator[int]:
-        with self._placed(request) as server, contextlib.closing(server.stream(request)) as tokens:
+        (server,) = self._ready([request], alone=True)
+        with self._counted(), contextlib.closing(server.stream(request)) as tokens:
             yield from tokens
 
     @contextlib.contextmanager
-    def _placed(self, request: Request) -> "Iterator[_Server]":
-        """A server for one stream: that with all cores while no other stream runs, else the one with the fewest."""
-        with self._placing:
-            alone = not self._streams
-            server = min(self._ready([request], alone), key=self._streams.count)
-            self._streams.append(server)
-        if alone and self.threads > 1:
-            _dismiss_idle_threads()
+    def _counted(self) -> Iterator[None]:
+        with self._counting:
+            self._streams += 1
+            if self._streams == 1 and self.threads > 1:
+                _dismiss_idle_threads()
         try:
-            yield server
+            yield
         finally:
-            with self._placing:
-                self._streams.remove(server)
+            with self._counting:
+                self._streams -= 1
 
     def _ready(self, requests: Sequence[Request], alone: bool) -> "list[_Server]":
         """Servers that hold the longest of these requests: with `alone` one that has all cores, else one a core."""
@@ -107,9 +106,9 @@ class LlamaDecoder:
             room, servers = self._servers.get(alone, (0, []))
             if room < longest:
                 room = -(-longest // GRAIN) * GRAIN
-                count, slots, threads = (1, 1, self.threads) if alone else (self.cores, SLOTS, 1)
+                count, threads = (1, self.threads) if alone else (self.cores, 1)
                 self._servers.pop(alone, None)
-                servers = [_Server(self.gguf, slots, room, threads) for _ in range(count)]
+                servers = [_Server(self.gguf, SLOTS, room, threads) for _ in range(count)]
                 self._servers[alone] = room, servers
             return servers
 

@@ -54,7 +54,7 @@ from movieplots.serving.schemas import (
 
 T = TypeVar("T")
 MAX_BODY = 1_000_000  # bytes
-BETWEEN_LOOKS = 0.2  # seconds between two looks whether a client is still there
+BETWEEN_LOOKS = 0.5  # seconds between two looks whether a client is still there
 GONE = 499  # what the log shows where nobody waited for the answer any more
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
 
@@ -82,13 +82,14 @@ def create_app(models: Models, engine: Engine, metrics: Metrics, seconds: float 
     _answer_errors(app)
     waiting = {status: {"model": Error} for status in (429, 503, 504)}
 
-    def begin(request: PlotsRequest) -> tuple[str, Writing]:
+    def begin(request: PlotsRequest, live: bool) -> tuple[str, Writing]:
         if request.go_on and not request.opening.strip():
             raise BadInput("There is nothing that could go on: give the plot as the opening.")
         generator = models.generator(request.title.strip(), request.model)
         wish = Wish(
             generator, tuple(request.genres), request.title.strip() or None, request.opening, request.n,
             request.temperature, request.top_p, request.seed, request.max_words, request.go_on, seconds,
+            live,
         )  # fmt: skip
         generator.check(wish.genres, wish.title, wish.opening)
         return generator.info["markup"], engine.write(wish)
@@ -96,7 +97,7 @@ def create_app(models: Models, engine: Engine, metrics: Metrics, seconds: float 
     @app.post("/v1/plots", responses=waiting, tags=["plots"])
     async def plots(asked: PlotsRequest, request: Request) -> Plots:
         """Write plots, and answer when all are finished."""
-        model, writing = begin(asked)
+        model, writing = begin(asked, live=False)
         with writing:
             written = await _while_there(request, _all(writing))
         return Plots(model=model, plots=written)
@@ -108,7 +109,7 @@ def create_app(models: Models, engine: Engine, metrics: Metrics, seconds: float 
     )  # fmt: skip
     async def plots_as_they_grow(asked: PlotsRequest) -> StreamingResponse:
         """The same as server-sent events, word by word."""
-        model, writing = begin(asked)
+        model, writing = begin(asked, live=True)
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         return StreamingResponse(_events(model, writing), media_type="text/event-stream", headers=headers)
 

@@ -34,7 +34,10 @@ class TooLate(Exception):
 
 @dataclass(frozen=True)
 class Wish:
-    """`n` plots that one client asks for together; `max_words` bounds each, `seconds` is the time they may take."""
+    """`n` plots that one client asks for together; `max_words` bounds each, `seconds` is the time they may take.
+
+    With `live` their progress is told as they grow, else only the finished plots.
+    """
 
     generator: PlotGenerator
     genres: tuple[str, ...] = ()
@@ -47,6 +50,7 @@ class Wish:
     max_words: int | None = None
     go_on: bool = False
     seconds: float = 60.0
+    live: bool = True
 
 
 @dataclass(frozen=True)
@@ -194,7 +198,8 @@ class Writing:
                 if wish.max_words and len(words) > wish.max_words:
                     sample = replace(sample, plot=" ".join(words[: wish.max_words]), finished=False)
                     break
-                self._report(Progress(index, sample, done=False))
+                if wish.live:
+                    self._report(Progress(index, sample, done=False))
         count("plots", 1)
         self._report(Progress(index, sample, done=True))
 

@@ -12,6 +12,8 @@ from movieplots.errors import BadInput
 from movieplots.generation.sampling import PlotGenerator
 from movieplots.model_folder import read_info
 
+CONTEXT = 640  # tokens of a prompt and its plot: each place of llama.cpp takes memory for so many
+
 
 class NotReady(Exception):
     """A model is still being loaded, or could not be loaded, or is not served here; `loading` says which."""
@@ -127,6 +129,7 @@ def _load(served: Served) -> None:
 
 def _load_generator(folder: Path, decoder: str) -> PlotGenerator:
     generator = PlotGenerator.from_pretrained(folder, decoder)
+    generator.decoder.context = min(generator.decoder.context, CONTEXT)
     genre = max(generator.info["genre_counts"], key=generator.info["genre_counts"].get)
     for _ in generator.stream([genre], max_tokens=1):  # starts what is started with the first plot
         pass
