@@ -2,51 +2,33 @@
 
 import json
 import re
-import socket
-import subprocess
-import sys
-import time
 from pathlib import Path
 
-import httpx
 import pytest
 
+from movieplots.evaluation import evaluate
 from movieplots.evaluation.embedding import load_embedder
+from movieplots.generation.dumps import sample_dump
 from movieplots.novelty_index import NoveltyIndex
 from movieplots.plots import load_plots
+from tests.served import running
 
 SECONDS = 60_000
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
-def studio(trained, classifier, corpus, tmp_path_factory):
-    """The address of a running studio."""
+def studio(trained, untitled, classifier, compressed, corpus, tmp_path_factory):
+    """The address of a running studio with models of every kind, and the report of an evaluation."""
     folder = tmp_path_factory.mktemp("studio")
     plots = load_plots(corpus, "train")
-    NoveltyIndex.build(plots["title"].tolist(), plots["plot"].tolist(), load_embedder().embed).save(folder / "n.npz")
-    port = free_port()
-    command = [
-        sys.executable, "-m", "movieplots", "studio", "--port", str(port), "--generator", str(trained[0]),
-        "--classifier", str(classifier[0]), "--novelty", str(folder / "n.npz"), "--history", str(folder / "h.sqlite"),
-    ]  # fmt: skip
-    process = subprocess.Popen(command, stderr=(folder / "log").open("w"))
-    address = f"http://127.0.0.1:{port}"
-    for _ in range(300):
-        try:
-            httpx.get(f"{address}/_stcore/health").raise_for_status()
-            break
-        except httpx.HTTPError:
-            assert process.poll() is None, (folder / "log").read_text()
-            time.sleep(0.2)
-    yield address
-    process.terminate()
-    process.wait(20)
+    novelty = folder / "novelty.npz"
+    NoveltyIndex.build(plots["title"].tolist(), plots["plot"].tolist(), load_embedder().embed).save(novelty)
+    sample_dump(trained[0], folder / "dump", ["horror", "comedy"], [0.7, 1.0], [0.0, 0.9], samples_per_genre=4)
+    evaluate(folder / "dump", corpus, folder / "report", classifier=classifier[0])
+    models = ["--generator", trained[0], "--generator", untitled, "--classifier", compressed[0], "--novelty", novelty]
+    others = ["--report", folder / "report", "--history", folder / "history.sqlite"]
+    with running(folder, "studio", *models, *others, ready="/_stcore/health") as (address, _):
+        yield address
 
 
 @pytest.fixture
@@ -56,7 +38,6 @@ def page(browser, studio):
     page.set_default_timeout(SECONDS)
     page.goto(studio)
     page.get_by_role("button", name="Write three ideas").wait_for()
-    page.wait_for_function("document.querySelector('button[kind=primary]')?.disabled === false")
     yield page
     context.close()
 
@@ -139,14 +120,33 @@ def test_genres_of_a_plot(page):
 
 
 def test_a_poster_of_an_idea(page):
+    page.get_by_label("Title (optional)").fill("Salt (2009)")
+    page.get_by_label("Title (optional)").blur()
     write(page)
-    title = page.locator(".st-key-card-0 .idea-title").inner_text()
+    assert page.locator(".st-key-card-0 .idea-title").inner_text() == "Salt (2009)"
     page.locator(".st-key-card-0").get_by_role("button", name="Poster").click()
     page.get_by_alt_text(re.compile("^Poster of")).wait_for()
-    assert page.get_by_label("Title", exact=True).input_value() == title
+    assert page.get_by_label("Title", exact=True).input_value() == "Salt (2009)"
     with page.expect_download() as download:
         page.get_by_role("button", name="Save").click()
     assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_samples_of_an_evaluation(page):
+    page.get_by_role("link", name="Explore").click()
+    page.get_by_text("32 plots").wait_for()
+    page.get_by_label("Genre").click()
+    page.get_by_role("option", name="horror").click()
+    page.get_by_text("16 plots").wait_for()
+    page.get_by_label("Top-p").click()
+    page.get_by_role("option", name="off").click()
+    page.get_by_text("8 plots").wait_for()
+    facts = page.locator(".idea-faint").all_inner_texts()
+    assert len(facts) == 8 and all("asked for horror" in fact and "nearest training plot" in fact for fact in facts)
+    page.get_by_role("tab", name="Figures").click()
+    report = page.frame_locator("iframe")
+    report.get_by_role("heading").first.wait_for()
+    assert report.locator("img").count() >= 3
 
 
 def test_keys_are_enough(page):

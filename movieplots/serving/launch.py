@@ -63,6 +63,8 @@ def run_studio(
     environment |= {"MOVIEPLOTS_REPORT": str(report)} if report else {}
     environment |= {"MOVIEPLOTS_HISTORY": str(history)} if history else {}
     children = []
+    # Without this a polite end would leave both running.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         if api is None:
             address = environment["MOVIEPLOTS_API"]

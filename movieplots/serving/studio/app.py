@@ -5,7 +5,7 @@ import streamlit as st
 from movieplots.serving.studio import explore_page, genres_page, poster_page, write_page
 from movieplots.serving.studio.shared import remember_writer, style
 
-st.set_page_config("movieplots", ":material/movie:", layout="wide")
+st.set_page_config("movieplots", "🎬", layout="wide")
 style()
 remember_writer()
 write = st.Page(write_page.show, title="Write", icon=":material/edit_note:", url_path="write", default=True)

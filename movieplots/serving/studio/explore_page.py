@@ -1,13 +1,17 @@
 """Explore: the figures of an evaluation, and the samples it was made of."""
 
+import html
 import os
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 REPORT = "MOVIEPLOTS_REPORT"  # environment: a folder that `movieplots evaluate` wrote
 ROWS = 20
+COPIED = 8  # words in a row from which a sample's source is named
+REPORT_HEIGHT = 1400  # pixels
 
 
 def show() -> None:
@@ -20,34 +24,58 @@ def show() -> None:
             icon=":material/travel_explore:",
         )
         return
-    samples, figures = st.tabs(["Samples", "Figures"])
+    samples, report = st.tabs(["Samples", "Figures"])
     with samples:
         _samples(folder)
-    with figures:
-        for file in sorted((folder / "figures").glob("*.png")):
-            st.image(str(file), alt=file.stem.replace("_", " "), width="stretch")
+    with report:
+        st.iframe(folder / "report.html", height=REPORT_HEIGHT, alt="The report of the evaluation")
 
 
 def _samples(folder: Path) -> None:
     table = _read(str(folder / "samples.csv"), (folder / "samples.csv").stat().st_mtime)
     with st.container(horizontal=True):
-        genre = st.selectbox("Genre", ["all", *sorted(table["genre"].unique())])
-        temperature = st.selectbox("Temperature", ["all", *sorted(table["temperature"].unique())])
-        top_p = st.selectbox(
-            "Top-p", ["all", *sorted(table["top_p"].unique())], format_func=lambda p: "off" if p == 0 else p
-        )
-    for column, chosen in (("genre", genre), ("temperature", temperature), ("top_p", top_p)):
-        if chosen != "all":
-            table = table[table[column] == chosen]
+        chosen = {
+            "genre": st.selectbox("Genre", ["all", *sorted(table["genre"].unique())]),
+            "temperature": st.selectbox("Temperature", ["all", *sorted(table["temperature"].unique())]),
+            "top_p": st.selectbox("Top-p", ["all", *sorted(table["top_p"].unique())], format_func=_top_p),
+        }
+    for column, value in chosen.items():
+        if value != "all":
+            table = table[table[column] == value]
     pages = max(1, -(-len(table) // ROWS))
-    st.caption(f"{len(table):,} plots")
-    page = st.pagination(pages, key="samples-page") if pages > 1 else 1
-    for row in table.iloc[(page - 1) * ROWS : page * ROWS].to_dict("records"):
-        with st.container(border=True):
-            st.markdown(f"**{row.get('title') or 'Untitled'}** · {row['genre']} · {row['temperature']:g}")
-            st.write(row["plot"])
+    with st.container(horizontal=True, vertical_alignment="center"):
+        page = st.pagination(pages, key="samples-page") if pages > 1 else 1
+        st.caption(f"{len(table):,} plots")
+    rows = table.iloc[(page - 1) * ROWS : page * ROWS].to_dict("records")
+    for first in range(0, len(rows), 2):
+        for column, row in zip(st.columns(2), rows[first : first + 2], strict=False):
+            with column, st.container(border=True):
+                st.html(_sample(row))
+
+
+def _sample(row: dict[str, Any]) -> str:
+    """One sample as HTML."""
+    seen = row.get("genres_predicted", "").replace(",", ", ").replace("  ", " ")
+    facts = [
+        f"asked for {row['genre']}" + (f", seen: {seen}" if seen else ""),
+        f"temperature {row['temperature']:g}, top-p {_top_p(row['top_p'])}",
+        f"nearest training plot “{row['plot_cosine_title']}” ({float(row['plot_cosine']):.2f})",
+    ]
+    if row["copied_words"] >= COPIED:
+        facts.append(f"{row['copied_words']} words in a row as in “{row['copied_from_title']}”")
+    title = f'<p class="idea-title">{html.escape(row["title"])}</p>' if row["title"] else ""
+    plot = html.escape(row["plot"]) + ("" if row["finished"] else " …")
+    return f'{title}<p class="idea-plot">{plot}</p><p class="idea-faint">{html.escape(" · ".join(facts))}</p>'
+
+
+def _top_p(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}" if value else "off"
 
 
 @st.cache_data(show_spinner=False)
 def _read(file: str, _: float) -> pd.DataFrame:
-    return pd.read_csv(file, keep_default_na=False)
+    """The samples that a model wrote; those of people and of shuffled words have no temperature."""
+    table = pd.read_csv(file, dtype={"genre": str, "title": str, "plot": str, "genres_predicted": str})
+    table = table[table["temperature"].notna()]
+    texts = table.select_dtypes(include=["object", "string"]).columns
+    return table.assign(**{column: table[column].fillna("") for column in texts})

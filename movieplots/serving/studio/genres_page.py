@@ -54,4 +54,4 @@ def _plots() -> list[str]:
 
     if not FILE.is_file():
         return list(LOGLINES.values())
-    return read_sample(FILE).plots["plot"].tolist()
+    return [" ".join(row.plot.split()) for row in read_sample(FILE).rows]

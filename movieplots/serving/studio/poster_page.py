@@ -26,26 +26,30 @@ def show() -> None:
         st.text_input("Title", key="poster_title", placeholder="Salt (2009)", max_chars=200)
         st.multiselect("Genres, the most important first", genre_names(), key="poster_genres", max_selections=5)
         st.text_input("Keywords, separated by commas", key="poster_keywords", max_chars=300)
-        provider = st.selectbox("Made by", _makers(), key="poster_provider")
+        st.selectbox("Made by", _makers(), key="poster_provider", help=_others())
         with st.container(horizontal=True):
             st.button("Make a poster", type="primary", icon=":material/image:", on_click=_make, shortcut="Ctrl+Enter")
             st.button("Another", icon=":material/refresh:", on_click=_make, args=(True,))
     with right:
-        if not st.session_state.get("poster_seed_set"):
-            st.html('<p class="idea-faint">A poster appears here.</p>')
-            return
-        keywords = [word.strip()[:60] for word in st.session_state.poster_keywords.split(",") if word.strip()][:10]
+        _poster()
+
+
+def _poster() -> None:
+    """Make what was asked for, once, and show it: a poster that is painted elsewhere may cost money."""
+    state = st.session_state
+    asked = state.get("poster_asked")
+    if not asked:
+        st.html('<p class="idea-faint">A poster appears here.</p>')
+        return
+    if "poster_image" not in state:
         try:
             with st.spinner("Making a poster …"):
-                image = api().poster(
-                    title=st.session_state.poster_title, genres=st.session_state.poster_genres, keywords=keywords,
-                    seed=st.session_state.poster_seed, provider=provider,
-                )  # fmt: skip
+                state.poster_image = api().poster(**asked)
         except Trouble as trouble:
             st.error(str(trouble), icon=":material/error:")
             return
-        st.image(image, width=420, alt=f"Poster of {st.session_state.poster_title or 'an untitled idea'}")
-        st.download_button("Save", image, "poster.png", icon=":material/download:", on_click="ignore")
+    st.image(state.poster_image, width=420, alt=f"Poster of {asked['title'] or 'an untitled idea'}")
+    st.download_button("Save", state.poster_image, "poster.png", icon=":material/download:", on_click="ignore")
 
 
 def _makers() -> list[str]:
@@ -53,6 +57,15 @@ def _makers() -> list[str]:
         return [maker["name"] for maker in served()["posters"] if maker["available"]]
     except Trouble:
         return ["typographic"]
+
+
+def _others() -> str | None:
+    """What has to be set for the makers that are not available."""
+    try:
+        missing = [f"{maker['name']}: {maker['needs']}" for maker in served()["posters"] if not maker["available"]]
+    except Trouble:
+        return None
+    return "More, if the API is started with:\n\n" + "\n".join(f"- {line}" for line in missing) if missing else None
 
 
 def _fill(idea: Idea) -> None:
@@ -70,5 +83,11 @@ def _from_history() -> None:
 
 
 def _make(another: bool = False) -> None:
-    st.session_state.poster_seed = random.randrange(2**31) if another else st.session_state.get("poster_seed", 0)
-    st.session_state.poster_seed_set = True
+    state = st.session_state
+    keywords = [word.strip()[:60] for word in (state.get("poster_keywords") or "").split(",") if word.strip()][:10]
+    seed = random.randrange(2**31) if another else state.get("poster_asked", {}).get("seed", 0)
+    state.poster_asked = {
+        "title": state.get("poster_title") or "", "genres": list(state.get("poster_genres") or []),
+        "keywords": keywords, "seed": seed, "provider": state.get("poster_provider") or "typographic",
+    }  # fmt: skip
+    state.pop("poster_image", None)

@@ -19,7 +19,12 @@ STYLE = """<style>
 .block-container { padding-top: 5rem; padding-bottom: 3rem; max-width: 1400px; }
 .idea-title { font-size: 1.15rem; font-weight: 700; line-height: 1.3; margin: 0; }
 .idea-plot { line-height: 1.55; margin: 0.4rem 0 0; overflow-wrap: anywhere; }
-.idea-faint { opacity: 0.65; font-size: 0.85rem; line-height: 1.4; }
+.idea-faint { opacity: 0.65; font-size: 0.85rem; line-height: 1.4; margin: 0.4rem 0 0; }
+.idea-empty { text-align: center; }
+[class*="st-key-notes-"] { min-height: 12rem; }
+[class*="st-key-buttons-"] { min-height: 5rem; }
+[class*="st-key-buttons-"] button { min-height: 2.1rem; padding: 0.1rem 0.6rem; }
+@media (max-width: 640px) { [class*="st-key-buttons-"] { min-height: 2.5rem; } }
 .caret::after { content: "▍"; opacity: 0.6; animation: blink 1s steps(2) infinite; }
 @keyframes blink { 50% { opacity: 0; } }
 .bar-row { display: grid; grid-template-columns: 6.5rem 1fr 3rem; gap: 0.6rem; align-items: center; margin: 0.3rem 0; }
@@ -33,7 +38,12 @@ STYLE = """<style>
 .bar-number { text-align: right; font-variant-numeric: tabular-nums; opacity: 0.8; }
 .words { line-height: 2; overflow-wrap: anywhere; }
 .words mark { color: inherit; border-radius: 0.25rem; padding: 0.1rem 0.15rem; }
-@media (prefers-reduced-motion: reduce) { .caret::after { animation: none; } }
+@media (prefers-reduced-motion: reduce) { .idea-empty { text-align: center; }
+[class*="st-key-notes-"] { min-height: 12rem; }
+[class*="st-key-buttons-"] { min-height: 5rem; }
+[class*="st-key-buttons-"] button { min-height: 2.1rem; padding: 0.1rem 0.6rem; }
+@media (max-width: 640px) { [class*="st-key-buttons-"] { min-height: 2.5rem; } }
+.caret::after { animation: none; } }
 </style>"""
 
 
@@ -73,21 +83,19 @@ def served() -> dict[str, Any]:
     return api().models()
 
 
-def models_note() -> bool:
-    """Say how far the models are, where they are not ready; returns whether plots can be written."""
+def models_note() -> None:
+    """Say how far the models are, where they are not ready."""
     try:
         models = served()["models"]
     except Trouble as trouble:
         st.info(str(trouble), icon=":material/hourglass_top:")
-        return False
-    generators = [model for model in models if model["task"] == "generation"]
+        return
     loading = [model["name"] for model in models if model["state"] == "loading"]
     failed = [f"{model['name']} ({model['error']})" for model in models if model["state"] == "failed"]
     if failed:
         st.error(f"Not available: {'; '.join(failed)}", icon=":material/error:")
     if loading:
         _wake_up()
-    return any(model["state"] == "ready" for model in generators)
 
 
 @st.fragment(run_every=1.0)

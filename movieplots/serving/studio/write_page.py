@@ -2,7 +2,10 @@
 
 import html
 import random
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -13,34 +16,38 @@ from movieplots.serving.studio.shared import api, genre_names, history, look_int
 
 PRESETS = {"Steady": (0.6, 0.9), "Balanced": (0.8, 0.9), "Wild": (1.1, 0.95)}
 SLOTS = 3
-TEXT_HEIGHT, NOTES_HEIGHT = 260, 150  # pixels, reserved so that nothing jumps while words come in
+TEXT_HEIGHT = 260  # pixels, reserved so that nothing jumps while words come in
+BETWEEN_WORDS = 0.08  # seconds: what comes sooner is shown with the next words
+PATIENCE = 60.0  # seconds for a model to be loaded
+KEPT = 10  # ideas on a page of the history
 PLACEHOLDER = "A lighthouse keeper finds"
 
 
 @dataclass
 class Slot:
-    """A place for an idea; `asked` is what is still to be written for it."""
+    """A place for an idea; `asked` is what is still to be written for it, `missing` why something is unknown."""
 
     idea: Idea | None = None
     asked: dict[str, Any] | None = None
     editing: bool = False
     trouble: str = ""
+    missing: str = ""
 
 
 def show() -> None:
     """The page."""
     if "slots" not in st.session_state:
         st.session_state.slots = [Slot() for _ in range(SLOTS)]
-    ready = models_note()
+    models_note()
     left, right = st.columns([1, 2.4], gap="large")
     with left:
-        _form(ready)
+        _form()
     with right:
         _board()
         _past()
 
 
-def _form(ready: bool) -> None:
+def _form() -> None:
     st.pills(
         "Genres", genre_names(), selection_mode="multi", key="genres", wrap=True,
         help="Up to five. Without one, the model decides.",
@@ -48,16 +55,17 @@ def _form(ready: bool) -> None:
     st.text_input("Title (optional)", key="title", placeholder="Salt (2009)", max_chars=200)
     st.text_area("First words (optional)", key="opening", placeholder=PLACEHOLDER, height=90, max_chars=2000)
     st.segmented_control(
-        "How wild", list(PRESETS), key="preset", default="Balanced", wrap=True, required=True,
-        format_func=lambda name: f"{name} {PRESETS[name][0]:g} · {PRESETS[name][1]:g}",
-        help="Temperature and top-p. A higher temperature takes unlikelier words; top-p leaves out the unlikeliest.",
+        "How wild", list(PRESETS), key="preset", default="Balanced", required=True,
+        help="A higher temperature takes unlikelier words; top-p leaves out the unlikeliest.",
     )  # fmt: skip
+    temperature, top_p = PRESETS[st.session_state.preset or "Balanced"]
+    st.caption(f"Temperature {temperature:g} · top-p {top_p:g}")
     with st.container(horizontal=True):
         st.button(
-            "Write three ideas", type="primary", icon=":material/auto_awesome:", on_click=_write, disabled=not ready,
+            "Write three ideas", type="primary", icon=":material/auto_awesome:", on_click=_write,
             shortcut="Ctrl+Enter",
         )  # fmt: skip
-        st.button("Surprise me", icon=":material/casino:", on_click=_surprise, disabled=not ready, shortcut="Ctrl+J")
+        st.button("Surprise me", icon=":material/casino:", on_click=_surprise, shortcut="Ctrl+J")
     if len(st.session_state.get("genres") or []) > 5:
         st.warning("More than five genres: the first five count.", icon=":material/info:")
 
@@ -91,7 +99,7 @@ def _board() -> None:
     slots = st.session_state.slots
     if not any(slot.idea or slot.asked for slot in slots):
         with st.container(border=True, height=TEXT_HEIGHT, vertical_alignment="center", horizontal_alignment="center"):
-            st.html('<p class="idea-faint">Choose a genre, or none, and press <b>Write three ideas</b>.</p>')
+            st.html('<p class="idea-faint idea-empty">Choose a genre, or none, and press <b>Write three ideas</b>.</p>')
         return
     for number, column in enumerate(st.columns(SLOTS)):
         with column:
@@ -102,11 +110,11 @@ def _board() -> None:
 def _card(number: int) -> None:
     slot: Slot = st.session_state.slots[number]
     with st.container(border=True, key=f"card-{number}"):
-        with st.container(height=TEXT_HEIGHT, border=False):
+        with st.container(height=TEXT_HEIGHT, border=False, autoscroll=True):
             words = st.empty()
-        with st.container(height=NOTES_HEIGHT, border=False):
+        with st.container(key=f"notes-{number}"):
             notes = st.empty()
-        buttons = st.container(horizontal=True, height=90, border=False)
+        buttons = st.container(horizontal=True, gap="xsmall", key=f"buttons-{number}")
         if slot.asked:
             _stream(slot, words, notes)
         if slot.editing and slot.idea:
@@ -119,8 +127,10 @@ def _card(number: int) -> None:
             return
         if slot.idea:
             words.html(_text(slot.idea))
-            with notes.container():
+            with notes.container(gap="xsmall"):
                 _notes(slot.idea)
+                if slot.missing:
+                    st.html(f'<p class="idea-faint">{html.escape(slot.missing)}</p>')
         if slot.trouble:
             notes.error(slot.trouble, icon=":material/error:")
         with buttons:
@@ -142,9 +152,9 @@ def _stream(slot: Slot, words: Any, notes: Any) -> None:
         opening=asked["opening"], asked_title=asked["title"], finished=False,
     )  # fmt: skip
     words.html(_text(idea, growing=True))
-    text = ""
+    text, shown = "", 0.0
     try:
-        for event, data in api().stream(**given, n=1, seed=asked["seed"]):
+        for event, data in _events(given | {"n": 1, "seed": asked["seed"]}, notes):
             if event == "title":
                 idea.title = data["title"]
             elif event == "text":
@@ -153,17 +163,37 @@ def _stream(slot: Slot, words: Any, notes: Any) -> None:
             elif event == "plot":
                 idea.title, idea.plot, idea.finished = data["title"], data["plot"], data["finished"]
                 idea.genres = data["genre"].split(", ")
-            words.html(_text(idea, growing=True))
+            if time.monotonic() - shown > BETWEEN_WORDS:
+                words.html(_text(idea, growing=True))
+                shown = time.monotonic()
     except Trouble as trouble:
         slot.trouble = str(trouble)
     slot.asked = None
-    if idea.plot:
+    if text or idea.finished:
         slot.idea = idea
         history().keep(writer(), idea)
         words.html(_text(idea))
         notes.html('<p class="idea-faint">Looking into it …</p>')
-        look_into(idea)
+        slot.missing = look_into(idea)
         history().keep(writer(), idea)
+    if not any(each.asked for each in st.session_state.slots):
+        st.rerun()  # nothing is growing any more: bring the history up to date
+
+
+def _events(asked: dict[str, Any], notes: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What the API streams; a model that is still being loaded is waited for."""
+    until, begun = time.monotonic() + PATIENCE, False
+    while True:
+        try:
+            for event in api().stream(**asked):
+                begun = True
+                yield event
+            return
+        except Trouble as trouble:
+            if begun or not trouble.loading or time.monotonic() > until:
+                raise
+            notes.progress(0.5, "Waking up …")
+            time.sleep(0.5)
 
 
 def _text(idea: Idea, growing: bool = False) -> str:
@@ -216,7 +246,7 @@ def _save(number: int) -> None:
         return
     slot.trouble = ""
     slot.idea.title, slot.idea.plot, slot.idea.edited, slot.idea.finished = title, plot, True, True
-    look_into(slot.idea)
+    slot.missing = look_into(slot.idea)
     history().keep(writer(), slot.idea)
 
 
@@ -227,14 +257,16 @@ def _past() -> None:
     with st.expander(f"Your ideas ({len(ideas)})", icon=":material/history:"):
         with st.container(horizontal=True):
             st.download_button(
-                "Markdown", lambda: as_markdown(history().of(writer())), "ideas.md", "text/markdown",
+                "Markdown", partial(as_markdown, ideas), "ideas.md", "text/markdown",
                 icon=":material/download:", on_click="ignore",
             )  # fmt: skip
             st.download_button(
-                "JSON", lambda: as_json(history().of(writer())), "ideas.json", "application/json",
+                "JSON", partial(as_json, ideas), "ideas.json", "application/json",
                 icon=":material/download:", on_click="ignore",
             )  # fmt: skip
-        for idea in ideas[:50]:
+        pages = -(-len(ideas) // KEPT)
+        page = st.pagination(pages, key="past-page") if pages > 1 else 1
+        for idea in ideas[(page - 1) * KEPT : page * KEPT]:
             st.html(_text(idea))
             with st.container(horizontal=True):
                 st.caption(", ".join(idea.genres))
