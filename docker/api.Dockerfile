@@ -12,7 +12,8 @@ RUN python -m venv /venv \
 
 FROM python:3.11-slim
 RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/* \
-    && useradd --create-home --uid 1000 movieplots
+    && useradd --create-home --uid 1000 movieplots \
+    && install --directory --owner movieplots /home/movieplots/.cache /home/movieplots/.cache/movieplots
 COPY --from=build /venv /venv
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 MOVIEPLOTS_CACHE=/home/movieplots/.cache/movieplots
 USER movieplots
