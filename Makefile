@@ -1,5 +1,6 @@
 # make demo    the whole main job on the bundled corpus, in .venv, with a report at the end
 # make test    lint and tests, in the same .venv; those that need TensorFlow in .venv-use
+# make studio  the studio in the browser, with the API behind it; ARGS="--generator DIR …" for other models than the demo's
 # make use     .venv-use: the same with TensorFlow, for the Universal Sentence Encoder
 # make notebooks    run every notebook again and write it back with its new outputs; NOTEBOOKS="…" runs only those named
 PYTHON ?= python3
@@ -7,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 USE := .venv-use
 
-.PHONY: demo test notebooks setup use clean
+.PHONY: demo test studio notebooks setup use clean
 
 demo: setup
 	@$(BIN)/python -m movieplots.demo
@@ -19,6 +20,9 @@ test: setup
 	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 14))'; \
 		then $(MAKE) --no-print-directory use && $(USE)/bin/python -m pytest -m use tests/test_universal_sentence_encoder.py; \
 		else echo "Not tested: the Universal Sentence Encoder, since TensorFlow has no build for this Python."; fi
+
+studio: setup
+	@$(BIN)/python -m movieplots studio $(ARGS)
 
 notebooks: setup
 	@$(BIN)/python -m movieplots.notebooks $(NOTEBOOKS)

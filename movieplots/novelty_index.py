@@ -1,8 +1,9 @@
 """Is a plot new? An index of the training plots that can be handed out, since it holds none of their sentences.
 
 For each plot it has the title, a sentence embedding in 8 bits, and 32-bit hashes of its runs of eight words. The price
-against `evaluation.novelty`, which has the words: a run shorter than eight words is not seen, of a run that stands in
-several plots only one is named, and one run of eight in some thousands is taken for a copied one that is none.
+against `evaluation.novelty`, which has the words: a run shorter than eight words is not seen, a run may be put
+together from several plots, of which one is named, and one run of eight in some thousands is taken for a copied one
+that is none.
 """
 
 import hashlib
@@ -29,8 +30,9 @@ Embed = Callable[[Sequence[str]], np.ndarray]
 class Likeness:
     """How near a plot is to the training plots.
 
-    `title` is that of the nearest one by meaning, at a cosine of `similarity`; `run` is the longest run of words shared
-    with one, 0 below eight, which stands in the plot `run_title`; `copied` where it is longer than 20 words.
+    `title` is that of the nearest one by meaning, at a cosine of `similarity`; `run` is the longest run of words of
+    which every eight in a row stand in some training plot, most of them in `run_title`, 0 below eight; `copied` where
+    it is longer than 20 words.
     """
 
     title: str
@@ -100,12 +102,15 @@ class NoveltyIndex:
         hashes = _hashes(plot)
         places = np.searchsorted(self.hashes, hashes).clip(max=max(0, len(self.hashes) - 1))
         known = self.hashes[places] == hashes if len(self.hashes) else np.zeros(len(hashes), bool)
-        best, best_row, length = 0, 0, 0
+        best, end, length = 0, 0, 0
         for at, here in enumerate(known.tolist()):
             length = length + 1 if here else 0
             if length > best:
-                best, best_row = length, int(self.rows[places[at]])
-        return (best + RUN - 1, best_row) if best else (0, 0)
+                best, end = length, at + 1
+        if not best:
+            return 0, 0
+        rows, counts = np.unique(self.rows[places[end - best : end]], return_counts=True)
+        return best + RUN - 1, int(rows[counts.argmax()])
 
 
 def _product(vectors: np.ndarray, vector: np.ndarray, part: int = 4096) -> np.ndarray:

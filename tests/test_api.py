@@ -232,7 +232,7 @@ def test_a_full_queue_answers_when_to_come_again():
         assert client.post("/v1/plots", json={}).status_code == 200
 
 
-def test_the_deadline(client):
+def test_the_deadline():
     with TestClient(app_of([Scribe(words=1000, pause=0.01)], seconds=0.2)) as client:
         answer = client.post("/v1/plots", json={})
         assert answer.status_code == 504 and answer.json()["error"]["code"] == "deadline"
@@ -303,3 +303,25 @@ def test_the_document_has_an_example_of_every_call(client):
                 schema = document["components"]["schemas"][content["schema"]["$ref"].rpartition("/")[2]]
                 assert schema["examples"], path
     assert SimpleNamespace(**document["info"]).title == "movieplots"
+
+
+def test_the_most_words_are_counted_beyond_the_opening(client):
+    asked = {"genres": ["horror"], "opening": "The sea gives back", "max_words": 2}
+    (plot,) = client.post("/v1/plots", json=asked).json()["plots"]
+    assert (plot["plot"], plot["finished"]) == ("The sea gives back word word", False)
+
+
+def test_a_model_that_writes_nothing_is_said_to_fail():
+    with TestClient(app_of([Scribe(words=0)])) as client:
+        answer = client.post("/v1/plots", json={"genres": ["horror"]})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
+
+
+def test_too_many_characters_are_refused(client):
+    answer = client.post("/v1/keywords", json={"plots": ["word " * 3999] * 6})
+    assert answer.status_code == 422 and "more than 100,000 characters" in answer.json()["error"]["message"]
+
+
+def test_one_server_writes_with_one_model(trained, untitled):
+    with pytest.raises(BadInput, match="writes with one model: give one generator"):
+        Models([trained[0], untitled], None, decoder="http://127.0.0.1:9/v1")

@@ -71,3 +71,11 @@ def test_another_file_is_refused(tmp_path):
     for name in ("other", "missing"):
         with pytest.raises(BadInput, match="is no index of training plots: make one with `movieplots novelty`"):
             NoveltyIndex.load(tmp_path / name)
+
+
+def test_a_run_of_several_plots_is_named_after_the_one_with_most_of_it():
+    words = [f"w{number}" for number in range(31)]
+    plots = [" ".join(words[:16]), " ".join(words[9:31])]
+    index = NoveltyIndex.build(["First", "Second"], plots, lambda texts: np.eye(2, dtype=np.float32)[: len(texts)])
+    (found,) = index.compare([" ".join(words)], lambda texts: np.ones((len(texts), 2), dtype=np.float32))
+    assert (found.run, found.run_title, found.copied) == (31, "Second", True)

@@ -10,33 +10,41 @@ import pytest
 
 from movieplots.errors import BadInput
 from movieplots.generation.decoders import DecoderFailed, Request, load_decoder
-from movieplots.generation.export import export_gguf
+from movieplots.generation.export import export_gguf, write_gguf
+from movieplots.generation.model import load_generator
 from movieplots.generation.openai_decoder import OpenAIDecoder
 from movieplots.generation.sampling import PlotGenerator
 
 
 @pytest.fixture(scope="module")
 def llama_server(trained, tmp_path_factory):
-    """llama.cpp's server on the generator as users export it: the address of its OpenAI-style API."""
-    import xllamacpp
-
-    params = xllamacpp.CommonParams()
-    params.model.path = str(export_gguf(trained[0], tmp_path_factory.mktemp("gguf") / "plots.gguf", "f32"))
-    params.n_parallel, params.n_ctx, params.kv_unified = 2, 1024, False
-    params.fit_params, params.ui, params.verbosity = False, False, -1
-    params.cache_prompt, params.cache_ram_mib = False, 0
-    server = xllamacpp.Server(params)
-    yield f"{server.listening_address}/v1", server
+    """llama.cpp's server on the generator, with a vocabulary that has no text: the address of its OpenAI-style API."""
+    file = tmp_path_factory.mktemp("gguf") / "plots.gguf"
+    model, tokenizer, _ = load_generator(trained[0])
+    write_gguf(model, tokenizer, file, "f32", "tiny", spelled=False)
+    server = llama_cpp(file)
+    yield f"{server.listening_address}/v1"
     del server
 
 
+def llama_cpp(file):
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = str(file)
+    params.n_parallel, params.n_ctx, params.kv_unified = 2, 1024, False
+    params.fit_params, params.ui, params.verbosity = False, False, -1
+    params.cache_prompt, params.cache_ram_mib = False, 0
+    return xllamacpp.Server(params)
+
+
 def test_plots_of_a_server_are_those_of_the_decoder_here(trained, llama_server):
-    address, _ = llama_server
-    there, here = PlotGenerator.from_pretrained(trained[0], address), PlotGenerator.from_pretrained(trained[0])
+    there, here = PlotGenerator.from_pretrained(trained[0], llama_server), PlotGenerator.from_pretrained(trained[0])
     assert isinstance(there.decoder, OpenAIDecoder) and there.decoder.context == 512
     asked = {"genres": ["horror"], "n": 3, "temperature": 0.01, "top_p": 0, "max_tokens": 40}
     written = there.generate(**asked)
     assert [sample.plot for sample in written] == [sample.plot for sample in here.generate(**asked)]
+    assert [sample.finished for sample in written] == [sample.finished for sample in here.generate(**asked)]
     assert all(sample.title for sample in written)
     *_, last = there.stream(["horror"], temperature=0.01, top_p=0, max_tokens=40)
     assert last == written[0]
@@ -46,7 +54,7 @@ def test_plots_of_a_server_are_those_of_the_decoder_here(trained, llama_server):
 
 
 def test_no_suppressed_token_comes_and_the_stop_ends(trained, llama_server):
-    decoder, tokenizer, _ = load_decoder(trained[0], llama_server[0])
+    decoder, tokenizer, _ = load_decoder(trained[0], llama_server)
     request = Request(tokenizer.prompt("horror"), tokenizer.end, 60, tuple(tokenizer.suppressed), 2.0)
     answers = dict(decoder.decode([replace(request, seed=seed) for seed in range(12)]))
     assert sorted(answers) == list(range(12))
@@ -54,6 +62,15 @@ def test_no_suppressed_token_comes_and_the_stop_ends(trained, llama_server):
     (common, *_) = answers[0]
     stopped = list(decoder.stream(replace(request, seed=0, stop=common)))
     assert stopped == [common]
+
+
+def test_tokens_that_a_server_keeps_back_are_noticed(trained, tmp_path):
+    """With the vocabulary's text llama.cpp's server sends no event for a token inside a letter."""
+    server = llama_cpp(export_gguf(trained[0], tmp_path / "plots.gguf", "f32"))
+    decoder, tokenizer, _ = load_decoder(trained[0], f"{server.listening_address}/v1")
+    request = Request(tokenizer.prompt("horror"), tokenizer.end, 60, tuple(tokenizer.suppressed), 2.0)
+    with pytest.raises(DecoderFailed, match=r"kept back [0-9]+ tokens of a letter"):
+        list(decoder.decode([replace(request, seed=seed) for seed in range(12)]))
 
 
 @contextmanager
@@ -125,6 +142,10 @@ def test_what_a_server_is_asked_for(monkeypatch):
         ((200, ['data: {"choices": [{"text": "Once"}]}']), "sends text without the ids"),
         ((200, ['data: {"error": {"message": "out of memory"}}']), "failed: .*out of memory"),
         ((400, ["too long"]), "answered 400: too long"),
+        ((200, ["data: [1, 2"]), "something that is no completion"),
+        ((200, ["data: [1, 2]"]), "something that is no completion"),
+        ((200, ['data: {"choices": [], "timings": {"predicted_n": 2}}']), "kept back 2 tokens of a letter"),
+        ((200, ['data: {"choices": [{"text": "a", "logprobs": {"content": [{"token": "a"}]}}]}']), "without the ids"),
     ],
 )
 def test_a_server_that_fails_is_named(answer, says):

@@ -105,7 +105,7 @@ def painter(monkeypatch):
     server.server_close()
 
 
-def image_json(url, **extra):
+def image_json(**extra):
     return 200, "application/json", json.dumps(extra).encode()
 
 
@@ -122,7 +122,7 @@ def test_stability(painter):
 
 def test_replicate(painter):
     done = {"status": "succeeded", "output": [f"{painter}/image.png"]}
-    Painter.answers[REPLICATE] = image_json(painter, **done)
+    Painter.answers[REPLICATE] = image_json(**done)
     assert make_poster(SALT, "replicate") == (draw_poster("Remote"), "image/png")
     ((_, headers, body),) = Painter.asked
     assert headers["Authorization"] == "Bearer r" and json.loads(body)["input"]["seed"] == 3
@@ -132,7 +132,7 @@ def test_replicate(painter):
 def test_openai(painter, by_address):
     image = draw_poster("Remote")
     data = {"url": f"{painter}/image.png"} if by_address else {"b64_json": base64.b64encode(image).decode()}
-    Painter.answers[OPENAI] = image_json(painter, data=[data])
+    Painter.answers[OPENAI] = image_json(data=[data])
     assert make_poster(SALT, "openai") == (image, "image/png")
     ((_, headers, body),) = Painter.asked
     assert headers["Authorization"] == "Bearer o" and json.loads(body)["prompt"] == SALT.prompt

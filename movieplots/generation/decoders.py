@@ -64,7 +64,7 @@ def load_decoder(folder: str | Path, name: str = "auto") -> tuple[Decoder, Marku
     `name` is one of DECODERS or the address of an OpenAI-compatible server. Raises BadInput.
     """
     info = read_info(folder, "generation")
-    if name.startswith(("http://", "https://")):
+    if is_address(name):
         from movieplots.generation.openai_decoder import OpenAIDecoder
 
         decoder = OpenAIDecoder(name, Path(folder).resolve().name)
@@ -86,6 +86,11 @@ def load_decoder(folder: str | Path, name: str = "auto") -> tuple[Decoder, Marku
 
     model, tokenizer, info = load_generator(folder)
     return TransformersDecoder(model), tokenizer, info
+
+
+def is_address(name: str) -> bool:
+    """Whether a decoder's name is the address of a server."""
+    return name.startswith(("http://", "https://"))
 
 
 def choose_decoder(name: str = "auto") -> str:

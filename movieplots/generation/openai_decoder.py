@@ -1,7 +1,8 @@
 """A decoder for those who outgrow one machine: the generator runs in a server with OpenAI's completions API.
 
 Prompts go out as token ids, so that marks stay single tokens, and token ids must come back: vLLM sends them when asked
-(`return_token_ids`), llama.cpp's server beside its log-probabilities. A server that sends only text cannot be used.
+(`return_token_ids`), llama.cpp's server beside its log-probabilities. A server that sends only text cannot be used, and
+llama.cpp's keeps back tokens inside a letter that takes several of them: where it does, the plot is given up.
 How many texts are written at once, and how they are batched, is the server's business.
 """
 
@@ -32,7 +33,7 @@ class OpenAIDecoder:
 
         self.name = self.url = url.rstrip("/")
         headers = {"Authorization": f"Bearer {os.environ[KEY]}"} if os.environ.get(KEY) else {}
-        limits = httpx.Limits(max_connections=None)
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)  # servers hang up unasked
         self._http = httpx.Client(headers=headers, timeout=httpx.Timeout(SECONDS, connect=5), limits=limits)
         try:
             answer = self._http.get(f"{self.url}/models").raise_for_status().json()
@@ -90,10 +91,15 @@ class OpenAIDecoder:
                     raise DecoderFailed(
                         f"{self.url} answered {answer.status_code}: {' '.join(answer.read().decode().split())[:300]}"
                     )
+                count = 0
                 for line in answer.iter_lines():
                     if not line.startswith("data:") or line.endswith("[DONE]"):
                         continue
-                    for token in self._ids(json.loads(line[5:])):
+                    ids, written = self._ids(line[5:])
+                    count += len(ids)
+                    if written > count:
+                        raise DecoderFailed(f"{self.url} kept back {written - count} tokens of a letter: use vLLM.")
+                    for token in ids:
                         yield token
                         if token == request.stop:
                             return
@@ -119,22 +125,27 @@ class OpenAIDecoder:
             "include_stop_str_in_output": True,
             "return_token_ids": True,
             "logprobs": 1,
+            "timings_per_token": True,
         }
         if request.repetition_penalty != 1:
             body["repetition_penalty"] = body["repeat_penalty"] = request.repetition_penalty
         return body
 
-    def _ids(self, event: dict[str, Any]) -> list[int]:
-        """The new ids in one event of the stream."""
-        if "error" in event:
-            raise DecoderFailed(f"{self.url} failed: {str(event['error'])[:300]}")
-        ids: list[int] = []
-        for choice in event.get("choices", []):
-            content = (choice.get("logprobs") or {}).get("content")
-            if choice.get("token_ids") is not None:
-                ids += choice["token_ids"]
-            elif content is not None:
-                ids += [token["id"] for token in content]
-            elif choice.get("text"):
-                raise DecoderFailed(f"{self.url} sends text without the ids of its tokens, so it cannot be used.")
-        return ids
+    def _ids(self, data: str) -> tuple[list[int], int]:
+        """(the new ids in an event of the stream, how many were written so far: 0 where the server does not tell)."""
+        try:
+            event = json.loads(data)
+            if "error" in event:
+                raise DecoderFailed(f"{self.url} failed: {str(event['error'])[:300]}")
+            ids: list[int] = []
+            for choice in event.get("choices", []):
+                content = (choice.get("logprobs") or {}).get("content")
+                if choice.get("token_ids") is not None:
+                    ids += choice["token_ids"]
+                elif content is not None and all("id" in token for token in content):
+                    ids += [token["id"] for token in content]
+                elif choice.get("text"):
+                    raise DecoderFailed(f"{self.url} sends text without the ids of its tokens, so it cannot be used.")
+            return ids, int((event.get("timings") or {}).get("predicted_n") or 0)
+        except (ValueError, TypeError, AttributeError):
+            raise DecoderFailed(f"{self.url} answered with something that is no completion.") from None

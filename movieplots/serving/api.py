@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar
 
@@ -54,6 +54,7 @@ from movieplots.serving.schemas import (
 
 T = TypeVar("T")
 MAX_BODY = 1_000_000  # bytes
+MOST_CHARACTERS = 100_000  # of all plots that are looked into at once
 BETWEEN_LOOKS = 0.5  # seconds between two looks whether a client is still there
 GONE = 499  # what the log shows where nobody waited for the answer any more
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
@@ -94,6 +95,12 @@ def create_app(models: Models, engine: Engine, metrics: Metrics, seconds: float 
         generator.check(wish.genres, wish.title, wish.opening)
         return generator.info["markup"], engine.write(wish)
 
+    async def soon(request: Request, line: _Turns, work: Callable[[], T], texts: Sequence[str] = ()) -> T:
+        """The result of the work, in its turn; it is not begun for a client that has left, or after the deadline."""
+        if sum(map(len, texts)) > MOST_CHARACTERS:
+            raise BadInput(f"The plots have more than {MOST_CHARACTERS:,} characters together: send fewer at once.")
+        return await _while_there(request, line.take(work, seconds))
+
     @app.post("/v1/plots", responses=waiting, tags=["plots"])
     async def plots(asked: PlotsRequest, request: Request) -> Plots:
         """Write plots, and answer when all are finished."""
@@ -113,7 +120,7 @@ def create_app(models: Models, engine: Engine, metrics: Metrics, seconds: float 
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         return StreamingResponse(_events(model, writing), media_type="text/event-stream", headers=headers)
 
-    @app.post("/v1/genres", responses={s: {"model": Error} for s in (429, 503)}, tags=["genres"])
+    @app.post("/v1/genres", responses=waiting, tags=["genres"])
     async def genres(asked: GenresRequest, request: Request) -> Genres:
         """Detect the genres of plots."""
         classifier = models.classifier()
@@ -121,28 +128,30 @@ def create_app(models: Models, engine: Engine, metrics: Metrics, seconds: float 
             raise BadInput(f"At most {MOST_EXPLAINED} plots are explained at once, not {len(asked.plots)}.")
         if asked.titles is not None and len(asked.titles) != len(asked.plots):
             raise BadInput(f"There are {len(asked.titles)} titles for {len(asked.plots)} plots: give one a plot.")
-        return await turns.take(lambda: _detect(classifier, asked))
+        return await soon(request, turns, lambda: _detect(classifier, asked), asked.plots)
 
-    @app.post("/v1/keywords", responses={429: {"model": Error}}, tags=["plots"])
-    async def find_keywords(asked: KeywordsRequest) -> Keywords:
+    @app.post("/v1/keywords", responses={s: {"model": Error} for s in (429, 504)}, tags=["plots"])
+    async def find_keywords(asked: KeywordsRequest, request: Request) -> Keywords:
         """Find the words that plots are about."""
-        return await turns.take(lambda: Keywords(plots=[keywords(plot, asked.n) for plot in asked.plots]))
+        found = await soon(request, turns, lambda: [keywords(plot, asked.n) for plot in asked.plots], asked.plots)
+        return Keywords(plots=found)
 
-    @app.post("/v1/novelty", responses={s: {"model": Error} for s in (429, 503)}, tags=["plots"])
-    async def novelty(asked: NoveltyRequest) -> Novelty:
+    @app.post("/v1/novelty", responses=waiting, tags=["plots"])
+    async def novelty(asked: NoveltyRequest, request: Request) -> Novelty:
         """Compare plots with those that the generator was trained on."""
         compare = models.novelty()
-        return await turns.take(lambda: _compare(compare, asked.plots))
+        return await soon(request, turns, lambda: _compare(compare, asked.plots), asked.plots)
 
     @app.post(
         "/v1/posters", tags=["posters"], response_class=Response,
-        responses={s: {"model": Error} for s in (429, 502)} | {200: {"content": _IMAGES, "description": "The image."}},
+        responses={s: {"model": Error} for s in (429, 502, 504)}
+        | {200: {"content": _IMAGES, "description": "The image."}},
     )  # fmt: skip
-    async def posters(asked: PosterRequest) -> Response:
+    async def posters(asked: PosterRequest, request: Request) -> Response:
         """Make a poster."""
         poster = Poster(asked.title, asked.genres, asked.keywords, asked.seed)
         line = turns if asked.provider == "typographic" else painting  # a slow provider must not hold up the others
-        image, media_type = await line.take(lambda: make_poster(poster, asked.provider))
+        image, media_type = await soon(request, line, lambda: make_poster(poster, asked.provider))
         return Response(image, media_type=media_type)
 
     @app.get("/v1/models", tags=["models"])
@@ -301,13 +310,20 @@ class _Turns:
     def __init__(self, most: int = 32) -> None:
         self.most, self.waiting, self.lock = most, 0, asyncio.Lock()
 
-    async def take(self, work: Callable[[], T]) -> T:
+    async def take(self, work: Callable[[], T], seconds: float) -> T:
+        """Do it in a thread once those before are done; raises Busy, or TooLate where that takes so many `seconds`."""
         if self.waiting >= self.most:
-            raise Busy(1)
+            raise Busy(1, "plots are waiting to be looked into")
         self.waiting += 1
         try:
-            async with self.lock:
+            try:
+                await asyncio.wait_for(self.lock.acquire(), seconds)
+            except TimeoutError:
+                raise TooLate(f"The turn did not come within {seconds:g} seconds.") from None
+            try:
                 return await run_in_threadpool(work)
+            finally:
+                self.lock.release()
         finally:
             self.waiting -= 1
 

@@ -62,7 +62,10 @@ class Client:
         return self._ask("POST", "/v1/posters", asked).content
 
     def _json(self, method: str, path: str, body: Any = None) -> Any:
-        return self._ask(method, path, body).json()
+        try:
+            return self._ask(method, path, body).json()
+        except ValueError:
+            raise Trouble(f"{self.url} is not the writing engine: start the studio with another --api.") from None
 
     def _ask(self, method: str, path: str, body: Any = None) -> httpx.Response:
         with self._troubles():
@@ -87,7 +90,7 @@ class _Troubles:
     def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
         if isinstance(error, httpx.TimeoutException):
             raise Trouble("That took too long. Try again, perhaps with fewer words.") from None
-        if isinstance(error, httpx.HTTPError):
+        if isinstance(error, httpx.HTTPError | httpx.InvalidURL):
             raise Trouble(f"The writing engine at {self.url} does not answer. Is it running?", loading=True) from None
 
 

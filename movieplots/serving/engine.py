@@ -2,7 +2,8 @@
 
 Each plot is one piece of work for one of a fixed number of threads, and each thread draws from `PlotGenerator.stream`,
 whose decoder continues all of them together. What waits is bounded: who comes when the queue is full is told when to
-come again. A plot that nobody waits for any more, or whose time is up, ends at its next token.
+come again. A plot that nobody waits for any more, or whose time is up, ends at its next token (a title that has to be
+found first is finished).
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
+from movieplots.generation.decoders import DecoderFailed
 from movieplots.generation.sampling import PlotGenerator, Sample
 
 REMEMBERED = 50  # finished plots from which the waiting time is estimated
@@ -23,8 +25,8 @@ REMEMBERED = 50  # finished plots from which the waiting time is estimated
 class Busy(Exception):
     """The queue is full. `seconds` says when to come again."""
 
-    def __init__(self, seconds: int) -> None:
-        super().__init__(f"Too many plots are being written: try again in {seconds} s.")
+    def __init__(self, seconds: int, what: str = "plots are being written") -> None:
+        super().__init__(f"Too many {what}: try again in {seconds} s.")
         self.seconds = seconds
 
 
@@ -34,8 +36,9 @@ class TooLate(Exception):
 
 @dataclass(frozen=True)
 class Wish:
-    """`n` plots that one client asks for together; `max_words` bounds each, `seconds` is the time they may take.
+    """`n` plots that one client asks for together.
 
+    `max_words` bounds what each has beyond the opening, `seconds` is the time they may take.
     With `live` their progress is told as they grow, else only the finished plots.
     """
 
@@ -75,6 +78,7 @@ class Engine:
         self._threads = ThreadPoolExecutor(slots, "plot")
         self._lock = threading.Lock()
         self._open = self._running = 0
+        self._writings: set[Writing] = set()
         self._seconds: deque[float] = deque([1.0], maxlen=REMEMBERED)
 
     @property
@@ -99,6 +103,8 @@ class Engine:
 
     def close(self) -> None:
         """End the threads; what they write is given up."""
+        for writing in list(self._writings):
+            writing.leave()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _finished(self, _: Future) -> None:
@@ -132,6 +138,7 @@ class Writing:
         self.changed = asyncio.Event()
         self.states: dict[int, Progress] = {}
         self.error: BaseException | None = None
+        engine._writings.add(self)
         self.futures = [engine._threads.submit(self._work, index) for index in range(wish.n)]
         for future in self.futures:
             future.add_done_callback(engine._finished)
@@ -153,6 +160,7 @@ class Writing:
 
     def leave(self) -> None:
         """Give the places back."""
+        self.engine._writings.discard(self)
         self.given_up.set()
         for future in self.futures:
             future.cancel()
@@ -185,7 +193,8 @@ class Writing:
             number=index,
             go_on=wish.go_on,
         )
-        first = True
+        most = wish.max_words and wish.max_words + len(wish.opening.split())
+        first, sample = True, None
         with contextlib.closing(samples):
             for sample in samples:
                 if self.given_up.is_set():
@@ -195,11 +204,13 @@ class Writing:
                     count("first_token", time.monotonic() - self.begun)
                     first = False
                 words = sample.plot.split()
-                if wish.max_words and len(words) > wish.max_words:
-                    sample = replace(sample, plot=" ".join(words[: wish.max_words]), finished=False)
+                if most and len(words) > most:
+                    sample = replace(sample, plot=" ".join(words[:most]), finished=False)
                     break
                 if wish.live:
                     self._report(Progress(index, sample, done=False))
+        if sample is None:
+            raise DecoderFailed("The model wrote nothing.")
         count("plots", 1)
         self._report(Progress(index, sample, done=True))
 

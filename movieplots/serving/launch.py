@@ -12,6 +12,7 @@ import httpx
 
 from movieplots.errors import BadInput
 from movieplots.progress import say
+from movieplots.serving.history import History
 
 THEME = {
     "theme.light.primaryColor": "#c0492f",
@@ -33,7 +34,6 @@ def run_api(
     decoder: str = "auto",
     host: str = "127.0.0.1",
     port: int = 8000,
-    slots: int = 16,
     queue: int = 64,
     seconds: float = 60.0,
 ) -> None:
@@ -47,7 +47,7 @@ def run_api(
 
     _check_port(host, port)
     metrics = Metrics()
-    engine = Engine(slots, queue, metrics.count)
+    engine = Engine(queue=queue, count=metrics.count)
     metrics.watch(engine)
     app = create_app(Models(generators, classifier, novelty, decoder), engine, metrics, seconds)
     say(f"The API answers at http://{host}:{port}; its documents are at http://{host}:{port}/docs.")
@@ -59,6 +59,8 @@ def run_studio(
 ) -> None:
     """Start the studio, and the API before it where no address of one is given; both end together."""
     _check_port(host, port)
+    if history:
+        History(history)  # says so where it cannot be used
     environment = os.environ | {"MOVIEPLOTS_API": api or f"http://127.0.0.1:{_free_port()}"}
     environment |= {"MOVIEPLOTS_REPORT": str(report)} if report else {}
     environment |= {"MOVIEPLOTS_HISTORY": str(history)} if history else {}

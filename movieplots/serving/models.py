@@ -1,6 +1,7 @@
 """The models that are served: loaded once, in the background; the server can say from the start how far it is."""
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -9,9 +10,11 @@ from typing import Any
 
 from movieplots.classification.prediction import GenreClassifier
 from movieplots.errors import BadInput
+from movieplots.generation.decoders import is_address
 from movieplots.generation.sampling import PlotGenerator
 from movieplots.model_folder import read_info
 
+PATIENCE = 60.0  # seconds for a server that writes the plots to be there
 CONTEXT = 640  # tokens of a prompt and its plot: each place of llama.cpp takes memory for so many
 
 
@@ -61,6 +64,8 @@ class Models:
         self, generators: list[Path], classifier: Path | None, novelty: Path | None = None, decoder: str = "auto"
     ) -> None:
         self.served: dict[str, Served] = {}
+        if is_address(decoder) and len(generators) > 1:
+            raise BadInput(f"The server at {decoder} writes with one model: give one generator.")
         for folder in generators:
             info = read_info(folder, "generation")
             name = info["markup"]
@@ -81,11 +86,6 @@ class Models:
         """Load all in a thread; returns at once. One after another: two at a time disturb each other inside torch."""
         every = list(self.served.values())
         threading.Thread(target=lambda: [_load(served) for served in every], daemon=True, name="load models").start()
-
-    @property
-    def ready(self) -> bool:
-        """Whether all are loaded."""
-        return all(served.state == "ready" for served in self.served.values())
 
     def generator(self, title: str | None, name: str | None = None) -> PlotGenerator:
         """The generator of this name; without one, that with titles for a given title, else rather the other.
@@ -121,6 +121,11 @@ class Models:
 def _load(served: Served) -> None:
     try:
         served.model = served.load(served.folder)
+    except ModuleNotFoundError as error:
+        served.error = (
+            f"it needs {error.name}, which is not installed here: compress the classifier, or convert the generator "
+            "where it is."
+        )
     except Exception as error:  # told to whoever asks for the model
         served.error = str(error) or type(error).__name__
     finally:
@@ -128,12 +133,24 @@ def _load(served: Served) -> None:
 
 
 def _load_generator(folder: Path, decoder: str) -> PlotGenerator:
-    generator = PlotGenerator.from_pretrained(folder, decoder)
+    generator = _from_server(folder, decoder) if is_address(decoder) else PlotGenerator.from_pretrained(folder, decoder)
     generator.decoder.context = min(generator.decoder.context, CONTEXT)
     genre = max(generator.info["genre_counts"], key=generator.info["genre_counts"].get)
     for _ in generator.stream([genre], max_tokens=1):  # starts what is started with the first plot
         pass
     return generator
+
+
+def _from_server(folder: Path, address: str) -> PlotGenerator:
+    """The same from a server, which may be starting as well."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return PlotGenerator.from_pretrained(folder, address)
+        except BadInput:
+            if time.monotonic() > until:
+                raise
+            time.sleep(1)
 
 
 def _load_novelty(file: Path) -> Any:

@@ -98,7 +98,10 @@ def _replicate(poster: Poster) -> bytes:
     if answer.get("status") not in ("succeeded", "processing") or not answer.get("output"):
         raise ProviderFailed(f"replicate made no image: {answer.get('error') or answer.get('status')}.")
     output = answer["output"]
-    return _ask("replicate", output if isinstance(output, str) else output[0], {}, method="GET").content
+    image = output if isinstance(output, str) else output[0] if isinstance(output, list) else None
+    if not isinstance(image, str):
+        raise ProviderFailed("replicate answered without an image.")
+    return _ask("replicate", image, {}, method="GET").content
 
 
 def _openai(poster: Poster) -> bytes:
@@ -154,7 +157,7 @@ def _has_diffusers() -> bool:
 def _ask(provider: str, url: str, headers: dict[str, str], method: str = "POST", **body: Any) -> httpx.Response:
     try:
         answer = httpx.request(method, url, headers=headers, timeout=SECONDS, follow_redirects=True, **body)
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ProviderFailed(f"{provider} cannot be reached ({type(error).__name__}).") from None
     if answer.is_error:
         raise ProviderFailed(f"{provider} answered {answer.status_code}: {' '.join(answer.text.split())[:200]}")
@@ -164,8 +167,8 @@ def _ask(provider: str, url: str, headers: dict[str, str], method: str = "POST",
 def _json(provider: str, answer: httpx.Response) -> dict[str, Any]:
     try:
         return dict(answer.json())
-    except ValueError:
-        raise ProviderFailed(f"{provider} answered with something that is no JSON.") from None
+    except (ValueError, TypeError):
+        raise ProviderFailed(f"{provider} answered with something that is no JSON object.") from None
 
 
 def _key(name: str) -> Callable[[], bool]:

@@ -31,7 +31,9 @@ class PlotsRequest(_Strict):
     temperature: float = Field(default=0.8, gt=0, le=5, description="Higher is wilder.")
     top_p: float = Field(default=0.9, ge=0, le=1, description="Keep the likeliest words up to this share; 0 is off.")
     seed: int = Field(default=0, ge=0, lt=2**32, description="The same seed gives the same plots.")
-    max_words: int | None = Field(default=None, ge=1, le=MOST_WORDS, description="The most words of a plot.")
+    max_words: int | None = Field(
+        default=None, ge=1, le=MOST_WORDS, description="The most words of a plot beyond the opening."
+    )
     go_on: bool = Field(default=False, description="The opening is a plot that is to go on before it may end.")
     model: Literal["with-titles", "without-titles"] | None = Field(
         default=None, description="Which generator; by default the one with titles where a title is given."
@@ -127,9 +129,9 @@ class ModelInfo(BaseModel):
 
 
 class Health(BaseModel):
-    """`ok`, or while models are loading `loading`."""
+    """`ok`."""
 
-    status: Literal["ok", "loading"]
+    status: Literal["ok"]
 
 
 class ErrorBody(BaseModel):
@@ -174,9 +176,10 @@ class NoveltyRequest(_Strict):
 
 
 class Nearest(BaseModel):
-    """The training plot nearest in meaning, and the longest run of words shared with one (0: below eight).
+    """The training plot nearest in meaning, and the longest run of words that were read in training (0: below eight).
 
-    `copied` is true where more than 20 words in a row stand in a training plot.
+    They were where every eight of them in a row stand in some training plot, `run_title` in most cases. `copied` is
+    true where there are more than 20.
     """
 
     title: str

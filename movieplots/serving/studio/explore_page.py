@@ -59,8 +59,9 @@ def _sample(row: dict[str, Any]) -> str:
     facts = [
         f"asked for {row['genre']}" + (f", seen: {seen}" if seen else ""),
         f"temperature {row['temperature']:g}, top-p {_top_p(row['top_p'])}",
-        f"nearest training plot “{row['plot_cosine_title']}” ({float(row['plot_cosine']):.2f})",
     ]
+    if row["plot_cosine_title"]:
+        facts.append(f"nearest training plot “{row['plot_cosine_title']}” ({row['plot_cosine']:.2f})")
     if row["copied_words"] >= COPIED:
         facts.append(f"{row['copied_words']} words in a row as in “{row['copied_from_title']}”")
     title = f'<p class="idea-title">{html.escape(row["title"])}</p>' if row["title"] else ""

@@ -19,9 +19,10 @@ def show() -> None:
         if chosen:
             _fill(chosen)
         if ideas:
+            labels = {idea.id: f"{idea.title or 'Untitled'} · {idea.plot[:50]} …" for idea in ideas}
             st.selectbox(
-                "One of your ideas", ideas, index=None, key="poster_from", on_change=_from_history,
-                format_func=lambda idea: idea.title or idea.plot[:60], placeholder="or fill in below",
+                "One of your ideas", list(labels), index=None, key="poster_from", on_change=_from_history,
+                format_func=labels.get, placeholder="or fill in below",
             )  # fmt: skip
         st.text_input("Title", key="poster_title", placeholder="Salt (2009)", max_chars=200)
         st.multiselect("Genres, the most important first", genre_names(), key="poster_genres", max_selections=5)
@@ -41,15 +42,18 @@ def _poster() -> None:
     if not asked:
         st.html('<p class="idea-faint">A poster appears here.</p>')
         return
-    if "poster_image" not in state:
+    if not (state.get("poster_image") or state.get("poster_trouble")):
         try:
             with st.spinner("Making a poster …"):
                 state.poster_image = api().poster(**asked)
         except Trouble as trouble:
-            st.error(str(trouble), icon=":material/error:")
-            return
+            state.poster_trouble = str(trouble)
+    if state.get("poster_trouble"):
+        st.error(state.poster_trouble, icon=":material/error:")
+        return
     st.image(state.poster_image, width=420, alt=f"Poster of {asked['title'] or 'an untitled idea'}")
-    st.download_button("Save", state.poster_image, "poster.png", icon=":material/download:", on_click="ignore")
+    kind = {b"\xff\xd8": "jpg", b"RI": "webp"}.get(state.poster_image[:2], "png")
+    st.download_button("Save", state.poster_image, f"poster.{kind}", icon=":material/download:", on_click="ignore")
 
 
 def _makers() -> list[str]:
@@ -78,8 +82,9 @@ def _fill(idea: Idea) -> None:
 
 
 def _from_history() -> None:
-    if st.session_state.poster_from:
-        _fill(st.session_state.poster_from)
+    chosen = [idea for idea in history().of(writer()) if idea.id == st.session_state.poster_from]
+    if chosen:
+        _fill(chosen[0])
 
 
 def _make(another: bool = False) -> None:
@@ -90,4 +95,4 @@ def _make(another: bool = False) -> None:
         "title": state.get("poster_title") or "", "genres": list(state.get("poster_genres") or []),
         "keywords": keywords, "seed": seed, "provider": state.get("poster_provider") or "typographic",
     }  # fmt: skip
-    state.pop("poster_image", None)
+    state.poster_image = state.poster_trouble = None

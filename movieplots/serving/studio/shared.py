@@ -2,6 +2,7 @@
 
 import html
 import os
+import re
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,12 +39,7 @@ STYLE = """<style>
 .bar-number { text-align: right; font-variant-numeric: tabular-nums; opacity: 0.8; }
 .words { line-height: 2; overflow-wrap: anywhere; }
 .words mark { color: inherit; border-radius: 0.25rem; padding: 0.1rem 0.15rem; }
-@media (prefers-reduced-motion: reduce) { .idea-empty { text-align: center; }
-[class*="st-key-notes-"] { min-height: 12rem; }
-[class*="st-key-buttons-"] { min-height: 5rem; }
-[class*="st-key-buttons-"] button { min-height: 2.1rem; padding: 0.1rem 0.6rem; }
-@media (max-width: 640px) { [class*="st-key-buttons-"] { min-height: 2.5rem; } }
-.caret::after { animation: none; } }
+@media (prefers-reduced-motion: reduce) { .caret::after { animation: none; } }
 </style>"""
 
 
@@ -65,8 +61,10 @@ def history() -> History:
 
 
 def remember_writer() -> None:
-    """Give each browser a number of its own, in the address: whoever reloads or bookmarks it has the same history."""
-    writer = st.query_params.get("writer") or st.session_state.get("writer") or secrets.token_urlsafe(9)
+    """Give each browser a secret of its own, in the address: whoever reloads or bookmarks it has the same history."""
+    asked = st.query_params.get("writer", "")
+    known = asked if re.fullmatch(r"[\w-]{12}", asked) else st.session_state.get("writer")
+    writer = known or secrets.token_urlsafe(9)
     st.session_state.writer = writer
     if st.query_params.get("writer") != writer:
         st.query_params["writer"] = writer
@@ -89,6 +87,7 @@ def models_note() -> None:
         models = served()["models"]
     except Trouble as trouble:
         st.info(str(trouble), icon=":material/hourglass_top:")
+        _wake_up()
         return
     loading = [model["name"] for model in models if model["state"] == "loading"]
     failed = [f"{model['name']} ({model['error']})" for model in models if model["state"] == "failed"]
@@ -104,7 +103,7 @@ def _wake_up() -> None:
         served.clear()
         loading = [model["name"] for model in served()["models"] if model["state"] == "loading"]
     except Trouble:
-        loading = ["all"]
+        loading = ["the writing engine"]
     if not loading:
         st.rerun()
     st.progress(0.5, f"Waking up: {', '.join(loading)}. You can fill in the page meanwhile.")

@@ -2,6 +2,7 @@
 
 import html
 import random
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -90,7 +91,8 @@ def _write() -> None:
 
 
 def _surprise() -> None:
-    st.session_state.genres = random.sample(genre_names(), k=random.choice((1, 2)))
+    names = genre_names()
+    st.session_state.genres = random.sample(names, k=min(len(names), random.choice((1, 2))))
     st.session_state.title = st.session_state.opening = ""
     _write()
 
@@ -119,8 +121,8 @@ def _card(number: int) -> None:
             _stream(slot, words, notes)
         if slot.editing and slot.idea:
             with words.container():
-                st.text_input("Title", slot.idea.title, key=f"edit-title-{number}")
-                st.text_area("Plot", slot.idea.plot, key=f"edit-plot-{number}", height=150)
+                st.text_input("Title", slot.idea.title, key=f"edit-title-{number}", max_chars=200)
+                st.text_area("Plot", slot.idea.plot, key=f"edit-plot-{number}", height=150, max_chars=4000)
             with buttons:
                 st.button("Save", key=f"save-{number}", type="primary", on_click=_save, args=(number,))
                 st.button("Cancel", key=f"cancel-{number}", on_click=_edit, args=(number, False))
@@ -211,7 +213,7 @@ def _notes(idea: Idea) -> None:
         st.html(f'<p class="idea-faint">{html.escape(" · ".join(idea.keywords))}</p>')
     near = nearness(idea.nearest)
     if idea.nearest and idea.nearest["copied"]:
-        st.warning(near, icon=":material/content_copy:")
+        st.warning(re.sub(r"([*_$`\[\]\\~:])", r"\\\1", near), icon=":material/content_copy:")
     elif near:
         st.html(f'<p class="idea-faint">{html.escape(near)}</p>')
 
@@ -264,6 +266,7 @@ def _past() -> None:
                 "JSON", partial(as_json, ideas), "ideas.json", "application/json",
                 icon=":material/download:", on_click="ignore",
             )  # fmt: skip
+        st.caption("They belong to this page's address: bookmark it, and keep it to yourself.")
         pages = -(-len(ideas) // KEPT)
         page = st.pagination(pages, key="past-page") if pages > 1 else 1
         for idea in ideas[(page - 1) * KEPT : page * KEPT]:
@@ -277,7 +280,7 @@ def _past() -> None:
 def _take_up(idea: Idea) -> None:
     slots = st.session_state.slots
     free = next((slot for slot in slots if slot.idea is None and not slot.asked), slots[-1])
-    free.idea, free.asked, free.editing, free.trouble = idea, None, False, ""
+    free.idea, free.asked, free.editing, free.trouble, free.missing = idea, None, False, "", ""
 
 
 def _forget(idea: Idea) -> None:

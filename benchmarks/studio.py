@@ -1,0 +1,105 @@
+"""How long a writer waits: from pressing the button in a real browser to the first words, and to three finished ideas.
+
+    python benchmarks/studio.py --model GENERATOR --classifier COMPRESSED --novelty NOVELTY.npz
+
+The browser (Chromium, without a window), the studio and the API share the machine's cores, as on a laptop.
+"""
+
+import argparse
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import httpx
+from claims import at_most, conclude
+from playwright.sync_api import Page, sync_playwright
+
+from movieplots.errors import BadInput, sentences
+
+FIRST, IDEAS, PRESSES = 1.0, 6.0, 9
+GROWING = "[...document.querySelectorAll('.caret')]"  # the plots that are being written
+WORDS = f"{GROWING}.some(plot => plot.parentElement.textContent.trim().length > 3)"
+TAKEN_FURTHER = "[...document.querySelectorAll('button')].filter(button => button.innerText.includes('Go on'))"
+DONE = f"{GROWING}.length === 0 && {TAKEN_FURTHER}.length === 3"
+
+
+def main() -> int:
+    """Print a table, then the claims as one JSON line; the status is 1 where a claim does not hold."""
+    parser = argparse.ArgumentParser(description="How long a writer waits in the studio.")
+    parser.add_argument("--model", type=Path, required=True, help="folder of a trained generator")
+    parser.add_argument("--classifier", type=Path, required=True, help="folder of a compressed classifier")
+    parser.add_argument("--novelty", type=Path, required=True, help="file that `movieplots novelty` wrote")
+    arguments = parser.parse_args()
+    program = shutil.which("chromium")
+    if program is None:
+        raise BadInput("There is no Chromium: install it (Debian and Ubuntu: apt-get install chromium).")
+
+    with tempfile.TemporaryDirectory() as folder:
+        models = ["--generator", arguments.model, "--classifier", arguments.classifier, "--novelty", arguments.novelty]
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        others = ["--port", port, "--history", Path(folder) / "history.sqlite"]
+        command = [sys.executable, "-m", "movieplots", "studio", *map(str, [*models, *others])]
+        start = time.perf_counter()
+        studio = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        try:
+            address = f"http://127.0.0.1:{port}"
+            while not answers(f"{address}/_stcore/health"):
+                if studio.poll() is not None or time.perf_counter() - start > 120:
+                    raise BadInput("The studio does not start: start it by hand to see why.")
+                time.sleep(0.05)
+            begun = time.perf_counter() - start
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+                page = browser.new_page(viewport={"width": 1360, "height": 900})
+                page.goto(address)
+                page.get_by_role("button", name="Write three ideas").wait_for()
+                usable = time.perf_counter() - start
+                press(page)  # the first waits for the models
+                waits = [press(page) for _ in range(PRESSES)]
+                browser.close()
+        finally:
+            studio.terminate()
+            studio.wait(20)
+
+    first, finished = (median(times) for times in zip(*waits, strict=True))
+    print(f"studio answers {begun:.1f} s after its start, page usable after {usable:.1f} s")
+    print(f"first words after {first:.2f} s, three ideas after {finished:.1f} s (medians of {PRESSES}; slowest: "
+          f"{max(wait[0] for wait in waits):.2f} and {max(wait[1] for wait in waits):.1f} s)")  # fmt: skip
+    return conclude(
+        [
+            at_most("seconds from the button to the first words on screen", first, FIRST),
+            at_most("seconds from the button to three finished ideas with their genres", finished, IDEAS),
+        ]
+    )
+
+
+def press(page: Page) -> tuple[float, float]:
+    """(seconds to the first words, seconds until three ideas are finished and looked into) after the button."""
+    start = time.perf_counter()
+    page.get_by_role("button", name="Write three ideas").click()
+    page.wait_for_function(WORDS, timeout=60_000)
+    first = time.perf_counter() - start
+    page.wait_for_function(DONE, timeout=60_000)
+    finished = time.perf_counter() - start
+    page.wait_for_timeout(1500)
+    return first, finished
+
+
+def answers(address: str) -> bool:
+    """Whether there is an answer."""
+    try:
+        return httpx.get(address, timeout=2).is_success
+    except httpx.HTTPError:
+        return False
+
+
+if __name__ == "__main__":
+    with sentences():
+        sys.exit(main())
