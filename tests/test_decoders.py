@@ -242,7 +242,7 @@ def test_a_failing_decoder_says_so_instead_of_waiting(case, monkeypatch):
     with pytest.raises(RuntimeError, match="division by zero"):
         decoded(case.decoders["transformers"], case.requests()[:2])
     too_long = replace(case.request(), prompt=[9] * 5000)
-    monkeypatch.setattr(LlamaDecoder, "_ready", lambda self, _: self._servers[False][1])
+    monkeypatch.setattr(LlamaDecoder, "_ready", lambda self, _, alone: self._servers[False][1])
     decoded(case.decoders["llama.cpp"], [case.request()])
     with pytest.raises(RuntimeError, match="answered 400"):
         decoded(case.decoders["llama.cpp"], [too_long])

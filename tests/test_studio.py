@@ -112,6 +112,17 @@ def test_three_ideas_then_another_then_on_and_an_edit(page):
     assert len(ideas) == 5 and any(idea["edited"] for idea in ideas)
 
 
+def test_the_form_is_kept_while_another_page_is_visited(page):
+    page.get_by_role("button", name="horror", exact=True).click()
+    page.get_by_label("Title (optional)").fill("Salt (2009)")
+    page.get_by_label("Title (optional)").blur()
+    page.get_by_role("link", name="Genres").click()
+    page.get_by_role("button", name="Random plot").wait_for()
+    page.get_by_role("link", name="Write").click()
+    page.get_by_role("button", name="Write three ideas").wait_for()
+    assert page.get_by_label("Title (optional)").input_value() == "Salt (2009)"
+
+
 def test_genres_of_a_plot(page):
     page.get_by_role("link", name="Genres").click()
     page.get_by_role("button", name="Random plot").click()

@@ -13,9 +13,6 @@ write = st.Page(write_page.show, title="Write", icon=":material/edit_note:", url
 genres = st.Page(genres_page.show, title="Genres", icon=":material/label:", url_path="genres")
 explore = st.Page(explore_page.show, title="Explore", icon=":material/travel_explore:", url_path="explore")
 poster = st.Page(poster_page.show, title="Poster", icon=":material/image:", url_path="poster")
-for kept in ("genres", "title", "opening", "preset", "plot"):  # Streamlit forgets what another page does not show
-    if kept in st.session_state:
-        st.session_state[kept] = st.session_state[kept]
 page = st.navigation([write, genres, explore, poster], position="top")
 if "poster_idea" in st.session_state and page.title != "Poster":
     st.switch_page(poster)

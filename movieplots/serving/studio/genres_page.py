@@ -5,7 +5,7 @@ import random
 import streamlit as st
 
 from movieplots.serving.client import Trouble
-from movieplots.serving.studio.shared import api, bars, marked, models_note
+from movieplots.serving.studio.shared import api, bars, keep, marked, models_note
 
 MOST = 20_000  # characters
 HINT = "Bars show how likely each genre is; the line in a bar is what it has to reach."
@@ -13,6 +13,7 @@ HINT = "Bars show how likely each genre is; the line in a bar is what it has to 
 
 def show() -> None:
     """The page."""
+    keep("plot")
     models_note()
     left, right = st.columns(2, gap="large")
     with left:

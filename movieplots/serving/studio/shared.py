@@ -22,7 +22,7 @@ STYLE = """<style>
 .idea-plot { line-height: 1.55; margin: 0.4rem 0 0; overflow-wrap: anywhere; }
 .idea-faint { opacity: 0.65; font-size: 0.85rem; line-height: 1.4; margin: 0.4rem 0 0; }
 .idea-empty { text-align: center; }
-[class*="st-key-notes-"] { min-height: 12rem; }
+[class*="st-key-notes-"] { min-height: 13rem; }
 [class*="st-key-buttons-"] { min-height: 5rem; }
 [class*="st-key-buttons-"] button { min-height: 2.1rem; padding: 0.1rem 0.6rem; }
 @media (max-width: 640px) { [class*="st-key-buttons-"] { min-height: 2.5rem; } }
@@ -68,6 +68,16 @@ def remember_writer() -> None:
     st.session_state.writer = writer
     if st.query_params.get("writer") != writer:
         st.query_params["writer"] = writer
+
+
+def keep(*keys: str) -> None:
+    """Keep what is filled in while another page is shown; to be called before the widgets with these keys are made."""
+    kept = st.session_state.setdefault("kept", {})
+    for key in keys:
+        if key in st.session_state:
+            kept[key] = st.session_state[key]
+        elif key in kept:  # Streamlit forgets what is not on the page
+            st.session_state[key] = kept[key]
 
 
 def writer() -> str:

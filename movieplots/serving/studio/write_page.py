@@ -13,7 +13,7 @@ import streamlit as st
 
 from movieplots.serving.client import Trouble
 from movieplots.serving.history import Idea, as_json, as_markdown
-from movieplots.serving.studio.shared import api, genre_names, history, look_into, models_note, nearness, writer
+from movieplots.serving.studio.shared import api, genre_names, history, keep, look_into, models_note, nearness, writer
 
 PRESETS = {"Steady": (0.6, 0.9), "Balanced": (0.8, 0.9), "Wild": (1.1, 0.95)}
 SLOTS = 3
@@ -37,6 +37,8 @@ class Slot:
 
 def show() -> None:
     """The page."""
+    keep("genres", "title", "opening", "preset")
+    st.session_state.setdefault("preset", "Balanced")
     if "slots" not in st.session_state:
         st.session_state.slots = [Slot() for _ in range(SLOTS)]
     models_note()
@@ -56,7 +58,7 @@ def _form() -> None:
     st.text_input("Title (optional)", key="title", placeholder="Salt (2009)", max_chars=200)
     st.text_area("First words (optional)", key="opening", placeholder=PLACEHOLDER, height=90, max_chars=2000)
     st.segmented_control(
-        "How wild", list(PRESETS), key="preset", default="Balanced", required=True,
+        "How wild", list(PRESETS), key="preset", required=True,
         help="A higher temperature takes unlikelier words; top-p leaves out the unlikeliest.",
     )  # fmt: skip
     temperature, top_p = PRESETS[st.session_state.preset or "Balanced"]
