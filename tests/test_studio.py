@@ -51,11 +51,19 @@ def plots_of(page):
     ]
 
 
+RESTS = """() => {
+    const plots = document.querySelectorAll('[class*="st-key-card-"] .idea-plot');
+    const further = [...document.querySelectorAll('button')].filter(button => button.innerText.includes('Go on'));
+    const state = document.querySelector('[data-testid=stApp]').dataset.testScriptState;
+    return state === 'notRunning' && plots.length === 3 && further.length === 3 && !document.querySelector('.caret');
+}"""
+
+
 def write(page):
+    """Press the button, and wait until three ideas are there and nothing changes any more: their plots."""
     page.get_by_role("button", name="Write three ideas").click()
-    page.wait_for_function(
-        "[...document.querySelectorAll('button')].filter(b => b.innerText.includes('Go on')).length === 3"
-    )
+    page.wait_for_timeout(300)
+    page.wait_for_function(RESTS)
     return plots_of(page)
 
 
@@ -75,6 +83,8 @@ def test_three_ideas_then_another_then_on_and_an_edit(page):
         "now.innerText.trim() !== before; }",
         arg=first[1],
     )
+    page.get_by_text("Your ideas (4)").wait_for()
+    page.wait_for_function(RESTS)
     second = plots_of(page)
     assert (second[0], second[2]) == (first[0], first[2]) and second[1] != first[1]
 
@@ -85,7 +95,8 @@ def test_three_ideas_then_another_then_on_and_an_edit(page):
         "now.innerText.trim().length > before.length; }",
         arg=second[1],
     )
-    page.get_by_text("Your ideas (5)").wait_for()  # the page has come to rest
+    page.get_by_text("Your ideas (5)").wait_for()
+    page.wait_for_function(RESTS)
     longer = plots_of(page)[1]
     assert longer.removesuffix(" …").startswith(second[1].removesuffix(" …"))
 
