@@ -21,7 +21,7 @@ from tests.served import running
 @pytest.fixture(scope="module")
 def novelty(corpus, tmp_path_factory):
     """An index of the bundled corpus: (file, its plots)."""
-    plots = load_plots(corpus, "train")
+    plots = load_plots(corpus, "train").head(60)
     file = tmp_path_factory.mktemp("novelty") / "novelty.npz"
     NoveltyIndex.build(plots["title"].tolist(), plots["plot"].tolist(), load_embedder().embed).save(file)
     return file, plots
@@ -43,7 +43,7 @@ def test_the_openapi_document_is_kept(api):
     program = Path(sys.executable).with_name("schemathesis")
     left_out = "positive_data_acceptance"  # which genres there are depends on the models
     rules = ["--phases", "examples,coverage,fuzzing", "--exclude-checks", left_out]
-    settings = ["--max-examples", "40", "--seed", "1", "--request-timeout", "60", "--no-color", "--continue-on-failure"]
+    settings = ["--max-examples", "25", "--seed", "1", "--request-timeout", "60", "--no-color", "--continue-on-failure"]
     command = [program, "run", f"{api[0]}/openapi.json", *rules, *settings]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]

@@ -20,7 +20,7 @@ SECONDS = 60_000
 def studio(trained, untitled, classifier, compressed, corpus, tmp_path_factory):
     """The address of a running studio with models of every kind, and the report of an evaluation."""
     folder = tmp_path_factory.mktemp("studio")
-    plots = load_plots(corpus, "train")
+    plots = load_plots(corpus, "train").head(60)
     novelty = folder / "novelty.npz"
     NoveltyIndex.build(plots["title"].tolist(), plots["plot"].tolist(), load_embedder().embed).save(novelty)
     sample_dump(trained[0], folder / "dump", ["horror", "comedy"], [0.7, 1.0], [0.0, 0.9], samples_per_genre=4)
