@@ -38,14 +38,14 @@ def api(trained, untitled, compressed, novelty, tmp_path_factory):
         yield api
 
 
-def test_the_openapi_document_is_kept(api):
+def test_the_openapi_document_is_kept(api, tmp_path):
     """Random and wrong requests to every call: no 5xx, nothing that the document does not say."""
     program = Path(sys.executable).with_name("schemathesis")
     left_out = "positive_data_acceptance"  # which genres there are depends on the models
     rules = ["--phases", "examples,coverage,fuzzing", "--exclude-checks", left_out]
     settings = ["--max-examples", "25", "--seed", "1", "--request-timeout", "60", "--no-color", "--continue-on-failure"]
     command = [program, "run", f"{api[0]}/openapi.json", *rules, *settings]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)  # it keeps notes where it runs
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert "Operations:       10 selected / 10 total" in done.stdout
 
