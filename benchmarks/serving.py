@@ -9,14 +9,11 @@ plot.
 """
 
 import argparse
-import contextlib
 import itertools
-import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
@@ -24,6 +21,7 @@ from statistics import median
 import httpx
 from claims import at_least, at_most, conclude
 from generation import generate, grid_requests
+from servers import serving
 
 from movieplots.errors import sentences
 from movieplots.generation.decoders import load_decoder
@@ -45,7 +43,11 @@ def main() -> int:
     arguments = parser.parse_args()
 
     plain = plain_speed(arguments.model, arguments.plots)
-    with serving(arguments.model, arguments.classifier, arguments.novelty) as (address, ready, process):
+    models = ["--generator", arguments.model, "--classifier", arguments.classifier, "--novelty", arguments.novelty]
+    command = ["api", "--queue", 400, *models]
+    with serving(*command, ready="/readyz"):
+        pass  # what is not converted yet is converted now
+    with serving(*command, ready="/readyz") as (address, ready, process):
         genres = HTTP.get(f"{address}/v1/models").json()["models"][0]["genres"]
         start_memory = memory(process)
         alone, together = (tokens_per_second(address, genres, clients) for clients in (1, CLIENTS))
@@ -94,38 +96,6 @@ def plain_speed(model: Path, plots: int) -> float:
         count = len(generate(reference, request))
         speeds.append(count / (time.perf_counter() - start))
     return median(speeds[1:])
-
-
-@contextlib.contextmanager
-def serving(model: Path, classifier: Path, novelty: Path) -> Iterator[tuple[str, float, subprocess.Popen]]:
-    """A running API: (its address, seconds until it was ready, its process)."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    models = ["--generator", str(model), "--classifier", str(classifier), "--novelty", str(novelty)]
-    command = [sys.executable, "-m", "movieplots", "api", "--port", str(port), "--queue", "400", *models]
-    for attempt in range(2):  # the first start converts what is not converted yet
-        start = time.perf_counter()
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        address = f"http://127.0.0.1:{port}"
-        try:
-            while not is_ready(address):
-                if process.poll() is not None or time.perf_counter() - start > 180:
-                    raise SystemExit("The API did not become ready.")
-                time.sleep(0.02)
-            if attempt:
-                yield address, time.perf_counter() - start, process
-        finally:
-            process.terminate()
-            process.wait(20)
-
-
-def is_ready(address: str) -> bool:
-    """Whether all models are loaded."""
-    try:
-        return HTTP.get(f"{address}/readyz", timeout=2).status_code == httpx.codes.OK
-    except httpx.HTTPError:
-        return False
 
 
 def ask(address: str, genres: list[str], number: int) -> bool:

@@ -7,17 +7,15 @@ The browser (Chromium, without a window), the studio and the API share the machi
 
 import argparse
 import shutil
-import socket
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from statistics import median
 
-import httpx
 from claims import at_most, conclude
 from playwright.sync_api import Page, sync_playwright
+from servers import serving
 
 from movieplots.errors import BadInput, sentences
 
@@ -39,34 +37,19 @@ def main() -> int:
     if program is None:
         raise BadInput("There is no Chromium: install it (Debian and Ubuntu: apt-get install chromium).")
 
-    with tempfile.TemporaryDirectory() as folder:
-        models = ["--generator", arguments.model, "--classifier", arguments.classifier, "--novelty", arguments.novelty]
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        others = ["--port", port, "--history", Path(folder) / "history.sqlite"]
-        command = [sys.executable, "-m", "movieplots", "studio", *map(str, [*models, *others])]
-        start = time.perf_counter()
-        studio = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        try:
-            address = f"http://127.0.0.1:{port}"
-            while not answers(f"{address}/_stcore/health"):
-                if studio.poll() is not None or time.perf_counter() - start > 120:
-                    raise BadInput("The studio does not start: start it by hand to see why.")
-                time.sleep(0.05)
-            begun = time.perf_counter() - start
-            with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-                page = browser.new_page(viewport={"width": 1360, "height": 900})
-                page.goto(address)
-                page.get_by_role("button", name="Write three ideas").wait_for()
-                usable = time.perf_counter() - start
-                press(page)  # the first waits for the models
-                waits = [press(page) for _ in range(PRESSES)]
-                browser.close()
-        finally:
-            studio.terminate()
-            studio.wait(20)
+    models = ["--generator", arguments.model, "--classifier", arguments.classifier, "--novelty", arguments.novelty]
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        history = ["--history", Path(folder) / "history.sqlite"]
+        with serving("studio", *models, *history, ready="/_stcore/health") as (address, begun, _):
+            start = time.perf_counter() - begun
+            browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+            page = browser.new_page(viewport={"width": 1360, "height": 900})
+            page.goto(address)
+            page.get_by_role("button", name="Write three ideas").wait_for()
+            usable = time.perf_counter() - start
+            press(page)  # the first waits for the models
+            waits = [press(page) for _ in range(PRESSES)]
+            browser.close()
 
     first, finished = (median(times) for times in zip(*waits, strict=True))
     print(f"studio answers {begun:.1f} s after its start, page usable after {usable:.1f} s")
@@ -90,14 +73,6 @@ def press(page: Page) -> tuple[float, float]:
     finished = time.perf_counter() - start
     page.wait_for_timeout(1500)
     return first, finished
-
-
-def answers(address: str) -> bool:
-    """Whether there is an answer."""
-    try:
-        return httpx.get(address, timeout=2).is_success
-    except httpx.HTTPError:
-        return False
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Texts of like length share a batch, and a batch is small: what is computed on th
 each core works on a batch of its own, since two cores on one batch spend much of their time waiting for each other.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -15,6 +16,11 @@ from movieplots.progress import track
 
 A_TOKEN = 4  # characters in a token, about
 _MANY = 8  # batches from which on progress is worth showing
+
+
+def core_count() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_batches(

@@ -33,7 +33,8 @@ app.add_typer(train_app, name="train")
 output = Console(highlight=False, markup=False, soft_wrap=not sys.stdout.isatty())
 
 BAR = 30  # characters of a bar for a probability of 1
-DEMO_GENERATOR, DEMO_CLASSIFIER = Path("data/demo/generator"), Path("data/demo/classifier")
+DEMO = Path("data/demo")
+DEMO_GENERATOR, DEMO_CLASSIFIER, DEMO_REPORT = DEMO / "generator", DEMO / "classifier", DEMO / "report"
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same files.", min=0, max=2**32 - 1)]
@@ -801,7 +802,7 @@ def studio(
     api: Annotated[str | None, typer.Option(help="Address of a running API; without one, one is started.")] = None,
     host: Host = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8501,
-    report: Annotated[Path | None, typer.Option(help="Folder that `movieplots evaluate` wrote, to explore.")] = None,
+    report: Annotated[Path, typer.Option(help="Folder that `movieplots evaluate` wrote, to explore.")] = DEMO_REPORT,
     history: Annotated[Path | None, typer.Option(help="File for the ideas; default: in your home.")] = None,
 ) -> None:
     """Open the studio: write ideas in the browser. Ctrl+C ends it.

@@ -4,7 +4,6 @@ The package that carries the model has its weights as safetensors. The graph of 
 node by node, filled with those weights, and kept in the cache folder; mean pooling and the length of 1 are part of it.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from movieplots.base_models import PACKAGED, cache_folder, resolve
-from movieplots.batches import A_TOKEN, in_batches
+from movieplots.batches import A_TOKEN, core_count, in_batches
 from movieplots.files import atomic_path, read_json
+from movieplots.onnx_running import encode, open_session
 from movieplots.progress import say
 
 NAME = "minilm-l6"
@@ -26,32 +26,20 @@ class SentenceEncoder:
     """Texts to vectors of length 1, shape (n, 384), float32."""
 
     def __init__(self) -> None:
-        import onnxruntime
         from tokenizers import Tokenizer
 
         folder = Path(resolve(NAME))
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(
-            str(_cached_graph(folder)), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = open_session(_cached_graph(folder), threads=1)
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(MAX_TOKENS)
         self._tokenizer.enable_padding()
-        self._cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self._cores = core_count()
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """The vectors of the texts, in their order."""
 
         def work(batch: list[str]) -> np.ndarray:
-            encoded = self._tokenizer.encode_batch(batch)
-            feed = {
-                "input_ids": np.array([text.ids for text in encoded], dtype=np.int64),
-                "attention_mask": np.array([text.attention_mask for text in encoded], dtype=np.int64),
-            }
-            return self._session.run(None, feed)[0]
+            return self._session.run(None, encode(self._tokenizer, batch))[0]
 
         return in_batches(work, texts, longest=MAX_TOKENS * A_TOKEN, most=AT_ONCE, cores=self._cores)
 

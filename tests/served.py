@@ -12,9 +12,7 @@ import httpx
 @contextmanager
 def running(folder, *arguments, ready="/readyz"):
     """`movieplots` with these arguments and a port: (address, process), once `ready` answers. Its log: `folder`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     log = folder / "server.log"
     with log.open("w") as out:
         command = [sys.executable, "-m", "movieplots", *map(str, arguments), "--port", str(port)]
@@ -29,6 +27,12 @@ def running(folder, *arguments, ready="/readyz"):
     finally:
         process.terminate()
         process.wait(20)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def _answers(address):

@@ -9,7 +9,6 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -28,6 +27,7 @@ from movieplots.generation.model import load_generator
 from movieplots.generation.training import train_generator
 from movieplots.model_folder import read_info
 from movieplots.plots import FILE_NAME, load_plots, save_plots
+from tests.served import free_port
 
 ROOT = Path(__file__).parents[1]
 LIMIT = 1000  # MB of an image
@@ -123,12 +123,6 @@ def clean(**more):
     return kept | {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")} | more
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
-
-
 def healthy(health, old, new, environment, process, log):
     """Run the image's health check until it succeeds."""
     command = [part.replace(old, new) for part in health]
@@ -157,7 +151,7 @@ def test_the_images_install_start_and_are_healthy(adapter, compressed, tmp_path)
                 make = ["movieplots", "novelty", "--help"]
                 assert "index of the training plots" in run(venv, make)
                 (models / "novelty.npz").write_bytes(index_of_one_plot())
-            addresses[name] = free_port()
+            addresses[name] = str(free_port())
             paths = {
                 "/models": str(models),
                 "/data": str(tmp_path),

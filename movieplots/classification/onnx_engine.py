@@ -1,15 +1,15 @@
 """Logits of a compressed genre model through ONNX Runtime, without torch."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
 
-from movieplots.batches import A_TOKEN, in_batches
+from movieplots.batches import A_TOKEN, core_count, in_batches
 from movieplots.errors import BadInput
 from movieplots.files import read_json
+from movieplots.onnx_running import encode, open_session
 
 MODEL = "model.onnx"
 SETTINGS = "engine.json"  # max_tokens, pad token, mask token
@@ -21,7 +21,7 @@ class OnnxEngine:
 
     def __init__(self, folder: str | Path, labels: int) -> None:
         try:
-            import onnxruntime
+            import onnxruntime  # noqa: F401
         except ModuleNotFoundError:
             raise BadInput(
                 f"{folder} holds a compressed model, which needs ONNX Runtime: pip install onnxruntime."
@@ -30,7 +30,7 @@ class OnnxEngine:
         settings = read_json(folder / SETTINGS, "compress the classifier again")
         self.max_tokens: int = settings["max_tokens"]
         self.mask: str = settings["mask"]
-        self.cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self.cores = core_count()
         self._counting = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._counting.no_padding()
         self._counting.no_truncation()
@@ -38,18 +38,10 @@ class OnnxEngine:
         self._tokenizer.enable_truncation(self.max_tokens)
         self._tokenizer.enable_padding(pad_id=settings["pad_id"], pad_token=settings["pad"])
         # One session for single texts, with all cores on each; one for batches, a core each.
-        self._sessions = [self._session(onnxruntime, folder / MODEL, threads) for threads in (self.cores, 1)]
+        self._sessions = [open_session(folder / MODEL, threads) for threads in (self.cores, 1)]
         self.labels = self._sessions[0].get_outputs()[0].shape[1]
         if self.labels != labels:
             raise BadInput(f"{folder}/{MODEL} does not fit its labels: compress the classifier again.")
-
-    @staticmethod
-    def _session(onnxruntime: object, file: Path, threads: int) -> object:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
     def logits(self, texts: Sequence[str]) -> np.ndarray:
         """Shape (n, labels); texts beyond `max_tokens` tokens are cut."""
@@ -58,10 +50,7 @@ class OnnxEngine:
         session = self._sessions[0 if len(texts) == 1 else 1]
 
         def work(batch: list[str]) -> np.ndarray:
-            encoded = self._tokenizer.encode_batch(batch)
-            ids = np.array([text.ids for text in encoded], dtype=np.int64)
-            mask = np.array([text.attention_mask for text in encoded], dtype=np.int64)
-            return session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
+            return session.run(None, encode(self._tokenizer, batch))[0]
 
         longest = self.max_tokens * A_TOKEN
         rows = in_batches(work, texts, longest=longest, most=AT_ONCE, cores=self.cores, what="Predicting genres")

@@ -6,7 +6,9 @@ All keep a batch full: what is finished leaves it, what waits takes its place.
 Random draws belong to a request's own seed, so the company it is decoded in changes it at most through rounding.
 """
 
-from collections.abc import Iterator, Sequence
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -86,6 +88,45 @@ def load_decoder(folder: str | Path, name: str = "auto") -> tuple[Decoder, Marku
 
     model, tokenizer, info = load_generator(folder)
     return TransformersDecoder(model), tokenizer, info
+
+
+def decode_in_threads(
+    requests: Sequence[Request], workers: Sequence[Callable[[Request, threading.Event], list[int] | None]]
+) -> Iterator[tuple[int, list[int]]]:
+    """What `Decoder.decode` yields, by one thread for each of `workers`.
+
+    A worker gives a request's new ids, or None soon after its event is set: nobody waits for them any more then.
+    """
+    waiting: queue.SimpleQueue[tuple[int, Request]] = queue.SimpleQueue()
+    for item in enumerate(requests):
+        waiting.put(item)
+    done: queue.SimpleQueue[tuple[int, list[int]] | BaseException] = queue.SimpleQueue()
+    left = threading.Event()
+
+    def work(complete: Callable[[Request, threading.Event], list[int] | None]) -> None:
+        try:
+            while not left.is_set():
+                number, request = waiting.get_nowait()
+                if (ids := complete(request, left)) is not None:
+                    done.put((number, ids))
+        except queue.Empty:
+            pass
+        except BaseException as error:  # handed to the reader, who would wait for ever otherwise
+            done.put(error)
+
+    threads = [threading.Thread(target=work, args=(worker,), daemon=True) for worker in workers]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in requests:
+            result = done.get()
+            if isinstance(result, BaseException):
+                raise result
+            yield result
+    finally:
+        left.set()
+        for thread in threads:  # a server taken down with Python in the middle of a request crashes
+            thread.join()
 
 
 def is_address(name: str) -> bool:

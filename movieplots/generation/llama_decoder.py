@@ -12,8 +12,6 @@ import contextlib
 import ctypes
 import http.client
 import json
-import os
-import queue
 import secrets
 import select
 import socket
@@ -23,7 +21,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from movieplots.generation.decoders import Request
+from movieplots.batches import core_count
+from movieplots.generation.decoders import Request, decode_in_threads
 
 SLOTS = 16  # a core; 32 take twice the memory, and a whole grid is done no sooner
 SMALL = 32e6  # bytes; a model below that is through a step before a second thread has woken up
@@ -39,7 +38,7 @@ class LlamaDecoder:
 
     def __init__(self, gguf: str | Path, context: int) -> None:
         self.gguf, self.context = str(gguf), context
-        self.cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self.cores = core_count()
         self.threads = 1 if Path(gguf).stat().st_size < SMALL else self.cores
         self._servers: dict[bool, tuple[int, list[_Server]]] = {}
         self._starting = threading.Lock()
@@ -49,38 +48,9 @@ class LlamaDecoder:
     def decode(self, requests: Sequence[Request]) -> Iterator[tuple[int, list[int]]]:
         if not requests:
             return
-        waiting: queue.SimpleQueue[tuple[int, Request]] = queue.SimpleQueue()
-        for item in enumerate(requests):
-            waiting.put(item)
-        done: queue.SimpleQueue[tuple[int, list[int]] | BaseException] = queue.SimpleQueue()
-        left = threading.Event()
-
-        def work(server: "_Server") -> None:
-            try:
-                while not left.is_set():
-                    number, request = waiting.get_nowait()
-                    if (ids := server.complete(request, left)) is not None:
-                        done.put((number, ids))
-            except queue.Empty:
-                pass
-            except BaseException as error:  # handed to the reader, who would wait for ever otherwise
-                done.put(error)
-
         servers = self._ready(requests, alone=len(requests) == 1)
         in_turns = servers * min(SLOTS, len(requests))  # so that few requests are shared by all cores
-        threads = [threading.Thread(target=work, args=(server,), daemon=True) for server in in_turns]
-        for thread in threads:
-            thread.start()
-        try:
-            for _ in requests:
-                result = done.get()
-                if isinstance(result, BaseException):
-                    raise result
-                yield result
-        finally:
-            left.set()
-            for thread in threads:  # a server taken down with Python in the middle of a request crashes
-                thread.join()
+        yield from decode_in_threads(requests, [server.complete for server in in_turns])
 
     def stream(self, request: Request) -> Iterator[int]:
         (server,) = self._ready([request], alone=True)

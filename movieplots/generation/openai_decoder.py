@@ -6,15 +6,15 @@ llama.cpp's keeps back tokens inside a letter that takes several of them: where 
 How many texts are written at once, and how they are batched, is the server's business.
 """
 
+import contextlib
 import json
 import os
-import queue
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from movieplots.errors import BadInput
-from movieplots.generation.decoders import DecoderFailed, Request
+from movieplots.generation.decoders import DecoderFailed, Request, decode_in_threads
 
 KEY = "MOVIEPLOTS_DECODER_KEY"  # environment: the server's API key, where it wants one
 AT_ONCE = 64  # requests of a batch that are with the server at the same time
@@ -50,37 +50,16 @@ class OpenAIDecoder:
         self.context = int(entry.get("max_model_len") or (entry.get("meta") or {}).get("n_ctx") or CONTEXT)
 
     def decode(self, requests: Sequence[Request]) -> Iterator[tuple[int, list[int]]]:
-        waiting: queue.SimpleQueue[tuple[int, Request]] = queue.SimpleQueue()
-        for item in enumerate(requests):
-            waiting.put(item)
-        done: queue.SimpleQueue[tuple[int, list[int]] | BaseException] = queue.SimpleQueue()
-        left = threading.Event()
+        return decode_in_threads(requests, [self._complete] * min(AT_ONCE, len(requests)))
 
-        def work() -> None:
-            try:
-                while True:
-                    number, request = waiting.get_nowait()
-                    ids = []
-                    for token in self.stream(request):
-                        ids.append(token)
-                        if left.is_set():
-                            return
-                    done.put((number, ids))
-            except queue.Empty:
-                pass
-            except BaseException as error:  # handed to the reader, who would wait for ever otherwise
-                done.put(error)
-
-        for _ in range(min(AT_ONCE, len(requests))):
-            threading.Thread(target=work, daemon=True).start()
-        try:
-            for _ in requests:
-                result = done.get()
-                if isinstance(result, BaseException):
-                    raise result
-                yield result
-        finally:
-            left.set()
+    def _complete(self, request: Request, left: threading.Event) -> list[int] | None:
+        ids = []
+        with contextlib.closing(self.stream(request)) as tokens:
+            for token in tokens:
+                if left.is_set():
+                    return None
+                ids.append(token)
+        return ids
 
     def stream(self, request: Request) -> Iterator[int]:
         import httpx

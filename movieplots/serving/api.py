@@ -76,12 +76,12 @@ def create_app(models: Models, engine: Engine, metrics: Metrics, seconds: float 
     app = FastAPI(
         title="movieplots", version=__version__, lifespan=lifespan,
         summary="New movie plots, and the genres of plots.",
-        responses={status: {"model": Error} for status in (400, 413, 422)},
+        responses=_errors(400, 413, 422),
     )  # fmt: skip
     turns, painting = _Turns(), _Turns(most=4)
     app.add_middleware(_Door, metrics=metrics)
     _answer_errors(app)
-    waiting = {status: {"model": Error} for status in (429, 503, 504)}
+    waiting = _errors(429, 503, 504)
 
     def begin(request: PlotsRequest, live: bool) -> tuple[str, Writing]:
         if request.go_on and not request.opening.strip():
@@ -130,7 +130,7 @@ def create_app(models: Models, engine: Engine, metrics: Metrics, seconds: float 
             raise BadInput(f"There are {len(asked.titles)} titles for {len(asked.plots)} plots: give one a plot.")
         return await soon(request, turns, lambda: _detect(classifier, asked), asked.plots)
 
-    @app.post("/v1/keywords", responses={s: {"model": Error} for s in (429, 504)}, tags=["plots"])
+    @app.post("/v1/keywords", responses=_errors(429, 504), tags=["plots"])
     async def find_keywords(asked: KeywordsRequest, request: Request) -> Keywords:
         """Find the words that plots are about."""
         found = await soon(request, turns, lambda: [keywords(plot, asked.n) for plot in asked.plots], asked.plots)
@@ -144,8 +144,7 @@ def create_app(models: Models, engine: Engine, metrics: Metrics, seconds: float 
 
     @app.post(
         "/v1/posters", tags=["posters"], response_class=Response,
-        responses={s: {"model": Error} for s in (429, 502, 504)}
-        | {200: {"content": _IMAGES, "description": "The image."}},
+        responses=_errors(429, 502, 504) | {200: {"content": _IMAGES, "description": "The image."}},
     )  # fmt: skip
     async def posters(asked: PosterRequest, request: Request) -> Response:
         """Make a poster."""
@@ -167,7 +166,7 @@ def create_app(models: Models, engine: Engine, metrics: Metrics, seconds: float 
         """Whether the server runs."""
         return Health(status="ok")
 
-    @app.get("/readyz", responses={503: {"model": Error}}, tags=["health"])
+    @app.get("/readyz", responses=_errors(503), tags=["health"])
     def ready() -> Health:
         """Whether all models are loaded."""
         for served in models.served.values():
@@ -200,6 +199,11 @@ _EVENTS = """Events, each with JSON data:
 - `end` `{"model"}`: all are finished
 - `error` `{"code", "message"}`: it ended before that
 """
+
+
+def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """For the OpenAPI document: what these statuses are answered with."""
+    return {status: {"model": Error} for status in statuses}
 
 
 async def _all(writing: Writing) -> list[Plot]:

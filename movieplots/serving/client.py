@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -74,23 +75,14 @@ class Client:
             raise _trouble(answer)
         return answer
 
-    def _troubles(self) -> "_Troubles":
-        return _Troubles(self.url)
-
-
-class _Troubles:
-    """Turns errors of the connection into Trouble."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
-        if isinstance(error, httpx.TimeoutException):
-            raise Trouble("That took too long. Try again, perhaps with fewer words.") from None
-        if isinstance(error, httpx.HTTPError | httpx.InvalidURL):
+    @contextmanager
+    def _troubles(self) -> Iterator[None]:
+        """Turn errors of the connection into Trouble."""
+        try:
+            yield
+        except httpx.TimeoutException:
+            raise Trouble(_WORDS["deadline"]) from None
+        except (httpx.HTTPError, httpx.InvalidURL):
             raise Trouble(f"The writing engine at {self.url} does not answer. Is it running?", loading=True) from None
 
 

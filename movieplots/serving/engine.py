@@ -194,15 +194,14 @@ class Writing:
             go_on=wish.go_on,
         )
         most = wish.max_words and wish.max_words + len(wish.opening.split())
-        first, sample = True, None
+        sample = None
         with contextlib.closing(samples):
-            for sample in samples:
+            for position, sample in enumerate(samples):
                 if self.given_up.is_set():
                     return count("left", 1)
                 count("tokens", 1)
-                if first:
+                if position == 0:
                     count("first_token", time.monotonic() - self.begun)
-                    first = False
                 words = sample.plot.split()
                 if most and len(words) > most:
                     sample = replace(sample, plot=" ".join(words[:most]), finished=False)

@@ -24,6 +24,10 @@ THEME = {
     "theme.dark.secondaryBackgroundColor": "#24221f",
     "theme.dark.textColor": "#ece7df",
 }
+API = "MOVIEPLOTS_API"  # environment of the studio: where the API answers
+REPORT = "MOVIEPLOTS_REPORT"  # the folder of an evaluation
+HISTORY = "MOVIEPLOTS_HISTORY"  # the file of the ideas
+IDEAS = Path.home() / ".local" / "share" / "movieplots" / "studio.sqlite"
 PATIENCE = 30  # seconds for the API to answer at all; its models may load longer
 
 
@@ -55,21 +59,19 @@ def run_api(
 
 
 def run_studio(
-    api: str | None, api_arguments: list[str], host: str, port: int, report: Path | None, history: Path | None
+    api: str | None, api_arguments: list[str], host: str, port: int, report: Path, history: Path | None
 ) -> None:
     """Start the studio, and the API before it where no address of one is given; both end together."""
     _check_port(host, port)
-    if history:
-        History(history)  # says so where it cannot be used
-    environment = os.environ | {"MOVIEPLOTS_API": api or f"http://127.0.0.1:{_free_port()}"}
-    environment |= {"MOVIEPLOTS_REPORT": str(report)} if report else {}
-    environment |= {"MOVIEPLOTS_HISTORY": str(history)} if history else {}
+    history = history or IDEAS
+    History(history)  # says so where it cannot be used
+    address = api or f"http://127.0.0.1:{_free_port()}"
+    environment = os.environ | {API: address, REPORT: str(report), HISTORY: str(history)}
     children = []
     # Without this a polite end would leave both running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         if api is None:
-            address = environment["MOVIEPLOTS_API"]
             command = [sys.executable, "-m", "movieplots", "api", "--port", address.rpartition(":")[2], *api_arguments]
             children.append(subprocess.Popen(command))
             _wait_for(address, children[0])

@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-REPORT = "MOVIEPLOTS_REPORT"  # environment: a folder that `movieplots evaluate` wrote
+from movieplots.serving.launch import REPORT
+
 ROWS = 20
 COPIED = 8  # words in a row from which a sample's source is named
 REPORT_HEIGHT = 1400  # pixels
@@ -16,7 +17,7 @@ REPORT_HEIGHT = 1400  # pixels
 
 def show() -> None:
     """The page."""
-    folder = Path(os.environ.get(REPORT, "data/demo/report"))
+    folder = Path(os.environ[REPORT])
     if not (folder / "samples.csv").is_file():
         st.info(
             f"There is no evaluation in {folder} yet: run `movieplots evaluate … --out {folder}`, or start the studio "

@@ -5,16 +5,14 @@ import os
 import re
 import secrets
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from movieplots.serving.client import Client, Trouble
 from movieplots.serving.history import History, Idea
+from movieplots.serving.launch import API, HISTORY
 
-API = "MOVIEPLOTS_API"  # environment: where the API answers
-HISTORY = "MOVIEPLOTS_HISTORY"  # environment: the file of the history
 SHOWN_GENRES = 6
 STYLE = """<style>
 .block-container { padding-top: 5rem; padding-bottom: 3rem; max-width: 1400px; }
@@ -51,13 +49,13 @@ def style() -> None:
 @st.cache_resource
 def api() -> Client:
     """The connection to the API."""
-    return Client(os.environ.get(API, "http://127.0.0.1:8000"))
+    return Client(os.environ[API])
 
 
 @st.cache_resource
 def history() -> History:
     """The ideas of all writers."""
-    return History(os.environ.get(HISTORY, Path.home() / ".local" / "share" / "movieplots" / "studio.sqlite"))
+    return History(os.environ[HISTORY])
 
 
 def remember_writer() -> None:

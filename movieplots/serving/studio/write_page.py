@@ -150,7 +150,6 @@ def _card(number: int) -> None:
 def _stream(slot: Slot, words: Any, notes: Any) -> None:
     """Write what was asked for, showing it as it grows."""
     asked = slot.asked or {}
-    given = {key: value for key, value in asked.items() if key != "seed"}
     idea = Idea(
         list(asked["genres"]), asked["title"], asked["opening"], asked["temperature"], asked["top_p"], asked["seed"],
         opening=asked["opening"], asked_title=asked["title"], finished=False,
@@ -158,7 +157,7 @@ def _stream(slot: Slot, words: Any, notes: Any) -> None:
     words.html(_text(idea, growing=True))
     text, shown = "", 0.0
     try:
-        for event, data in _events(given | {"n": 1, "seed": asked["seed"]}, notes):
+        for event, data in _events(asked, notes):
             if event == "title":
                 idea.title = data["title"]
             elif event == "text":

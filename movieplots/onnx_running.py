@@ -1,0 +1,27 @@
+"""ONNX Runtime on a CPU: a session, and what encoders are fed with. One way for classifier and sentence embeddings."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def open_session(file: Path, threads: int) -> Any:
+    """A session of the model in `file` that has so many threads."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+
+def encode(tokenizer: Any, texts: Sequence[str]) -> dict[str, np.ndarray]:
+    """`input_ids` and `attention_mask` of the texts, each (n, tokens), by a tokenizer that cuts and pads."""
+    encoded = tokenizer.encode_batch(list(texts))
+    return {
+        "input_ids": np.array([text.ids for text in encoded], dtype=np.int64),
+        "attention_mask": np.array([text.attention_mask for text in encoded], dtype=np.int64),
+    }
