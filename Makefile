@@ -3,12 +3,15 @@
 # make studio  the studio in the browser, with the API behind it; ARGS="--generator DIR …" for other models than the demo's
 # make use     .venv-use: the same with TensorFlow, for the Universal Sentence Encoder
 # make notebooks    run every notebook again and write it back with its new outputs; NOTEBOOKS="…" runs only those named
+# make links   REPO=owner/name: the README, the notebooks and pyproject.toml lead to that repository on GitHub, with nbviewer
+#              and Colab; without REPO their links stay in the checkout
+# make reference    the page docs/reference.md, from the docstrings
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 USE := .venv-use
 
-.PHONY: demo test studio notebooks setup use clean
+.PHONY: demo test studio notebooks links reference setup use clean
 
 demo: setup
 	@$(BIN)/python -m movieplots.demo
@@ -26,6 +29,12 @@ studio: setup
 
 notebooks: setup
 	@$(BIN)/python -m movieplots.notebooks $(NOTEBOOKS)
+
+links: setup
+	@$(BIN)/python -m movieplots.links $(REPO)
+
+reference: setup
+	@$(BIN)/python docs/reference.py
 
 setup: $(VENV)/installed
 

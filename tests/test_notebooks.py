@@ -233,7 +233,7 @@ def run_setup(folder, repository="", code=""):
     """Run the setup cell and `code` in a Python that has no packages, with pip replaced by a printer."""
     cells = nbformat.read(ROOT / "DataPreparation.ipynb", as_version=4).cells
     setup = next(cell.source for cell in cells if cell.id == "setup")
-    setup = setup.replace('REPOSITORY = ""', f"REPOSITORY = {repository!r}")
+    setup = re.sub(r'REPOSITORY = ".*?"', f"REPOSITORY = {repository!r}", setup)  # `make links` writes one there
     printer = "import subprocess\nsubprocess.run = lambda command, check: print(*command[1:], check)\n"
     return subprocess.run(
         [sys.executable, "-I", "-S", "-c", printer + setup + code], cwd=folder, capture_output=True, text=True
