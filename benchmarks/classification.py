@@ -27,7 +27,7 @@ from scipy.special import expit
 from transformers import DataCollatorWithPadding
 
 from movieplots import GenreClassifier
-from movieplots.base_models import load_encoder
+from movieplots.bases import load_encoder
 from movieplots.classification.assessment import check_same_plots
 from movieplots.classification.compression import compress, folder_size
 from movieplots.classification.explanation import at_random, deletion, integrated_gradients, occlusion

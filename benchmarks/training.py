@@ -27,7 +27,7 @@ from torch.utils.data import IterableDataset
 from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config, Trainer, TrainerCallback, TrainingArguments
 
 from movieplots import load_plots
-from movieplots.base_models import load_tokenizer, resolve
+from movieplots.bases import load_tokenizer, resolve
 from movieplots.errors import sentences
 from movieplots.generation.blocks import TrainingBlocks, collate
 from movieplots.generation.markup import MarkupTokenizer

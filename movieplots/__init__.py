@@ -12,7 +12,7 @@ _FRONT_DOOR = {
     "BadInput": "movieplots.errors",
     "GenreClassifier": "movieplots.classification.prediction",
     "PlotGenerator": "movieplots.generation.sampling",
-    "base_models": "movieplots.base_models",
+    "base_models": "movieplots.bases",
     "evaluate": "movieplots.evaluation",
     "load_plots": "movieplots.plots",
     "parse_title": "movieplots.titles",

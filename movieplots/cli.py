@@ -17,6 +17,7 @@ from rich.text import Text
 
 from movieplots.errors import BadInput, sentences
 from movieplots.progress import working
+from movieplots.shipped import CLASSIFIER, GENERATOR, check_there, index_of
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -33,8 +34,6 @@ app.add_typer(train_app, name="train")
 output = Console(highlight=False, markup=False, soft_wrap=not sys.stdout.isatty())
 
 BAR = 30  # characters of a bar for a probability of 1
-DEMO = Path("data/demo")
-DEMO_GENERATOR, DEMO_CLASSIFIER, DEMO_REPORT = DEMO / "generator", DEMO / "classifier", DEMO / "report"
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same files.", min=0, max=2**32 - 1)]
@@ -265,6 +264,13 @@ def train_generator(
     feeding: Annotated[
         str, typer.Option(help="`blocks`: packed plots; `windows`: random cuts of one long text, as gpt-2-simple.")
     ] = "blocks",
+    draws: Annotated[
+        str,
+        typer.Option(
+            help="`uniform`: each plot once a pass, under any of its genres; `evident`: those that show their genre "
+            "clearly, and small genres, more often. The generator then obeys the genre more."
+        ),
+    ] = "uniform",
     max_steps: MaxSteps = None,
     time_limit: TimeLimit = None,
     learning_rate: Annotated[
@@ -291,9 +297,9 @@ def train_generator(
     from movieplots.generation.training import train_generator as run
 
     info = run(
-        data, base, out, markup, max_steps, time_limit, method=method, feeding=feeding, learning_rate=learning_rate,
-        schedule=schedule, patience=patience, block_size=block_size, blocks_per_step=blocks_per_step, seed=seed,
-        fresh=fresh,
+        data, base, out, markup, max_steps, time_limit, method=method, feeding=feeding, draws=draws,
+        learning_rate=learning_rate, schedule=schedule, patience=patience, block_size=block_size,
+        blocks_per_step=blocks_per_step, seed=seed, fresh=fresh,
     )  # fmt: skip
     _print_training(out, info, as_json)
 
@@ -598,38 +604,63 @@ def evaluate(
 
 @app.command()
 def generate(
-    model: Annotated[Path, typer.Option(help="Folder of a trained generator.")] = DEMO_GENERATOR,
+    model: Annotated[
+        Path, typer.Option(help="Folder of a trained generator.", show_default="the one that ships")
+    ] = GENERATOR,
     genre: Annotated[list[str] | None, typer.Option(help="Genre; several times for several.")] = None,
     title: Annotated[str | None, typer.Option(help="Title, best as `Salt (2009)`; needs a model with titles.")] = None,
     opening: Annotated[str, typer.Option(help="The plot's first words.")] = "",
     n: Annotated[int, typer.Option("-n", help="Number of plots.")] = 1,
     temperature: Annotated[float, typer.Option(help="Above 0; higher is wilder.")] = 0.8,
     top_p: Annotated[float, typer.Option(help="Keep the likeliest words up to this share; 0 is off.")] = 0.9,
-    min_p: MinP = 0.0,
+    min_p: MinP = 0.05,
     repetition_penalty: Penalty = 1.0,
     no_repeat_ngram: NoRepeat = 0,
     decoder: Decoder = "auto",
+    novelty: Annotated[
+        Path | None,
+        typer.Option(
+            help="File that `movieplots novelty` wrote, from the model's training plots.",
+            show_default="the one that ships, for models that read what it has",
+        ),
+    ] = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Write new plots.
+    """Write new plots, and say to which training plot each is nearest and whether it copies.
 
     Example: `movieplots generate --genre horror --title "Salt (2009)" --opening "The sea gives back" -n 3`
     """
     from movieplots.generation.sampling import PlotGenerator
 
-    _there(model, "generator")
+    generator_folder = check_there(model)
     with working("Loading the generator …"):
-        generator = PlotGenerator.from_pretrained(model, decoder)
+        generator = PlotGenerator.from_pretrained(generator_folder, decoder)
     with working(f"Writing {n} plot{'' if n == 1 else 's'} …"):
         samples = generator.generate(
             genre, title, opening, n, temperature, top_p, seed, None, min_p, repetition_penalty, no_repeat_ngram
         )
+    index = novelty or index_of(model)
+    near = _nearest(index, [sample.plot for sample in samples]) if index else [None] * n
     if as_json:
-        return _print_json([asdict(sample) for sample in samples])
-    for sample in samples:
+        rows = zip(samples, near, strict=True)
+        return _print_json([asdict(sample) | {"nearest": each and asdict(each)} for sample, each in rows])
+    for sample, each in zip(samples, near, strict=True):
         output.rule(Text(f"{sample.title or 'Untitled'} · {sample.genre}", style="bold"), align="left", style="dim")
         output.print(sample.plot + ("" if sample.finished else " …"))
+        if each is not None:
+            output.print(f"Nearest training plot: {each.title} (similarity {each.similarity:.2f})", style="dim")
+            if each.copied:
+                output.print(f"Copied: {each.run} words in a row, from {each.run_title}", style="bold red")
+
+
+def _nearest(index: Path, plots: list[str]) -> list[Any]:
+    """To which training plots these are nearest."""
+    from movieplots.novelty_index import NoveltyIndex
+    from movieplots.sentence_encoder import SentenceEncoder
+
+    with working("Comparing with the training plots …"):
+        return NoveltyIndex.load(index).compare(plots, SentenceEncoder().encode)
 
 
 @app.command()
@@ -690,7 +721,9 @@ def compress(
 @app.command()
 def genres(
     texts: Annotated[list[str], typer.Argument(metavar="TEXT…", help="Plots; `-` reads one plot a line.")],
-    model: Annotated[Path, typer.Option(help="Folder of a trained classifier.")] = DEMO_CLASSIFIER,
+    model: Annotated[
+        Path, typer.Option(help="Folder of a trained classifier.", show_default="the one that ships")
+    ] = CLASSIFIER,
     title: Annotated[
         str | None, typer.Option(help="The plot's title, best as `Salt (2009)`; needs a model trained with --titles.")
     ] = None,
@@ -717,8 +750,7 @@ def genres(
         raise BadInput(f"The text in {where} {empty[0]} is empty: give it some words.")
     if title is not None and len(plots) > 1:
         raise BadInput(f"--title belongs to one plot, and {len(plots)} are given: run them one by one.")
-    _there(model, "classifier")
-    classifier = GenreClassifier.from_pretrained(model)
+    classifier = GenreClassifier.from_pretrained(check_there(model))
     for number, tokens in classifier.cut(plots).items():
         most = classifier.max_tokens
         print(f"Plot {number + 1} has {tokens} tokens: only its first {most} are read.", file=sys.stderr)
@@ -753,10 +785,13 @@ def novelty(
     """
     from movieplots.evaluation.embedding import load_embedder
     from movieplots.novelty_index import NoveltyIndex
-    from movieplots.plots import load_plots
+    from movieplots.plots import data_fingerprint, load_plots
 
-    plots = load_plots(data, "train")
-    index = NoveltyIndex.build(plots["title"].tolist(), plots["plot"].tolist(), load_embedder().embed)
+    everything = load_plots(data)
+    plots = everything[everything["split"] == "train"]
+    index = NoveltyIndex.build(
+        plots["title"].tolist(), plots["plot"].tolist(), load_embedder().embed, data_fingerprint(everything)
+    )
     index.save(out)
     size = out.stat().st_size
     if as_json:
@@ -766,17 +801,29 @@ def novelty(
 
 Generators = Annotated[
     list[Path] | None,
-    typer.Option("--generator", help="Folder of a trained generator; a second one may have the other markup."),
+    typer.Option(
+        "--generator",
+        help="Folder of a trained generator; a second one may have the other markup.",
+        show_default="the one that ships",
+    ),
 ]
-ServedClassifier = Annotated[Path | None, typer.Option(help="Folder of a trained classifier, best a compressed one.")]
-NoveltyFile = Annotated[Path | None, typer.Option(help="File that `movieplots novelty` wrote.")]
+ServedClassifier = Annotated[
+    Path, typer.Option(help="Folder of a trained classifier, best a compressed one.", show_default="the one that ships")
+]
+NoveltyFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="File that `movieplots novelty` wrote.",
+        show_default="the one that ships, for generators that read what it has",
+    ),
+]
 Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")]
 
 
 @app.command()
 def api(
     generator: Generators = None,
-    classifier: ServedClassifier = None,
+    classifier: ServedClassifier = CLASSIFIER,
     novelty: NoveltyFile = None,
     decoder: Decoder = "auto",
     host: Host = "127.0.0.1",
@@ -796,13 +843,13 @@ def api(
 @app.command()
 def studio(
     generator: Generators = None,
-    classifier: ServedClassifier = None,
+    classifier: ServedClassifier = CLASSIFIER,
     novelty: NoveltyFile = None,
     decoder: Decoder = "auto",
     api: Annotated[str | None, typer.Option(help="Address of a running API; without one, one is started.")] = None,
     host: Host = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8501,
-    report: Annotated[Path, typer.Option(help="Folder that `movieplots evaluate` wrote, to explore.")] = DEMO_REPORT,
+    report: Annotated[Path | None, typer.Option(help="Folder that `movieplots evaluate` wrote, to explore.")] = None,
     history: Annotated[Path | None, typer.Option(help="File for the ideas; default: in your home.")] = None,
 ) -> None:
     """Open the studio: write ideas in the browser. Ctrl+C ends it.
@@ -821,15 +868,12 @@ def studio(
 
 
 def _served(
-    generators: list[Path] | None, classifier: Path | None, novelty: Path | None
-) -> tuple[list[Path], Path | None, Path | None]:
-    """What is served: what was named, else what `make demo` has left."""
-    if not generators:
-        _there(DEMO_GENERATOR, "generator")
-        generators = [DEMO_GENERATOR]
-    if classifier is None and DEMO_CLASSIFIER.is_dir():
-        classifier = DEMO_CLASSIFIER
-    return generators, classifier, novelty
+    generators: list[Path] | None, classifier: Path, novelty: Path | None
+) -> tuple[list[Path], Path, Path | None]:
+    """What is served: what was named, else what ships."""
+    chosen = [check_there(folder) for folder in generators or [GENERATOR]]
+    indices = [index_of(folder) for folder in chosen]
+    return chosen, check_there(classifier), novelty or (indices[0] if all(indices) else None)
 
 
 def _reasons(classifier: Any, plot: str, title: str | None) -> dict[str, list[tuple[str, float]]]:
@@ -858,13 +902,6 @@ def _bars(classifier: Any, predicted: list[str], proba: Any) -> Table:
         cells = ("✓" if name in predicted else "", name, "".join(bar), f"{share:.2f}")
         table.add_row(*cells, f"threshold {threshold:.2f}", style=style)
     return table
-
-
-def _there(model: Path, what: str) -> None:
-    if not model.is_dir():
-        raise BadInput(
-            f"There is no {what} at {model}: run `make demo`, or train one and name its folder with --model."
-        )
 
 
 def _names(text: str) -> list[str]:

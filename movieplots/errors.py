@@ -18,9 +18,10 @@ _EXTRAS = {
 
 
 class BadInput(ValueError):
-    """Something given from outside cannot be used.
+    """Something given from outside cannot be used: an option, a file, a folder, the name of a model.
 
-    The message is one sentence (or two short ones): what is wrong, where, and what to do about it.
+    The message is one sentence (or two short ones): what is wrong, where, and what to do about it. It is a ValueError;
+    the commands of `movieplots` print it and end with status 2.
     """
 
 

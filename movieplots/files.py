@@ -64,6 +64,12 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def brought(inside: str, beside: str) -> Path:
+    """A folder of files that the project brings: `inside` the package where that was installed, or `beside` it."""
+    package = Path(__file__).resolve().parent
+    return package / inside if (package / inside).is_dir() else package.parent / beside
+
+
 def _sweep(folder: Path, pattern: str) -> None:
     """Remove what killed processes left unfinished; the process's number is in the name, before the last dot."""
     for leftover in folder.glob(pattern):

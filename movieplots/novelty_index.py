@@ -24,6 +24,7 @@ _STEPS = np.uint64(0x9E3779B97F4A7C15) ** np.arange(
     RUN, dtype=np.uint64
 )  # an odd number's powers, as in Karp and Rabin 1987
 Embed = Callable[[Sequence[str]], np.ndarray]
+_UNREADABLE = (OSError, ValueError, KeyError, BadZipFile, UnicodeDecodeError)
 
 
 @dataclass(frozen=True)
@@ -46,15 +47,25 @@ class Likeness:
 
 
 class NoveltyIndex:
-    """Of n plots: `titles`, `vectors` (n, d) in int8 with a scale each; `hashes`, sorted, and the `rows` of each."""
+    """Of n plots: `titles`, `vectors` (n, d) in int8 with a scale each; `hashes`, sorted, and the `rows` of each.
+
+    `fingerprint` is that of the data they are from, as models note it, too.
+    """
 
     def __init__(
-        self, titles: list[str], vectors: np.ndarray, scales: np.ndarray, hashes: np.ndarray, rows: np.ndarray
+        self,
+        titles: list[str],
+        vectors: np.ndarray,
+        scales: np.ndarray,
+        hashes: np.ndarray,
+        rows: np.ndarray,
+        fingerprint: str = "",
     ) -> None:
         self.titles, self.vectors, self.scales, self.hashes, self.rows = titles, vectors, scales, hashes, rows
+        self.fingerprint = fingerprint
 
     @classmethod
-    def build(cls, titles: Sequence[str], plots: Sequence[str], embed: Embed) -> "NoveltyIndex":
+    def build(cls, titles: Sequence[str], plots: Sequence[str], embed: Embed, fingerprint: str = "") -> "NoveltyIndex":
         """The index of these plots; `embed` gives vectors of length 1, shape (n, d)."""
         vectors = np.asarray(embed(plots), dtype=np.float32)
         scales = np.abs(vectors).max(axis=1) / 127
@@ -63,7 +74,7 @@ class NoveltyIndex:
         rows = np.repeat(np.arange(len(plots), dtype=np.uint32), [len(run) for run in runs])
         hashes, first = np.unique(hashes, return_index=True)
         rounded = np.round(vectors / scales[:, None]).astype(np.int8)
-        return cls(list(titles), rounded, scales.astype(np.float32), hashes, rows[first])
+        return cls(list(titles), rounded, scales.astype(np.float32), hashes, rows[first], fingerprint)
 
     def save(self, file: str | Path) -> None:
         """Write it as one compressed file of arrays (`.npz`), atomically."""
@@ -71,8 +82,9 @@ class NoveltyIndex:
         gaps = np.diff(self.hashes, prepend=np.uint32(0))  # small numbers compress
         with atomic_path(Path(file)) as temporary, open(temporary, "wb") as handle:
             np.savez_compressed(
-                handle, titles=titles, vectors=self.vectors.T, scales=self.scales, gaps=gaps, rows=self.rows
-            )
+                handle, titles=titles, vectors=self.vectors.T, scales=self.scales, gaps=gaps, rows=self.rows,
+                fingerprint=np.frombuffer(self.fingerprint.encode(), np.uint8),
+            )  # fmt: skip
 
     @classmethod
     def load(cls, file: str | Path) -> "NoveltyIndex":
@@ -82,9 +94,19 @@ class NoveltyIndex:
                 titles = kept["titles"].tobytes().decode().split("\n")
                 hashes = np.cumsum(kept["gaps"], dtype=np.uint32)
                 vectors = np.ascontiguousarray(kept["vectors"].T)
-                return cls(titles, vectors, kept["scales"], hashes, kept["rows"])
-        except (OSError, ValueError, KeyError, BadZipFile, UnicodeDecodeError):
-            raise BadInput(f"{file} is no index of training plots: make one with `movieplots novelty`.") from None
+                fingerprint = kept["fingerprint"].tobytes().decode()
+                return cls(titles, vectors, kept["scales"], hashes, kept["rows"], fingerprint)
+        except _UNREADABLE:
+            raise _no_index(file) from None
+
+    @staticmethod
+    def fingerprint_of(file: str | Path) -> str:
+        """Which data a file that `save` wrote is from, without reading the rest. Raises BadInput where it is none."""
+        try:
+            with np.load(file, allow_pickle=False) as kept:
+                return kept["fingerprint"].tobytes().decode()
+        except _UNREADABLE:
+            raise _no_index(file) from None
 
     def compare(self, plots: Sequence[str], embed: Embed) -> list[Likeness]:
         """How near each plot is to those of the index."""
@@ -111,6 +133,10 @@ class NoveltyIndex:
             return 0, 0
         rows, counts = np.unique(self.rows[places[end - best : end]], return_counts=True)
         return best + RUN - 1, int(rows[counts.argmax()])
+
+
+def _no_index(file: str | Path) -> BadInput:
+    return BadInput(f"{file} is no index of training plots: make one with `movieplots novelty`.")
 
 
 def _product(vectors: np.ndarray, vector: np.ndarray, part: int = 4096) -> np.ndarray:

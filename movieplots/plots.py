@@ -54,10 +54,18 @@ def save_plots(plots: pd.DataFrame, path: str | Path) -> None:
 
 
 def load_plots(path: str | Path, split: str | None = None) -> pd.DataFrame:
-    """Read the Plot table from a file or from the folder that `movieplots prepare` wrote.
+    """Read the Plot table at `path`: the file, or the folder that `movieplots prepare` wrote.
 
-    `split` keeps the rows of one split. Raises BadInput where there is no such table.
+    `split` keeps the rows of one split, `train`, `validation` or `test`. The table has one row a plot and the columns
+    `id`, `source`, `title` (as published), its parts `primary`, `secondary`, `year`, `season`, `episode`, `air_date`
+    and `kind` as in `Title`, `plot`, `genres` (a list of names), `language` (ISO 639-1), `group` (rows that share it
+    are never split) and `split`. Where a title has no year, season or episode, these are NaN. `df.plot` is a method of
+    every DataFrame: write `df["plot"]`.
+
+    Raises BadInput where there is no such table or split, or where a column is missing.
     """
+    if split is not None and split not in SPLITS:
+        raise BadInput(f"The split must be {', '.join(SPLITS[:-1])} or {SPLITS[-1]}, not {split!r}.")
     path = Path(path)
     file = path / FILE_NAME if path.is_dir() else path
     if not file.is_file():

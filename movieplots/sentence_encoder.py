@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from movieplots.base_models import PACKAGED, cache_folder, resolve
+from movieplots.bases import PACKAGED, cache_folder, resolve
 from movieplots.batches import A_TOKEN, core_count, in_batches
 from movieplots.files import atomic_path, read_json
 from movieplots.onnx_running import encode, open_session

@@ -25,9 +25,10 @@ class Title:
 
     `kind` is movie, series, episode or book. `primary` is the name of the series or the first part of a movie's or
     book's name, `secondary` the name of the episode or the rest of that name (`Alien: Covenant`); "" if there is none.
-    `year` is None where the title says `(????)`. `numeral` tells apart titles of one year (`(2004/II)`), `medium` is
-    TV, V (video), VG (video game) or mini (mini-series). `bare` marks a title without a year part, which is written
-    back as it is.
+    `year` is None where the title says `(????)`. `season`, `episode` and `air_date` (`2009-03-01`) are None where it
+    does not name them. `numeral` tells apart titles of one year (`(2004/II)`), `medium` is TV, V (video), VG (video
+    game) or mini (mini-series); "" if there is none. `suspended` is True where it ends with `{{SUSPENDED}}`. `bare`
+    marks a title outside the rules, such as one without a year part, which is written back as it is.
     """
 
     primary: str
@@ -60,7 +61,9 @@ class Title:
 
 
 def parse_title(title: str) -> Title:
-    """Take a title apart by the IMDb naming rules; `str(parse_title(title)) == title` for every string.
+    """Take `title` apart by the IMDb naming rules, into a `Title`; `str(parse_title(title)) == title` always.
+
+    One that does not follow the rules is kept whole as `primary` and marked `bare`; nothing is raised.
 
     >>> parse_title('"Salt" (2009) {Low Tide (#1.3)}').secondary
     'Low Tide'

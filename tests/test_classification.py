@@ -10,7 +10,7 @@ from safetensors import safe_open
 from scipy.special import expit, logit
 from sklearn.metrics import f1_score
 
-from movieplots.base_models import load_encoder
+from movieplots.bases import load_encoder
 from movieplots.classification.baseline import LOGISTIC, SVM, fit_baselines
 from movieplots.classification.feeding import MASKED, TrainingPlots
 from movieplots.classification.labelled_plots import read_labelled, targets_of

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from movieplots.base_models import resolve
+from movieplots.bases import resolve
 from movieplots.errors import BadInput
 from movieplots.evaluation.embedding import Embedder, load_embedder
 from movieplots.files import fingerprint

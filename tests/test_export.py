@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from movieplots.base_models import cache_folder
+from movieplots.bases import cache_folder
 from movieplots.errors import BadInput
 from movieplots.generation.export import cached_gguf, export_adapter, export_gguf
 from movieplots.generation.model import load_generator

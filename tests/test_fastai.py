@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from movieplots import GenreClassifier, load_plots
-from movieplots.base_models import load_encoder
+from movieplots.bases import load_encoder
 from movieplots.classification import fastai_training
 from movieplots.classification.fastai_training import rates, train_with_fastai
 from movieplots.classification.model import GenreModel

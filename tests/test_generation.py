@@ -7,7 +7,7 @@ import shutil
 import pytest
 import torch
 
-from movieplots.base_models import base_models, load_causal_lm, load_encoder
+from movieplots.bases import base_models, load_causal_lm, load_encoder
 from movieplots.errors import BadInput
 from movieplots.generation.blocks import (
     SEVERAL_GENRES_SHARE,

@@ -175,7 +175,7 @@ def test_samples_of_the_first_the_middle_and_the_last_step():
 
 @pytest.fixture
 def windows(small_corpus, tiny_gpt2):
-    from movieplots.base_models import load_tokenizer
+    from movieplots.bases import load_tokenizer
     from movieplots.generation.markup import MarkupTokenizer
     from movieplots.plots import load_plots
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoModelForMaskedLM, default_data_collator
 
-from movieplots.base_models import load_pretrained, load_tokenizer
+from movieplots.bases import load_pretrained, load_tokenizer
 from movieplots.classification.language_model import (
     IGNORED,
     MaskedBlocks,

@@ -6,6 +6,7 @@ from movieplots.classification.labelled_plots import MIN_PLOTS
 from movieplots.classification.metrics import NAMES
 from movieplots.classification.recipe import command
 from movieplots.model_folder import table
+from movieplots.sources import licences
 
 
 def model_card(info: dict[str, Any]) -> str:
@@ -48,7 +49,7 @@ def model_card(info: dict[str, Any]) -> str:
 
 {metrics["train_plots"]} training plots from {", ".join(info["sources"])} (data fingerprint
 `{info["data_fingerprint"]}`), split by group before anything else. Genres with fewer than {MIN_PLOTS} training plots
-are not learned: {not_learned}. Licences: see `movieplots sources`.
+are not learned: {not_learned}. Licence of {licences(info["sources"])}.
 
 ## Results on {metrics["test_plots"]} held-out plots
 

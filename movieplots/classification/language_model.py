@@ -19,7 +19,7 @@ from torch import nn
 from torch.utils.data import IterableDataset
 from transformers import AutoModelForMaskedLM, default_data_collator, set_seed
 
-from movieplots.base_models import load_pretrained, load_tokenizer
+from movieplots.bases import load_pretrained, load_tokenizer
 from movieplots.errors import BadInput
 from movieplots.files import atomic_folder, read_json, write_json
 from movieplots.model_folder import RUN_FILE, begin, clear, finished, table, write_info

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from movieplots.base_models import load_encoder
+from movieplots.bases import load_encoder
 from movieplots.classification.imbalance import Loss
 from movieplots.errors import BadInput
 

@@ -16,9 +16,11 @@ def with_title(title: str, plot: str) -> str:
 
 
 class GenreClassifier:
-    """Predicts the genres of plots. `labels` are its genres, `thresholds` their probability thresholds (labels,).
+    """Predicts the genres of plots; `from_pretrained` makes one.
 
-    `engine` computes: a `TorchEngine`, or an `OnnxEngine` where the folder holds a compressed model.
+    `labels` are its genres, `thresholds` the probabilities from which each is predicted, an array of shape (labels,).
+    `info` is what the model's `movieplots.json` holds. `engine` computes: a `TorchEngine`, or an `OnnxEngine` where the
+    folder holds a compressed model.
     """
 
     def __init__(self, engine: Any, info: dict[str, Any]) -> None:
@@ -29,7 +31,10 @@ class GenreClassifier:
 
     @classmethod
     def from_pretrained(cls, path: str | Path) -> "GenreClassifier":
-        """Load a folder that `train_classifier` or `compress` wrote. Raises BadInput where it is none."""
+        """Load the folder `path` that `train_classifier` or `movieplots compress` wrote, onto a GPU where there is one.
+
+        Raises BadInput where the folder is none. A compressed model runs on CPUs, with ONNX Runtime and without torch.
+        """
         info = read_info(path, "classification")
         if info.get("compressed"):
             from movieplots.classification.onnx_engine import OnnxEngine
@@ -45,14 +50,16 @@ class GenreClassifier:
 
     @property
     def max_tokens(self) -> int:
-        """How many tokens of a text are read."""
+        """How many tokens of a text are read, the tokenizer's own marks among them."""
         return self.engine.max_tokens
 
     def predict_proba(self, texts: Sequence[str], titles: Sequence[str] | None = None) -> np.ndarray:
         """Probabilities in [0, 1] of shape (n, labels), for plots and, if the model was trained with them, titles.
 
-        A title is best in the IMDb form, `Heat (1995)` or `"Dark" (2017)`; an empty one is none. Raises BadInput for an
-        empty text. Texts beyond `max_tokens` tokens are cut; `cut(texts)` says which.
+        `texts` are n plots. `titles` are one for each, best in the IMDb form, `Heat (1995)` or `"Dark" (2017)`; an
+        empty one is none. Each label has a probability of its own, so a row need not sum to 1. Texts beyond
+        `max_tokens` tokens are cut; `cut` says which. Raises BadInput for an empty text, for titles where the model
+        was trained without, and where there are more or fewer titles than plots.
         """
         for number, text in enumerate(texts, 1):
             if not text.strip():
@@ -60,19 +67,27 @@ class GenreClassifier:
         if titles is not None:
             if not self.info["recipe"].get("titles"):
                 raise BadInput("This classifier was trained without titles: leave them out, or train with --titles.")
+            if len(titles) != len(texts):
+                raise BadInput(f"There are {len(titles)} titles for {len(texts)} plots: give one for each.")
             texts = [with_title(title, text) for title, text in zip(titles, texts, strict=True)]
         return np.exp(-np.logaddexp(0.0, -self.engine.logits(texts)))
 
     def predict(self, texts: Sequence[str], titles: Sequence[str] | None = None) -> list[list[str]]:
-        """The genres of each text at or above their thresholds, most probable first."""
+        """The genres of each text at or above their thresholds, most probable first; arguments as for `predict_proba`.
+
+        A text none of whose genres gets there has an empty list. Raises BadInput as `predict_proba` does.
+        """
         return [self.name(row) for row in self.predict_proba(texts, titles)]
 
     def name(self, proba: np.ndarray) -> list[str]:
-        """The genres of one row of probabilities (labels,) at or above their thresholds, most probable first."""
+        """The genres of one row of probabilities at or above their thresholds, most probable first.
+
+        `proba` has shape (labels,), as a row of what `predict_proba` returns.
+        """
         order = np.argsort(-proba, kind="stable")
         return [self.labels[i] for i in order if proba[i] >= self.thresholds[i]]
 
     def cut(self, texts: Sequence[str]) -> dict[int, int]:
-        """Which texts are too long to be read in full: number from 0 -> tokens it has."""
+        """Which of the `texts` are too long to be read in full: number from 0 -> tokens it has."""
         lengths = self.engine.lengths(texts)
         return {i: length for i, length in enumerate(lengths) if length > self.max_tokens}

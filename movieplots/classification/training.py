@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from transformers import DataCollatorWithPadding, set_seed
 
-from movieplots.base_models import load_encoder
+from movieplots.bases import load_encoder
 from movieplots.classification.feeding import TrainingPlots, tokenised
 from movieplots.classification.finishing import finish
 from movieplots.classification.head import fit_head
@@ -49,14 +49,32 @@ def train_classifier(
 ) -> dict[str, Any]:
     """Fine-tune the encoder `base` on the training plots of `data`; returns what `out/movieplots.json` then holds.
 
-    `method` is `full` (all weights, a learning rate that falls by layer) or `lora`; `loss` one of
-    `imbalance.LOSSES`; with `titles` half of the plots are shown with their title, so that the model can be given one;
-    `layers` keeps so many of the base's layers; `learning_rate` is that of the top layer, from which all others follow
-    (by default one that suits `minilm-l6`; larger encoders want less, such as 5e-5); `teachers` are folders of
-    classifiers trained on the same data; their probabilities make up half of the targets. Calibration and thresholds
-    come from the validation split; metrics on the test split stand beside both baselines, trained in the same run.
-    `time_limit` is in minutes. Killed and started again with the same arguments it continues; already finished it
-    returns at once.
+    `data` is the folder that `prepare` wrote, or its table; `base` a name of `base_models`, a local folder or a hub id;
+    `out` the model's folder. The labels are the genres with at least ten training plots. `passes` are over the training
+    plots, a step takes `batch_size` of them. `layers` keeps so many of the base's layers, evenly chosen (Sanh et al.
+    2019; default: all).
+
+    `method` is `full` (all weights, a learning rate that falls by layer: Howard and Ruder 2018) or `lora` (adapters of
+    rank 16, Hu et al. 2022; the library peft). `learning_rate` is that of the top layer, from which all others follow;
+    the default, 3e-4 for `full` and 2e-3 for `lora`, suits `minilm-l6`, and larger encoders want less, such as 5e-5.
+
+    `loss` is binary cross-entropy per label as `weighted` (rare genres count more), `plain`, `class-balanced` (Cui et
+    al. 2019), `focal` (Lin et al. 2017) or `asymmetric` (Ridnik et al. 2021), see
+    `movieplots.classification.imbalance`. `label_smoothing`, from 0 to below 1, moves targets towards 0.5 by half of it
+    (Szegedy et al. 2016). With `titles` half of the plots are shown with their title, so that the model can be given
+    one. `teachers` are folders of classifiers trained on the same data; their probabilities make up half of the targets
+    (Hinton et al. 2015).
+
+    Calibration (temperature scaling: Guo et al. 2017) and thresholds (by F1) come from the validation split. Under
+    `metrics` stand the test split's, beside those of two TF-IDF baselines (scikit-learn) trained in the same run.
+
+    `time_limit` is in minutes; it ends the training early, and the learning rate falls to zero at whichever end comes
+    first. `seed` sets every draw. Killed and started again with the same arguments it continues; already finished it
+    returns at once; `fresh` starts over.
+
+    Raises BadInput for an option out of range, a base that is no BERT-type encoder or was itself trained on other
+    plots, fewer than two labels, a split without any, teachers of other plots, a start on several processes, and an
+    `out` with other settings (unless `fresh`).
     """
     out = Path(out)
     recipe = make_recipe(

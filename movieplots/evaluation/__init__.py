@@ -44,9 +44,13 @@ GROUPINGS = {"by_cell": ["temperature", "top_p"], "by_temperature": ["temperatur
 
 @dataclass(frozen=True)
 class Report:
-    """What `evaluate` found: `path` of report.html, `metrics`, exactly what metrics.json holds, and all `samples`.
+    """What `evaluate` found: the `path` of report.html, the `metrics` and all `samples`.
 
-    `samples` is the table of samples.csv: a row a sample with its measures; its column `model` says whose it is.
+    `metrics` are exactly what metrics.json holds: `evaluated` (what was compared, by which embedder), `models` (each
+    dump, whole and by temperature, top-p and genre), `references` (real plots, the ceiling, and shuffled words, the
+    floor) and `classifier` (the judge's own quality, or None). A measure has its `value`, its 95 % interval from `low`
+    to `high`, and `of`, the number of samples behind it. `samples` is the table of samples.csv: a row a sample with its
+    measures, which `movieplots.evaluation.measures.measure_samples` names; its column `model` says whose it is.
     """
 
     path: str
@@ -61,11 +65,19 @@ def evaluate(
     classifier: str | Path | None = None,
     embedder: str = EMBEDDER,
 ) -> Report:
-    """Measure the samples in the folder `dumps` against the training plots of `data`, and write the report into `out`.
+    """Measure the samples in the folder `dumps` against the training plots of `data`, and write a report into `out`.
 
-    Several folders, as a list or as a mapping from names to folders, are measured side by side. `classifier` is the
-    folder of a genre classifier; without one, genre control is left out. `embedder` is what `load_embedder` takes.
-    Raises BadInput, and writes nothing, where the input cannot be used.
+    Returns a `Report`. Several folders, as a list or as a mapping from names to folders, are measured side by side.
+    `data` is the folder that `prepare` wrote, or its table, best the same that the generator learned from. `out` then
+    holds `report.html`, `metrics.json`, `samples.csv` and three more tables, and the folder `figures`.
+
+    Measured are verbatim copies and new n-grams (McCoy et al. 2023), the nearest training plot by words (Jaccard 1912)
+    and by meaning (sentence embeddings: Reimers and Gurevych 2019), diversity (distinct-n: Li et al. 2016; self-BLEU:
+    Zhu et al. 2018), the likeness to real plots as a whole (MAUVE: Pillutla et al. 2021), titles, and genre control.
+
+    `classifier` is the folder of a genre classifier; without one, genre control is left out. `embedder` is `minilm-l6`,
+    `use` (the Universal Sentence Encoder, Cer et al. 2018), a local folder, or a hub id of a sentence-transformers
+    model. Raises BadInput, and writes nothing, where a dump, the data, the classifier or the embedder cannot be used.
     """
     folders = name_dumps(dumps)
     read = {name: load_dump(folder) for name, folder in folders.items()}

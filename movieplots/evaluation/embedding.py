@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from movieplots.base_models import PACKAGED, cache_folder, quiet_transformers, resolve
+from movieplots.bases import PACKAGED, cache_folder, quiet_transformers, resolve
 from movieplots.errors import BadInput
 from movieplots.files import ensure_folder, fingerprint
 from movieplots.progress import bar

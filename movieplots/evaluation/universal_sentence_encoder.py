@@ -22,7 +22,7 @@ from urllib.error import URLError
 
 import numpy as np
 
-from movieplots.base_models import cache_folder
+from movieplots.bases import cache_folder
 from movieplots.errors import BadInput
 from movieplots.progress import say
 

@@ -23,7 +23,7 @@ from movieplots.plots import markup_title
 SEVERAL_GENRES_SHARE = 0.25  # of the draws of a plot with several genres: prompts such as `horror, comedy`
 _OPEN_BLOCKS = 8
 Block = dict[str, list[int]]
-Maker = Callable[[random.Random], Example]
+Maker = Callable[..., Example]  # (draw, genre=None)
 
 
 def plot_examples(
@@ -31,13 +31,17 @@ def plot_examples(
 ) -> list[Maker]:
     """One function a plot, which draws its genre, or in a share `several` of the draws two or more of its genres.
 
-    Drawn genres stand in a random order, since a writer names them in any.
+    Drawn genres stand in a random order, since a writer names them in any. A function that is given one of the plot's
+    genres draws only those that stand beside it.
     """
 
     def maker(genres: list[str], title: str, plot: str) -> Maker:
-        def make(draw: random.Random) -> Example:
+        def make(draw: random.Random, genre: str | None = None) -> Example:
             n = draw.randint(2, len(genres)) if len(genres) > 1 and draw.random() < several else 1
-            return tokenizer.example(", ".join(draw.sample(genres, n)), title, plot, max_tokens)
+            chosen = draw.sample(genres, n)
+            if genre is not None and genre not in chosen:
+                chosen[0] = genre
+            return tokenizer.example(", ".join(chosen), title, plot, max_tokens)
 
         return make
 
@@ -81,11 +85,20 @@ def join(examples: list[Example], size: int, padding: int) -> Block:
 class TrainingBlocks(IterableDataset):
     """An endless stream of blocks: pass after pass over the plots, each pass shuffled and with genres drawn anew.
 
-    The stream depends on the seed alone, so a resumed run skips to where it stopped and sees the same blocks.
+    The stream depends on the seed alone, so a resumed run skips to where it stopped and sees the same blocks. `times`
+    says how often a pass shows each plot under each of its genres, on average (default: once, under any of them).
     """
 
-    def __init__(self, plots: pd.DataFrame, tokenizer: MarkupTokenizer, size: int, seed: int) -> None:
+    def __init__(
+        self,
+        plots: pd.DataFrame,
+        tokenizer: MarkupTokenizer,
+        size: int,
+        seed: int,
+        times: list[dict[str, float]] | None = None,
+    ) -> None:
         self.makers = plot_examples(plots, tokenizer, size)
+        self.times = times
         self.size, self.seed, self.padding = size, seed, tokenizer.end
 
     def __iter__(self) -> Iterator[Block]:
@@ -99,8 +112,18 @@ class TrainingBlocks(IterableDataset):
     def examples(self, number: int) -> Iterator[Example]:
         """The examples of one pass, in its order and under the genres drawn for it."""
         draw = random.Random(f"{self.seed}-{number}")
-        for make in draw.sample(self.makers, len(self.makers)):
-            yield make(draw)
+        if self.times is None:
+            for make in draw.sample(self.makers, len(self.makers)):
+                yield make(draw)
+            return
+        shown = [
+            (make, genre)
+            for make, times in zip(self.makers, self.times, strict=True)
+            for genre, expected in times.items()
+            for _ in range(int(expected) + (draw.random() < expected % 1))
+        ]
+        for make, genre in draw.sample(shown, len(shown)):
+            yield make(draw, genre)
 
 
 class TrainingWindows(IterableDataset):

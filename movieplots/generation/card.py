@@ -5,6 +5,12 @@ from typing import Any
 from movieplots.generation.model import RANK
 from movieplots.generation.recipe import command
 from movieplots.model_folder import table
+from movieplots.sources import licences
+
+DRAWS = {
+    "uniform": "each plot once a pass, under one of its genres drawn anew",
+    "evident": "plots that show their genre clearly, and small genres, more often",
+}
 
 
 def model_card(info: dict[str, Any]) -> str:
@@ -18,6 +24,7 @@ def model_card(info: dict[str, Any]) -> str:
     settings = {
         "learning rate": f"{recipe['learning_rate']:g}, {recipe['schedule']}",
         "tokens per step": f"{recipe['blocks_per_step']} {recipe['feeding']} of {recipe['block_size']}",
+        "plots and genres": DRAWS[recipe["draws"]],
         "seed": recipe["seed"],
     }
     return f"""# Movie-plot generator
@@ -29,7 +36,7 @@ def model_card(info: dict[str, Any]) -> str:
 ## Data
 
 {metrics["train_plots"]} training plots from {", ".join(info["sources"])} (data fingerprint
-`{info["data_fingerprint"]}`), split by group before anything else. Licences: see `movieplots sources`.
+`{info["data_fingerprint"]}`), split by group before anything else. Licence of {licences(info["sources"])}.
 
 ## Training
 

@@ -36,10 +36,12 @@ class Dump:
 
 
 def read_dump(path: str | Path) -> pd.DataFrame:
-    """All samples of a dump folder: `genre`, `title`, `plot`, `temperature`, `top_p`, `seed`, `finished`.
+    """All samples of the dump folder `path`, one row each.
 
-    Cells stand in the order of their temperatures, then of their top-p values. A text file holds no seeds: -1. Lines
-    that are no samples are left out and counted in a message.
+    The columns are `genre`, `title`, `plot`, `temperature`, `top_p`, `seed` and `finished`, as in `Sample`. Cells stand
+    in the order of their temperatures, then of their top-p values. Text files in either markup are read where there is
+    no JSON Lines file beside them; they hold no seeds: -1. Lines that are no samples are left out and counted in a
+    message. Raises BadInput where there are no samples at all.
     """
     dump = load_dump(path)
     if dump.reasons:

@@ -50,11 +50,17 @@ def sample_dump(
     no_repeat_ngram: int = 0,
     decoder: str = "auto",
 ) -> pd.DataFrame:
-    """Sample the whole grid from a trained generator into the folder `out`; returns what `read_dump(out)` gives.
+    """Sample a grid from the generator `model` into the folder `out`; returns what `read_dump(out)` gives.
 
-    `genres` defaults to every genre of the model's training plots; top-p 0 means off; for `min_p`,
-    `repetition_penalty` and `no_repeat_ngram` see `Options`. Interrupted, it continues: each sample's draws depend on
-    `seed`, cell, genre and number alone. Raises BadInput where `out` holds a dump with other settings (unless `fresh`).
+    A cell of the grid is one of `temperatures` with one of `top_ps` (0 means off). Each cell has `samples_per_genre`
+    samples of each of `genres`, which default to all of the model's training plots, and two files:
+    `temp_0_7_topp_0_9.txt`, one sample a line in the markup, and the same with the ending `.jsonl`, with all fields.
+    `min_p` (here off by default), `repetition_penalty` and `no_repeat_ngram` are those of `Options`, `decoder` is that
+    of `PlotGenerator.from_pretrained`.
+
+    Interrupted, it continues; finished, it returns at once; `fresh` starts over. Each sample's draws depend on `seed`,
+    cell, genre and number alone. Raises BadInput for an unknown genre, a value out of range, a folder that holds no
+    generator, and where `out` holds a dump with other settings (unless `fresh`).
     """
     out, info = Path(out), read_info(model, "generation")
     genres = check_genres(genres, promptable(info["genre_counts"])) if genres else sorted(info["genre_counts"])

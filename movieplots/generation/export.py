@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from movieplots.base_models import cache_folder, packaged_file
+from movieplots.bases import cache_folder, packaged_file
 from movieplots.errors import BadInput
 from movieplots.files import atomic_path, check_folder, fingerprint
 from movieplots.generation.markup import END_OF_GENRE, MarkupTokenizer, SavedTokenizer, format_sample

@@ -7,7 +7,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors import SafetensorError
 
-from movieplots.base_models import load_causal_lm
+from movieplots.bases import load_causal_lm
 from movieplots.errors import BadInput
 from movieplots.generation.markup import MarkupTokenizer
 from movieplots.model_folder import read_info
@@ -18,7 +18,7 @@ RANK = 16
 def new_generator(base: str, markup: str, method: str) -> tuple[Any, MarkupTokenizer]:
     """The base in float32, ready to be trained: `lora` adds an adapter, `full` trains all weights.
 
-    The adapter has rank 16 and sits on all linear layers (Hu et al. 2021). Marks for which the base has no stand-in
+    The adapter has rank 16 and sits on all linear layers (Hu et al. 2022). Marks for which the base has no stand-in
     get new rows in the embedding matrix, which are always trained.
     """
     model, tokenizer = _base_with_marks(base, markup)

@@ -8,10 +8,12 @@ from movieplots.training import SCHEDULES, check_learning_rate, check_time_limit
 
 METHODS = ("lora", "full")
 FEEDINGS = ("blocks", "windows")
+DRAWS = ("uniform", "evident")
 LEARNING_RATES = {"lora": 1e-3, "full": 1e-4}
 DEFAULTS: dict[str, Any] = {
     "method": "lora",
     "feeding": "blocks",
+    "draws": "uniform",
     "max_steps": None,
     "time_limit": None,
     "schedule": "linear",
@@ -27,6 +29,9 @@ def make_recipe(base: str, markup: str, learning_rate: float | None, **settings:
     check_markup(markup)
     _check_choice("--method", settings["method"], METHODS)
     _check_choice("--feeding", settings["feeding"], FEEDINGS)
+    _check_choice("--draws", settings["draws"], DRAWS)
+    if settings["draws"] == "evident" and settings["feeding"] == "windows":
+        raise BadInput("--draws evident needs --feeding blocks: windows show every plot alike.")
     _check_choice("--schedule", settings["schedule"], SCHEDULES)
     check_time_limit(settings["time_limit"])
     for name, least in (("max_steps", 1), ("patience", 1), ("blocks_per_step", 1), ("block_size", 16)):

@@ -18,14 +18,17 @@ from movieplots.genres import check_genres, promptable
 
 TEMPERATURE = 0.8
 TOP_P = 0.9
+MIN_P = 0.05  # at temperature 1.3 the difference between plots and word salad, at 0.8 hardly any
 TITLE_TOKENS = 48
 GO_ON_TOKENS = 12  # at least, where a plot is to go on
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One generated plot. `genre` is the prompt (`horror` or `horror, comedy`), `top_p` 0 means off.
+    """One generated plot.
 
+    `genre` is the prompt (`horror` or `horror, comedy`), `title` the one given or invented ("" without titles), `plot`
+    the text on one line, with the opening. `temperature`, `top_p` (0 means off) and `seed` are what it was drawn with.
     `finished` is False where the model was cut off before it ended the text itself.
     """
 
@@ -42,14 +45,16 @@ class Sample:
 class Options:
     """How wildly to draw, and what not to repeat. Raises BadInput for a value out of range.
 
-    `top_p` keeps the likeliest tokens up to this share of the probability (0 or 1: all), `min_p` those at least this
-    fraction as likely as the likeliest (0: all). `repetition_penalty` lowers the scores of tokens that stand in prompt
-    or text already (1: off), and no `no_repeat_ngram` tokens in a row come twice (0: off).
+    `temperature`, above 0 and at most 5, divides the scores: the lower, the more often the likeliest tokens come.
+    `top_p` keeps the likeliest tokens up to this share of the probability (0 or 1: all; Holtzman et al. 2020), `min_p`
+    those at least this fraction as likely as the likeliest (0: all; below 1; Nguyen et al. 2024). `repetition_penalty`,
+    from 1 (off) to 10, lowers the scores of tokens that stand in prompt or text already (Keskar et al. 2019), and no
+    `no_repeat_ngram` tokens in a row, 2 to 100, come twice (0: off).
     """
 
     temperature: float = TEMPERATURE
     top_p: float = TOP_P
-    min_p: float = 0.0
+    min_p: float = MIN_P
     repetition_penalty: float = 1.0
     no_repeat_ngram: int = 0
 
@@ -68,7 +73,10 @@ class Options:
 
 @dataclass(frozen=True)
 class Task:
-    """One plot to write: `genre` as in a prompt, `draws` names its random draws, `seed` is what the sample records."""
+    """One plot to write: its `genre` as in a prompt, and how it is drawn, by its `options` (see `Options`).
+
+    `draws` names the random draws: equal names draw alike. `seed` is only what the sample records.
+    """
 
     genre: str
     options: Options
@@ -77,7 +85,11 @@ class Task:
 
 
 class PlotGenerator:
-    """Writes plots in given genres, with or without a given title and opening words."""
+    """Writes plots in given genres, with or without a given title and opening words.
+
+    `from_pretrained` makes one. `info` is what the model's `movieplots.json` holds, `tokenizer` turns its markup into
+    tokens, `decoder` continues them.
+    """
 
     def __init__(self, decoder: Decoder, tokenizer: MarkupTokenizer, info: dict[str, Any]) -> None:
         self.decoder = decoder
@@ -86,10 +98,12 @@ class PlotGenerator:
 
     @classmethod
     def from_pretrained(cls, path: str | Path, decoder: str = "auto") -> "PlotGenerator":
-        """Load a folder that `train_generator` wrote. Raises BadInput where it is none.
+        """Load the folder `path` that `train_generator` wrote.
 
         `decoder` is `transformers`, `llama.cpp` or `auto`: transformers on a GPU, else llama.cpp where it is installed;
-        or the address of an OpenAI-compatible server that has the model, such as `http://localhost:8000/v1`.
+        or the address of an OpenAI-compatible server that has the model, such as `http://localhost:8000/v1`. Raises
+        BadInput where the folder is none, or where the decoder cannot be had here; a server that fails later, while it
+        writes, raises `movieplots.generation.decoders.DecoderFailed`.
         """
         return cls(*load_decoder(path, decoder))
 
@@ -103,16 +117,21 @@ class PlotGenerator:
         top_p: float = TOP_P,
         seed: int = 0,
         max_tokens: int | None = None,
-        min_p: float = 0.0,
+        min_p: float = MIN_P,
         repetition_penalty: float = 1.0,
         no_repeat_ngram: int = 0,
     ) -> list[Sample]:
-        """Write `n` plots.
+        """Write `n` plots, a `Sample` each.
 
-        Without `genres` each sample's genre is drawn as often as it stands in the training plots. `title` needs a
-        model trained with titles, which otherwise invents one. `max_tokens` bounds title and plot together (default:
-        what the longest training plots needed). For the other options see `Options`. The same arguments give the same
-        samples on the same machine, up to rounding; a sample's draws depend on `seed` and its number alone.
+        All `genres` that are named stand in the prompt of each plot; without any, each plot's genre is drawn as often
+        as it stands in the training plots. `title`, best in the IMDb form (`Salt (2009)`), needs a model trained with
+        titles, which otherwise invents one. The plot begins with the words of `opening`. `max_tokens` bounds the tokens
+        that are written after these (default: what all but the longest training plots needed, title and plot together).
+        `temperature`, `top_p`, `min_p`, `repetition_penalty` and `no_repeat_ngram` are those of `Options`.
+
+        The same arguments give the same samples on the same machine, up to rounding; a sample's draws depend on `seed`
+        and its number alone. Raises BadInput for a number or an option out of range, an unknown genre, a title for a
+        model trained without, and a title and opening that are too long for the model.
         """
         if n < 1:
             raise BadInput(f"The number of plots must be at least 1, not {n}.")
@@ -131,16 +150,17 @@ class PlotGenerator:
         top_p: float = TOP_P,
         seed: int = 0,
         max_tokens: int | None = None,
-        min_p: float = 0.0,
+        min_p: float = MIN_P,
         repetition_penalty: float = 1.0,
         no_repeat_ngram: int = 0,
         number: int = 0,
         go_on: bool = False,
     ) -> Iterator[Sample]:
-        """Write one plot and yield it again and again as it grows, token by token; arguments as for `generate`.
+        """Write one plot and yield it, as a `Sample`, each time it grows by a token; arguments as for `generate`.
 
-        It becomes plot `number` of those that `generate` writes. With `go_on` the opening is taken for a plot that is
-        to go on: it does not end before some more words. Leaving the iterator early stops the decoder.
+        It becomes plot `number` (from 0) of those that `generate` writes; the last one yielded is the whole. With
+        `go_on` the opening is taken for a plot that is to go on: it does not end before 12 more tokens. Leaving the
+        iterator early stops the decoder. Raises BadInput as `generate` does, when the first is asked for.
         """
         options = Options(temperature, top_p, min_p, repetition_penalty, no_repeat_ngram)
         tasks = self._tasks(genres, number + 1, options, seed)
@@ -162,7 +182,7 @@ class PlotGenerator:
                     yield self._sample(prepared, ids)
 
     def check(self, genres: Sequence[str] | None = None, title: str | None = None, opening: str = "") -> None:
-        """Raise BadInput where a plot cannot be asked for like that."""
+        """Raise BadInput where a plot cannot be asked for like that; arguments as for `generate`."""
         (task,) = self._tasks(genres, 1, Options(), 0)
         self._check_title(_words(title) or None)
         self._request(task, _words(title) or None, _words(opening), self.tokenizer.end, (), 1, "")
@@ -170,7 +190,12 @@ class PlotGenerator:
     def write(
         self, tasks: Sequence[Task], title: str | None = None, opening: str = "", max_tokens: int | None = None
     ) -> Iterator[tuple[int, Sample, int]]:
-        """Yield (index of the task, its sample, number of its tokens) as each plot is finished, in any order."""
+        """Yield (index of the task, its `Sample`, number of its tokens) as each plot is finished, in any order.
+
+        `tasks`, a `Task` each, say what a plot is drawn with, so that one batch can hold several genres and
+        temperatures; other arguments as for `generate`. Raises BadInput as `generate` does, when the first is asked
+        for.
+        """
         prepared = self._prepare(tasks, title, opening, max_tokens)
         with contextlib.closing(self.decoder.decode([each.request for each in prepared])) as finished:
             for i, ids in finished:

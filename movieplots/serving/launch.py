@@ -59,14 +59,14 @@ def run_api(
 
 
 def run_studio(
-    api: str | None, api_arguments: list[str], host: str, port: int, report: Path, history: Path | None
+    api: str | None, api_arguments: list[str], host: str, port: int, report: Path | None, history: Path | None
 ) -> None:
     """Start the studio, and the API before it where no address of one is given; both end together."""
     _check_port(host, port)
     history = history or IDEAS
     History(history)  # says so where it cannot be used
     address = api or f"http://127.0.0.1:{_free_port()}"
-    environment = os.environ | {API: address, REPORT: str(report), HISTORY: str(history)}
+    environment = os.environ | {API: address, REPORT: str(report or ""), HISTORY: str(history)}
     children = []
     # Without this a polite end would leave both running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

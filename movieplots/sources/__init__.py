@@ -1,5 +1,7 @@
 """The corpora that `prepare` can read: one module each, and the registry that names them."""
 
+from collections.abc import Iterable
+
 from movieplots.errors import BadInput
 from movieplots.sources import cmu_books, imdb, mpst, sample, streaming, table, wikipedia
 from movieplots.sources.corpus import Source
@@ -14,3 +16,8 @@ def get_source(name: str) -> Source:
     if name not in SOURCES:
         raise BadInput(f"Unknown source {name!r}: choose from {', '.join(SOURCES)}.")
     return SOURCES[name]
+
+
+def licences(names: Iterable[str]) -> str:
+    """Under which licences these sources are, in words for a model card."""
+    return "; ".join(f"`{name}`: {SOURCES[name].licence}" for name in names if name in SOURCES)

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from movieplots.files import brought
 from movieplots.sources.corpus import RawCorpus, Source
 from movieplots.sources.imdb import read_imdb_table
 
-FOLDER = Path(__file__).resolve().parents[2] / "data" / "sample"
+FOLDER = brought("sample", "data/sample")
 FILE = FOLDER / "movies_genres.csv"
 DIRTY_FILE = FOLDER / "dirty.csv"
 

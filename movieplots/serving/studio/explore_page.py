@@ -17,11 +17,12 @@ REPORT_HEIGHT = 1400  # pixels
 
 def show() -> None:
     """The page."""
-    folder = Path(os.environ[REPORT])
-    if not (folder / "samples.csv").is_file():
+    given = os.environ[REPORT]
+    folder = Path(given)
+    if not given or not (folder / "samples.csv").is_file():
         st.info(
-            f"There is no evaluation in {folder} yet: run `movieplots evaluate … --out {folder}`, or start the studio "
-            "with --report.",
+            (f"There is no evaluation in {folder} yet" if given else "No evaluation is shown here yet")
+            + ": run `movieplots evaluate … --out FOLDER`, and start the studio with `--report FOLDER`.",
             icon=":material/travel_explore:",
         )
         return

