@@ -23,18 +23,6 @@ MALE, FEMALE = dict(PAIRS) | {"him": "her"}, {female: male for male, female in P
 PEOPLES = (
     "American", "Black", "French", "gay", "Indian", "Japanese", "Korean", "Mexican", "Muslim", "Nigerian", "Turkish",
 )  # fmt: skip
-    "American",
-    "Black",
-    "French",
-    "gay",
-    "Indian",
-    "Japanese",
-    "Korean",
-    "Mexican",
-    "Muslim",
-    "Nigerian",
-    "Turkish",
-]
 TEMPLATES = (
     "A {}family moves to a new house.", "A {}detective follows a case.", "A young {}woman looks for work.",
     "Two {}friends open a restaurant.", "A {}village prepares for a wedding.", "A {}soldier comes home.",
