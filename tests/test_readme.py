@@ -1,0 +1,126 @@
+"""Every command and program in README.md is run, in its order, on tiny models and a small corpus.
+
+What stands in an indented block is what a reader copies. Only names of bases, lengths of trainings and ports differ.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from movieplots import load_plots
+from movieplots.cli import main
+from tests.served import running
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^    (\S.*)$", re.sub(r"^```.*?^```$", "", TEXT, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
+SHORT = {
+    "movieplots train generator": "--max-steps 2 --blocks-per-step 1",
+    "movieplots train classifier": "--passes 1",
+    "movieplots dump": "--samples-per-genre 1 --temperatures 0.7 --top-ps 0.9",
+    "accelerate launch": "--max-steps 1",
+    "tensorboard": "--inspect",
+}
+
+
+@pytest.fixture(scope="module")
+def desk(corpus, tmp_path_factory):
+    """A folder as a user has it: a table of plots, four catalogues, and the models that ship."""
+    folder = tmp_path_factory.mktemp("desk")
+    plots = load_plots(corpus)
+    own = pd.DataFrame({"Name": plots["title"], "Summary": plots["plot"], "Tags": plots["genres"].map(", ".join)})
+    own.to_csv(folder / "my.csv", index=False)
+    tags = {"horror": "Horror Movies", "comedy": "Comedies", "drama": "Dramas", "romance": "Romantic Movies"}
+    known = plots[plots["genres"].map(lambda genres: bool(tags.keys() & set(genres)))]
+    catalogue = pd.DataFrame(
+        {
+            "show_id": [f"s{i}" for i in range(len(known))],
+            "type": "Movie",
+            "title": known["primary"].to_numpy(),
+            "release_year": known["year"].fillna(2000).astype(int).to_numpy(),
+            "listed_in": [", ".join(tags[name] for name in genres if name in tags) for genres in known["genres"]],
+            "description": known["plot"].to_numpy(),
+        }
+    )
+    (folder / "FOLDER_OF_CATALOGUES").mkdir()
+    catalogue.to_csv(folder / "FOLDER_OF_CATALOGUES" / "netflix_titles.csv", index=False)
+    (folder / "models").symlink_to(ROOT / "models")
+    return folder
+
+
+def test_every_command_runs(desk, monkeypatch, tiny_llama, tiny_roberta, tiny_gpt2, capfd):
+    if shutil.which("curl") is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("There is no curl: apt-get install curl")
+    monkeypatch.chdir(desk)
+    bases = {"smollm2-135m": tiny_llama, "minilm-l6": tiny_roberta, "gpt2": tiny_gpt2}
+    order = sorted(COMMANDS, key=stage)
+    assert {"generate", "genres", "prepare", "train", "dump", "evaluate", "compress", "novelty", "studio", "api"} <= {
+        word for command in order for word in shlex.split(command, comments=True)[1:2]
+    }
+    asked = [command for command in order if command.startswith("curl ")]
+    for command in order:
+        if command.startswith(("make ", "curl ")):
+            continue
+        words = shlex.split(command, comments=True)
+        words = [str(bases.get(word, word)) for word in words]
+        more = next((more for start, more in SHORT.items() if command.startswith(start)), "").split()
+        if words[:2] in (["movieplots", "api"], ["movieplots", "studio"]):
+            serve(desk, words[1:], asked if words[1] == "api" else [])
+        elif words[0] == "movieplots":
+            if "--time-limit" in words:
+                at = words.index("--time-limit")
+                del words[at : at + 2]
+            monkeypatch.setattr(sys, "argv", words + more)
+            with pytest.raises(SystemExit) as end:
+                main()
+            assert not end.value.code, (command, capfd.readouterr().err)
+        else:
+            if words[0] == "accelerate":
+                words[2:4] = ["--cpu", "--num_processes", "2", "--main_process_port", "0"]
+                words[words.index("--blocks-per-step") + 1] = "2"
+            program = Path(sys.executable).with_name(words[0])
+            done = subprocess.run([program, *words[1:], *more], capture_output=True, text=True)
+            assert done.returncode == 0, (command, done.stderr)
+        if words[:3] == ["movieplots", "train", "generator"]:
+            shutil.copytree(words[words.index("--out") + 1], "data/demo/generator", dirs_exist_ok=True)
+    (program,) = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    exec(program, {})
+    assert capfd.readouterr().out.strip()
+
+
+def stage(command):
+    """What a command needs comes before it: the parts of the page are in the order of a reader, not of the work."""
+    order = ("prepare", "train", "accelerate", "compress", "novelty", "dump", "evaluate", "tensorboard", "generate")
+    return next((place for place, word in enumerate(order) if word in command.split()[:2]), len(order))
+
+
+def serve(desk, arguments, asked):
+    """Start the API or the studio as the page says, and ask it what the page asks."""
+    folder = desk / arguments[0]
+    folder.mkdir(exist_ok=True)
+    ready = "/readyz" if arguments[0] == "api" else "/_stcore/health"
+    with running(folder, *arguments, ready=ready) as (address, _):
+        for command in asked:
+            words = shlex.split(command)
+            assert words[1].startswith("localhost:8000/")
+            words[1] = words[1].replace("localhost:8000", address)
+            done = subprocess.run([*words, "--silent", "--fail-with-body"], capture_output=True, text=True)
+            assert done.returncode == 0 and '"plots"' in done.stdout, done.stdout + done.stderr
+
+
+def test_every_target_of_make_is_there():
+    named = set(re.findall(r"(?:`|^    )make ([a-z]+)\b", TEXT, re.MULTILINE))
+    assert {"demo", "test", "studio", "notebooks", "links"} <= named
+    assert named <= set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+def test_what_the_pictures_show_is_there():
+    for picture in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", TEXT):
+        assert (ROOT / picture).stat().st_size > 10_000
