@@ -51,7 +51,7 @@ Decoder = Annotated[
 ]
 TimeLimit = Annotated[float | None, typer.Option(help="Stop training after this many minutes.", metavar="MINUTES")]
 
-Base = Annotated[str, typer.Option(help="`smollm2-135m` (works offline), a local folder, or a hub id (gpt2).")]
+Base = Annotated[str, typer.Option(help="`smollm2-135m` (works offline), a local folder, trained or not, or a hub id.")]
 Markup = Annotated[str, typer.Option(help="`with-titles` or `without-titles`.")]
 MaxSteps = Annotated[int | None, typer.Option(help="Optimizer steps; default: three passes.")]
 Schedule = Annotated[str, typer.Option(help="How the learning rate falls: `linear` or `cosine`.")]

@@ -20,6 +20,7 @@ from movieplots.evaluation.comparison import compare_generators
 from movieplots.generation import training as generator_training
 from movieplots.generation.distillation import distill, new_student
 from movieplots.generation.model import load_generator
+from movieplots.generation.sampling import PlotGenerator
 from movieplots.generation.training import corpus_of, find_learning_rate, train_generator
 from movieplots.plots import FILE_NAME, save_plots
 from movieplots.rate_search import smooth, steepest
@@ -388,3 +389,33 @@ def test_a_corpus_without_a_split_is_a_sentence(small_corpus, tiny_gpt2, tmp_pat
     save_plots(pd.DataFrame(plots[plots["split"] != "validation"]), tmp_path / FILE_NAME)
     with pytest.raises(BadInput, match="no plots in the validation split"):
         train_generator(tmp_path, tiny_gpt2, tmp_path / "out")
+
+
+def test_a_trained_adapter_is_trained_further_even_for_the_other_markup(small_corpus, corpus, tiny_llama, tmp_path):
+    quick = {"max_steps": 6, "learning_rate": 5e-3, "blocks_per_step": 1}
+    first = train_generator(small_corpus, tiny_llama, tmp_path / "first", **quick)
+    folder = str(tmp_path / "first")
+    again = train_generator(small_corpus, folder, tmp_path / "again", **quick)
+    assert again["metrics"]["test_loss_before"] == pytest.approx(first["metrics"]["test_loss_after"], rel=1e-5)
+    assert again["metrics"]["test_loss_after"] < again["metrics"]["test_loss_before"]
+    assert again["base"] == str(tiny_llama) and again["recipe"]["base"] == folder
+    assert again["recipe"]["base_recipe"] == first["recipe"]
+    card = (tmp_path / "again" / "README.md").read_text()
+    assert f"--base {folder}" in card and "trained already, on the same training plots" in card
+    other = train_generator(corpus, folder, tmp_path / "other", "without-titles", **quick)
+    assert other["markup"] == "without-titles"
+    assert (
+        "if some of them are held out here, the losses below are too low"
+        in (tmp_path / "other" / "README.md").read_text()
+    )
+    (sample,) = PlotGenerator.from_pretrained(tmp_path / "other", "transformers").generate(["horror"])
+    assert sample.genre == "horror" and not sample.title
+    whole = train_generator(small_corpus, folder, tmp_path / "whole", method="full", **quick | {"learning_rate": 1e-3})
+    assert whole["metrics"]["test_loss_before"] == pytest.approx(first["metrics"]["test_loss_after"], rel=1e-4)
+
+
+def test_marks_that_an_adapter_brought_are_those_of_its_markup(small_corpus, tiny_gpt2, tmp_path):
+    train_generator(small_corpus, tiny_gpt2, tmp_path / "first", max_steps=1, blocks_per_step=1, block_size=256)
+    with pytest.raises(BadInput, match="has learned the marks of with-titles alone"):
+        train_generator(small_corpus, str(tmp_path / "first"), tmp_path / "other", "without-titles", max_steps=1)
+    assert not (tmp_path / "other").exists()

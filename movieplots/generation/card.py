@@ -36,7 +36,8 @@ def model_card(info: dict[str, Any]) -> str:
 ## Data
 
 {metrics["train_plots"]} training plots from {", ".join(info["sources"])} (data fingerprint
-`{info["data_fingerprint"]}`), split by group before anything else. Licence of {licences(info["sources"])}.
+`{info["data_fingerprint"]}`), split by group before anything else. Licence of
+{licences(info["sources"])}.{_start(info)}
 
 ## Training
 
@@ -57,6 +58,24 @@ Losses are nats per token of title, plot and end mark, on held-out (test) plots.
 It invents stories, names and titles, and can repeat phrases or facts of its training plots; it has the biases of its
 base model and of its corpus. Read before you publish.
 """
+
+
+def _start(info: dict[str, Any]) -> str:
+    start = info["recipe"].get("base_recipe")
+    if start is None:
+        return ""
+    other = start["data"] != info["data_fingerprint"]
+    warning = (
+        f", on other plots (data fingerprint `{start['data']}`): if some of them are held out here, the losses below "
+        "are too low"
+        if other
+        else ", on the same training plots"
+    )
+    return f"""
+
+It started from a generator that had been trained already{warning}:
+
+    {command(start)}"""
 
 
 def _what(info: dict[str, Any]) -> str:

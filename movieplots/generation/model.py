@@ -19,14 +19,20 @@ def new_generator(base: str, markup: str, method: str) -> tuple[Any, MarkupToken
     """The base in float32, ready to be trained: `lora` adds an adapter, `full` trains all weights.
 
     The adapter has rank 16 and sits on all linear layers (Hu et al. 2022). Marks for which the base has no stand-in
-    get new rows in the embedding matrix, which are always trained.
+    get new rows in the embedding matrix, which are always trained. A base that is itself a trained generator's folder
+    is trained further, its adapter where it left off.
     """
-    model, tokenizer = _base_with_marks(base, markup)
+    start = generator_info(base)
+    model, tokenizer = _base_with_marks(start["base"] if start else base, markup)
     _check_causal(model, base)
     # With a cache, transformers takes packed blocks for one long text: plots would see their neighbours.
     model.config.use_cache = False
+    if start and tokenizer.new_tokens and start["markup"] != markup:
+        raise BadInput(f"{base} has learned the marks of {start['markup']} alone: choose that --markup.")
     if method == "full":
-        return model, tokenizer
+        return _adapted(model, base).merge_and_unload().requires_grad_(True) if start else model, tokenizer
+    if start and method == "lora":
+        return _adapted(model, base, trainable=True), tokenizer
     config = LoraConfig(
         r=RANK,
         lora_alpha=2 * RANK,
@@ -61,16 +67,27 @@ def load_generator(folder: str | Path) -> tuple[Any, MarkupTokenizer, dict[str, 
         model, tokenizer = load_causal_lm(str(folder))
         return model.eval(), MarkupTokenizer(tokenizer, info["markup"]), info
     model, markup_tokenizer = _base_with_marks(info["base"], info["markup"])
-    try:
-        adapted = PeftModel.from_pretrained(model, str(folder))
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise BadInput(f"The adapter in {folder} cannot be loaded: {str(error).splitlines()[0]}") from None
-    return adapted.merge_and_unload().eval(), markup_tokenizer, info
+    return _adapted(model, folder).merge_and_unload().eval(), markup_tokenizer, info
+
+
+def generator_info(base: str) -> dict[str, Any]:
+    """The info of a base that is a generator's folder with an adapter; nothing for any other base."""
+    if not (Path(base) / "adapter_config.json").is_file():
+        return {}
+    return read_info(base, "generation")
 
 
 def context_of(model: Any) -> int:
     """The most tokens the model can read at once."""
     return int(getattr(model.config, "max_position_embeddings", 0)) or 2**30
+
+
+def _adapted(model: Any, folder: str | Path, trainable: bool = False) -> PeftModel:
+    """The base with the adapter in this folder."""
+    try:
+        return PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise BadInput(f"The adapter in {folder} cannot be loaded: {str(error).splitlines()[0]}") from None
 
 
 def _base_with_marks(base: str, markup: str) -> tuple[Any, MarkupTokenizer]:

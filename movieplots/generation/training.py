@@ -27,10 +27,10 @@ from movieplots.generation.blocks import (
 from movieplots.generation.card import model_card
 from movieplots.generation.genre_draws import evident_times
 from movieplots.generation.markup import MarkupTokenizer
-from movieplots.generation.model import context_of, new_generator, save_generator
+from movieplots.generation.model import context_of, generator_info, new_generator, save_generator
 from movieplots.generation.recipe import DEFAULTS, make_recipe
 from movieplots.generation.samples_in_training import SampleWriter
-from movieplots.model_folder import RUN_FILE, begin, clear, finished, write_info
+from movieplots.model_folder import FILE_NAME, RUN_FILE, begin, clear, finished, read_info, write_info
 from movieplots.plots import SPLITS, data_fingerprint, load_plots
 from movieplots.progress import console, say, track
 from movieplots.rate_search import RateSearch, search_rate
@@ -84,8 +84,8 @@ def train_generator(
     """Fine-tune `base` on the training plots of `data`; returns what `out/movieplots.json` then holds.
 
     `data` is the folder that `prepare` wrote, or its table; `base` a name of `base_models`, a local folder or a hub id
-    of a causal language model; `out` the model's folder. `markup` is `with-titles` or `without-titles`: whether the
-    model learns titles, too.
+    of a causal language model, or the folder of a generator that is to be trained further; `out` the model's folder.
+    `markup` is `with-titles` or `without-titles`: whether the model learns titles, too.
 
     Trains for `max_steps` optimizer steps (by default three passes over the plots) or `time_limit` minutes, whichever
     ends first; the `learning_rate` falls to zero at that end, by the `schedule` `linear` or `cosine` (Loshchilov and
@@ -168,7 +168,7 @@ def train(data: str | Path, out: Path, recipe: dict[str, Any], make: Callable[[]
     turns before each step: the steps stay the same.
     """
     plots = load_plots(data)
-    recipe = recipe | {"data": data_fingerprint(plots)}
+    recipe = recipe | {"data": data_fingerprint(plots)} | _lineage(recipe["base"])
     done = None if fresh else finished(out, recipe)
     if done:
         say(f"{out} already holds this generator; --fresh trains it again.")
@@ -216,6 +216,7 @@ def _run(
     at_once: int,
 ) -> dict[str, Any]:
     model, tokenizer, loss = made
+    base = generator_info(recipe["base"]).get("base", recipe["base"])
     seed, size, per_step = recipe["seed"], recipe["block_size"], recipe["blocks_per_step"]
     steps = recipe["max_steps"] or math.ceil(PASSES * corpus.blocks_per_pass / per_step)
     watched = held_out_blocks(parts["validation"], tokenizer, size, seed, WATCHED_PLOTS)
@@ -275,7 +276,7 @@ def _run(
     }
     info = {
         "task": "generation",
-        "base": recipe["base"],
+        "base": base,
         "markup": recipe["markup"],
         "max_tokens": corpus.max_tokens,
         "genre_counts": corpus.genre_counts,
@@ -292,7 +293,7 @@ def _run(
     }
     if main_process():
         with atomic_folder(out) as temporary:
-            save_generator(model, weights, recipe["base"], temporary)
+            save_generator(model, weights, base, temporary)
             tokenizer.tokenizer.save_pretrained(temporary)
             write_json(temporary / RUN_FILE, circumstances(trainer))
         write_info(out, info, model_card(info))
@@ -388,6 +389,11 @@ def _blocks_at_once(blocks_per_step: int) -> int:
             f"choose a multiple of {processes} for --blocks-per-step."
         )
     return math.gcd(blocks_per_step // processes, 32 if torch.cuda.is_available() else 1)
+
+
+def _lineage(base: str) -> dict[str, Any]:
+    """The recipe of a base that is itself a trained generator, as `base_recipe`; nothing for any other base."""
+    return {"base_recipe": read_info(base, "generation")["recipe"]} if (Path(base) / FILE_NAME).is_file() else {}
 
 
 def _processes() -> PartialState:
