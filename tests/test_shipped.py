@@ -96,8 +96,8 @@ def test_a_wheel_in_an_empty_environment_knows_its_genres(tmp_path):
 
     (found,) = json.loads(run("movieplots", "genres", "A sheriff rides into a town of outlaws.", "--json"))
     assert "western" in found["genres"]
-    program = "from movieplots.sources.sample import FILE; print(FILE, FILE.is_file())"
-    place, there = run("python", "-c", program).split()
+    program = "from movieplots.files import brought; file = brought('sample', '') / 'movies_genres.csv'"
+    place, there = run("python", "-c", f"{program}; print(file, file.is_file())").split()
     assert there == "True" and str(venv) in place
 
 
