@@ -1,6 +1,7 @@
 # The API: llama.cpp and ONNX Runtime, no torch and no compiler. Build from the root of the project:
 #   docker build -f docker/api.Dockerfile -t movieplots-api .
-# Models are looked for in /models: generator/, classifier/ (compressed), novelty.npz. Mount them, or COPY them here.
+# Models are looked for in /models: generator/ and classifier/ (compressed). Mount them, or COPY them here. The index of
+# training plots that ships is used where the generator has read those; another one is named with --novelty.
 FROM python:3.11-slim AS build
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE requirements-serve.txt requirements-models.txt ./
@@ -23,4 +24,4 @@ EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz', timeout=2)"]
 CMD ["movieplots", "api", "--host", "0.0.0.0", "--port", "8000", "--generator", "/models/generator", \
-     "--classifier", "/models/classifier", "--novelty", "/models/novelty.npz"]
+     "--classifier", "/models/classifier"]

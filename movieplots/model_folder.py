@@ -10,6 +10,7 @@ from typing import Any
 
 from movieplots.errors import BadInput
 from movieplots.files import read_json, write_json, write_text
+from movieplots.progress import say
 
 FILE_NAME = "movieplots.json"
 _WEIGHTS = ("adapter_*", "*.safetensors", "*config.json", "*.onnx", "engine.json")
@@ -49,21 +50,33 @@ def finished(folder: Path, recipe: dict[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-def lineage(base: str, fingerprint: str) -> dict[str, Any]:
+def lineage(base: str, fingerprint: str, refuse: bool = True) -> dict[str, Any]:
     """The recipe of a base that was trained here, as `base_recipe`; nothing for any other base.
 
-    Raises BadInput where it was trained on other plots, among which may be those that this training holds out.
+    Where it was trained on other plots, among which may be those that this training holds out, BadInput is raised, or
+    without `refuse` a warning printed.
     """
     file = Path(base) / FILE_NAME
     if not file.is_file():
         return {}
     info = read_json(file, "train the base again with --fresh")
-    if info.get("data_fingerprint") != fingerprint:
+    if not refuse and read_other_plots(info["recipe"], fingerprint):
+        say(
+            f"The base {base} has read other plots: where some of them are held out here, the losses will be too low "
+            "and the results too good."
+        )
+    elif info.get("data_fingerprint") != fingerprint:
         raise BadInput(
             f"The base {base} was trained on other plots, some of which may be held out here: "
             "train it on the same --data, or choose another --base."
         )
     return {"base_recipe": info["recipe"]}
+
+
+def read_other_plots(recipe: dict[str, Any], fingerprint: str) -> bool:
+    """Whether a model of this recipe, or one that it started from, was trained on other plots."""
+    start = recipe.get("base_recipe")
+    return recipe.get("data") != fingerprint or (start is not None and read_other_plots(start, fingerprint))
 
 
 def begin(folder: Path, recipe: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -94,8 +95,7 @@ class NoveltyIndex:
                 titles = kept["titles"].tobytes().decode().split("\n")
                 hashes = np.cumsum(kept["gaps"], dtype=np.uint32)
                 vectors = np.ascontiguousarray(kept["vectors"].T)
-                fingerprint = kept["fingerprint"].tobytes().decode()
-                return cls(titles, vectors, kept["scales"], hashes, kept["rows"], fingerprint)
+                return cls(titles, vectors, kept["scales"], hashes, kept["rows"], _fingerprint(kept))
         except _UNREADABLE:
             raise _no_index(file) from None
 
@@ -104,7 +104,7 @@ class NoveltyIndex:
         """Which data a file that `save` wrote is from, without reading the rest. Raises BadInput where it is none."""
         try:
             with np.load(file, allow_pickle=False) as kept:
-                return kept["fingerprint"].tobytes().decode()
+                return _fingerprint(kept)
         except _UNREADABLE:
             raise _no_index(file) from None
 
@@ -133,6 +133,10 @@ class NoveltyIndex:
             return 0, 0
         rows, counts = np.unique(self.rows[places[end - best : end]], return_counts=True)
         return best + RUN - 1, int(rows[counts.argmax()])
+
+
+def _fingerprint(kept: Any) -> str:
+    return kept["fingerprint"].tobytes().decode() if "fingerprint" in kept else ""
 
 
 def _no_index(file: str | Path) -> BadInput:

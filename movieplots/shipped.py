@@ -5,18 +5,19 @@ from pathlib import Path
 from movieplots.errors import BadInput
 from movieplots.files import brought, read_json
 from movieplots.model_folder import FILE_NAME
-from movieplots.novelty_index import NoveltyIndex
 
 FOLDER = brought("models", "models")
 GENERATOR = FOLDER / "generator"
 if not GENERATOR.is_dir():
-    GENERATOR = Path("data/demo/generator")  # until one ships
+    GENERATOR = Path("data/demo/generator")  # that of `make demo`, until one ships
 CLASSIFIER = FOLDER / "classifier"
 NOVELTY = FOLDER / "novelty.npz"
 
 
 def index_of(generator: Path) -> Path | None:
     """The shipped index of training plots, where this generator has read just those; else None."""
+    from movieplots.novelty_index import NoveltyIndex
+
     file = generator / FILE_NAME
     if not (file.is_file() and NOVELTY.is_file()):
         return None

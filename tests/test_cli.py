@@ -6,7 +6,10 @@ import sys
 
 import pytest
 
+from movieplots import load_plots, shipped
 from movieplots.cli import app, main
+from movieplots.errors import BadInput
+from movieplots.novelty_index import NoveltyIndex
 
 
 def run(capsys, monkeypatch, *arguments):
@@ -263,3 +266,37 @@ def test_help_needs_no_torch():
     code = "import sys, movieplots.cli; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     assert app.registered_commands
+
+
+def test_generate_says_which_training_plot_is_near_and_loses_none(
+    capsys, monkeypatch, tmp_path, small_corpus, tiny_gpt2
+):
+    """With an index that is named, one that ships for just this model, and one that cannot be read."""
+    model, index = tmp_path / "model", tmp_path / "novelty.npz"
+    train = ("train", "generator", "--data", small_corpus, "--base", tiny_gpt2, "--out", model, "--max-steps", 1)
+    assert run(capsys, monkeypatch, *train, "--blocks-per-step", 1)[0] == 0
+    assert run(capsys, monkeypatch, "novelty", "--data", small_corpus, "--out", index)[0] == 0
+    info = json.loads((model / "movieplots.json").read_text())
+    assert NoveltyIndex.fingerprint_of(index) == info["data_fingerprint"]
+    titles = NoveltyIndex.load(index).titles
+    plot = load_plots(small_corpus, "train")["plot"].iloc[0]
+    ask = ("generate", "--model", model, "--genre", "horror", "--title", "Salt (2009)", "--opening", plot)
+
+    status, out, _ = run(capsys, monkeypatch, *ask)
+    assert status == 0 and "Nearest" not in out  # the index that ships is of other plots
+    monkeypatch.setattr(shipped, "NOVELTY", index)
+    (answer,) = json.loads(run(capsys, monkeypatch, *ask, "--json")[1])
+    assert answer["nearest"]["title"] in titles and answer["nearest"]["run"] > 20
+    _, out, _ = run(capsys, monkeypatch, *ask)
+    assert f"Nearest training plot: {answer['nearest']['title']}" in out and "Copied: " in out
+    broken = tmp_path / "broken.npz"
+    broken.write_bytes(b"broken")
+    status, out, err = run(capsys, monkeypatch, *ask, "--novelty", broken)
+    assert status == 2 and "is no index" in err and not out
+
+    def without_connection():
+        raise BadInput("The base model 'minilm-l6' is not installed and could not be fetched.")
+
+    monkeypatch.setattr("movieplots.sentence_encoder.SentenceEncoder", without_connection)
+    status, out, err = run(capsys, monkeypatch, *ask)
+    assert status == 0 and out.strip() and "The plots are not compared with the training plots." in err

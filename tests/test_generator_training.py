@@ -414,6 +414,29 @@ def test_a_trained_adapter_is_trained_further_even_for_the_other_markup(small_co
     assert whole["metrics"]["test_loss_before"] == pytest.approx(first["metrics"]["test_loss_after"], rel=1e-4)
 
 
+def test_a_base_is_never_overwritten_and_its_whole_past_counts(small_corpus, corpus, tiny_llama, tmp_path):
+    quick = {"max_steps": 1, "blocks_per_step": 1}
+    first, second, third = (str(tmp_path / name) for name in ("first", "second", "third"))
+    train_generator(corpus, tiny_llama, first, "without-titles", **quick)
+    before = {file.name: file.read_bytes() for file in (tmp_path / "first").iterdir() if file.is_file()}
+    with pytest.raises(BadInput, match="is the base itself: choose another --out"):
+        train_generator(small_corpus, first, first, fresh=True, **quick)
+    assert before == {file.name: file.read_bytes() for file in (tmp_path / "first").iterdir() if file.is_file()}
+    train_generator(small_corpus, first, second, **quick)
+    info = train_generator(small_corpus, second, third, **quick)
+    assert info["markup"] == "without-titles"  # as the base's, where none is named
+    assert "trained already, on other plots" in (tmp_path / "third" / "README.md").read_text()
+
+
+def test_a_base_from_before_there_were_draws(small_corpus, tiny_llama, tmp_path):
+    train_generator(small_corpus, tiny_llama, tmp_path / "old", max_steps=1, blocks_per_step=1)
+    info = json.loads((tmp_path / "old" / "movieplots.json").read_text())
+    del info["recipe"]["draws"]
+    (tmp_path / "old" / "movieplots.json").write_text(json.dumps(info))
+    train_generator(small_corpus, str(tmp_path / "old"), tmp_path / "new", max_steps=1, blocks_per_step=1)
+    assert "started from a generator" in (tmp_path / "new" / "README.md").read_text()
+
+
 def test_marks_that_an_adapter_brought_are_those_of_its_markup(small_corpus, tiny_gpt2, tmp_path):
     train_generator(small_corpus, tiny_gpt2, tmp_path / "first", max_steps=1, blocks_per_step=1, block_size=256)
     with pytest.raises(BadInput, match="has learned the marks of with-titles alone"):

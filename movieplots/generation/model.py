@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from movieplots.bases import load_causal_lm
 from movieplots.errors import BadInput
 from movieplots.generation.markup import MarkupTokenizer
+from movieplots.generation.recipe import adapter_info
 from movieplots.model_folder import read_info
 
 RANK = 16
@@ -22,7 +23,7 @@ def new_generator(base: str, markup: str, method: str) -> tuple[Any, MarkupToken
     get new rows in the embedding matrix, which are always trained. A base that is itself a trained generator's folder
     is trained further, its adapter where it left off.
     """
-    start = generator_info(base)
+    start = adapter_info(base)
     model, tokenizer = _base_with_marks(start["base"] if start else base, markup)
     _check_causal(model, base)
     # With a cache, transformers takes packed blocks for one long text: plots would see their neighbours.
@@ -68,13 +69,6 @@ def load_generator(folder: str | Path) -> tuple[Any, MarkupTokenizer, dict[str, 
         return model.eval(), MarkupTokenizer(tokenizer, info["markup"]), info
     model, markup_tokenizer = _base_with_marks(info["base"], info["markup"])
     return _adapted(model, folder).merge_and_unload().eval(), markup_tokenizer, info
-
-
-def generator_info(base: str) -> dict[str, Any]:
-    """The info of a base that is a generator's folder with an adapter; nothing for any other base."""
-    if not (Path(base) / "adapter_config.json").is_file():
-        return {}
-    return read_info(base, "generation")
 
 
 def context_of(model: Any) -> int:

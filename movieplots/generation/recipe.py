@@ -1,9 +1,11 @@
 """The settings of a generator's training: their defaults, which is sensible, and the command that repeats them."""
 
+from pathlib import Path
 from typing import Any
 
 from movieplots.errors import BadInput
 from movieplots.generation.markup import check_markup
+from movieplots.model_folder import read_info
 from movieplots.training import SCHEDULES, check_learning_rate, check_time_limit
 
 METHODS = ("lora", "full")
@@ -24,8 +26,17 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-def make_recipe(base: str, markup: str, learning_rate: float | None, **settings: Any) -> dict[str, Any]:
-    """The whole recipe; raises BadInput for a setting out of range. `settings` has every key of `DEFAULTS`."""
+def adapter_info(base: str) -> dict[str, Any]:
+    """The info of a base that is a generator's folder with an adapter; nothing for any other base."""
+    return read_info(base, "generation") if (Path(base) / "adapter_config.json").is_file() else {}
+
+
+def make_recipe(base: str, markup: str | None, learning_rate: float | None, **settings: Any) -> dict[str, Any]:
+    """The whole recipe; raises BadInput for a setting out of range. `settings` has every key of `DEFAULTS`.
+
+    Without a markup it is that of the generator that is trained further, else `with-titles`.
+    """
+    markup = markup or adapter_info(base).get("markup", "with-titles")
     check_markup(markup)
     _check_choice("--method", settings["method"], METHODS)
     _check_choice("--feeding", settings["feeding"], FEEDINGS)
@@ -48,7 +59,7 @@ def command(recipe: dict[str, Any]) -> str:
         start = f"movieplots distill --teacher TEACHER --data DATA --layers {recipe['layers']}"
     else:
         start = f"movieplots train generator --data DATA --base {recipe['base']} --markup {recipe['markup']}"
-    given = {name: recipe[name] for name, default in DEFAULTS.items() if recipe[name] != default}
+    given = {name: recipe[name] for name, default in DEFAULTS.items() if recipe.get(name, default) != default}
     if "teacher" in recipe:
         given.pop("method")
     if recipe["learning_rate"] != LEARNING_RATES[recipe["method"]]:

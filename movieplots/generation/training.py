@@ -27,10 +27,10 @@ from movieplots.generation.blocks import (
 from movieplots.generation.card import model_card
 from movieplots.generation.genre_draws import evident_times
 from movieplots.generation.markup import MarkupTokenizer
-from movieplots.generation.model import context_of, generator_info, new_generator, save_generator
-from movieplots.generation.recipe import DEFAULTS, make_recipe
+from movieplots.generation.model import context_of, new_generator, save_generator
+from movieplots.generation.recipe import DEFAULTS, adapter_info, make_recipe
 from movieplots.generation.samples_in_training import SampleWriter
-from movieplots.model_folder import FILE_NAME, RUN_FILE, begin, clear, finished, read_info, write_info
+from movieplots.model_folder import RUN_FILE, begin, clear, finished, lineage, write_info
 from movieplots.plots import SPLITS, data_fingerprint, load_plots
 from movieplots.progress import console, say, track
 from movieplots.rate_search import RateSearch, search_rate
@@ -66,7 +66,7 @@ def train_generator(
     data: str | Path,
     base: str,
     out: str | Path,
-    markup: str = "with-titles",
+    markup: str | None = None,
     max_steps: int | None = None,
     time_limit: float | None = None,
     *,
@@ -85,7 +85,8 @@ def train_generator(
 
     `data` is the folder that `prepare` wrote, or its table; `base` a name of `base_models`, a local folder or a hub id
     of a causal language model, or the folder of a generator that is to be trained further; `out` the model's folder.
-    `markup` is `with-titles` or `without-titles`: whether the model learns titles, too.
+    `markup` is `with-titles` or `without-titles`: whether the model learns titles, too; its default is that of a
+    generator that is trained further, else `with-titles`.
 
     Trains for `max_steps` optimizer steps (by default three passes over the plots) or `time_limit` minutes, whichever
     ends first; the `learning_rate` falls to zero at that end, by the `schedule` `linear` or `cosine` (Loshchilov and
@@ -113,7 +114,7 @@ def train_generator(
 
     def make() -> Made:
         say(f"Loading {base} …")
-        return *new_generator(base, markup, method), None
+        return *new_generator(base, recipe["markup"], method), None
 
     return train(data, Path(out), recipe, make, fresh)
 
@@ -153,11 +154,13 @@ def corpus_of(
     markup: str = "with-titles",
     *,
     feeding: str = "blocks",
+    draws: str = "uniform",
     block_size: int = 512,
     seed: int = 0,
 ) -> TrainingCorpus:
     """The training plots of `data` as `train_generator` with the same arguments would feed them, without training."""
-    recipe = make_recipe(base, markup, None, **DEFAULTS | {"feeding": feeding, "block_size": block_size, "seed": seed})
+    settings = {"feeding": feeding, "draws": draws, "block_size": block_size, "seed": seed}
+    recipe = make_recipe(base, markup, None, **DEFAULTS | settings)
     return measure_corpus(load_plots(data, "train"), str(data), *new_generator(base, markup, "full"), recipe)
 
 
@@ -168,7 +171,12 @@ def train(data: str | Path, out: Path, recipe: dict[str, Any], make: Callable[[]
     turns before each step: the steps stay the same.
     """
     plots = load_plots(data)
-    recipe = recipe | {"data": data_fingerprint(plots)} | _lineage(recipe["base"])
+    recipe = recipe | {"data": data_fingerprint(plots)}
+    if "teacher" not in recipe:
+        recipe |= lineage(recipe["base"], recipe["data"], refuse=False)
+    if Path(recipe["base"]).resolve() == out.resolve():
+        raise BadInput(f"{out} is the base itself: choose another --out, so that nothing is lost.")
+    base = adapter_info(recipe["base"]).get("base", recipe["base"])
     done = None if fresh else finished(out, recipe)
     if done:
         say(f"{out} already holds this generator; --fresh trains it again.")
@@ -190,7 +198,7 @@ def train(data: str | Path, out: Path, recipe: dict[str, Any], make: Callable[[]
             if main_process():
                 begin(out, recipe)
             _processes().wait_for_everyone()
-            return _run(parts, out, recipe, made, corpus, at_once)
+            return _run(parts, out, recipe, base, made, corpus, at_once)
         except (RuntimeError, MemoryError) as error:
             if not (isinstance(error, MemoryError) or should_reduce_batch_size(error)):
                 raise
@@ -211,12 +219,12 @@ def _run(
     parts: dict[str, pd.DataFrame],
     out: Path,
     recipe: dict[str, Any],
+    base: str,
     made: Made,
     corpus: TrainingCorpus,
     at_once: int,
 ) -> dict[str, Any]:
     model, tokenizer, loss = made
-    base = generator_info(recipe["base"]).get("base", recipe["base"])
     seed, size, per_step = recipe["seed"], recipe["block_size"], recipe["blocks_per_step"]
     steps = recipe["max_steps"] or math.ceil(PASSES * corpus.blocks_per_pass / per_step)
     watched = held_out_blocks(parts["validation"], tokenizer, size, seed, WATCHED_PLOTS)
@@ -316,7 +324,7 @@ def measure_corpus(
     tokens = sum(min(length, size) for length in whole)
     if cut:
         say(
-            f"{cut} of {len(whole)} training plots are longer than a block of {size} tokens and are cut there: "
+            f"{cut} of {len(whole)} examples are longer than a block of {size} tokens and are cut there: "
             "a larger --block-size, or `movieplots prepare --max-length`, keeps their ends."
         )
     if tokens < size * recipe["blocks_per_step"]:
@@ -389,11 +397,6 @@ def _blocks_at_once(blocks_per_step: int) -> int:
             f"choose a multiple of {processes} for --blocks-per-step."
         )
     return math.gcd(blocks_per_step // processes, 32 if torch.cuda.is_available() else 1)
-
-
-def _lineage(base: str) -> dict[str, Any]:
-    """The recipe of a base that is itself a trained generator, as `base_recipe`; nothing for any other base."""
-    return {"base_recipe": read_info(base, "generation")["recipe"]} if (Path(base) / FILE_NAME).is_file() else {}
 
 
 def _processes() -> PartialState:
