@@ -695,7 +695,8 @@ def export(
 ) -> None:
     """Write a generator as GGUF, for llama.cpp and the programs built on it.
 
-    Such a program continues a prompt in the markup, for example `horror<|endofgenre|>`.
+    Such a program continues a prompt in the markup, for example `horror<|endofgenre|>`; for an adapter, which keeps the
+    vocabulary of its base, `<|endoftext|>` has to stand before that.
 
     Example: `movieplots export --model runs/generator --out generator.gguf`
 

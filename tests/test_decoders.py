@@ -299,7 +299,7 @@ def test_the_light_tokenizer_is_that_of_transformers(fixture, request):
     folder = folder[0] if isinstance(folder, tuple) else folder
     _, whole, info = load_generator(folder)
     for tokenizer in (SavedTokenizer(folder), AutoTokenizer.from_pretrained(folder)):
-        light = MarkupTokenizer(tokenizer, info["markup"])
+        light = MarkupTokenizer.of(tokenizer, info)
         assert (light.marks, light.end, light.suppressed) == (whole.marks, whole.end, whole.suppressed)
         for text in ("The sea gives back what it took.", "Zoë’s 3rd café <|endoftext|> – «no» 🧟", "  two  blanks "):
             ids = whole.encode(text)

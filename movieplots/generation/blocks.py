@@ -32,7 +32,7 @@ def plot_examples(
     """One function a plot, which draws its genre, or in a share `several` of the draws two or more of its genres.
 
     Drawn genres stand in a random order, since a writer names them in any. A function that is given one of the plot's
-    genres puts it first where the draw has missed it.
+    genres puts it in the place of one where the draw has missed it.
     """
 
     def maker(genres: list[str], title: str, plot: str) -> Maker:
@@ -40,7 +40,7 @@ def plot_examples(
             n = draw.randint(2, len(genres)) if len(genres) > 1 and draw.random() < several else 1
             chosen = draw.sample(genres, n)
             if genre is not None and genre not in chosen:
-                chosen[0] = genre
+                chosen[draw.randrange(n)] = genre
             return tokenizer.example(", ".join(chosen), title, plot, max_tokens)
 
         return make

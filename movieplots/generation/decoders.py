@@ -70,7 +70,7 @@ def load_decoder(folder: str | Path, name: str = "auto") -> tuple[Decoder, Marku
         from movieplots.generation.openai_decoder import OpenAIDecoder
 
         decoder = OpenAIDecoder(name, Path(folder).resolve().name)
-        return decoder, MarkupTokenizer(SavedTokenizer(folder), info["markup"]), info
+        return decoder, MarkupTokenizer.of(SavedTokenizer(folder), info), info
     if choose_decoder(name) == "llama.cpp":
         from movieplots.generation.export import UnsupportedModel, cached_gguf
         from movieplots.generation.llama_decoder import LlamaDecoder
@@ -82,7 +82,7 @@ def load_decoder(folder: str | Path, name: str = "auto") -> tuple[Decoder, Marku
                 raise
             say(f"{error} So transformers writes, which is slower.")
         else:
-            return LlamaDecoder(gguf, context), MarkupTokenizer(SavedTokenizer(folder), info["markup"]), info
+            return LlamaDecoder(gguf, context), MarkupTokenizer.of(SavedTokenizer(folder), info), info
     from movieplots.generation.model import load_generator
     from movieplots.generation.transformers_decoder import TransformersDecoder
 

@@ -164,7 +164,7 @@ def _write_merged(folder: Path, info: dict[str, Any], out: Path) -> None:
             if key.startswith("llama."):
                 (writer.float if isinstance(field.contents(), float) else writer.number)(key, field.contents())
         writer.string("general.type", "model")
-        tokenizer = MarkupTokenizer(SavedTokenizer(folder), info["markup"])
+        tokenizer = MarkupTokenizer.of(SavedTokenizer(folder), info)
         for weight in base.tensors:
             tensor = dequantize(weight.data, weight.tensor_type)
             tensor = tensor.astype(np.float16).astype(np.float32)  # as the base is kept for torch
@@ -301,8 +301,8 @@ def _write_vocabulary(writer: _Writer, tokenizer: MarkupTokenizer, size: int, sp
     gguf = writer.gguf
     gguf.add_tokenizer_model("gpt2")
     gguf.add_eos_token_id(tokenizer.end)
-    gguf.add_bos_token_id(tokenizer.end)  # named, because llama.cpp assumes one, but never put before a prompt
-    gguf.add_add_bos_token(False)
+    gguf.add_bos_token_id(tokenizer.end)
+    gguf.add_add_bos_token(spelled and tokenizer.anchored)  # we give ids, which have it already
     if not spelled:
         gguf.add_tokenizer_pre("gpt-2")
         gguf.add_token_list([f"<{i}>" for i in range(size)])

@@ -6,6 +6,10 @@
 Tokens are put together piece by piece, never by tokenising the marks' text: a mark is one token, whichever that is in
 the base model's vocabulary. A base with unused special tokens (SmolLM2) lends them as stand-ins, so its vocabulary
 and embeddings stay as they are and a fine-tuned adapter stays small; other bases (GPT-2) get new tokens.
+
+To the model every example starts with the end mark, which texts do not show: whatever stands first becomes the anchor
+of all attention (Xiao et al. 2023), and hardly anything of what it was is left. In SmolLM2 the hidden states of
+`western` and `horror` in the first place have a cosine of 1.00 from its fifteenth layer on, behind an end mark of 0.8.
 """
 
 from dataclasses import dataclass
@@ -97,12 +101,14 @@ class MarkupTokenizer:
     """Turns (genre, title, plot) into token ids and sampled token ids back into (title, plot).
 
     `tokenizer` is the base's own; `new_tokens` are the ids of marks that it had to be given (rows of the embedding
-    matrix that need training), empty where stand-ins serve.
+    matrix that need training), empty where stand-ins serve. `anchored` is False for models that were trained when
+    examples did not yet start with the end mark.
     """
 
-    def __init__(self, tokenizer: Any, markup: str) -> None:
+    def __init__(self, tokenizer: Any, markup: str, anchored: bool = True) -> None:
         self.tokenizer = tokenizer
         self.markup = check_markup(markup)
+        self.anchored = anchored
         vocabulary = tokenizer.get_vocab()
         if END in vocabulary:
             self.end = vocabulary[END]
@@ -121,6 +127,11 @@ class MarkupTokenizer:
             self.new_tokens = sorted(self.marks.values())
         self.end_of_title: int | None = self.marks[END_OF_TITLE] if markup == "with-titles" else None
 
+    @classmethod
+    def of(cls, tokenizer: Any, info: dict[str, Any]) -> "MarkupTokenizer":
+        """That of a trained model, from its `movieplots.json`."""
+        return cls(tokenizer, info["markup"], info.get("anchored", False))
+
     @property
     def suppressed(self) -> list[int]:
         """Ids that must never be sampled: every special token that ends neither a title nor the text."""
@@ -131,12 +142,12 @@ class MarkupTokenizer:
 
     def prompt(self, genre: str, title: str | None = None, opening: str = "") -> list[int]:
         """Ids up to where the model goes on: after the genre, after the title (`title` given) or after the opening."""
-        if self.markup == "with-titles":
-            ids = [*self.encode(genre), self.marks[END_OF_GENRE]]
-            if title is not None:
-                ids += [*self.encode(title), self.marks[END_OF_TITLE]]
-        else:
-            ids = [self.marks[START], *self.encode(genre), self.marks[END_OF_GENRE]]
+        ids = [self.end] if self.anchored else []
+        if self.markup == "without-titles":
+            ids.append(self.marks[START])
+        ids += [*self.encode(genre), self.marks[END_OF_GENRE]]
+        if self.markup == "with-titles" and title is not None:
+            ids += [*self.encode(title), self.marks[END_OF_TITLE]]
         return ids + self.encode(opening)
 
     def example(self, genre: str, title: str, plot: str, max_tokens: int) -> Example:

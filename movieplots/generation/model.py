@@ -66,8 +66,8 @@ def load_generator(folder: str | Path) -> tuple[Any, MarkupTokenizer, dict[str, 
     info = read_info(folder, "generation")
     if not (Path(folder) / "adapter_config.json").is_file():
         model, tokenizer = load_causal_lm(str(folder))
-        return model.eval(), MarkupTokenizer(tokenizer, info["markup"]), info
-    model, markup_tokenizer = _base_with_marks(info["base"], info["markup"])
+        return model.eval(), MarkupTokenizer.of(tokenizer, info), info
+    model, markup_tokenizer = _base_with_marks(info["base"], info["markup"], info.get("anchored", False))
     return _adapted(model, folder).merge_and_unload().eval(), markup_tokenizer, info
 
 
@@ -84,10 +84,10 @@ def _adapted(model: Any, folder: str | Path, trainable: bool = False) -> PeftMod
         raise BadInput(f"The adapter in {folder} cannot be loaded: {str(error).splitlines()[0]}") from None
 
 
-def _base_with_marks(base: str, markup: str) -> tuple[Any, MarkupTokenizer]:
+def _base_with_marks(base: str, markup: str, anchored: bool = True) -> tuple[Any, MarkupTokenizer]:
     model, hub_tokenizer = load_causal_lm(base)
     known = len(hub_tokenizer)
-    tokenizer = MarkupTokenizer(hub_tokenizer, markup)
+    tokenizer = MarkupTokenizer(hub_tokenizer, markup, anchored)
     if len(hub_tokenizer) > known:
         # The mean of the old rows is a better start than noise (Hewitt 2021), and the same on every load.
         model.resize_token_embeddings(len(hub_tokenizer))

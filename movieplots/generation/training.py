@@ -286,6 +286,7 @@ def _run(
         "task": "generation",
         "base": base,
         "markup": recipe["markup"],
+        "anchored": tokenizer.anchored,
         "max_tokens": corpus.max_tokens,
         "genre_counts": corpus.genre_counts,
         "sources": sorted(pd.concat(parts.values())["source"].unique()),
