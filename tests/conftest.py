@@ -11,6 +11,11 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""  # what is promised bit for bit is promi
 import pytest
 
 
+def pytest_collection_modifyitems(items):
+    """The longest test first: as the last one it would keep one of two processes waiting for minutes."""
+    items.sort(key=lambda item: item.path.name != "test_images.py")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory):
     """What tests convert stays out of the user's cache folder."""
