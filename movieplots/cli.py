@@ -639,9 +639,8 @@ def generate(
     """
     from movieplots.generation.sampling import PlotGenerator
 
-    generator_folder = check_there(model)
     with working("Loading the generator …"):
-        generator = PlotGenerator.from_pretrained(generator_folder, decoder)
+        generator = PlotGenerator.from_pretrained(check_there(model), decoder)
         compare = _comparison(novelty, model)  # before anything is written, that nothing be lost
     with working(f"Writing {n} plot{'' if n == 1 else 's'} …"):
         samples = generator.generate(
@@ -665,20 +664,18 @@ def _comparison(named: Path | None, model: Path) -> Callable[[list[str]], list[A
 
     An index that was not asked for is no reason not to write.
     """
-    from movieplots.novelty_index import NoveltyIndex
-    from movieplots.sentence_encoder import SentenceEncoder
-
     file = named or index_of(model)
     if file is None:
         return None
+    from movieplots.novelty_index import load_comparison
+
     try:
-        index, encoder = NoveltyIndex.load(file), SentenceEncoder()
+        return load_comparison(file)
     except BadInput as error:
         if named is not None:
             raise
         say(f"The plots are not compared with the training plots. {error}")
         return None
-    return lambda plots: index.compare(plots, encoder.encode)
 
 
 @app.command()

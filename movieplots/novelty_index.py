@@ -135,6 +135,14 @@ class NoveltyIndex:
         return best + RUN - 1, int(rows[counts.argmax()])
 
 
+def load_comparison(file: str | Path) -> Callable[[Sequence[str]], list[Likeness]]:
+    """A function from plots to how near each is to those of the index in this file. Raises BadInput."""
+    from movieplots.sentence_encoder import SentenceEncoder
+
+    index, encoder = NoveltyIndex.load(file), SentenceEncoder()
+    return lambda plots: index.compare(plots, encoder.encode)
+
+
 def _fingerprint(kept: Any) -> str:
     return kept["fingerprint"].tobytes().decode() if "fingerprint" in kept else ""
 

@@ -13,6 +13,7 @@ from movieplots.errors import BadInput
 from movieplots.generation.decoders import is_address
 from movieplots.generation.sampling import PlotGenerator
 from movieplots.model_folder import read_info
+from movieplots.novelty_index import load_comparison
 
 PATIENCE = 60.0  # seconds for a server that writes the plots to be there
 CONTEXT = 640  # tokens of a prompt and its plot: each place of llama.cpp takes memory for so many
@@ -80,7 +81,7 @@ class Models:
         if novelty is not None:
             if not novelty.is_file():
                 raise BadInput(f"There is no index {novelty}: make it with `movieplots novelty`.")
-            self.served["novelty"] = Served("novelty", novelty, {}, _load_novelty)
+            self.served["novelty"] = Served("novelty", novelty, {}, load_comparison)
 
     def load(self) -> None:
         """Load all in a thread; returns at once. One after another: two at a time disturb each other inside torch."""
@@ -151,11 +152,3 @@ def _from_server(folder: Path, address: str) -> PlotGenerator:
             if time.monotonic() > until:
                 raise
             time.sleep(1)
-
-
-def _load_novelty(file: Path) -> Any:
-    from movieplots.novelty_index import NoveltyIndex
-    from movieplots.sentence_encoder import SentenceEncoder
-
-    index, encoder = NoveltyIndex.load(file), SentenceEncoder()
-    return lambda plots: index.compare(plots, encoder.encode)
