@@ -152,15 +152,18 @@ class _Draws(ContinuousBatchingLogitsProcessor):
         scores = of_scores(None, scores)  # type: ignore[arg-type]
         if batch[0][0].temperature == 0:
             return scores.argmax(-1, keepdim=True)
-        mass = scores.softmax(-1, dtype=torch.float64).cumsum(-1)
-        points = [_uniform(request.seed, len(ids) - len(request.prompt)) for request, ids in batch]
-        places = torch.tensor(points, dtype=torch.float64, device=scores.device).unsqueeze(1) * mass[:, -1:]
-        return torch.searchsorted(mass, places, right=True)
+        # An exponential race, as in torch.multinomial: rounding, which differs with the size of the batch, moves a draw
+        # only where two tokens are nearly level, while a walk along the summed probabilities has an edge at each token.
+        noise, generator = torch.empty(scores.shape, device=scores.device), torch.Generator(scores.device)
+        for row, (request, ids) in zip(noise, batch, strict=True):
+            generator.manual_seed(_seed(request.seed, len(ids) - len(request.prompt)))
+            row.uniform_(generator=generator)
+        return (scores.softmax(-1, dtype=torch.float32) / noise.log_().neg_()).argmax(-1, keepdim=True)
 
 
-def _uniform(seed: int, position: int) -> float:
-    """A number in [0, 1) that depends on the sample and the place in it alone."""
-    return random.Random(f"{seed}-{position}").random()
+def _seed(seed: int, position: int) -> int:
+    """A seed that depends on the sample and the place in it alone."""
+    return random.Random(f"{seed}-{position}").getrandbits(63)
 
 
 def _settings(request: Request) -> tuple[Any, ...]:
