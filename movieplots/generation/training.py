@@ -303,7 +303,7 @@ def _run(
     if main_process():
         with atomic_folder(out) as temporary:
             save_generator(model, weights, base, temporary)
-            tokenizer.tokenizer.save_pretrained(temporary)
+            tokenizer.save(temporary)
             write_json(temporary / RUN_FILE, circumstances(trainer))
         write_info(out, info, model_card(info))
     state.wait_for_everyone()  # another process may still read a checkpoint
