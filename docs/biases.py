@@ -1,9 +1,12 @@
-"""Measure the biases that the card of the classifier in `models/` names: words of gender exchanged, peoples named.
+"""Measure the biases that the cards in `models/` name: words of gender, and peoples named.
 
     python docs/biases.py data/streaming
+    python docs/biases.py data/streaming DUMP
 
-The test plots that have words of one gender only are judged as they are and with those words exchanged; six templates
-are judged with and without the name of a people. Printed are mean changes of the probabilities of the genres.
+Of the classifier: the test plots that have words of one gender only are judged as they are and with those words
+exchanged; six templates are judged with and without the name of a people. Printed are mean changes of the probabilities
+of the genres. Of a generator, by its dump: how many of the plots with words of one gender only have those of men, and
+in how many a people is named, beside the training plots of the same genres.
 """
 
 import re
@@ -11,7 +14,7 @@ import sys
 
 import numpy as np
 
-from movieplots import GenreClassifier, load_plots
+from movieplots import GenreClassifier, load_plots, read_dump
 from movieplots.errors import sentences
 from movieplots.shipped import CLASSIFIER
 
@@ -40,7 +43,25 @@ def exchanged(text: str, words: dict[str, str]) -> str:
     return re.sub("[A-Za-z]+", other, text)
 
 
-def main(data: str) -> None:
+def of_generator(data: str, dump: str) -> None:
+    """Print what the samples of a dump show, and the training plots, each genre counting alike."""
+    training = load_plots(data, "train").explode("genres", ignore_index=True).rename(columns={"genres": "genre"})
+    both = {"samples": read_dump(dump), "training plots": training}
+    genres = sorted(both["samples"]["genre"].unique())
+    for name, plots in both.items():
+        words = plots["plot"].map(lambda plot: set(re.findall("[a-z]+", plot.lower())))
+        men, women = (words.map(lambda has, own=own: bool(has & own.keys())) for own in (MALE, FEMALE))
+        of_men = men[men != women].groupby(plots["genre"]).mean().reindex(genres)
+        rows = ", ".join(f"{genre} {share:.0%}" for genre, share in of_men.items())
+        print(f"{name}, men among plots of one gender: {of_men.mean():.0%} ({rows})")
+        named = {
+            people: plots["plot"].str.contains(rf"\b{people}\b").groupby(plots["genre"]).mean() for people in PEOPLES
+        }
+        rows = ", ".join(f"{people} {share.reindex(genres).mean():.2%}" for people, share in named.items())
+        print(f"{name}, plots that name: {rows}")
+
+
+def of_classifier(data: str) -> None:
     """Print both tables."""
     classifier = GenreClassifier.from_pretrained(CLASSIFIER)
     plots = load_plots(data, "test")["plot"]
@@ -62,6 +83,6 @@ def _show(what: str, labels: list[str], change: np.ndarray, most: int) -> None:
 
 if __name__ == "__main__":
     with sentences():
-        if len(sys.argv) != 2:
-            sys.exit("Name the folder of the prepared catalogues: python docs/biases.py data/streaming")
-        main(sys.argv[1])
+        if len(sys.argv) not in (2, 3):
+            sys.exit("Name the folder of the prepared catalogues, and for a generator its dump.")
+        (of_classifier if len(sys.argv) == 2 else of_generator)(*sys.argv[1:])
