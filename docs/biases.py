@@ -13,9 +13,10 @@ import re
 import sys
 
 import numpy as np
+import pandas as pd
 
 from movieplots import GenreClassifier, load_plots, read_dump
-from movieplots.errors import sentences
+from movieplots.errors import BadInput, sentences
 from movieplots.shipped import CLASSIFIER
 
 PAIRS = (
@@ -44,21 +45,23 @@ def exchanged(text: str, words: dict[str, str]) -> str:
 
 
 def of_generator(data: str, dump: str) -> None:
-    """Print what the samples of a dump show, and the training plots, each genre counting alike."""
+    """Print what the samples up to temperature 1 show, and the training plots, each genre counting alike."""
+    samples = read_dump(dump)
+    samples = samples[(samples["temperature"] <= 1) & (samples["plot"] != "")]
     training = load_plots(data, "train").explode("genres", ignore_index=True).rename(columns={"genres": "genre"})
-    both = {"samples": read_dump(dump), "training plots": training}
-    genres = sorted(both["samples"]["genre"].unique())
-    for name, plots in both.items():
+    of_men, named = [], []
+    for plots in (samples, training):
         words = plots["plot"].map(lambda plot: set(re.findall("[a-z]+", plot.lower())))
         men, women = (words.map(lambda has, own=own: bool(has & own.keys())) for own in (MALE, FEMALE))
-        of_men = men[men != women].groupby(plots["genre"]).mean().reindex(genres)
-        rows = ", ".join(f"{genre} {share:.0%}" for genre, share in of_men.items())
-        print(f"{name}, men among plots of one gender: {of_men.mean():.0%} ({rows})")
-        named = {
-            people: plots["plot"].str.contains(rf"\b{people}\b").groupby(plots["genre"]).mean() for people in PEOPLES
-        }
-        rows = ", ".join(f"{people} {share.reindex(genres).mean():.2%}" for people, share in named.items())
-        print(f"{name}, plots that name: {rows}")
+        of_men.append(men[men != women].groupby(plots["genre"]).mean())
+        there = {people: plots["plot"].str.contains(rf"\b{people}\b") for people in PEOPLES}
+        named.append(pd.DataFrame(there).groupby(plots["genre"]).mean())
+    genres = sorted(set(of_men[0].index) & set(of_men[1].index))
+    for name, shares, peoples in zip(("samples", "training plots"), of_men, named, strict=True):
+        rows = ", ".join(f"{genre} {shares[genre]:.0%}" for genre in genres)
+        print(f"{name}, of men among those of one gender: {shares[genres].mean():.0%} ({rows})")
+        rows = ", ".join(f"{people} {peoples.loc[genres, people].mean():.2%}" for people in PEOPLES)
+        print(f"{name}, that name a people: {rows}")
 
 
 def of_classifier(data: str) -> None:
@@ -84,5 +87,5 @@ def _show(what: str, labels: list[str], change: np.ndarray, most: int) -> None:
 if __name__ == "__main__":
     with sentences():
         if len(sys.argv) not in (2, 3):
-            sys.exit("Name the folder of the prepared catalogues, and for a generator its dump.")
+            raise BadInput("Name the folder of the prepared catalogues, and for a generator its dump as well.")
         (of_classifier if len(sys.argv) == 2 else of_generator)(*sys.argv[1:])

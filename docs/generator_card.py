@@ -1,8 +1,10 @@
 """Write what an evaluation found into the card of a generator, as its section `## Results`.
 
-    python docs/generator_card.py models/generator data/report
+    movieplots dump --model models/generator --min-p 0.05 --samples-per-genre 11 --out data/dump
+    movieplots evaluate --dumps data/dump --data data/streaming --classifier models/classifier --out data/report
+    python docs/generator_card.py models/generator data/dump data/report
 
-The report must be of this generator's dump, with a classifier. Numbers have 95 % intervals.
+The report is of this dump alone, with a classifier. Numbers have 95 % intervals.
 """
 
 import re
@@ -12,10 +14,10 @@ from pathlib import Path
 import pandas as pd
 
 from movieplots.errors import BadInput, sentences
-from movieplots.files import write_text
+from movieplots.evaluation.references import REAL, SHUFFLED
+from movieplots.files import fingerprint, read_json, write_text
 from movieplots.model_folder import read_info
 
-REAL = "real plots, held out"
 SHARES = {
     "unfinished": "not ended by itself",
     "looping": "going round in circles",
@@ -25,20 +27,30 @@ SHARES = {
 FEW = 100  # training plots
 
 
-def main(model: Path, report: Path) -> None:
+def main(model: Path, dump: Path, report: Path) -> None:
     """Put the section into `model/README.md`, in place of the one that stands there."""
     info = read_info(model, "generation")
+    settings = read_json(dump / "dump.json", "name a folder that `movieplots dump` wrote").get("settings", {})
+    if settings.get("model") != fingerprint(info):
+        raise BadInput(f"{dump} is of another generator: sample one from {model}.")
     file = report / "measures.csv"
     if not file.is_file():
         raise BadInput(f"There is no {file}: name the folder that `movieplots evaluate` wrote.")
+    measures = pd.read_csv(file)
+    of_model = measures[~measures["model"].isin([REAL, SHUFFLED])]
+    if set(of_model["model"]) != {dump.name} or "genre_hit" not in set(of_model["measure"]):
+        raise BadInput(f"{report} is no report on {dump.name} alone with a classifier: make one, see above.")
     card = model / "README.md"
-    text = re.sub(r"## Results\n.*?(?=^## )", "", card.read_text(), flags=re.MULTILINE | re.DOTALL)
-    write_text(card, text.replace("## Limits", section(pd.read_csv(file), info["genre_counts"]) + "## Limits", 1))
+    text = re.sub(r"## Results\n.*?(?=^## )", "", card.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    before, limits, after = text.partition("## Limits")
+    if not limits:
+        raise BadInput(f"{card} has no section `## Limits`, before which the results stand: train the model again.")
+    real = measures[measures["model"] == REAL]
+    write_text(card, before + section(of_model, real, info["genre_counts"], settings["min_p"]) + limits + after)
 
 
-def section(measures: pd.DataFrame, genre_counts: dict[str, int]) -> str:
-    """The section, from the rows of `measures.csv` of one generator and the references."""
-    of_model = measures[~measures["model"].isin([REAL, "shuffled words"])]
+def section(of_model: pd.DataFrame, real: pd.DataFrame, genre_counts: dict[str, int], min_p: float) -> str:
+    """The section, from the rows of `measures.csv` of the generator and of real plots."""
     of_all = _rows(of_model, "all")
     samples = int(of_all.loc["unfinished", "of"])
     shares = "\n".join(f"| {name} | {_interval(of_all.loc[key], '.2%')} |" for key, name in SHARES.items())
@@ -49,16 +61,14 @@ def section(measures: pd.DataFrame, genre_counts: dict[str, int]) -> str:
         f"| {_interval(mauve, '.2f')} |"
         for hit, mauve in zip(hits.itertuples(), likeness.itertuples(), strict=True)
     )
-    real = measures[measures["model"] == REAL]
-    ceiling = _rows(real, "by_cell").loc["mauve"]
     of_genres = of_model[(of_model["grouping"] == "by_genre") & (of_model["measure"] == "genre_hit")]
     of_genres = of_genres.set_index("genre")["value"].sort_values(ascending=False)
     genres = ", ".join(f"{genre} {value:.0%}" for genre, value in of_genres.items())
-    of_real = _interval(_rows(real, "all").loc["genre_hit"], ".0%")
+    of_real, ceiling = _rows(real, "all").loc["genre_hit"], _rows(real, "by_cell").loc["mauve"]
     few = ", ".join(genre for genre, count in genre_counts.items() if count < FEW)
     return f"""## Results
 
-Of {samples:,} samples over a grid of genres, temperatures and top-p, with 95 % intervals:
+Of {samples:,} samples over a grid of genres, temperatures and top-p, with min-p {min_p:g} and 95 % intervals:
 
 | | |
 |---|---|
@@ -68,9 +78,9 @@ Of {samples:,} samples over a grid of genres, temperatures and top-p, with 95 % 
 |---|---|---|---|
 {grid}
 
-Genres are those that the project's classifier finds; of the genres that real, held-out plots carry it finds {of_real}.
-MAUVE (Pillutla et al. 2021) is the likeness to real plots, which for other real plots is {_interval(ceiling, ".2f")}.
-Of the prompted genre, all temperatures together: {genres}.
+Of the prompted genre is a plot in which the project's classifier finds it; in real, held-out plots it finds a genre
+that they carry in {_interval(of_real, ".0%")} of cases. MAUVE (Pillutla et al. 2021) is the likeness to real plots,
+which for other real plots is {_interval(ceiling, ".2f")}. By genre, all temperatures together: {genres}.
 Genres with fewer than {FEW} training plots: {few or "none"}.
 
 """
@@ -87,6 +97,6 @@ def _interval(row: pd.Series, form: str) -> str:
 
 if __name__ == "__main__":
     with sentences():
-        if len(sys.argv) != 3:
-            raise BadInput("Two folders are wanted: the generator's, and that of the report on its dump.")
-        main(Path(sys.argv[1]), Path(sys.argv[2]))
+        if len(sys.argv) != 4:
+            raise BadInput("Three folders are wanted: the generator's, that of its dump, and that of the report on it.")
+        main(*(Path(argument) for argument in sys.argv[1:]))

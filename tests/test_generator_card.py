@@ -9,6 +9,8 @@ import pytest
 
 from movieplots.errors import BadInput
 from movieplots.evaluation.references import REAL, SHUFFLED
+from movieplots.files import fingerprint
+from movieplots.model_folder import read_info
 
 COLUMNS = ["model", "grouping", "temperature", "top_p", "genre", "measure", "value", "low", "high", "of"]
 ROWS = [
@@ -37,28 +39,47 @@ def script():
     return module
 
 
-def test_results_come_into_the_card_once(script, tmp_path):
-    model, report = tmp_path / "model", tmp_path / "report"
-    model.mkdir()
-    report.mkdir()
+@pytest.fixture
+def folders(tmp_path):
+    """A generator with its card, a dump of it, and the report on that."""
+    found = [tmp_path / name for name in ("model", "dump", "report")]
+    for folder in found:
+        folder.mkdir()
+    model, dump, report = found
     info = {"task": "generation", "genre_counts": {"drama": 7000, "war": 40}}
     (model / "movieplots.json").write_text(json.dumps(info))
     (model / "README.md").write_text(CARD)
+    settings = {"model": fingerprint(read_info(model, "generation")), "min_p": 0.05}
+    (dump / "dump.json").write_text(json.dumps({"settings": settings}))
     pd.DataFrame(ROWS, columns=COLUMNS).to_csv(report / "measures.csv", index=False)
-    script.main(model, report)
-    card = (model / "README.md").read_text()
-    assert "Of 1,716 samples" in card
+    return found
+
+
+def test_results_come_into_the_card_once(script, folders):
+    script.main(*folders)
+    card = (folders[0] / "README.md").read_text()
+    assert "Of 1,716 samples over a grid of genres, temperatures and top-p, with min-p 0.05" in card
     assert "| going round in circles | 1.00% (0.10% to 2.00%) |" in card
     assert "| 0.7 | off | 50% (40% to 60%) | 0.80 (0.70 to 0.90) |" in card
     assert "| 1.3 | 0.9 | 25% (20% to 30%) | 0.60 (0.50 to 0.70) |" in card
-    assert "it finds 51% (50% to 52%)" in card and "for other real plots is 0.97 (0.90 to 1.00)" in card
+    assert "they carry in 51% (50% to 52%) of cases" in card and "for other real plots is 0.97 (0.90 to 1.00)" in card
     assert "all temperatures together: drama 90%, war 10%." in card and "fewer than 100 training plots: war." in card
     assert card.index("## Training") < card.index("## Results") < card.index("## Limits")
-    script.main(model, report)
-    assert (model / "README.md").read_text() == card
+    script.main(*folders)
+    assert (folders[0] / "README.md").read_text() == card
 
 
-def test_a_folder_without_a_report_is_named(script, tmp_path):
-    (tmp_path / "movieplots.json").write_text(json.dumps({"task": "generation", "genre_counts": {}}))
+def test_what_does_not_belong_together_is_a_sentence(script, folders):
+    model, dump, report = folders
     with pytest.raises(BadInput, match=r"There is no .*measures.csv: name the folder that `movieplots evaluate` wrote"):
-        script.main(tmp_path, tmp_path)
+        script.main(model, dump, model)
+    other = [("other", *row[1:]) for row in ROWS if row[0] == "dump"]
+    without = [row for row in ROWS if row[5] != "genre_hit"]
+    for rows in (ROWS + other, other, without):
+        pd.DataFrame(rows, columns=COLUMNS).to_csv(report / "measures.csv", index=False)
+        with pytest.raises(BadInput, match="is no report on dump alone with a classifier"):
+            script.main(model, dump, report)
+    (dump / "dump.json").write_text(json.dumps({"settings": {"model": "another"}}))
+    with pytest.raises(BadInput, match="is of another generator"):
+        script.main(model, dump, report)
+    assert (model / "README.md").read_text() == CARD

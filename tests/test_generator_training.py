@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import AutoModelForCausalLM
 
@@ -19,7 +20,7 @@ from movieplots.errors import BadInput
 from movieplots.evaluation.comparison import compare_generators
 from movieplots.generation import training as generator_training
 from movieplots.generation.distillation import distill, new_student
-from movieplots.generation.model import load_generator
+from movieplots.generation.model import load_generator, new_generator
 from movieplots.generation.sampling import PlotGenerator
 from movieplots.generation.training import corpus_of, find_learning_rate, train_generator
 from movieplots.plots import FILE_NAME, save_plots
@@ -113,6 +114,15 @@ def test_a_tied_matrix_is_kept_once(whole):
 
 
 # Options
+
+
+def test_an_adapter_is_kept_small_and_trained_further_in_float32(trained):
+    folder, info = trained
+    adapter = load_file(folder / "adapter_model.safetensors")
+    assert {tensor.dtype for tensor in adapter.values()} == {torch.float16}
+    assert b"\n" not in (folder / "tokenizer.json").read_bytes()
+    model, _ = new_generator(str(folder), info["markup"], "lora")
+    assert {weight.dtype for weight in model.parameters() if weight.requires_grad} == {torch.float32}
 
 
 def test_early_stopping_keeps_the_best_weights(small_corpus, tiny_gpt2, tmp_path, monkeypatch):

@@ -179,7 +179,8 @@ class MarkupTokenizer:
     def save(self, folder: Path) -> None:
         """Write the tokenizer's files, the vocabulary without the blanks and line ends that more than double it."""
         self.tokenizer.save_pretrained(folder)
-        self.tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+        if hasattr(self.tokenizer, "backend_tokenizer"):  # some old models have a tokenizer in Python, and no such file
+            self.tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
 
     def _words(self, ids: list[int]) -> str:
         """Text on one line, as a dump needs it."""

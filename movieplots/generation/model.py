@@ -50,14 +50,16 @@ def save_generator(model: Any, weights: dict[str, torch.Tensor], base: str, fold
     An adapter holds the vocabulary's new rows, but not the base's weights. Both are kept in float16, which halves the
     file; sampling and held-out losses do not notice.
     """
-    once = {tensor.data_ptr(): tensor.to(torch.float16) for tensor in weights.values()}  # tied ones stay one
-    half = {name: once[tensor.data_ptr()] for name, tensor in weights.items()}
     if isinstance(model, PeftModel):
         model.peft_config["default"].base_model_name_or_path = base
+        trained = {name for name, weight in model.named_parameters() if weight.requires_grad}
+        half = {name: tensor.half() if name in trained else tensor for name, tensor in weights.items()}
         model.save_pretrained(folder, state_dict=half, save_embedding_layers=False)
         (folder / "README.md").unlink(missing_ok=True)  # peft's empty card; ours is written afterwards
     else:
         model.config.use_cache = True  # off in training only
+        once = {tensor.data_ptr(): tensor.half() for tensor in weights.values()}  # tied ones stay one
+        half = {name: once[tensor.data_ptr()] for name, tensor in weights.items()}
         model.save_pretrained(folder, state_dict=half)
 
 

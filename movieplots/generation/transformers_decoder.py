@@ -154,11 +154,12 @@ class _Draws(ContinuousBatchingLogitsProcessor):
             return scores.argmax(-1, keepdim=True)
         # An exponential race, as in torch.multinomial: rounding, which differs with the size of the batch, moves a draw
         # only where two tokens are nearly level, while a walk along the summed probabilities has an edge at each token.
-        noise, generator = torch.empty(scores.shape, device=scores.device), torch.Generator(scores.device)
+        generator = torch.Generator(scores.device)
+        noise = torch.empty(scores.shape, dtype=torch.float64, device=scores.device)
         for row, (request, ids) in zip(noise, batch, strict=True):
             generator.manual_seed(_seed(request.seed, len(ids) - len(request.prompt)))
             row.uniform_(generator=generator)
-        return (scores.softmax(-1, dtype=torch.float32) / noise.log_().neg_()).argmax(-1, keepdim=True)
+        return (scores.softmax(-1, dtype=torch.float64) / noise.log_().neg_()).argmax(-1, keepdim=True)
 
 
 def _seed(seed: int, position: int) -> int:
