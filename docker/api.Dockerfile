@@ -1,7 +1,8 @@
 # The API: llama.cpp and ONNX Runtime, no torch and no compiler. Build from the root of the project:
 #   docker build -f docker/api.Dockerfile -t movieplots-api .
-# Models are looked for in /models: generator/ and classifier/ (compressed). Mount them, or COPY them here. The index of
-# training plots that ships is used where the generator has read those; another one is named with --novelty.
+# It serves the models that ship, which are inside. Others are mounted and named:
+#   docker run -p 127.0.0.1:8000:8000 -v ./my-models:/models:ro -v cache:/home/movieplots/.cache/movieplots \
+#     movieplots-api movieplots api --host 0.0.0.0 --generator /models/generator
 FROM python:3.11-slim AS build
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE requirements-serve.txt requirements-models.txt ./
@@ -23,5 +24,4 @@ USER movieplots
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz', timeout=2)"]
-CMD ["movieplots", "api", "--host", "0.0.0.0", "--port", "8000", "--generator", "/models/generator", \
-     "--classifier", "/models/classifier"]
+CMD ["movieplots", "api", "--host", "0.0.0.0", "--port", "8000"]

@@ -611,7 +611,7 @@ def evaluate(
 @app.command()
 def generate(
     model: Annotated[
-        Path, typer.Option(help="Folder of a trained generator.", show_default="that of `make demo`")
+        Path, typer.Option(help="Folder of a trained generator.", show_default="the one that ships")
     ] = GENERATOR,
     genre: Annotated[list[str] | None, typer.Option(help="Genre; several times for several.")] = None,
     title: Annotated[str | None, typer.Option(help="Title, best as `Salt (2009)`; needs a model with titles.")] = None,
@@ -820,7 +820,7 @@ Generators = Annotated[
     typer.Option(
         "--generator",
         help="Folder of a trained generator; a second one may have the other markup.",
-        show_default="that of `make demo`",
+        show_default="the one that ships",
     ),
 ]
 ServedClassifier = Annotated[

@@ -8,8 +8,6 @@ from movieplots.model_folder import FILE_NAME
 
 FOLDER = brought("models", "models")
 GENERATOR = FOLDER / "generator"
-if not GENERATOR.is_dir():
-    GENERATOR = Path("data/demo/generator")  # that of `make demo`, until one ships
 CLASSIFIER = FOLDER / "classifier"
 NOVELTY = FOLDER / "novelty.npz"
 
@@ -28,5 +26,5 @@ def index_of(generator: Path) -> Path | None:
 def check_there(folder: Path) -> Path:
     """The model's folder itself. Raises BadInput where it is missing."""
     if not folder.is_dir():
-        raise BadInput(f"There is no model in {folder}: run `make demo`, or train one and name its folder.")
+        raise BadInput(f"There is no model in {folder}: name the folder of one that you trained.")
     return folder

@@ -132,11 +132,7 @@ def healthy(health, old, new, environment, process, log):
         time.sleep(0.3)
 
 
-def test_the_images_install_start_and_are_healthy(adapter, compressed, tmp_path):
-    models = tmp_path / "models"
-    models.mkdir()
-    shutil.copytree(adapter, models / "generator")
-    shutil.copytree(compressed[0], models / "classifier")
+def test_the_images_install_start_and_are_healthy(tmp_path):
     started, addresses = [], {}
     try:
         for name, port in (("api", "8000"), ("studio", "8501")):
@@ -147,18 +143,12 @@ def test_the_images_install_start_and_are_healthy(adapter, compressed, tmp_path)
             assert size + SLIM < LIMIT
             packages = {path.name for path in venv.glob("lib/python*/site-packages/*")}
             assert not {"torch", "transformers", "nvidia"} & packages
-            if name == "api":
-                make = ["movieplots", "novelty", "--help"]
-                assert "index of the training plots" in run(venv, make)
-                (models / "novelty.npz").write_bytes(index_of_one_plot())
             addresses[name] = str(free_port())
             paths = {
-                "/models": str(models),
                 "/data": str(tmp_path),
                 "http://api:8000": f"http://127.0.0.1:{addresses['api']}",
             }
             command = [addresses[name] if part == port else part for part in start]
-            command += ["--novelty", "/models/novelty.npz"] if name == "api" else []  # of other plots than that of ours
             for inside, here in paths.items():
                 command = [part.replace(inside, here) for part in command]
             assert command[0] == "movieplots"
@@ -180,22 +170,6 @@ def test_the_images_install_start_and_are_healthy(adapter, compressed, tmp_path)
             process.terminate()
         for process in started:
             process.wait(20)
-
-
-def run(venv, command):
-    environment = clean(PATH=f"{venv / 'bin'}:{os.environ['PATH']}")
-    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
-
-
-def index_of_one_plot():
-    import io
-
-    file = io.BytesIO()
-    titles = np.frombuffer(b"Salt (2009)", np.uint8)
-    vector = np.ones((384, 1), np.int8)
-    empty = np.empty(0, np.uint32)
-    np.savez(file, titles=titles, vectors=vector, scales=np.ones(1, np.float32), gaps=empty, rows=empty)
-    return file.getvalue()
 
 
 def test_the_commands_are_those_that_a_shell_would_run():

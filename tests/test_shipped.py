@@ -1,5 +1,6 @@
 """The models that ship: what they are, what they weigh, that they are the defaults, and that a wheel brings them."""
 
+import hashlib
 import importlib
 import json
 import os
@@ -20,6 +21,7 @@ from movieplots.novelty_index import NoveltyIndex
 
 ROOT = Path(__file__).parents[1]
 MB = 1_000_000
+GENERATORS = {"generator": "with-titles", "generator-without-titles": "without-titles"}
 
 
 def weight(path):
@@ -27,25 +29,32 @@ def weight(path):
     return sum(file.stat().st_size for file in files) / MB
 
 
-def test_they_are_small():
+def test_they_are_small_and_there_once():
+    for name in GENERATORS:
+        assert weight(shipped.FOLDER / name) < 12
     assert weight(shipped.CLASSIFIER) < 25
     assert weight(shipped.NOVELTY) < 10
     assert weight(shipped.FOLDER) < 60
+    weights = [file.read_bytes() for file in shipped.FOLDER.rglob("*") if file.is_file() and weight(file) > 5]
+    assert len(weights) == len({hashlib.sha256(content).digest() for content in weights}) == 4
 
 
 def test_they_are_from_the_same_plots_and_say_how_they_were_made():
-    info = read_info(shipped.CLASSIFIER, "classification")
-    assert info["data_fingerprint"] == NoveltyIndex.fingerprint_of(shipped.NOVELTY)
-    assert len(NoveltyIndex.load(shipped.NOVELTY).titles) == info["metrics"]["train_plots"]
-    card = (shipped.CLASSIFIER / "README.md").read_text()
-    for said in ("movieplots train classifier", "## Data", "CC0", "## Limits", "## Biases"):
-        assert said in card, said
+    infos = {name: read_info(shipped.FOLDER / name, "generation") for name in GENERATORS}
+    assert {name: info["markup"] for name, info in infos.items()} == GENERATORS
+    infos["classifier"] = read_info(shipped.CLASSIFIER, "classification")
+    titles = len(NoveltyIndex.load(shipped.NOVELTY).titles)
+    for name, info in infos.items():
+        assert info["data_fingerprint"] == NoveltyIndex.fingerprint_of(shipped.NOVELTY)
+        assert info["metrics"]["train_plots"] == titles
+        card = (shipped.FOLDER / name / "README.md").read_text()
+        for said in ("movieplots train ", "## Data", "CC0", "## Results", "## Limits", "## Biases"):
+            assert said in card, (name, said)
 
 
-def test_a_generator_of_the_same_plots_has_the_index(tmp_path):
-    fingerprint = NoveltyIndex.fingerprint_of(shipped.NOVELTY)
-    (tmp_path / "movieplots.json").write_text(json.dumps({"task": "generation", "data_fingerprint": fingerprint}))
-    assert shipped.index_of(tmp_path) == shipped.NOVELTY
+def test_both_generators_have_the_index():
+    for name in GENERATORS:
+        assert shipped.index_of(shipped.FOLDER / name) == shipped.NOVELTY
 
 
 def test_another_generator_has_no_index_here(tmp_path):
@@ -55,7 +64,7 @@ def test_another_generator_has_no_index_here(tmp_path):
 
 
 def test_a_missing_one_is_named(tmp_path):
-    with pytest.raises(BadInput, match=r"There is no model in .*nothing: run `make demo`"):
+    with pytest.raises(BadInput, match=r"There is no model in .*nothing: name the folder of one"):
         shipped.check_there(tmp_path / "nothing")
 
 
@@ -88,7 +97,7 @@ def test_a_base_that_cannot_be_fetched_is_named(monkeypatch, not_installed):
         packaged_file("smollm2-135m")
 
 
-def test_a_wheel_in_an_empty_environment_knows_its_genres(tmp_path):
+def test_a_wheel_in_an_empty_environment_writes_and_knows_its_genres(tmp_path):
     """As a stranger would: build it, install it with what it asks for, and use it."""
     source = tmp_path / "source"  # a copy: what an earlier build has left in the checkout would be packed, too
     for name in ("movieplots", "models", "data/sample"):
@@ -112,6 +121,9 @@ def test_a_wheel_in_an_empty_environment_knows_its_genres(tmp_path):
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    (plot,) = json.loads(run("movieplots", "generate", "--genre", "horror", "--json"))
+    assert plot["genre"] == "horror" and plot["title"] and plot["plot"]
+    assert plot["nearest"]["title"] and plot["nearest"]["similarity"] > 0
     (found,) = json.loads(run("movieplots", "genres", "A sheriff rides into a town of outlaws.", "--json"))
     assert "western" in found["genres"]
     program = "from movieplots.files import brought; file = brought('sample', '') / 'movies_genres.csv'"
