@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from movieplots.evaluation import evaluate
@@ -25,6 +26,9 @@ def studio(trained, untitled, classifier, compressed, corpus, tmp_path_factory):
     NoveltyIndex.build(plots["title"].tolist(), plots["plot"].tolist(), load_embedder().embed).save(novelty)
     sample_dump(trained[0], folder / "dump", ["horror", "comedy"], [0.7, 1.0], [0.0, 0.9], samples_per_genre=4)
     evaluate(folder / "dump", corpus, folder / "report", classifier=classifier[0])
+    samples = pd.read_csv(folder / "report" / "samples.csv")
+    samples.loc[0, ["title", "plot_cosine_title"]] = "W" * 60  # wider than a phone, and nothing to break it at
+    samples.to_csv(folder / "report" / "samples.csv", index=False)
     models = ["--generator", trained[0], "--generator", untitled, "--classifier", compressed[0], "--novelty", novelty]
     others = ["--report", folder / "report", "--history", folder / "history.sqlite"]
     with running(folder, "studio", *models, *others, ready="/_stcore/health") as (address, _):

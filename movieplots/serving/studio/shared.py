@@ -16,9 +16,9 @@ from movieplots.serving.launch import API, HISTORY
 SHOWN_GENRES = 6
 STYLE = """<style>
 .block-container { padding-top: 5rem; padding-bottom: 3rem; max-width: 1400px; }
-.idea-title { font-size: 1.15rem; font-weight: 700; line-height: 1.3; margin: 0; }
+.idea-title { font-size: 1.15rem; font-weight: 700; line-height: 1.3; margin: 0; overflow-wrap: anywhere; }
 .idea-plot { line-height: 1.55; margin: 0.4rem 0 0; overflow-wrap: anywhere; }
-.idea-faint { opacity: 0.65; font-size: 0.85rem; line-height: 1.4; margin: 0.4rem 0 0; }
+.idea-faint { opacity: 0.65; font-size: 0.85rem; line-height: 1.4; margin: 0.4rem 0 0; overflow-wrap: anywhere; }
 .idea-empty { text-align: center; }
 [class*="st-key-notes-"] { min-height: 13rem; }
 [class*="st-key-buttons-"] { min-height: 5rem; }
