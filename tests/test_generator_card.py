@@ -1,8 +1,6 @@
 """The results in a generator's card: what `docs/generator_card.py` writes from the measures of a report."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -11,7 +9,9 @@ from movieplots.errors import BadInput
 from movieplots.evaluation.references import REAL, SHUFFLED
 from movieplots.files import fingerprint
 from movieplots.model_folder import read_info
+from tests.scripts import load_script
 
+SCRIPT = load_script("generator_card")
 COLUMNS = ["model", "grouping", "temperature", "top_p", "genre", "measure", "value", "low", "high", "of"]
 ROWS = [
     *(("dump", "all", None, None, None, name, 0.01, 0.001, 0.02, 1716)
@@ -30,16 +30,6 @@ CARD = "# Movie-plot generator\n\n## Training\n\nSo.\n\n## Limits\n\nSome.\n"
 
 
 @pytest.fixture
-def script():
-    """docs/generator_card.py as a module."""
-    file = Path(__file__).parents[1] / "docs" / "generator_card.py"
-    spec = importlib.util.spec_from_file_location("generator_card", file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
 def folders(tmp_path):
     """A generator with its card, a dump of it, and the report on that."""
     found = [tmp_path / name for name in ("model", "dump", "report")]
@@ -55,8 +45,8 @@ def folders(tmp_path):
     return found
 
 
-def test_results_come_into_the_card_once(script, folders):
-    script.main(*folders)
+def test_results_come_into_the_card_once(folders):
+    SCRIPT.main(*folders)
     card = (folders[0] / "README.md").read_text()
     assert "Of 1,716 samples over a grid of genres, temperatures and top-p, with min-p 0.05" in card
     assert "| going round in circles | 1.00% (0.10% to 2.00%) |" in card
@@ -65,21 +55,21 @@ def test_results_come_into_the_card_once(script, folders):
     assert "they carry in 51% (50% to 52%) of cases" in card and "for other real plots is 0.97 (0.90 to 1.00)" in card
     assert "all temperatures together: drama 90%, war 10%." in card and "fewer than 100 training plots: war." in card
     assert card.index("## Training") < card.index("## Results") < card.index("## Limits")
-    script.main(*folders)
+    SCRIPT.main(*folders)
     assert (folders[0] / "README.md").read_text() == card
 
 
-def test_what_does_not_belong_together_is_a_sentence(script, folders):
+def test_what_does_not_belong_together_is_a_sentence(folders):
     model, dump, report = folders
     with pytest.raises(BadInput, match=r"There is no .*measures.csv: name the folder that `movieplots evaluate` wrote"):
-        script.main(model, dump, model)
+        SCRIPT.main(model, dump, model)
     other = [("other", *row[1:]) for row in ROWS if row[0] == "dump"]
     without = [row for row in ROWS if row[5] != "genre_hit"]
     for rows in (ROWS + other, other, without):
         pd.DataFrame(rows, columns=COLUMNS).to_csv(report / "measures.csv", index=False)
         with pytest.raises(BadInput, match="is no report on dump alone with a classifier"):
-            script.main(model, dump, report)
+            SCRIPT.main(model, dump, report)
     (dump / "dump.json").write_text(json.dumps({"settings": {"model": "another"}}))
     with pytest.raises(BadInput, match="is of another generator"):
-        script.main(model, dump, report)
+        SCRIPT.main(model, dump, report)
     assert (model / "README.md").read_text() == CARD

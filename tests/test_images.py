@@ -143,6 +143,8 @@ def test_the_images_install_start_and_are_healthy(tmp_path):
             assert size + SLIM < LIMIT
             packages = {path.name for path in venv.glob("lib/python*/site-packages/*")}
             assert not {"torch", "transformers", "nvidia"} & packages
+            if name == "api":
+                assert "index of the training plots" in run(venv, ["movieplots", "novelty", "--help"])
             addresses[name] = str(free_port())
             paths = {
                 "/data": str(tmp_path),
@@ -170,6 +172,11 @@ def test_the_images_install_start_and_are_healthy(tmp_path):
             process.terminate()
         for process in started:
             process.wait(20)
+
+
+def run(venv, command):
+    environment = clean(PATH=f"{venv / 'bin'}:{os.environ['PATH']}")
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
 
 
 def test_the_commands_are_those_that_a_shell_would_run():

@@ -6,26 +6,21 @@ as explained here, too. The fields of what is returned are held to the same.
 """
 
 import dataclasses
-import importlib.util
 import inspect
 import re
-from pathlib import Path
 
 import pytest
 
 import movieplots
+from tests.scripts import load_script
 
-SCRIPT = Path(__file__).parents[1] / "docs" / "reference.py"
 CLASSES = ("GenreClassifier", "PlotGenerator")
 
 
 @pytest.fixture(scope="module")
 def reference():
     """docs/reference.py as a module."""
-    spec = importlib.util.spec_from_file_location("reference", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("reference")
 
 
 @pytest.fixture(scope="module")

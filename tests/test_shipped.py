@@ -48,7 +48,8 @@ def test_they_are_from_the_same_plots_and_say_how_they_were_made():
         assert info["data_fingerprint"] == NoveltyIndex.fingerprint_of(shipped.NOVELTY)
         assert info["metrics"]["train_plots"] == titles
         card = (shipped.FOLDER / name / "README.md").read_text()
-        for said in ("movieplots train ", "## Data", "CC0", "## Results", "## Limits", "## Biases"):
+        kind = "classifier" if name == "classifier" else "generator"
+        for said in (f"movieplots train {kind}", "## Data", "CC0", "## Results", "## Limits", "## Biases"):
             assert said in card, (name, said)
 
 

@@ -55,11 +55,6 @@ def plots_of(page):
     ]
 
 
-def letters(text):
-    """A tiny model writes control characters, too, which a browser shows as others; its letters stay."""
-    return re.sub("[^A-Za-z]", "", text)
-
-
 RESTS = """() => {
     const plots = document.querySelectorAll('[class*="st-key-card-"] .idea-plot');
     const further = [...document.querySelectorAll('button')].filter(button => button.innerText.includes('Go on'));
@@ -109,9 +104,11 @@ def test_three_ideas_then_another_then_on_and_an_edit(page):
     page.get_by_text("A diver finds a door under the sea & opens it.").wait_for()
     with page.expect_download() as download:
         page.get_by_role("button", name="Markdown").click()
-    text = Path(download.value.path()).read_text()
-    assert "## The Tide (2024)\n\nA diver finds a door under the sea & opens it.\n" in text
-    assert letters(first[0]) in letters(text)
+    text = Path(download.value.path()).read_text().replace("\0", "")  # a tiny model writes it, no browser shows it
+    assert (
+        "## The Tide (2024)\n\nA diver finds a door under the sea & opens it.\n" in text
+        and first[0].removesuffix(" …") in text
+    )
     with page.expect_download() as download:
         page.get_by_role("button", name="JSON").click()
     ideas = json.loads(Path(download.value.path()).read_text())
