@@ -24,7 +24,6 @@ SHARES = {
     "copied_more_than_20": "more than 20 words in a row as in a training plot",
     "exact_copy": "a training plot, word for word",
 }
-FEW = 100  # training plots
 
 
 def main(model: Path, dump: Path, report: Path) -> None:
@@ -63,9 +62,8 @@ def section(of_model: pd.DataFrame, real: pd.DataFrame, genre_counts: dict[str, 
     )
     of_genres = of_model[(of_model["grouping"] == "by_genre") & (of_model["measure"] == "genre_hit")]
     of_genres = of_genres.set_index("genre")["value"].sort_values(ascending=False)
-    genres = ", ".join(f"{genre} {value:.0%}" for genre, value in of_genres.items())
+    genres = "\n".join(f"| {name} | {value:.0%} | {genre_counts[name]:,} |" for name, value in of_genres.items())
     of_real, ceiling = _rows(real, "all").loc["genre_hit"], _rows(real, "by_cell").loc["mauve"]
-    few = ", ".join(genre for genre, count in genre_counts.items() if count < FEW)
     return f"""## Results
 
 Of {samples:,} samples over a grid of genres, temperatures and top-p, with min-p {min_p:g} and 95 % intervals:
@@ -74,14 +72,17 @@ Of {samples:,} samples over a grid of genres, temperatures and top-p, with min-p
 |---|---|
 {shares}
 
-| temperature | top-p | of the prompted genre | MAUVE |
+| temperature | top-p | on genre | MAUVE |
 |---|---|---|---|
 {grid}
 
-Of the prompted genre is a plot in which the project's classifier finds it; in real, held-out plots it finds a genre
-that they carry in {_interval(of_real, ".0%")} of cases. MAUVE (Pillutla et al. 2021) is the likeness to real plots,
-which for other real plots is {_interval(ceiling, ".2f")}. By genre, all temperatures together: {genres}.
-Genres with fewer than {FEW} training plots: {few or "none"}.
+A plot is on genre where the project's classifier finds the genre that was asked for; in real, held-out plots it finds a
+genre that they carry in {_interval(of_real, ".0%")} of cases. MAUVE (Pillutla et al. 2021) is the likeness to real
+plots, which for other real plots is {_interval(ceiling, ".2f")}. All temperatures together:
+
+| genre | on genre | training plots |
+|---|---|---|
+{genres}
 
 """
 

@@ -53,7 +53,7 @@ def test_results_come_into_the_card_once(folders):
     assert "| 0.7 | off | 50% (40% to 60%) | 0.80 (0.70 to 0.90) |" in card
     assert "| 1.3 | 0.9 | 25% (20% to 30%) | 0.60 (0.50 to 0.70) |" in card
     assert "they carry in 51% (50% to 52%) of cases" in card and "for other real plots is 0.97 (0.90 to 1.00)" in card
-    assert "all temperatures together: drama 90%, war 10%." in card and "fewer than 100 training plots: war." in card
+    assert "|---|---|---|\n| drama | 90% | 7,000 |\n| war | 10% | 40 |\n\n## Limits" in card
     assert card.index("## Training") < card.index("## Results") < card.index("## Limits")
     SCRIPT.main(*folders)
     assert (folders[0] / "README.md").read_text() == card
