@@ -153,7 +153,7 @@ def genre_card(metrics: dict[str, Any], name: str) -> Card:
     if real and real["genre_hit"]:
         sentences.append(
             f"In real plots that carry a genre it sees that genre in {percent(real['genre_hit']['value'])} of cases "
-            "(the mean over the prompted genres): nobody can be expected to do better."
+            "(the mean over the prompted genres): more only where a plot says its genre more plainly than they do."
         )
     return Card(question, verdict, percent(hit["value"]), sentences + unknown)
 
