@@ -1,6 +1,7 @@
 # make demo    the whole main job on the bundled corpus, in .venv, with a report at the end
 # make test    lint and tests, in the same .venv; those that need TensorFlow in .venv-use
 # make studio  the studio in the browser, with the API behind it; ARGS="--generator DIR …" for another generator
+# make setup   .venv alone, which every other target makes first; make clean removes what they made
 # make use     .venv-use: the same with TensorFlow, for the Universal Sentence Encoder
 # make notebooks    run every notebook again and write it back with its new outputs; NOTEBOOKS="…" runs only those named
 # make links   REPO=owner/name: the README, the notebooks and pyproject.toml lead to that repository on GitHub, with nbviewer

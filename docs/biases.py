@@ -1,4 +1,4 @@
-"""Measure the biases that the cards in `models/` name: words of gender, and peoples named.
+"""Measure the biases that the cards in `models/` name: words of gender, and peoples named; and words of war.
 
     python docs/biases.py data/streaming
     python docs/biases.py data/streaming DUMP
@@ -6,7 +6,8 @@
 Of the classifier: the test plots that have words of one gender only are judged as they are and with those words
 exchanged; six templates are judged with and without the name of a people. Printed are mean changes of the probabilities
 of the genres. Of a generator, by its dump: how many of the plots with words of one gender only have those of men, and
-in how many a people is named, beside the training plots of the same genres.
+in how many a people is named, beside the training plots of the same genres; and how many plots of war, a genre that the
+classifier hardly finds, have a word of war, beside those of other genres.
 """
 
 import re
@@ -27,6 +28,7 @@ MALE, FEMALE = dict(PAIRS) | {"him": "her"}, {female: male for male, female in P
 PEOPLES = (
     "American", "Black", "French", "gay", "Indian", "Japanese", "Korean", "Mexican", "Muslim", "Nigerian", "Turkish",
 )  # fmt: skip
+WAR = re.compile(r"\b(?:wars?|wartime|battles?|battlefields?|army|armies|soldiers?|troops|nazis?)\b", re.IGNORECASE)
 TEMPLATES = (
     "A {}family moves to a new house.", "A {}detective follows a case.", "A young {}woman looks for work.",
     "Two {}friends open a restaurant.", "A {}village prepares for a wedding.", "A {}soldier comes home.",
@@ -62,6 +64,9 @@ def of_generator(data: str, dump: str) -> None:
         print(f"{name}, of men among those of one gender: {shares[genres].mean():.0%} ({rows})")
         rows = ", ".join(f"{people} {peoples.loc[genres, people].mean():.2%}" for people in PEOPLES)
         print(f"{name}, that name a people: {rows}")
+    for name, plots in (("samples", samples), ("training plots", training)):
+        has, of_war = plots["plot"].str.contains(WAR), plots["genre"] == "war"
+        print(f"{name} with a word of war: {has[of_war].mean():.0%} of war, {has[~of_war].mean():.0%} of other genres")
 
 
 def of_classifier(data: str) -> None:

@@ -18,6 +18,7 @@ from movieplots.evaluation.references import REAL, SHUFFLED
 from movieplots.files import fingerprint, read_json, write_text
 from movieplots.model_folder import read_info
 
+KNOWN = 100  # training plots of a genre, from which on it is well known: to the judge, too
 SHARES = {
     "unfinished": "not ended by itself",
     "looping": "going round in circles",
@@ -45,19 +46,26 @@ def main(model: Path, dump: Path, report: Path) -> None:
     if not limits:
         raise BadInput(f"{card} has no section `## Limits`, before which the results stand: train the model again.")
     real = measures[measures["model"] == REAL]
-    write_text(card, before + section(of_model, real, info["genre_counts"], settings["min_p"]) + limits + after)
+    samples = pd.read_csv(report / "samples.csv")
+    write_text(
+        card, before + section(of_model, real, samples, info["genre_counts"], settings["min_p"]) + limits + after
+    )
 
 
-def section(of_model: pd.DataFrame, real: pd.DataFrame, genre_counts: dict[str, int], min_p: float) -> str:
-    """The section, from the rows of `measures.csv` of the generator and of real plots."""
+def section(
+    of_model: pd.DataFrame, real: pd.DataFrame, plots: pd.DataFrame, genre_counts: dict[str, int], min_p: float
+) -> str:
+    """The section, from the rows of `measures.csv` of the generator and of real plots, and the report's samples."""
     of_all = _rows(of_model, "all")
     samples = int(of_all.loc["unfinished", "of"])
     shares = "\n".join(f"| {name} | {_interval(of_all.loc[key], '.2%')} |" for key, name in SHARES.items())
     cells = of_model[of_model["grouping"] == "by_cell"]
     hits, likeness = (cells[cells["measure"] == name] for name in ("genre_hit", "mauve"))
+    known = [name for name, count in genre_counts.items() if count >= KNOWN]
+    of_known = plots[plots["genre"].isin(known)].groupby(["temperature", "top_p"])["genre_hit"].mean()
     grid = "\n".join(
         f"| {hit.temperature:g} | {f'{hit.top_p:g}' if hit.top_p else 'off'} | {_interval(hit, '.0%')} "
-        f"| {_interval(mauve, '.2f')} |"
+        f"| {of_known[hit.temperature, hit.top_p]:.0%} | {_interval(mauve, '.2f')} |"
         for hit, mauve in zip(hits.itertuples(), likeness.itertuples(), strict=True)
     )
     of_genres = of_model[(of_model["grouping"] == "by_genre") & (of_model["measure"] == "genre_hit")]
@@ -72,13 +80,14 @@ Of {samples:,} samples over a grid of genres, temperatures and top-p, with min-p
 |---|---|
 {shares}
 
-| temperature | top-p | on genre | MAUVE |
-|---|---|---|---|
+| temperature | top-p | on genre | the same, {len(known)} genres | MAUVE |
+|---|---|---|---|---|
 {grid}
 
 A plot is on genre where the project's classifier finds the genre that was asked for; in real, held-out plots it finds a
-genre that they carry in {_interval(of_real, ".0%")} of cases. MAUVE (Pillutla et al. 2021) is the likeness to real
-plots, which for other real plots is {_interval(ceiling, ".2f")}. All temperatures together:
+genre that they carry in {_interval(of_real, ".0%")} of cases. The {len(known)} genres are those with at least {KNOWN}
+training plots. MAUVE (Pillutla et al. 2021) is the likeness to real plots, which
+for other real plots is {_interval(ceiling, ".2f")}. All temperatures together:
 
 | genre | on genre | training plots |
 |---|---|---|

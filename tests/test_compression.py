@@ -26,7 +26,9 @@ def test_it_is_smaller_and_predicts_nearly_the_same(classifier, compressed, smal
     before, now = info["metrics"]["before_compression"], info["metrics"]["test"]
     assert before == classifier[1]["metrics"]["test"]
     assert now["map"] == pytest.approx(before["map"], abs=0.05)
-    assert "rounded to 8 bits" in (folder / "README.md").read_text()
+    card = (folder / "README.md").read_text()
+    assert "rounded to 8 bits" in card
+    assert "--out TRAINED\n    movieplots compress --model TRAINED --data DATA --out THIS_FOLDER\n" in card
     assert compress(classifier[0], folder, small_corpus) == info  # once more into the same folder
 
 

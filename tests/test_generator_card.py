@@ -42,6 +42,15 @@ def folders(tmp_path):
     settings = {"model": fingerprint(read_info(model, "generation")), "min_p": 0.05}
     (dump / "dump.json").write_text(json.dumps({"settings": settings}))
     pd.DataFrame(ROWS, columns=COLUMNS).to_csv(report / "measures.csv", index=False)
+    samples = [
+        ("drama", 0.7, 0, 1),
+        ("drama", 0.7, 0, 1),
+        ("war", 0.7, 0, 0),
+        ("drama", 1.3, 0.9, 1),
+        ("drama", 1.3, 0.9, 0),
+    ]
+    samples = pd.DataFrame(samples, columns=["genre", "temperature", "top_p", "genre_hit"])
+    samples.to_csv(report / "samples.csv", index=False)
     return found
 
 
@@ -50,8 +59,11 @@ def test_results_come_into_the_card_once(folders):
     card = (folders[0] / "README.md").read_text()
     assert "Of 1,716 samples over a grid of genres, temperatures and top-p, with min-p 0.05" in card
     assert "| going round in circles | 1.00% (0.10% to 2.00%) |" in card
-    assert "| 0.7 | off | 50% (40% to 60%) | 0.80 (0.70 to 0.90) |" in card
-    assert "| 1.3 | 0.9 | 25% (20% to 30%) | 0.60 (0.50 to 0.70) |" in card
+    assert "| 0.7 | off | 50% (40% to 60%) | 100% | 0.80 (0.70 to 0.90) |" in card
+    assert "| 1.3 | 0.9 | 25% (20% to 30%) | 50% | 0.60 (0.50 to 0.70) |" in card
+    assert (
+        "on genre | the same, 1 genres |" in card and "The 1 genres are those with at least 100\ntraining plots" in card
+    )
     assert "they carry in 51% (50% to 52%) of cases" in card and "for other real plots is 0.97 (0.90 to 1.00)" in card
     assert "|---|---|---|\n| drama | 90% | 7,000 |\n| war | 10% | 40 |\n\n## Limits" in card
     assert card.index("## Training") < card.index("## Results") < card.index("## Limits")

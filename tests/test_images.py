@@ -110,7 +110,9 @@ def build(dockerfile, folder):
                 else:
                     shutil.copy(ROOT / name, source / target)
         elif line.startswith("RUN "):
+            # An image has no use for a cache; here it saves fetching what this environment was made from once more.
             command = line[4:].replace("/venv", str(venv)).replace("python -m venv", f"{sys.executable} -m venv")
+            command = command.replace("--no-cache-dir ", "")
             subprocess.run(command, shell=True, check=True, cwd=source, env=clean(), stdout=subprocess.DEVNULL)
     start = json.loads(next(line[4:] for line in found if line.startswith("CMD ")))
     health = json.loads(next(line for line in found if line.startswith("HEALTHCHECK")).partition("CMD ")[2])

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from movieplots.bases import about
 from movieplots.classification.labelled_plots import MIN_PLOTS
 from movieplots.classification.metrics import NAMES
 from movieplots.classification.recipe import command
@@ -37,11 +38,15 @@ def model_card(info: dict[str, Any]) -> str:
         for name, value in info["recipe"].items()
         if name not in ("data", "verb", "teachers", "base_recipe") and value is not None
     }
-    settings |= {"steps": metrics["steps"], "temperature": calibration["temperature"]}
+    settings |= {"steps": metrics["steps"], "calibration temperature": calibration["temperature"]}
     results = "\n\n".join(sections)
+    what = (
+        f"`{info['base']}` fine-tuned to predict the genres of a plot (several at once), {len(info['labels'])} labels."
+    )
+    what = f"{what}\n{about(info['base'])}".rstrip()
     return f"""# Movie-genre classifier
 
-`{info["base"]}` fine-tuned to predict the genres of a plot (several at once), {len(info["labels"])} labels.
+{what}
 
     movieplots genres --model THIS_FOLDER "A sheriff rides into a town that has forgotten its name."
 
@@ -58,7 +63,7 @@ are not learned: {not_learned}. Licence of {licences(info["sources"])}.
 The probabilities are calibrated on the validation split: expected calibration error {calibration["error_before"]:.3f}
 before, {calibration["error_after"]:.3f} after. The baselines were trained and tuned on the same splits in the same run.
 
-| genre | threshold | precision | recall | F1 | plots |
+| genre | threshold | precision | recall | F1 | test plots |
 |---|---|---|---|---|---|
 {per_label}
 

@@ -20,6 +20,7 @@ from movieplots.classification.finishing import measure
 from movieplots.classification.metrics import NAMES
 from movieplots.classification.model import GenreModel, load_genre_model
 from movieplots.classification.onnx_engine import MODEL, SETTINGS, OnnxEngine
+from movieplots.classification.recipe import command
 from movieplots.errors import BadInput
 from movieplots.files import atomic_folder, write_json
 from movieplots.model_folder import FILE_NAME, read_info, write_info
@@ -110,4 +111,7 @@ def _card(info: dict[str, Any]) -> str:
     before, now = info["metrics"]["before_compression"], info["metrics"]["test"]
     changes = ", ".join(f"{label} {before[name]:.3f} → {now[name]:.3f}" for name, label in NAMES.items())
     head, _, rest = model_card(info).partition("\n\n")
+    trained = command(info["recipe"])
+    compressed = "movieplots compress --model TRAINED --data DATA --out THIS_FOLDER"
+    rest = rest.replace(trained, f"{trained.replace('THIS_FOLDER', 'TRAINED')}\n    {compressed}")
     return f"{head}\n\nIts weights are rounded to 8 bits and stored for ONNX Runtime: {changes}.\n\n{rest}"

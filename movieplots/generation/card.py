@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from movieplots.bases import about
 from movieplots.generation.model import RANK
 from movieplots.generation.recipe import command
 from movieplots.model_folder import read_other_plots, table
@@ -16,7 +17,6 @@ DRAWS = {
 def model_card(info: dict[str, Any]) -> str:
     """The generator's README.md."""
     recipe, metrics = info["recipe"], info["metrics"]
-    titles = " and title" if info["markup"] == "with-titles" else ""
     by_genre = "\n".join(
         f"| {genre} | {row['before']:.2f} | {row['after']:.2f} | {row['plots']} |"
         for genre, row in info["test_loss_by_genre"].items()
@@ -29,7 +29,7 @@ def model_card(info: dict[str, Any]) -> str:
     }
     return f"""# Movie-plot generator
 
-{_what(info)}, fine-tuned to write plots in the markup `{info["markup"]}`, steered by genre{titles}.
+{_what(info)}
 
     movieplots generate --model THIS_FOLDER --genre horror
 
@@ -78,6 +78,12 @@ It started from a generator that had been trained already, on {plots}:
 
 
 def _what(info: dict[str, Any]) -> str:
+    titles = " and title" if info["markup"] == "with-titles" else ""
+    does = f"{_kind(info)}, fine-tuned to write plots in the markup `{info['markup']}`, steered by genre{titles}."
+    return f"{does}\n{about(info['base'])}".rstrip()
+
+
+def _kind(info: dict[str, Any]) -> str:
     recipe = info["recipe"]
     if "teacher" in recipe:
         return f"A model of {recipe['layers']} layers, distilled from a generator on `{info['base']}`"
