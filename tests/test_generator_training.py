@@ -412,6 +412,7 @@ def test_a_trained_adapter_is_trained_further_even_for_the_other_markup(small_co
     assert again["recipe"]["base_recipe"] == first["recipe"]
     card = (tmp_path / "again" / "README.md").read_text()
     assert f"--base {folder}" in card and "trained already, on the same training plots" in card
+    assert f"--out {folder}\n" in card  # how the base was made
     other = train_generator(corpus, folder, tmp_path / "other", "without-titles", **quick)
     assert other["markup"] == "without-titles"
     assert (

@@ -74,7 +74,7 @@ def _start(info: dict[str, Any]) -> str:
 
 It started from a generator that had been trained already, on {plots}:
 
-    {command(start)}"""
+    {command(start).replace("THIS_FOLDER", info["recipe"]["base"])}"""
 
 
 def _what(info: dict[str, Any]) -> str:
