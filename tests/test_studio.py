@@ -115,6 +115,21 @@ def test_three_ideas_then_another_then_on_and_an_edit(page):
     assert len(ideas) == 5 and any(idea["edited"] for idea in ideas)
 
 
+def test_what_is_being_typed_is_not_drawn_over(page):
+    """To leave the title must not put the plot back to what it was."""
+    write(page)
+    card = page.locator(".st-key-card-0")
+    card.get_by_role("button", name="Edit").click()
+    for words in ("A diver", "A diver finds a door", "A diver finds a door under the sea."):
+        card.get_by_label("Title").fill(words[:-1])
+        card.get_by_label("Plot").fill(words)
+        page.wait_for_timeout(700)
+        assert card.get_by_label("Plot").input_value() == words
+    card.get_by_role("button", name="Cancel").click()
+    card.locator(".idea-plot").wait_for()
+    assert "A diver" not in card.inner_text()
+
+
 def test_the_form_is_kept_while_another_page_is_visited(page):
     page.get_by_role("button", name="horror", exact=True).click()
     page.get_by_label("Title (optional)").fill("Salt (2009)")

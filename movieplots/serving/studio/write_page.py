@@ -18,6 +18,7 @@ from movieplots.serving.studio.shared import api, genre_names, history, keep, lo
 PRESETS = {"Steady": (0.6, 0.9), "Balanced": (0.8, 0.9), "Wild": (1.1, 0.95)}
 SLOTS = 3
 TEXT_HEIGHT = 260  # pixels, reserved so that nothing jumps while words come in
+EDITOR_HEIGHT = 300  # of the field for a plot: with title and buttons about as much as an idea takes
 BETWEEN_WORDS = 0.08  # seconds: what comes sooner is shown with the next words
 PATIENCE = 60.0  # seconds for a model to be loaded
 KEPT = 10  # ideas on a page of the history
@@ -114,6 +115,8 @@ def _board() -> None:
 def _card(number: int) -> None:
     slot: Slot = st.session_state.slots[number]
     with st.container(border=True, key=f"card-{number}"):
+        if slot.editing and slot.idea and not slot.asked:
+            return _editor(number, slot.idea)
         with st.container(height=TEXT_HEIGHT, border=False, autoscroll=True):
             words = st.empty()
         with st.container(key=f"notes-{number}"):
@@ -121,14 +124,6 @@ def _card(number: int) -> None:
         buttons = st.container(horizontal=True, gap="xsmall", key=f"buttons-{number}")
         if slot.asked:
             _stream(slot, words, notes)
-        if slot.editing and slot.idea:
-            with words.container():
-                st.text_input("Title", slot.idea.title, key=f"edit-title-{number}", max_chars=200)
-                st.text_area("Plot", slot.idea.plot, key=f"edit-plot-{number}", height=150, max_chars=4000)
-            with buttons:
-                st.button("Save", key=f"save-{number}", type="primary", on_click=_save, args=(number,))
-                st.button("Cancel", key=f"cancel-{number}", on_click=_edit, args=(number, False))
-            return
         if slot.idea:
             words.html(_text(slot.idea))
             with notes.container(gap="xsmall"):
@@ -145,6 +140,17 @@ def _card(number: int) -> None:
                 if st.button("Poster", key=f"poster-{number}", icon=":material/image:"):
                     st.session_state.poster_idea = slot.idea
                     st.rerun()
+
+
+def _editor(number: int, idea: Idea) -> None:
+    # In a form nothing runs before Save. Else to leave one field would draw the other one anew, over what was just
+    # typed there; nothing empties this place first either, as where ideas grow.
+    with st.form(f"editor-{number}", border=False):
+        st.text_input("Title", idea.title, key=f"edit-title-{number}", max_chars=200)
+        st.text_area("Plot", idea.plot, key=f"edit-plot-{number}", height=EDITOR_HEIGHT, max_chars=4000)
+        with st.container(horizontal=True, gap="xsmall"):
+            st.form_submit_button("Save", type="primary", on_click=_save, args=(number,))
+            st.form_submit_button("Cancel", on_click=_edit, args=(number, False))
 
 
 def _stream(slot: Slot, words: Any, notes: Any) -> None:
