@@ -33,10 +33,10 @@ def main(model: Path, dump: Path, report: Path) -> None:
     settings = read_json(dump / "dump.json", "name a folder that `movieplots dump` wrote").get("settings", {})
     if settings.get("model") != fingerprint(info):
         raise BadInput(f"{dump} is of another generator: sample one from {model}.")
-    file = report / "measures.csv"
-    if not file.is_file():
-        raise BadInput(f"There is no {file}: name the folder that `movieplots evaluate` wrote.")
-    measures = pd.read_csv(file)
+    for file in (report / "measures.csv", report / "samples.csv"):
+        if not file.is_file():
+            raise BadInput(f"There is no {file}: name the folder that `movieplots evaluate` wrote.")
+    measures, samples = pd.read_csv(report / "measures.csv"), pd.read_csv(report / "samples.csv")
     of_model = measures[~measures["model"].isin([REAL, SHUFFLED])]
     if set(of_model["model"]) != {dump.name} or "genre_hit" not in set(of_model["measure"]):
         raise BadInput(f"{report} is no report on {dump.name} alone with a classifier: make one, see above.")
@@ -46,7 +46,6 @@ def main(model: Path, dump: Path, report: Path) -> None:
     if not limits:
         raise BadInput(f"{card} has no section `## Limits`, before which the results stand: train the model again.")
     real = measures[measures["model"] == REAL]
-    samples = pd.read_csv(report / "samples.csv")
     write_text(
         card, before + section(of_model, real, samples, info["genre_counts"], settings["min_p"]) + limits + after
     )
