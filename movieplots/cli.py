@@ -277,6 +277,13 @@ def train_generator(
             "clearly, and small genres, more often."
         ),
     ] = "uniform",
+    guidance: Annotated[
+        float,
+        typer.Option(
+            help="Trains a generator further, to write what it would under classifier-free guidance of this weight, "
+            "1 to 3: plots then keep to their genre."
+        ),
+    ] = 0.0,
     max_steps: MaxSteps = None,
     time_limit: TimeLimit = None,
     learning_rate: Annotated[
@@ -303,7 +310,7 @@ def train_generator(
     from movieplots.generation.training import train_generator as run
 
     info = run(
-        data, base, out, markup, max_steps, time_limit, method=method, feeding=feeding, draws=draws,
+        data, base, out, markup, max_steps, time_limit, method=method, feeding=feeding, draws=draws, guidance=guidance,
         learning_rate=learning_rate, schedule=schedule, patience=patience, block_size=block_size,
         blocks_per_step=blocks_per_step, seed=seed, fresh=fresh,
     )  # fmt: skip

@@ -9,7 +9,7 @@ cut plots anywhere, and chance decides how often each is seen.
 import itertools
 import random
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -27,21 +27,32 @@ Maker = Callable[..., Example]  # (draw, genre=None)
 
 
 def plot_examples(
-    plots: pd.DataFrame, tokenizer: MarkupTokenizer, max_tokens: int, several: float = SEVERAL_GENRES_SHARE
+    plots: pd.DataFrame,
+    tokenizer: MarkupTokenizer,
+    max_tokens: int,
+    several: float = SEVERAL_GENRES_SHARE,
+    twins: bool = False,
 ) -> list[Maker]:
     """One function a plot, which draws its genre, or in a share `several` of the draws two or more of its genres.
 
     Drawn genres stand in a random order, since a writer names them in any. A function that is given one of the plot's
-    genres puts it in the place of one where the draw has missed it.
+    genres puts it in the place of one where the draw has missed it. With `twins` the examples have one, of a genre that
+    the plot does not carry and that is drawn as often as it stands in the corpus.
     """
+    counts = dict(plots["genres"].explode().value_counts()) if twins else {}
 
     def maker(genres: list[str], title: str, plot: str) -> Maker:
+        others = [label for label in counts if label not in genres] or genres
+
         def make(draw: random.Random, genre: str | None = None) -> Example:
             n = draw.randint(2, len(genres)) if len(genres) > 1 and draw.random() < several else 1
             chosen = draw.sample(genres, n)
             if genre is not None and genre not in chosen:
                 chosen[draw.randrange(n)] = genre
-            return tokenizer.example(", ".join(chosen), title, plot, max_tokens)
+            if not twins:
+                return tokenizer.example(", ".join(chosen), title, plot, max_tokens)
+            other = draw.choices(others, [counts[label] for label in others])[0]
+            return twinned(*(tokenizer.example(name, title, plot, max_tokens) for name in (", ".join(chosen), other)))
 
         return make
 
@@ -49,15 +60,28 @@ def plot_examples(
     return [maker(*row) for row in zip(plots["genres"], titles, plots["plot"], strict=True)]
 
 
+def twinned(example: Example, twin: Example) -> Example:
+    """The example with this twin, both cut to as much text as the shorter one has."""
+
+    def text(one: Example) -> int:
+        return sum(label != -100 for label in one.labels)
+
+    def cut(one: Example) -> Example:
+        length = len(one.input_ids) - text(one) + min(text(example), text(twin))
+        return Example(one.input_ids[:length], one.labels[:length])
+
+    return replace(cut(example), twin=cut(twin))
+
+
 def pack(examples: Iterable[Example], size: int) -> Iterator[list[Example]]:
     """First-fit packing: the examples of one block after another, at most `size` tokens each."""
     open_blocks: list[list[Example]] = []
 
     def length(block: list[Example]) -> int:
-        return sum(len(example.input_ids) for example in block)
+        return sum(map(len, block))
 
     for example in examples:
-        fitting = [block for block in open_blocks if length(block) + len(example.input_ids) <= size]
+        fitting = [block for block in open_blocks if length(block) + len(example) <= size]
         if fitting:
             fitting[0].append(example)
             continue
@@ -69,7 +93,10 @@ def pack(examples: Iterable[Example], size: int) -> Iterator[list[Example]]:
 
 
 def join(examples: list[Example], size: int, padding: int) -> Block:
-    """The examples as one block: `input_ids`, `labels` and `position_ids`, each (size,)."""
+    """The examples as one block: `input_ids`, `labels` and `position_ids`, each (size,).
+
+    Their twins are a second block, under the same names with `twin_` before them: the same labels in the same order.
+    """
     block: Block = {"input_ids": [], "labels": [], "position_ids": []}
     for example in examples:
         block["input_ids"] += example.input_ids
@@ -79,7 +106,8 @@ def join(examples: list[Example], size: int, padding: int) -> Block:
     block["input_ids"] += [padding] * missing
     block["labels"] += [-100] * missing
     block["position_ids"] += range(missing)
-    return block
+    twins = [example.twin for example in examples if example.twin]
+    return block | ({f"twin_{name}": ids for name, ids in join(twins, size, padding).items()} if twins else {})
 
 
 class TrainingBlocks(IterableDataset):
@@ -96,8 +124,9 @@ class TrainingBlocks(IterableDataset):
         size: int,
         seed: int,
         times: list[dict[str, float]] | None = None,
+        twins: bool = False,
     ) -> None:
-        self.makers = plot_examples(plots, tokenizer, size)
+        self.makers = plot_examples(plots, tokenizer, size, twins=twins)
         self.times = times
         self.size, self.seed, self.padding = size, seed, tokenizer.end
 

@@ -25,6 +25,7 @@ def model_card(info: dict[str, Any]) -> str:
         "learning rate": f"{recipe['learning_rate']:g}, {recipe['schedule']}",
         "tokens per step": f"{recipe['blocks_per_step']} {recipe['feeding']} of {recipe['block_size']}",
         "plots and genres": DRAWS[recipe.get("draws", "uniform")],
+        **({"guidance": f"{recipe['guidance']:g}"} if recipe.get("guidance") else {}),
         "seed": recipe["seed"],
     }
     return f"""# Movie-plot generator
@@ -45,7 +46,7 @@ def model_card(info: dict[str, Any]) -> str:
 
 {table(settings | {name.replace("_", " "): value for name, value in metrics.items()})}
 
-Losses are nats per token of title, plot and end mark, on held-out (test) plots.
+Losses are nats per token of title, plot and end mark, on held-out (test) plots.{_why_higher(recipe)}
 
 ## Held-out loss by genre
 
@@ -70,11 +71,25 @@ def _start(info: dict[str, Any]) -> str:
         if other
         else "the same training plots"
     )
+    commands, folder = [], info["recipe"]["base"]
+    while start is not None:
+        commands.insert(0, command(start).replace("THIS_FOLDER", folder))
+        folder, start = start["base"], start.get("base_recipe")
+    told = "\n".join(f"    {line}" for line in commands)
     return f"""
 
 It started from a generator that had been trained already, on {plots}:
 
-    {command(start).replace("THIS_FOLDER", info["recipe"]["base"])}"""
+{told}"""
+
+
+def _why_higher(recipe: dict[str, Any]) -> str:
+    if not recipe.get("guidance"):
+        return ""
+    return (
+        "\nWith guidance they rise: it learned to write what is typical of its genre, and plots are often not typical "
+        "of theirs."
+    )
 
 
 def _what(info: dict[str, Any]) -> str:

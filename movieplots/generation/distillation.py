@@ -50,7 +50,7 @@ def distill(
     known = read_info(teacher, "generation")
     recipe = make_recipe(
         known["base"], known["markup"], LEARNING_RATE if learning_rate is None else learning_rate, method="full",
-        feeding="blocks", draws="uniform", max_steps=max_steps, time_limit=time_limit, schedule=schedule,
+        feeding="blocks", draws="uniform", guidance=0.0, max_steps=max_steps, time_limit=time_limit, schedule=schedule,
         patience=patience, block_size=block_size, blocks_per_step=blocks_per_step, seed=seed,
     ) | {"layers": layers, "teacher": known["recipe"]}  # fmt: skip
 

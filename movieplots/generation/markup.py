@@ -46,10 +46,18 @@ def format_sample(markup: str, genre: str, title: str, plot: str, finished: bool
 
 @dataclass(frozen=True)
 class Example:
-    """Token ids of one training example; labels are -100 up to the end of the genre, which is given, not learned."""
+    """Token ids of one training example; labels are -100 up to the end of the genre, which is given, not learned.
+
+    `twin` is the same text behind a genre that is not its own.
+    """
 
     input_ids: list[int]
     labels: list[int]
+    twin: "Example | None" = None
+
+    def __len__(self) -> int:
+        """The tokens, its own or those of its twin, whichever are more."""
+        return max(len(self.input_ids), len(self.twin) if self.twin else 0)
 
 
 class SavedTokenizer:
@@ -133,9 +141,14 @@ class MarkupTokenizer:
         return cls(tokenizer, info["markup"], info.get("anchored", False))
 
     @property
+    def ends(self) -> list[int]:
+        """Ids that end a title or the text."""
+        return [self.end] if self.end_of_title is None else [self.end_of_title, self.end]
+
+    @property
     def suppressed(self) -> list[int]:
         """Ids that must never be sampled: every special token that ends neither a title nor the text."""
-        allowed = {self.end, self.end_of_title}
+        allowed = set(self.ends)
         special = {*self.tokenizer.all_special_ids, *self.marks.values()}
         special |= {i for i, token in self.tokenizer.added_tokens_decoder.items() if token.special}
         return sorted(special - allowed)

@@ -16,6 +16,7 @@ DEFAULTS: dict[str, Any] = {
     "method": "lora",
     "feeding": "blocks",
     "draws": "uniform",
+    "guidance": 0.0,
     "max_steps": None,
     "time_limit": None,
     "schedule": "linear",
@@ -43,6 +44,15 @@ def make_recipe(base: str, markup: str | None, learning_rate: float | None, **se
     _check_choice("--draws", settings["draws"], DRAWS)
     if settings["draws"] == "evident" and settings["feeding"] == "windows":
         raise BadInput("--draws evident needs --feeding blocks: windows show every plot alike.")
+    if settings["guidance"] < 0:
+        raise BadInput(f"--guidance must be at least 0, not {settings['guidance']:g}.")
+    if settings["guidance"] and settings["feeding"] == "windows":
+        raise BadInput("--guidance needs --feeding blocks: windows do not know where a plot begins.")
+    if settings["guidance"] and adapter_info(base).get("markup") != markup:
+        raise BadInput(
+            f"--guidance needs a --base that has been trained by --method lora and --markup {markup}, since it "
+            f"sharpens what a generator already knows: {base} has not."
+        )
     _check_choice("--schedule", settings["schedule"], SCHEDULES)
     check_time_limit(settings["time_limit"])
     for name, least in (("max_steps", 1), ("patience", 1), ("blocks_per_step", 1), ("block_size", 16)):

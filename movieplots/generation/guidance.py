@@ -1,0 +1,59 @@
+"""A loss that teaches a generator to heed its prompt: to write as it would under classifier-free guidance.
+
+Guidance for language models (Sanchez et al. 2023) moves each prediction away from that for another prompt, by a weight
+w: log p = (1 + w) log p(token | own genre) - w log p(token | another genre), and plots keep to their genre much better.
+At each step of writing it costs a second run of the model, which many decoders cannot do. So a generator is taught once
+what it would write itself under guidance, as Meng et al. 2023 do for images; afterwards it is sampled like any other.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch.nn.functional import kl_div, log_softmax
+
+from movieplots.training import Loss, half_precision
+
+# Guidance raises no token that is less likely than this share of the likeliest: among those far down, quotients of two
+# probabilities are noise (the plausibility constraint of Li et al. 2023).
+PLAUSIBLE = 0.01
+
+
+def guidance_loss(teacher: Any, weight: float, ends: list[int]) -> Loss:
+    """The loss of a batch of blocks with twins: the divergence from the `teacher` under guidance of this weight.
+
+    `teacher` is the generator before, `ends` are the tokens that end a title or a text. The loss is summed over target
+    tokens and divided by those of the whole step.
+    """
+    teacher.requires_grad_(False)
+    teacher.config.use_cache = False  # with one, packed plots would see their neighbours
+
+    def predict(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Log-probabilities (target tokens, vocabulary)."""
+        learned = inputs["labels"][:, 1:] != -100
+        logits = model(input_ids=inputs["input_ids"], position_ids=inputs["position_ids"]).logits
+        return log_softmax(logits[:, :-1][learned].float(), -1)
+
+    def loss(student: Any, inputs: dict[str, torch.Tensor], tokens: Any) -> torch.Tensor:
+        twins = {name.removeprefix("twin_"): tensor for name, tensor in inputs.items() if name.startswith("twin_")}
+        with torch.no_grad(), half_precision(inputs["labels"].device):
+            teacher.to(inputs["labels"].device)
+            aim = guided(predict(teacher, inputs), predict(teacher, twins), weight, ends)
+        return kl_div(predict(student, inputs), aim, reduction="sum", log_target=True) / tokens
+
+    return loss
+
+
+def guided(own: torch.Tensor, other: torch.Tensor, weight: float, ends: list[int]) -> torch.Tensor:
+    """Log-probabilities under guidance, of those for a text's own prompt and for another one; shape (n, vocabulary).
+
+    A genre says what is written, not where it ends: `ends` stay as likely as they are, or plots would run on.
+    """
+    shift = weight * (own - other)
+    plausible = own >= own.amax(-1, keepdim=True) + math.log(PLAUSIBLE)
+    words = own + torch.where(plausible, shift, shift.clamp(max=0))
+    words[:, ends] = -torch.inf
+    going_on = torch.log1p(-own[:, ends].exp().sum(-1, keepdim=True).clamp(max=1 - 1e-6))
+    aim = log_softmax(words, -1) + going_on
+    aim[:, ends] = own[:, ends]
+    return aim

@@ -1,0 +1,123 @@
+"""Guidance taught to a generator: what is aimed at, the twins it is computed from, the loss, and a training with it."""
+
+import random
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from movieplots.bases import load_causal_lm
+from movieplots.errors import BadInput
+from movieplots.generation.blocks import TrainingBlocks, collate, plot_examples, twinned
+from movieplots.generation.guidance import guidance_loss, guided
+from movieplots.generation.markup import Example, MarkupTokenizer
+from movieplots.generation.training import train_generator
+from movieplots.plots import load_plots
+
+
+def test_the_aim_by_hand():
+    own, other = torch.tensor([[0.5, 0.3, 0.1, 0.001, 0.099]]), torch.tensor([[0.3, 0.4, 0.1, 0.0001, 0.1999]])
+    aim = guided(own.log(), other.log(), 1.0, ends=[2])[0].exp()
+    assert aim[2] == pytest.approx(0.1)  # the end stays as likely as it is
+    words = [0.5**2 / 0.3, 0.3**2 / 0.4, 0.001, 0.099**2 / 0.1999]  # the third, far below the first, is not raised
+    assert aim[[0, 1, 3, 4]].tolist() == pytest.approx([0.9 * word / sum(words) for word in words])
+    assert torch.allclose(guided(own.log(), other.log(), 0.0, ends=[2]).exp(), own)
+    ends_for_sure = guided(torch.tensor([[1 - 1e-7, 1e-7]]).log(), torch.tensor([[0.5, 0.5]]).log(), 2.0, ends=[0])
+    assert ends_for_sure.isfinite().all()
+
+
+@pytest.mark.parametrize("markup", ["with-titles", "without-titles"])
+def test_a_twin_is_the_same_text_behind_a_genre_of_other_plots(corpus, tiny_llama, markup):
+    tokenizer = MarkupTokenizer(load_causal_lm(tiny_llama)[1], markup)
+    plots = load_plots(corpus, "train")
+    end = tokenizer.marks["<|endofgenre|>"]
+    before = 1 if markup == "with-titles" else 2  # the end mark, and without titles the start
+
+    def genres(example):
+        return tokenizer.tokenizer.decode(example.input_ids[before : example.input_ids.index(end)]).split(", ")
+
+    for make, own in zip(plot_examples(plots, tokenizer, 512, twins=True), plots["genres"], strict=True):
+        example = make(random.Random(0))
+        assert set(genres(example)) <= set(own)
+        assert len(genres(example.twin)) == 1 and not set(genres(example.twin)) & set(own)
+        learned, again = ([label for label in one.labels if label != -100] for one in (example, example.twin))
+        assert learned == again
+    cut = twinned(Example([1, 2, 7, 8], [-100, -100, 7, 8]), Example([1, 7, 8, 9], [-100, 7, 8, 9]))
+    assert (cut.labels, cut.twin.labels) == ([-100, -100, 7, 8], [-100, 7, 8])
+
+
+def test_blocks_hold_twins_beside_their_examples(corpus, tiny_llama):
+    tokenizer = MarkupTokenizer(load_causal_lm(tiny_llama)[1], "with-titles")
+    plots = load_plots(corpus, "train")
+    blocks = list(TrainingBlocks(plots, tokenizer, 256, seed=1, twins=True).one_pass(0))
+    assert blocks == list(TrainingBlocks(plots, tokenizer, 256, seed=1, twins=True).one_pass(0))
+    for block in blocks:
+        assert {len(ids) for ids in block.values()} == {256}
+        learned, again = ([label for label in block[name] if label != -100] for name in ("labels", "twin_labels"))
+        assert learned == again
+        assert block["twin_position_ids"].count(0) >= block["position_ids"].count(0) - 1  # padding starts at 0 as well
+    alone = plots.assign(genres=[["drama"]] * len(plots))  # no other genre to be told from: the twin is the same
+    (block, *_) = TrainingBlocks(alone, tokenizer, 256, seed=1, twins=True).one_pass(0)
+    assert block["twin_input_ids"] == block["input_ids"]
+
+
+class Bigrams(torch.nn.Module):
+    """A language model that knows the last token alone."""
+
+    def __init__(self, logits):
+        super().__init__()
+        self.logits = torch.nn.Parameter(logits.clone())
+        self.config = SimpleNamespace(use_cache=True)
+
+    def forward(self, input_ids, position_ids):
+        return SimpleNamespace(logits=self.logits[input_ids])
+
+
+def test_a_student_learns_what_its_teacher_would_write_under_guidance():
+    torch.manual_seed(0)
+    teacher = Bigrams(torch.randn(6, 6))
+    student = Bigrams(teacher.logits.detach())
+    loss = guidance_loss(teacher, 1.5, ends=[5])
+    padded = {"input_ids": [0, 2, 3, 5, 5], "labels": [-100, 2, 3, 5, -100], "position_ids": [0, 1, 2, 3, 0]}
+    twins = {f"twin_{name}": [*ids] for name, ids in padded.items()} | {"twin_input_ids": [1, 2, 3, 5, 5]}
+    batch = collate([padded | twins])
+    before = teacher.logits.detach().log_softmax(-1)
+    assert loss(student, batch, 3) > 0.01
+    optimizer = torch.optim.Adam(student.parameters(), lr=0.05)
+    for _ in range(400):
+        optimizer.zero_grad()
+        loss(student, batch, 3).backward()
+        optimizer.step()
+    after = student.logits.detach().log_softmax(-1)
+    assert torch.allclose(after[0], guided(before[:1], before[1:2], 1.5, [5])[0], atol=1e-2)
+    assert torch.allclose(after[2:4], before[2:4], atol=1e-2)  # behind them both prompts say the same
+    assert torch.equal(teacher.logits.detach().log_softmax(-1), before)
+
+
+def test_a_generator_is_trained_further_with_guidance(small_corpus, tiny_llama, tmp_path):
+    quick = {"max_steps": 3, "blocks_per_step": 1}
+    first = str(tmp_path / "first")
+    train_generator(small_corpus, tiny_llama, first, "without-titles", **quick)
+    info = train_generator(small_corpus, first, tmp_path / "second", guidance=1.5, **quick)
+    assert info["recipe"]["guidance"] == 1.5
+    card = (tmp_path / "second" / "README.md").read_text()
+    assert f"--base {first} --markup without-titles --guidance 1.5 --max-steps 3" in card
+    assert "started from a generator" in card and "| guidance | 1.5" in card
+    third = train_generator(small_corpus, str(tmp_path / "second"), tmp_path / "third", **quick)
+    assert third["recipe"]["base_recipe"]["guidance"] == 1.5
+    card = (tmp_path / "third" / "README.md").read_text()
+    assert f"--base {tiny_llama} " in card and f"--base {first} " in card  # the whole way is told
+    losses = [entry["loss"] for entry in info["history"] if "loss" in entry]
+    assert all(0 < loss < 1 for loss in losses)  # a divergence from what it is near to, not a likelihood
+
+
+def test_guidance_needs_a_generator(small_corpus, tiny_llama, untitled, tmp_path):
+    def refused(message, base=tiny_llama, **options):
+        with pytest.raises(BadInput, match=message):
+            train_generator(small_corpus, str(base), tmp_path / "out", **options)
+        assert not (tmp_path / "out").exists()
+
+    refused("--guidance needs a --base that has been trained by --method lora", guidance=1.0)
+    refused("and --markup with-titles", untitled, markup="with-titles", guidance=1.0)
+    refused("--guidance must be at least 0, not -1", guidance=-1.0)
+    refused("--guidance needs --feeding blocks", untitled, feeding="windows", guidance=1.0)
