@@ -280,8 +280,9 @@ def train_generator(
     guidance: Annotated[
         float,
         typer.Option(
-            help="Trains a generator further, to write what it would under classifier-free guidance of this weight, "
-            "1 to 3: plots then keep to their genre."
+            help="Above 0, such as 1.5, a --base that is a trained generator learns to write what it would under "
+            "classifier-free guidance of this weight: plots then keep to their genre.",
+            show_default="none",
         ),
     ] = 0.0,
     max_steps: MaxSteps = None,

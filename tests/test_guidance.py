@@ -1,16 +1,20 @@
 """Guidance taught to a generator: what is aimed at, the twins it is computed from, the loss, and a training with it."""
 
 import random
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from movieplots.bases import load_causal_lm
 from movieplots.errors import BadInput
-from movieplots.generation.blocks import TrainingBlocks, collate, plot_examples, twinned
+from movieplots.generation import training
+from movieplots.generation.blocks import TrainingBlocks, collate, join, plot_examples, twinned
 from movieplots.generation.guidance import guidance_loss, guided
 from movieplots.generation.markup import Example, MarkupTokenizer
+from movieplots.generation.model import new_generator
 from movieplots.generation.training import train_generator
 from movieplots.plots import load_plots
 
@@ -51,11 +55,18 @@ def test_blocks_hold_twins_beside_their_examples(corpus, tiny_llama):
     plots = load_plots(corpus, "train")
     blocks = list(TrainingBlocks(plots, tokenizer, 256, seed=1, twins=True).one_pass(0))
     assert blocks == list(TrainingBlocks(plots, tokenizer, 256, seed=1, twins=True).one_pass(0))
+
+    def texts(block, which):
+        """The labels of each text of a block."""
+        starts = [i for i, place in enumerate(block[f"{which}position_ids"]) if place == 0]
+        parts = [block[f"{which}labels"][start:end] for start, end in pairwise([*starts, None])]
+        return [learned for part in parts if (learned := [label for label in part if label != -100])]
+
     for block in blocks:
         assert {len(ids) for ids in block.values()} == {256}
         learned, again = ([label for label in block[name] if label != -100] for name in ("labels", "twin_labels"))
         assert learned == again
-        assert block["twin_position_ids"].count(0) >= block["position_ids"].count(0) - 1  # padding starts at 0 as well
+        assert texts(block, "") == texts(block, "twin_")
     alone = plots.assign(genres=[["drama"]] * len(plots))  # no other genre to be told from: the twin is the same
     (block, *_) = TrainingBlocks(alone, tokenizer, 256, seed=1, twins=True).one_pass(0)
     assert block["twin_input_ids"] == block["input_ids"]
@@ -94,11 +105,37 @@ def test_a_student_learns_what_its_teacher_would_write_under_guidance():
     assert torch.equal(teacher.logits.detach().log_softmax(-1), before)
 
 
-def test_a_generator_is_trained_further_with_guidance(small_corpus, tiny_llama, tmp_path):
+def test_the_loss_of_packed_blocks_is_that_of_their_texts_alone(corpus, tiny_gpt2):
+    torch.manual_seed(0)
+    (teacher, tokenizer), (student, _) = (new_generator(tiny_gpt2, "with-titles", "full") for _ in range(2))
+    for parameter in student.parameters():
+        parameter.data += 0.02 * torch.randn_like(parameter)
+    loss = guidance_loss(teacher.eval(), 2.0, tokenizer.ends)
+    plots = load_plots(corpus, "train").head(12)
+    blocks = list(TrainingBlocks(plots, tokenizer, 512, seed=1, twins=True).one_pass(0))
+    draws = list(TrainingBlocks(plots, tokenizer, 512, seed=1, twins=True).examples(0))
+    alone = [join([example], 512, tokenizer.end) for example in draws]
+    with torch.no_grad():
+        packed = float(loss(student.eval(), collate(blocks), 100))
+        apart = sum(float(loss(student, collate([block]), 100)) for block in alone)
+    assert len(blocks) < len(alone)
+    assert packed > 0.01 and packed == pytest.approx(apart, rel=1e-3)
+
+
+def test_a_generator_is_trained_further_with_guidance(small_corpus, tiny_llama, tmp_path, monkeypatch):
     quick = {"max_steps": 3, "blocks_per_step": 1}
+    asked = []
+
+    def watched(teacher, weight, ends):
+        asked.append((weight, len(ends)))
+        return guidance_loss(teacher, weight, ends)
+
+    monkeypatch.setattr(training, "guidance_loss", watched)
     first = str(tmp_path / "first")
-    train_generator(small_corpus, tiny_llama, first, "without-titles", **quick)
+    known = train_generator(small_corpus, tiny_llama, first, "without-titles", learning_rate=0.02, max_steps=40)
+    assert "guidance" not in known["recipe"]  # the recipe of all that was trained before there was guidance
     info = train_generator(small_corpus, first, tmp_path / "second", guidance=1.5, **quick)
+    assert asked == [(1.5, 1)]  # one token ends a text, and there are no titles
     assert info["recipe"]["guidance"] == 1.5
     card = (tmp_path / "second" / "README.md").read_text()
     assert f"--base {first} --markup without-titles --guidance 1.5 --max-steps 3" in card
@@ -108,7 +145,9 @@ def test_a_generator_is_trained_further_with_guidance(small_corpus, tiny_llama, 
     card = (tmp_path / "third" / "README.md").read_text()
     assert f"--base {tiny_llama} " in card and f"--base {first} " in card  # the whole way is told
     losses = [entry["loss"] for entry in info["history"] if "loss" in entry]
-    assert all(0 < loss < 1 for loss in losses)  # a divergence from what it is near to, not a likelihood
+    assert all(0 < loss < 0.1 for loss in losses)  # a divergence from what it is near to, not a likelihood
+    weights = [load_file(tmp_path / name / "adapter_model.safetensors") for name in ("first", "second")]
+    assert any(not torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
 def test_guidance_needs_a_generator(small_corpus, tiny_llama, untitled, tmp_path):
@@ -117,7 +156,9 @@ def test_guidance_needs_a_generator(small_corpus, tiny_llama, untitled, tmp_path
             train_generator(small_corpus, str(base), tmp_path / "out", **options)
         assert not (tmp_path / "out").exists()
 
-    refused("--guidance needs a --base that has been trained by --method lora", guidance=1.0)
-    refused("and --markup with-titles", untitled, markup="with-titles", guidance=1.0)
-    refused("--guidance must be at least 0, not -1", guidance=-1.0)
+    refused("--guidance needs a --base that `movieplots train generator` made with --method lora", guidance=1.0)
+    refused("--method lora and --markup with-titles", untitled, markup="with-titles", guidance=1.0)
+    refused("--guidance must be at least 0 and finite, not -1", guidance=-1.0)
+    refused("--guidance must be at least 0 and finite, not nan", guidance=float("nan"))
     refused("--guidance needs --feeding blocks", untitled, feeding="windows", guidance=1.0)
+    refused("--guidance cannot go with --patience", untitled, patience=2, guidance=1.0)

@@ -37,7 +37,7 @@ def plot_examples(
 
     Drawn genres stand in a random order, since a writer names them in any. A function that is given one of the plot's
     genres puts it in the place of one where the draw has missed it. With `twins` the examples have one, of a genre that
-    the plot does not carry and that is drawn as often as it stands in the corpus.
+    the plot does not carry (unless it carries all), drawn as often as it stands in the corpus.
     """
     counts = dict(plots["genres"].explode().value_counts()) if twins else {}
 
@@ -106,7 +106,7 @@ def join(examples: list[Example], size: int, padding: int) -> Block:
     block["input_ids"] += [padding] * missing
     block["labels"] += [-100] * missing
     block["position_ids"] += range(missing)
-    twins = [example.twin for example in examples if example.twin]
+    twins = [example.twin for example in examples if example.twin is not None]
     return block | ({f"twin_{name}": ids for name, ids in join(twins, size, padding).items()} if twins else {})
 
 

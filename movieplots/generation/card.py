@@ -25,7 +25,7 @@ def model_card(info: dict[str, Any]) -> str:
         "learning rate": f"{recipe['learning_rate']:g}, {recipe['schedule']}",
         "tokens per step": f"{recipe['blocks_per_step']} {recipe['feeding']} of {recipe['block_size']}",
         "plots and genres": DRAWS[recipe.get("draws", "uniform")],
-        **({"guidance": f"{recipe['guidance']:g}"} if recipe.get("guidance") else {}),
+        **({"guidance": f"{recipe['guidance']:g}"} if "guidance" in recipe else {}),
         "seed": recipe["seed"],
     }
     return f"""# Movie-plot generator
@@ -46,7 +46,7 @@ def model_card(info: dict[str, Any]) -> str:
 
 {table(settings | {name.replace("_", " "): value for name, value in metrics.items()})}
 
-Losses are nats per token of title, plot and end mark, on held-out (test) plots.{_why_higher(recipe)}
+Losses are nats per token of title, plot and end mark, on held-out (test) plots.{_why_higher(info)}
 
 ## Held-out loss by genre
 
@@ -83,12 +83,13 @@ It started from a generator that had been trained already, on {plots}:
 {told}"""
 
 
-def _why_higher(recipe: dict[str, Any]) -> str:
-    if not recipe.get("guidance"):
+def _why_higher(info: dict[str, Any]) -> str:
+    metrics = info["metrics"]
+    if "guidance" not in info["recipe"] or metrics["test_loss_after"] <= metrics["test_loss_before"]:
         return ""
     return (
-        "\nWith guidance they rise: it learned to write what is typical of its genre, and plots are often not typical "
-        "of theirs."
+        "\nGuidance raises them: it learned to write what is typical of a genre, and plots are often not typical of "
+        "theirs."
     )
 
 

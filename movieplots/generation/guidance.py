@@ -1,9 +1,11 @@
 """A loss that teaches a generator to heed its prompt: to write as it would under classifier-free guidance.
 
-Guidance for language models (Sanchez et al. 2023) moves each prediction away from that for another prompt, by a weight
-w: log p = (1 + w) log p(token | own genre) - w log p(token | another genre), and plots keep to their genre much better.
-At each step of writing it costs a second run of the model, which many decoders cannot do. So a generator is taught once
-what it would write itself under guidance, as Meng et al. 2023 do for images; afterwards it is sampled like any other.
+Guidance (Ho and Salimans 2022; for language models, with a prompt in place of none, Sanchez et al. 2023) moves each
+prediction away from that for another prompt, by a weight w: log p = (1 + w) log p(token | own genre) - w log p(token |
+another genre), w + 1 being Sanchez's gamma. Plots then keep to their genre much better. At each step of writing it
+costs a second run of the model, which many decoders cannot do. So a generator is taught once what it would write itself
+under guidance, as Meng et al. 2023 do for images; afterwards it is sampled like any other. The other genre is drawn
+anew for each text, so what is learned is the mean over all of them.
 """
 
 import math
@@ -14,8 +16,8 @@ from torch.nn.functional import kl_div, log_softmax
 
 from movieplots.training import Loss, half_precision
 
-# Guidance raises no token that is less likely than this share of the likeliest: among those far down, quotients of two
-# probabilities are noise (the plausibility constraint of Li et al. 2023).
+# A token less likely than this share of the likeliest gains nothing from guidance, though it may lose: far down,
+# quotients of two probabilities are noise (after the plausibility constraint of Li et al. 2023).
 PLAUSIBLE = 0.01
 
 

@@ -48,7 +48,7 @@ def format_sample(markup: str, genre: str, title: str, plot: str, finished: bool
 class Example:
     """Token ids of one training example; labels are -100 up to the end of the genre, which is given, not learned.
 
-    `twin` is the same text behind a genre that is not its own.
+    `twin` is the same text behind another genre.
     """
 
     input_ids: list[int]
@@ -57,7 +57,7 @@ class Example:
 
     def __len__(self) -> int:
         """The tokens, its own or those of its twin, whichever are more."""
-        return max(len(self.input_ids), len(self.twin) if self.twin else 0)
+        return max(len(self.input_ids), 0 if self.twin is None else len(self.twin))
 
 
 class SavedTokenizer:

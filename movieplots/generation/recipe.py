@@ -1,5 +1,6 @@
 """The settings of a generator's training: their defaults, which is sensible, and the command that repeats them."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +45,7 @@ def make_recipe(base: str, markup: str | None, learning_rate: float | None, **se
     _check_choice("--draws", settings["draws"], DRAWS)
     if settings["draws"] == "evident" and settings["feeding"] == "windows":
         raise BadInput("--draws evident needs --feeding blocks: windows show every plot alike.")
-    if settings["guidance"] < 0:
-        raise BadInput(f"--guidance must be at least 0, not {settings['guidance']:g}.")
-    if settings["guidance"] and settings["feeding"] == "windows":
-        raise BadInput("--guidance needs --feeding blocks: windows do not know where a plot begins.")
-    if settings["guidance"] and adapter_info(base).get("markup") != markup:
-        raise BadInput(
-            f"--guidance needs a --base that has been trained by --method lora and --markup {markup}, since it "
-            f"sharpens what a generator already knows: {base} has not."
-        )
+    _check_guidance(base, markup, settings)
     _check_choice("--schedule", settings["schedule"], SCHEDULES)
     check_time_limit(settings["time_limit"])
     for name, least in (("max_steps", 1), ("patience", 1), ("blocks_per_step", 1), ("block_size", 16)):
@@ -60,7 +53,27 @@ def make_recipe(base: str, markup: str | None, learning_rate: float | None, **se
             raise BadInput(f"--{name.replace('_', '-')} must be at least {least}, not {settings[name]}.")
     check_learning_rate(learning_rate)
     rate = LEARNING_RATES[settings["method"]] if learning_rate is None else learning_rate
-    return {"base": base, "markup": markup, "learning_rate": rate} | settings
+    recipe = {"base": base, "markup": markup, "learning_rate": rate} | settings
+    if not recipe["guidance"]:  # then it is the recipe it was before there was guidance
+        del recipe["guidance"]
+    return recipe
+
+
+def _check_guidance(base: str, markup: str, settings: dict[str, Any]) -> None:
+    if not 0 <= settings["guidance"] < math.inf:
+        raise BadInput(f"--guidance must be at least 0 and finite, not {settings['guidance']:g}.")
+    if not settings["guidance"]:
+        return
+    if settings["feeding"] == "windows":
+        raise BadInput("--guidance needs --feeding blocks: windows do not know where a plot begins.")
+    if settings["patience"] is not None:
+        raise BadInput("--guidance cannot go with --patience: while guidance is learned, the held-out loss rises.")
+    start = adapter_info(base)
+    if start.get("markup") != markup or not start.get("anchored"):
+        raise BadInput(
+            f"--guidance needs a --base that `movieplots train generator` made with --method lora and --markup "
+            f"{markup}: {base} is none."
+        )
 
 
 def command(recipe: dict[str, Any]) -> str:

@@ -101,17 +101,18 @@ def train_generator(
     of its genres (at times several) drawn anew, or with the `draws` `evident` instead of `uniform` those more often
     that show their genre clearly (see `movieplots.generation.genre_draws`). `seed` sets every draw.
 
-    With a `guidance` above 0, such as 1.5, a `base` that is a generator learns to write what it would under
-    classifier-free guidance of that weight (Sanchez et al. 2023; see `movieplots.generation.guidance`): its plots then
-    keep to their genre. A step takes about twice as long, and the held-out loss rises.
+    With a `guidance` w above 0, such as 1.5, a `base` that is a generator with an adapter learns to write what it would
+    under classifier-free guidance, log p = (1 + w) log p(own genre) - w log p(another genre), so that its plots keep to
+    their genre (see `movieplots.generation.guidance`). The training loss is then the divergence from that, and the
+    held-out loss rises. Each step also runs the unchanged base twice, which memory holds as well.
 
     Under `metrics`, `test_loss_before` and `test_loss_after` are nats per token of title, plot and end mark, on up to
     400 plots of the test split. Killed and started again with the same arguments it continues; already finished it
     returns at once; `fresh` starts over.
 
-    Raises BadInput for an option out of range, a base that is not there, is an encoder or, with `guidance`, no
-    generator with an adapter of this markup, a corpus that lacks a split
-    or does not fill a step, a memory too small for one block, and an `out` with other settings (unless `fresh`).
+    Raises BadInput for an option out of range, a base that is not there or is an encoder, with `guidance` a base that
+    has no adapter of this markup, a corpus that lacks a split or does not fill a step, a memory too small for one
+    block, and an `out` with other settings (unless `fresh`).
     """
     recipe = make_recipe(
         base, markup, learning_rate, method=method, feeding=feeding, draws=draws, guidance=guidance,
@@ -350,7 +351,7 @@ def measure_corpus(
         tokens = len(stream.text)  # its genres were drawn differently
         blocks, padding = tokens / size, 0.0
     else:
-        stream = TrainingBlocks(plots, tokenizer, size, seed, times, twins=recipe["guidance"] > 0)
+        stream = TrainingBlocks(plots, tokenizer, size, seed, times, twins="guidance" in recipe)
         blocks = sum(1 for _ in stream.one_pass(0))
         padding = 1 - tokens / (blocks * size)
     return TrainingCorpus(
