@@ -21,12 +21,14 @@ from movieplots.plots import load_plots
 
 def test_the_aim_by_hand():
     own, other = torch.tensor([[0.5, 0.3, 0.1, 0.001, 0.099]]), torch.tensor([[0.3, 0.4, 0.1, 0.0001, 0.1999]])
-    aim = guided(own.log(), other.log(), 1.0, ends=[2])[0].exp()
+    aim = guided(own.log(), other.log(), torch.ones(1), ends=[2])[0].exp()
     assert aim[2] == pytest.approx(0.1)  # the end stays as likely as it is
     words = [0.5**2 / 0.3, 0.3**2 / 0.4, 0.001, 0.099**2 / 0.1999]  # the third, far below the first, is not raised
     assert aim[[0, 1, 3, 4]].tolist() == pytest.approx([0.9 * word / sum(words) for word in words])
-    assert torch.allclose(guided(own.log(), other.log(), 0.0, ends=[2]).exp(), own)
-    ends_for_sure = guided(torch.tensor([[1 - 1e-7, 1e-7]]).log(), torch.tensor([[0.5, 0.5]]).log(), 2.0, ends=[0])
+    assert torch.allclose(guided(own.log(), other.log(), torch.zeros(1), ends=[2]).exp(), own)
+    ends_for_sure = guided(
+        torch.tensor([[1 - 1e-7, 1e-7]]).log(), torch.tensor([[0.5, 0.5]]).log(), torch.ones(1), ends=[0]
+    )
     assert ends_for_sure.isfinite().all()
 
 
@@ -88,7 +90,7 @@ def test_a_student_learns_what_its_teacher_would_write_under_guidance():
     torch.manual_seed(0)
     teacher = Bigrams(torch.randn(6, 6))
     student = Bigrams(teacher.logits.detach())
-    loss = guidance_loss(teacher, 1.5, ends=[5])
+    loss = guidance_loss(teacher, 1.5, SimpleNamespace(end_of_title=None, ends=[5]))
     padded = {"input_ids": [0, 2, 3, 5, 5], "labels": [-100, 2, 3, 5, -100], "position_ids": [0, 1, 2, 3, 0]}
     twins = {f"twin_{name}": [*ids] for name, ids in padded.items()} | {"twin_input_ids": [1, 2, 3, 5, 5]}
     batch = collate([padded | twins])
@@ -100,9 +102,22 @@ def test_a_student_learns_what_its_teacher_would_write_under_guidance():
         loss(student, batch, 3).backward()
         optimizer.step()
     after = student.logits.detach().log_softmax(-1)
-    assert torch.allclose(after[0], guided(before[:1], before[1:2], 1.5, [5])[0], atol=1e-2)
+    assert torch.allclose(after[0], guided(before[:1], before[1:2], torch.tensor([1.5]), [5])[0], atol=1e-2)
     assert torch.allclose(after[2:4], before[2:4], atol=1e-2)  # behind them both prompts say the same
     assert torch.equal(teacher.logits.detach().log_softmax(-1), before)
+
+
+def test_titles_are_not_guided():
+    torch.manual_seed(0)
+    teacher = Bigrams(torch.randn(6, 6))
+    loss = guidance_loss(teacher, 1.5, SimpleNamespace(end_of_title=4, ends=[4, 5]))
+    # Two texts, a genre, a title of one token, its end, a plot of one token; genres 0 and 1 differ, all else is alike.
+    texts = {"labels": [-100, 2, 4, 3, 5] * 2, "position_ids": [0, 1, 2, 3, 4] * 2}
+    block = {"input_ids": [0, 2, 4, 3, 5] * 2} | texts
+    twins = {"twin_input_ids": [1, 2, 4, 3, 5] * 2} | {f"twin_{name}": ids for name, ids in texts.items()}
+    assert loss(teacher, collate([block | twins]), 8) == pytest.approx(0, abs=1e-6)
+    behind = {"input_ids": [2, 4, 0, 3, 5] * 2}, {"twin_input_ids": [2, 4, 1, 3, 5] * 2}  # the same, behind the title
+    assert loss(teacher, collate([block | twins | behind[0] | behind[1]]), 8) > 0.01
 
 
 def test_the_loss_of_packed_blocks_is_that_of_their_texts_alone(corpus, tiny_gpt2):
@@ -110,7 +125,7 @@ def test_the_loss_of_packed_blocks_is_that_of_their_texts_alone(corpus, tiny_gpt
     (teacher, tokenizer), (student, _) = (new_generator(tiny_gpt2, "with-titles", "full") for _ in range(2))
     for parameter in student.parameters():
         parameter.data += 0.02 * torch.randn_like(parameter)
-    loss = guidance_loss(teacher.eval(), 2.0, tokenizer.ends)
+    loss = guidance_loss(teacher.eval(), 2.0, tokenizer)
     plots = load_plots(corpus, "train").head(12)
     blocks = list(TrainingBlocks(plots, tokenizer, 512, seed=1, twins=True).one_pass(0))
     draws = list(TrainingBlocks(plots, tokenizer, 512, seed=1, twins=True).examples(0))
@@ -126,16 +141,16 @@ def test_a_generator_is_trained_further_with_guidance(small_corpus, tiny_llama, 
     quick = {"max_steps": 3, "blocks_per_step": 1}
     asked = []
 
-    def watched(teacher, weight, ends):
-        asked.append((weight, len(ends)))
-        return guidance_loss(teacher, weight, ends)
+    def watched(teacher, weight, tokenizer):
+        asked.append((weight, tokenizer.markup))
+        return guidance_loss(teacher, weight, tokenizer)
 
     monkeypatch.setattr(training, "guidance_loss", watched)
     first = str(tmp_path / "first")
     known = train_generator(small_corpus, tiny_llama, first, "without-titles", learning_rate=0.02, max_steps=40)
     assert "guidance" not in known["recipe"]  # the recipe of all that was trained before there was guidance
     info = train_generator(small_corpus, first, tmp_path / "second", guidance=1.5, **quick)
-    assert asked == [(1.5, 1)]  # one token ends a text, and there are no titles
+    assert asked == [(1.5, "without-titles")]
     assert info["recipe"]["guidance"] == 1.5
     card = (tmp_path / "second" / "README.md").read_text()
     assert f"--base {first} --markup without-titles --guidance 1.5 --max-steps 3" in card

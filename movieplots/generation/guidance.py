@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch.nn.functional import kl_div, log_softmax
 
+from movieplots.generation.markup import MarkupTokenizer
 from movieplots.training import Loss, half_precision
 
 # A token less likely than this share of the likeliest gains nothing from guidance, though it may lose: far down,
@@ -21,37 +22,55 @@ from movieplots.training import Loss, half_precision
 PLAUSIBLE = 0.01
 
 
-def guidance_loss(teacher: Any, weight: float, ends: list[int]) -> Loss:
+def guidance_loss(teacher: Any, weight: float, tokenizer: MarkupTokenizer) -> Loss:
     """The loss of a batch of blocks with twins: the divergence from the `teacher` under guidance of this weight.
 
-    `teacher` is the generator before, `ends` are the tokens that end a title or a text. The loss is summed over target
-    tokens and divided by those of the whole step.
+    `teacher` is the generator before. Titles are learned as they are: guided ones list what is typical ("Kids Songs
+    Nursery Rhymes Kids Songs …") without an end. The loss is summed over target tokens and divided by those of the
+    whole step.
     """
     teacher.requires_grad_(False)
     teacher.config.use_cache = False  # with one, packed plots would see their neighbours
 
     def predict(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """Log-probabilities (target tokens, vocabulary)."""
-        learned = inputs["labels"][:, 1:] != -100
         logits = model(input_ids=inputs["input_ids"], position_ids=inputs["position_ids"]).logits
-        return log_softmax(logits[:, :-1][learned].float(), -1)
+        return log_softmax(logits[:, :-1][_learned(inputs)].float(), -1)
 
     def loss(student: Any, inputs: dict[str, torch.Tensor], tokens: Any) -> torch.Tensor:
         twins = {name.removeprefix("twin_"): tensor for name, tensor in inputs.items() if name.startswith("twin_")}
+        weights = weight * _in_plots(inputs, tokenizer.end_of_title)[:, :-1][_learned(inputs)].float()
         with torch.no_grad(), half_precision(inputs["labels"].device):
             teacher.to(inputs["labels"].device)
-            aim = guided(predict(teacher, inputs), predict(teacher, twins), weight, ends)
+            aim = guided(predict(teacher, inputs), predict(teacher, twins), weights, tokenizer.ends)
         return kl_div(predict(student, inputs), aim, reduction="sum", log_target=True) / tokens
 
     return loss
 
 
-def guided(own: torch.Tensor, other: torch.Tensor, weight: float, ends: list[int]) -> torch.Tensor:
+def _learned(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Which tokens have a target after them, shape (blocks, size - 1)."""
+    return inputs["labels"][:, 1:] != -100
+
+
+def _in_plots(inputs: dict[str, torch.Tensor], end_of_title: int | None) -> torch.Tensor:
+    """Which tokens stand behind their text's title, its end included; all where texts have none. Shape as the ids'."""
+    ids = inputs["input_ids"]
+    if end_of_title is None:
+        return torch.ones_like(ids, dtype=torch.bool)
+    places = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+    start = torch.where(inputs["position_ids"] == 0, places, 0).cummax(dim=1).values  # of the text
+    title_ended = torch.where(ids == end_of_title, places, -1).cummax(dim=1).values  # the last time
+    return title_ended >= start
+
+
+def guided(own: torch.Tensor, other: torch.Tensor, weights: torch.Tensor, ends: list[int]) -> torch.Tensor:
     """Log-probabilities under guidance, of those for a text's own prompt and for another one; shape (n, vocabulary).
 
-    A genre says what is written, not where it ends: `ends` stay as likely as they are, or plots would run on.
+    `weights`, shape (n,), are those of the guidance. A genre says what is written, not where it ends: `ends` stay as
+    likely as they are, or plots would run on.
     """
-    shift = weight * (own - other)
+    shift = weights[:, None] * (own - other)
     plausible = own >= own.amax(-1, keepdim=True) + math.log(PLAUSIBLE)
     words = own + torch.where(plausible, shift, shift.clamp(max=0))
     words[:, ends] = -torch.inf

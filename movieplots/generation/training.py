@@ -103,8 +103,9 @@ def train_generator(
 
     With a `guidance` w above 0, such as 1.5, a `base` that is a generator with an adapter learns to write what it would
     under classifier-free guidance, log p = (1 + w) log p(own genre) - w log p(another genre), so that its plots keep to
-    their genre (see `movieplots.generation.guidance`). The training loss is then the divergence from that, and the
-    held-out loss rises. Each step also runs the unchanged base twice, which memory holds as well.
+    their genre; titles stay as they are (see `movieplots.generation.guidance`). The training loss is then the
+    divergence from that, and the held-out loss rises. Each step also runs the unchanged base twice, which memory holds
+    as well.
 
     Under `metrics`, `test_loss_before` and `test_loss_after` are nats per token of title, plot and end mark, on up to
     400 plots of the test split. Killed and started again with the same arguments it continues; already finished it
@@ -125,7 +126,7 @@ def train_generator(
         model, tokenizer = new_generator(base, recipe["markup"], method)
         if not guidance:
             return model, tokenizer, None
-        return model, tokenizer, guidance_loss(load_generator(base)[0], guidance, tokenizer.ends)
+        return model, tokenizer, guidance_loss(load_generator(base)[0], guidance, tokenizer)
 
     return train(data, Path(out), recipe, make, fresh)
 
