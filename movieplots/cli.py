@@ -280,8 +280,8 @@ def train_generator(
     guidance: Annotated[
         float,
         typer.Option(
-            help="Above 0, such as 1.5, a --base that is a trained generator learns to write what it would under "
-            "classifier-free guidance of this weight: plots then keep to their genre.",
+            help="Above 0, such as 1, a --base that is a trained generator learns to write what it would under "
+            "classifier-free guidance of this weight: plots then keep to their genre, and are more alike.",
             show_default="none",
         ),
     ] = 0.0,

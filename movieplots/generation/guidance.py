@@ -2,10 +2,10 @@
 
 Guidance (Ho and Salimans 2022; for language models, with a prompt in place of none, Sanchez et al. 2023) moves each
 prediction away from that for another prompt, by a weight w: log p = (1 + w) log p(token | own genre) - w log p(token |
-another genre), w + 1 being Sanchez's gamma. Plots then keep to their genre much better. At each step of writing it
-costs a second run of the model, which many decoders cannot do. So a generator is taught once what it would write itself
-under guidance, as Meng et al. 2023 do for images; afterwards it is sampled like any other. The other genre is drawn
-anew for each text, so what is learned is the mean over all of them.
+another genre), w + 1 being Sanchez's gamma. Plots then keep to their genre, and are more alike. At each step of writing
+it costs a second run of the model, which many decoders cannot do. So a generator is taught once what it would write
+itself under guidance, as Meng et al. 2023 do for images; afterwards it is sampled like any other. The other genre is
+drawn anew for each text, so what is learned is the mean over all of them.
 """
 
 import math
