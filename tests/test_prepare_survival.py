@@ -39,7 +39,10 @@ def test_killed_at_ten_random_moments_a_rerun_gives_the_same_files(tmp_path):
         # The last quarter is where files are written.
         time.sleep(seconds * moments.uniform(0.1 if number % 2 else 0.75, 1.0))
         process.send_signal(signal.SIGKILL)
-        killed += process.wait() == -signal.SIGKILL
+        if process.wait() == -signal.SIGKILL:
+            killed += 1
+        else:  # done before: it takes less time than the first run, which had to read its files from disk
+            seconds *= 0.85
         assert all(load_plots(out)["id"].size == 420 for _ in [0] if (out / "plots.parquet").exists())
     assert killed >= 5
     assert start(out).wait() == 0
