@@ -8,9 +8,13 @@ import sys
 
 import pytest
 
+from movieplots.classification.calibration import calibration_error
+from movieplots.classification.labelled_plots import targets_of
+from movieplots.classification.prediction import GenreClassifier
 from movieplots.classification.training import train_classifier
 from movieplots.generation.training import train_generator
 from movieplots.model_folder import read_info
+from movieplots.plots import load_plots
 from movieplots.training import Clock, _schedule, last_checkpoint
 
 GENERATOR = "train_generator({data!r}, {base!r}, {out!r}, max_steps=24, method={method!r}, feeding={feeding!r})"
@@ -118,7 +122,10 @@ def test_training_runs_in_bfloat16_where_the_cpu_has_it(monkeypatch, small_corpu
     metrics = train_generator(small_corpus, tiny_llama, tmp_path / "generator", max_steps=3)["metrics"]
     assert metrics["test_loss_after"] < metrics["test_loss_before"]
     info = train_classifier(small_corpus, tiny_roberta, tmp_path / "classifier", passes=1)
-    assert 0 < info["metrics"]["test"]["map"] <= 1
+    loaded, plots = GenreClassifier.from_pretrained(tmp_path / "classifier"), load_plots(small_corpus, "test")
+    truth, proba = targets_of(plots["genres"].tolist(), loaded.labels), loaded.predict_proba(plots["plot"].tolist())
+    measured = calibration_error(truth, proba)  # of what was saved, in float32
+    assert measured == pytest.approx(info["metrics"]["calibration"]["error_after"], rel=1e-4)
 
 
 def test_the_learning_rate_follows_steps_or_time_whichever_is_further():
