@@ -339,6 +339,8 @@ def fit(
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     finally:
         progress.stop()
+    # What is measured from here on is what will be saved, without the mixed precision of training.
+    trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     trainer.minutes = clock.spent / 60
     say(f"{what}: {trainer.state.global_step} steps in {trainer.minutes:.1f} minutes.")
     return trainer

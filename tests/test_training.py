@@ -122,6 +122,7 @@ def test_training_runs_in_bfloat16_where_the_cpu_has_it(monkeypatch, small_corpu
     metrics = train_generator(small_corpus, tiny_llama, tmp_path / "generator", max_steps=3)["metrics"]
     assert metrics["test_loss_after"] < metrics["test_loss_before"]
     info = train_classifier(small_corpus, tiny_roberta, tmp_path / "classifier", passes=1)
+    assert 0 < info["metrics"]["test"]["map"] <= 1
     loaded, plots = GenreClassifier.from_pretrained(tmp_path / "classifier"), load_plots(small_corpus, "test")
     truth, proba = targets_of(plots["genres"].tolist(), loaded.labels), loaded.predict_proba(plots["plot"].tolist())
     measured = calibration_error(truth, proba)  # of what was saved, in float32

@@ -131,7 +131,6 @@ def train_language_model(
         eval_dataset=held_out["validation"],
         data_collator=default_data_collator,
     )
-    trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # measured in float32, as before training
     steps = trainer.state.global_step
     info = {
         "task": "language-model",

@@ -120,8 +120,6 @@ def train_classifier(
         eval_dataset=held_out,
         data_collator=DataCollatorWithPadding(tokenizer),
     )
-    # What is measured is what is saved, without the mixed precision of training.
-    trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     merge_lora(model)
     return finish(
         model, tokenizer, plots, out, recipe, trainer.state.global_step, history(trainer), circumstances(trainer)

@@ -114,7 +114,8 @@ class TrainingBlocks(IterableDataset):
     """An endless stream of blocks: pass after pass over the plots, each pass shuffled and with genres drawn anew.
 
     The stream depends on the seed alone, so a resumed run skips to where it stopped and sees the same blocks. `times`
-    says how often a pass shows each plot under each of its genres, on average (default: once, under any of them).
+    says how often a pass shows each plot under each of its genres, on average (default: once, under any of them), and
+    `twins` whether each example has one (see `plot_examples`).
     """
 
     def __init__(

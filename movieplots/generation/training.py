@@ -278,8 +278,7 @@ def _run(
         eval_dataset=[block.block for block in watched],
         data_collator=collate,
     )
-    # Without the mixed precision of training, as before it.
-    after = held_out_losses(trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False), test)
+    after = held_out_losses(trainer.accelerator.unwrap_model(trainer.model), test)
     weights = trainer.accelerator.get_state_dict(trainer.model)  # all processes take part in gathering them
     passes = trainer.state.global_step * per_step / corpus.blocks_per_pass
     metrics = {
