@@ -129,7 +129,9 @@ def trained(small_corpus, tiny_gpt2, tmp_path_factory):
     from movieplots.generation.training import train_generator
 
     folder = tmp_path_factory.mktemp("generator")
-    return folder, train_generator(small_corpus, tiny_gpt2, folder, max_steps=6)
+    with pytest.MonkeyPatch.context() as patch:  # the same weights on CPUs that train in bfloat16
+        patch.setattr("movieplots.training.mixed_precision", dict)
+        return folder, train_generator(small_corpus, tiny_gpt2, folder, max_steps=6)
 
 
 @pytest.fixture(scope="session")
