@@ -167,7 +167,8 @@ def test_training_again_reuses_and_another_recipe_is_refused(trained, small_corp
         train_generator(small_corpus, tiny_gpt2, folder, max_steps=7)
 
 
-def test_the_same_command_gives_the_same_files(trained, small_corpus, tiny_gpt2, tmp_path):
+def test_the_same_command_gives_the_same_files(trained, small_corpus, tiny_gpt2, tmp_path, monkeypatch):
+    monkeypatch.setattr("movieplots.training.mixed_precision", dict)  # as in the fixture
     folder, _ = trained
     train_generator(small_corpus, tiny_gpt2, tmp_path, max_steps=6)
     for name in ("adapter_model.safetensors", "movieplots.json", "README.md"):
