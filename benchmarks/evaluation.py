@@ -64,12 +64,12 @@ def main() -> int:
     second: list[tuple[float, float]] = []
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        write_dump(arguments.dump, work / "dump")
+        prompts = write_dump(arguments.dump, work / "dump")
         cache = work / "cache"
         os.environ["MOVIEPLOTS_CACHE"] = str(cache)
         for size in SIZES:
             write_corpus(real, int(size * PLOTS), work / f"corpus-{size:g}")
-            held_out = embed_corpus(work / f"corpus-{size:g}")  # as many plots for each size
+            held_out = embed_corpus(work / f"corpus-{size:g}", prompts)  # as many plots for each size
             cache.rename(work / f"cache-{size:g}")
         for _ in range(arguments.runs):  # in turns, so that a busy minute does not hit one size alone
             for size in SIZES:
@@ -106,14 +106,15 @@ def main() -> int:
     return conclude(claims)
 
 
-def write_dump(dump: Path, out: Path) -> None:
-    """Write `SAMPLES` samples of the dump, the first ones twice where it has fewer, into the files of a new dump."""
+def write_dump(dump: Path, out: Path) -> list[str]:
+    """Write `SAMPLES` samples of the dump, the first ones twice where it has fewer, to a new dump; their prompts."""
     samples = read_dump(dump)
     samples = pd.concat([samples] * (SAMPLES // len(samples) + 1), ignore_index=True).head(SAMPLES)
     out.mkdir()
     for (temperature, top_p), rows in samples.groupby(["temperature", "top_p"]):
         lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows.to_dict("records")]
         (out / f"{cell_name(temperature, top_p)}.jsonl").write_text("".join(lines), encoding="utf-8")
+    return samples["genre"].tolist()
 
 
 def write_corpus(real: list[RawPlot], training: int, out: Path) -> None:
@@ -136,7 +137,7 @@ def write_corpus(real: list[RawPlot], training: int, out: Path) -> None:
     save_plots(pd.DataFrame(rows).reindex(columns=SCHEMA.names), out / "plots.parquet")
 
 
-def embed_corpus(corpus: Path) -> float:
+def embed_corpus(corpus: Path, prompts: list[str]) -> float:
     """Fill the cache for a corpus; the seconds for its held-out plots, the only ones that a model embeds here."""
     plots = load_plots(corpus)
     training = plots[plots["split"] == "train"]
@@ -150,8 +151,8 @@ def embed_corpus(corpus: Path) -> float:
     for name in ("plot", "primary", "secondary"):
         embedder.embed(sorted(set(training[name].dropna())), f"Filling the cache: {name}")
 
-    real = real_samples(plots)
-    texts = [*real["plot"], *shuffled_words(real)["plot"], *compared_with(plots)["plot"]]
+    real = real_samples(plots, prompts)
+    texts = [*real["plot"], *shuffled_words(real)["plot"], *compared_with(plots, prompts)["plot"]]
     start = time.perf_counter()
     load_embedder().embed(texts, "Filling the cache: held out")
     return time.perf_counter() - start

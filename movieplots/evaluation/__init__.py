@@ -82,7 +82,9 @@ def evaluate(
     folders = name_dumps(dumps)
     read = {name: load_dump(folder) for name, folder in folders.items()}
     written_by = {name: _generator_info(folder) for name, folder in folders.items()}
-    training, real, others, fingerprint = _read_plots(data)
+    training, held_out, fingerprint = _read_plots(data)
+    prompts = [genre for dump in read.values() for genre in dump.samples["genre"]]
+    real, others = real_samples(held_out, prompts), compared_with(held_out, prompts)
     meaning = load_embedder(embedder)
     judge = None if classifier is None else _load_classifier(classifier)
 
@@ -137,13 +139,13 @@ def evaluate(
     return Report(path=str(Path(out) / "report.html"), metrics=metrics, samples=table)
 
 
-def _read_plots(data: str | Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, str]:
-    """The training plots, held-out ones as samples, others to compare with, and the fingerprint of all."""
+def _read_plots(data: str | Path) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+    """The training plots, those held out, and the fingerprint of all."""
     plots = load_plots(data)
     training = plots[plots["split"] == "train"].reset_index(drop=True)
     if training.empty:
         raise BadInput(f"{data} holds no training plots to compare with: run `movieplots prepare` again.")
-    return training, real_samples(plots), compared_with(plots), data_fingerprint(plots)
+    return training, plots[plots["split"] != "train"], data_fingerprint(plots)
 
 
 def name_dumps(dumps: Dumps) -> dict[str, Path]:

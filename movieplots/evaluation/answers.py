@@ -75,9 +75,9 @@ def likeness_card(metrics: dict[str, Any], name: str) -> Card:
         number = f"{likeness['value']:.2f}"
         sentences.append(
             f"is its MAUVE (95{_SPACE}% interval {likeness['low']:.2f} to {likeness['high']:.2f}), "
-            "which compares all samples taken together with held-out plots by what "
-            f"they mean. Real plots get {top:.2f}, shuffled words {bottom:.2f}. It knows what plots are about, not "
-            "whether their sentences make sense: read some, below."
+            "which compares all samples taken together with held-out plots of the prompted genres by what they mean. "
+            f"Other real plots get {top:.2f}, shuffled words {bottom:.2f}. It knows what plots are about, not whether "
+            "their sentences make sense: read some, below."
         )
     else:
         verdict = "It reads on" if looping["value"] < 0.02 else "Some loop" if looping["value"] < 0.2 else "It loops"

@@ -1,27 +1,31 @@
 """What the measures give for human writing and for noise: the ceiling and the floor beside every generator.
 
-Three samples of held-out plots, none of them seen in training. Test plots stand for samples of a perfect generator,
-each under one of its genres (the ceiling); the same texts with all their words
-dealt out anew are the floor; validation plots are what both, and the generators, are compared with as a distribution.
+Three samples of held-out plots, none of them seen in training, in the genres that were prompted, each as often: a
+generator that obeys prompts of 26 genres alike writes fewer dramas than a catalogue holds, and must not be less like
+real plots for that. Test plots stand for samples of a perfect generator, each under the prompt it was drawn for (the
+ceiling); the same texts with all their words dealt out anew are the floor; validation plots are what both, and the
+generators, are compared with as a distribution.
 """
+
+from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
+from movieplots.evaluation.genre_control import split_prompt
 from movieplots.plots import markup_title
 
 REAL, SHUFFLED = "real plots, held out", "shuffled words"
 MOST = 500  # plots of each: enough for shares within four hundredths, and measured in seconds
 
 
-def real_samples(plots: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """Up to `MOST` plots of the test split as samples: `genre`, `title`, `plot`, `finished`."""
-    test = plots[plots["split"] == "test"]
-    test = test.sample(min(len(test), MOST), random_state=seed)
-    rng = np.random.default_rng(seed)
+def real_samples(plots: pd.DataFrame, prompts: Sequence[str], seed: int = 0) -> pd.DataFrame:
+    """Up to `MOST` plots of the test split as samples for such prompts: `genre`, `title`, `plot`, `finished`."""
+    test = _drawn(plots[plots["split"] == "test"], prompts, seed)
     return pd.DataFrame(
         {
-            "genre": [str(rng.choice(genres)) if genres else "" for genres in test["genres"]],
+            "genre": test["prompt"].tolist(),
             "title": [markup_title(row) for _, row in test.iterrows()],
             "plot": test["plot"].tolist(),
             "finished": True,
@@ -42,7 +46,27 @@ def _dealt_out(texts: list[str], rng: np.random.Generator) -> list[str]:
     return [" ".join(dealt[end - len(text) : end]) for text, end in zip(words, ends, strict=True)]
 
 
-def compared_with(plots: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """Up to `MOST` plots of the validation split: `plot` and `genres`."""
-    validation = plots[plots["split"] == "validation"]
-    return validation.sample(min(len(validation), MOST), random_state=seed)[["plot", "genres"]].reset_index(drop=True)
+def compared_with(plots: pd.DataFrame, prompts: Sequence[str], seed: int = 0) -> pd.DataFrame:
+    """Up to `MOST` plots of the validation split for such prompts: `plot` and `genres`."""
+    return _drawn(plots[plots["split"] == "validation"], prompts, seed)[["plot", "genres"]]
+
+
+def _drawn(held_out: pd.DataFrame, prompts: Sequence[str], seed: int) -> pd.DataFrame:
+    """Up to `MOST` of the plots, each once, with the `prompt` that it was drawn for and all genres of which it carries.
+
+    Prompts have the shares that they have in `prompts`, those of rare genres less where there are not enough plots. A
+    genre that no plot carries asks for none. The order is random, since some measures take the first ones.
+    """
+    rng = np.random.default_rng(seed)
+    carried = [frozenset(genres) for genres in held_out["genres"]]
+    known = frozenset().union(*carried)
+    asked = {prompt: known.intersection(split_prompt(prompt)) for prompt in prompts}
+    fitting = {prompt: [i for i, genres in enumerate(carried) if wanted <= genres] for prompt, wanted in asked.items()}
+    times = Counter(prompts)
+    drawn: dict[int, str] = {}
+    for prompt in sorted(asked, key=lambda prompt: (len(fitting[prompt]), prompt)):  # the rest can do without these
+        free = [i for i in fitting[prompt] if i not in drawn]
+        wanted = round(MOST * times[prompt] / times.total())
+        drawn |= dict.fromkeys(rng.permutation(free)[:wanted].tolist(), prompt)
+    found = held_out.iloc[list(drawn)].assign(prompt=list(drawn.values()))
+    return found.sample(frac=1, random_state=seed, ignore_index=True)
