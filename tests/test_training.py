@@ -1,5 +1,6 @@
 """What both trainings share: a killed run continues to the same weights, alone or on several processes."""
 
+import ctypes
 import json
 import random
 import signal
@@ -143,3 +144,24 @@ def test_the_learning_rate_follows_steps_or_time_whichever_is_further():
     assert _schedule("linear", 10_000, limited)(1000) == pytest.approx(0.25 / 0.94, rel=0.05)
     limited.start(spent_before=1.8)  # the warm-up is a share of the time, too, where time is what ends the run
     assert _schedule("linear", 10_000, limited)(5) == pytest.approx(0.5, rel=0.1)
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="another C library")
+def test_memory_that_was_freed_is_taken_again_without_asking_the_system():
+    script = """
+import resource, sys, torch
+from movieplots.training import reuse_memory
+if sys.argv[1] == "reuse":
+    reuse_memory()
+for _ in range(3):
+    torch.ones(30_000_000)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5):
+    torch.ones(30_000_000)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    faults = [
+        int(subprocess.run([sys.executable, "-c", script, how], capture_output=True, text=True, check=True).stdout)
+        for how in ("reuse", "as it is")
+    ]
+    assert faults[0] * 10 < faults[1]
