@@ -12,7 +12,7 @@ from movieplots.bases import load_causal_lm
 from movieplots.errors import BadInput
 from movieplots.generation import training
 from movieplots.generation.blocks import TrainingBlocks, collate, join, plot_examples, twinned
-from movieplots.generation.guidance import guidance_loss, guided
+from movieplots.generation.guidance import MOST_TIMES, guidance_loss, guided
 from movieplots.generation.markup import Example, MarkupTokenizer
 from movieplots.generation.model import new_generator
 from movieplots.generation.training import train_generator
@@ -30,6 +30,13 @@ def test_the_aim_by_hand():
         torch.tensor([[1 - 1e-7, 1e-7]]).log(), torch.tensor([[0.5, 0.5]]).log(), torch.ones(1), ends=[0]
     )
     assert ends_for_sure.isfinite().all()
+
+
+def test_a_word_of_one_genre_alone_does_not_drown_the_others():
+    own, other = torch.tensor([[0.4, 0.3, 0.2, 0.1]]), torch.tensor([[0.004, 0.15, 0.746, 0.1]])
+    words = torch.tensor([0.4 * MOST_TIMES, 0.3 * (0.3 / 0.15) ** 2, 0.2 * (0.2 / 0.746) ** 2])  # not 0.4 * 100²
+    aim = guided(own.log(), other.log(), torch.tensor([2.0]), ends=[3])[0].exp()
+    assert aim.tolist() == pytest.approx([*(0.9 * words / words.sum()).tolist(), 0.1])
 
 
 @pytest.mark.parametrize("markup", ["with-titles", "without-titles"])

@@ -20,6 +20,9 @@ from movieplots.training import Loss, half_precision
 # A token less likely than this share of the likeliest gains nothing from guidance, though it may lose: far down,
 # quotients of two probabilities are noise (after the plausibility constraint of Li et al. 2023).
 PLAUSIBLE = 0.01
+# Guidance makes no token more than this many times as likely: else words that only one genre has, whose quotient is
+# far higher, would stand in most of its plots. To make unlikely it is not bounded.
+MOST_TIMES = 6.0
 
 
 def guidance_loss(teacher: Any, weight: float, tokenizer: MarkupTokenizer) -> Loss:
@@ -67,10 +70,11 @@ def _in_plots(inputs: dict[str, torch.Tensor], end_of_title: int | None) -> torc
 def guided(own: torch.Tensor, other: torch.Tensor, weights: torch.Tensor, ends: list[int]) -> torch.Tensor:
     """Log-probabilities under guidance, of those for a text's own prompt and for another one; shape (n, vocabulary).
 
-    `weights`, shape (n,), are those of the guidance. A genre says what is written, not where it ends: `ends` stay as
-    likely as they are, or plots would run on.
+    `weights`, shape (n,), are those of the guidance. No token becomes more than `MOST_TIMES` as likely, before all are
+    made to sum to 1. A genre says what is written, not where it ends: `ends` stay as likely as they are, or plots would
+    run on.
     """
-    shift = weights[:, None] * (own - other)
+    shift = (weights[:, None] * (own - other)).clamp(max=math.log(MOST_TIMES))
     plausible = own >= own.amax(-1, keepdim=True) + math.log(PLAUSIBLE)
     words = own + torch.where(plausible, shift, shift.clamp(max=0))
     words[:, ends] = -torch.inf
