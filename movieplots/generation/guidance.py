@@ -2,10 +2,11 @@
 
 Guidance (Ho and Salimans 2022; for language models, with a prompt in place of none, Sanchez et al. 2023) moves each
 prediction away from that for another prompt, by a weight w: log p = (1 + w) log p(token | own genre) - w log p(token |
-another genre), w + 1 being Sanchez's gamma. Plots then keep to their genre, and are more alike. At each step of writing
-it costs a second run of the model, which many decoders cannot do. So a generator is taught once what it would write
-itself under guidance, as Meng et al. 2023 do for images; afterwards it is sampled like any other. The other genre is
-drawn anew for each text, so what is learned is the mean over all of them.
+another genre), w + 1 being Sanchez's gamma. Plots then keep to their genre, and are more alike; how much a token may
+gain is bounded here, which keeps most of the variety. At each step of writing guidance costs a second run of the model,
+which many decoders cannot do. So a generator is taught once what it would write itself under guidance, as Meng et al.
+2023 do for images; afterwards it is sampled like any other. The other genre is drawn anew for each text, so what is
+learned is the mean over all of them.
 """
 
 import math
@@ -22,7 +23,7 @@ from movieplots.training import Loss, half_precision
 PLAUSIBLE = 0.01
 # Guidance makes no token more than this many times as likely: else words that only one genre has, whose quotient is
 # far higher, would stand in most of its plots. To make unlikely it is not bounded.
-MOST_TIMES = 6.0
+MOST_TIMES = 4.0
 
 
 def guidance_loss(teacher: Any, weight: float, tokenizer: MarkupTokenizer) -> Loss:
