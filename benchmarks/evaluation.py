@@ -5,8 +5,8 @@
 The corpus is made here: 117,193 training plots of about 120 words, each several real descriptions of the catalogues in
 a row, and 500 validation and 500 test plots like them. Embedding the training plots is not counted: their embeddings,
 random ones, lie in the cache before the clock starts, since what is in a vector changes no time. So do those of the
-held-out plots and their shuffled words, which are the same for every dump; what they cost, once a corpus, is printed.
-Embedding the samples is counted. Each run is the whole command in a process of its own; a second run finds all
+held-out plots and their shuffled words, which are the same for all dumps of the same prompts; what they cost, once, is
+printed. Embedding the samples is counted. Each run is the whole command in a process of its own; a second run finds all
 embeddings in the cache. Beside it: the naive double loop over pairs for one Jaccard matrix,
 on a sample of the pairs, and self-BLEU as sacrebleu computes it, each in this run.
 """
@@ -152,7 +152,12 @@ def embed_corpus(corpus: Path, prompts: list[str]) -> float:
         embedder.embed(sorted(set(training[name].dropna())), f"Filling the cache: {name}")
 
     real = real_samples(plots, prompts)
-    texts = [*real["plot"], *shuffled_words(real)["plot"], *compared_with(plots, prompts)["plot"]]
+    texts = [
+        *real["plot"],
+        *shuffled_words(real)["plot"],
+        *compared_with(plots, prompts)["plot"],
+        *compared_with(plots, [])["plot"],
+    ]
     start = time.perf_counter()
     load_embedder().embed(texts, "Filling the cache: held out")
     return time.perf_counter() - start

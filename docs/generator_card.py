@@ -85,7 +85,7 @@ Of {samples:,} samples over a grid of genres, temperatures and top-p, with min-p
 
 A plot is on genre where the project's classifier finds the genre that was asked for; in real, held-out plots it finds a
 genre that they carry in {_interval(of_real, ".0%")} of cases. The {len(known)} genres are those with at least {KNOWN}
-training plots. MAUVE (Pillutla et al. 2021) is the likeness to real plots, which
+training plots. MAUVE (Pillutla et al. 2021) is the likeness to real plots of these genres, which
 for other real plots is {_interval(ceiling, ".2f")}. All temperatures together:
 
 | genre | on genre | training plots |

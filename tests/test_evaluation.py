@@ -107,16 +107,24 @@ def _of_genres(**counts):
 def test_references_have_the_genres_of_the_prompts():
     plots = _of_genres(drama=600, horror=300, western=7, drama_western=3, horror_war=1)
     real = real_samples(plots, ["drama", "horror", "western", "war", "drama"])
-    assert real["genre"].value_counts().to_dict() == {"drama": 200, "horror": 100, "western": 10, "war": 1}
-    assert real["plot"].is_unique and set(real.loc[real["genre"] == "war", "plot"]) == {"horror_war 0"}
+    carried = dict(zip(plots["plot"], plots["genres"], strict=True))
+    assert len(real) == MOST and real["plot"].is_unique
+    assert all(genre in carried[plot] for genre, plot in zip(real["genre"], real["plot"], strict=True))
+    found = real["genre"].value_counts()
+    assert (found["western"], found["war"]) == (10, 1) and found["drama"] >= 200 and found["horror"] >= 100
     others = compared_with(plots, ["western, drama", "horror"])
-    assert len(others) == 3 + 250 and {"western", "drama"} in map(set, others["genres"])
+    assert len(others) == MOST and sum({"western", "drama"} <= set(genres) for genres in others["genres"]) == 3
     assert not others.equals(compared_with(plots, ["western, drama", "horror"], seed=1))
 
 
-@pytest.mark.parametrize("prompts", [["opera"], [""], ["opera", "ballet"]])
-def test_a_genre_that_no_held_out_plot_has_asks_for_none(prompts):
-    assert len(compared_with(_of_genres(drama=600, horror=50), prompts)) == MOST
+@pytest.mark.parametrize(
+    "prompts", [["opera"], [""], ["opera, horror"], ["drama, horror"], [], [f"g{i}" for i in range(999)]]
+)
+def test_where_no_plot_fits_the_prompts_any_will_do(prompts):
+    plots = _of_genres(drama=600, horror=50)
+    others, real = compared_with(plots, prompts), real_samples(plots, prompts)
+    assert len(others) == len(real) == MOST and set(real["genre"]) == {"drama", "horror"}
+    assert 10 < sum(genres == ["horror"] for genres in others["genres"]) <= 50
     assert len(compared_with(_of_genres(drama=60), prompts)) == 60
 
 
@@ -369,9 +377,12 @@ def test_real_plots_score_near_the_ceiling_and_noise_near_the_floor(corpus, no_f
     for name, value in ceiling.items():
         if not isinstance(value, dict) or name.startswith(("secondary", "known_series")):
             continue
-        if floor[name] is None or (value["low"] <= floor[name]["high"] and floor[name]["low"] <= value["high"]):
+        best, worst = value["value"], floor[name]["value"] if floor[name] else None
+        if (
+            worst is None
+            or abs(best - worst) <= value["high"] - value["low"] + floor[name]["high"] - floor[name]["low"]
+        ):
             continue  # this measure does not tell them apart, with so few plots
-        best, worst = value["value"], floor[name]["value"]
         told_apart.append(name)
         assert abs(real[name]["value"] - best) < abs(real[name]["value"] - worst), name
         assert abs(noise[name]["value"] - worst) < abs(noise[name]["value"] - best), name

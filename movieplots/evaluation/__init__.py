@@ -74,6 +74,7 @@ def evaluate(
     Measured are verbatim copies and new n-grams (McCoy et al. 2023), the nearest training plot by words (Jaccard 1912)
     and by meaning (sentence embeddings: Reimers and Gurevych 2019), diversity (distinct-n: Li et al. 2016; self-BLEU:
     Zhu et al. 2018), the likeness to real plots as a whole (MAUVE: Pillutla et al. 2021), titles, and genre control.
+    Real plots are drawn in the genres that the dumps, taken together, were prompted with, as far as there are plots.
 
     `classifier` is the folder of a genre classifier; without one, genre control is left out. `embedder` is `minilm-l6`,
     `use` (the Universal Sentence Encoder, Cer et al. 2018), a local folder, or a hub id of a sentence-transformers
@@ -96,6 +97,10 @@ def evaluate(
     say(f"Comparing {written:,} samples with {len(training):,} training plots …")
     measured = measure_samples(samples, training, meaning)
     real_vectors = meaning.embed(others["plot"].tolist(), "Embedding real plots")
+    anyhow = compared_with(
+        held_out, []
+    )  # of a genre's plots, those drawn for other prompts too would be no fair sample
+    of_genres = (meaning.embed(anyhow["plot"].tolist(), "Embedding real plots of genres"), anyhow["genres"].tolist())
 
     quality, control, table = None, {}, measured.table
     if judge is not None:
@@ -110,7 +115,7 @@ def evaluate(
         quality = classifier_quality(judge, fingerprint)
     with working("Summing up …"):
         measured = replace(measured, table=table)
-        metrics = _metrics(measured, real_vectors, others, control, training)
+        metrics = _metrics(measured, real_vectors, of_genres, control, training)
         _add_ceiling(metrics, quality, {genre for found in control.values() for genre in found.prompted})
     metrics = rounded(
         {
@@ -178,13 +183,17 @@ def _endings(parts: tuple[str, ...]) -> list[str]:
 def _metrics(
     measured: Measured,
     real_vectors: np.ndarray,
-    others: pd.DataFrame,
+    of_genres: tuple[np.ndarray, list[list[str]]],
     control: Mapping[str, GenreControl],
     training: pd.DataFrame,
 ) -> dict[str, dict[str, Any]]:
-    """The summaries of each model and reference, whole and in groups; groups of one kind are counted alike."""
+    """The summaries of each model and reference, whole and in groups; groups of one kind are counted alike.
+
+    All are compared with `real_vectors`, those of a genre with the vectors in `of_genres` whose plots carry it.
+    """
     models = dict(iter(measured.table.groupby("model", sort=False)))
-    carried = {genre: enough_real(others["genres"], genre) for genre in {g for rows in others["genres"] for g in rows}}
+    vectors, genres = of_genres
+    carried = {genre: enough_real(genres, genre) for genre in {g for rows in genres for g in rows}}
     result: dict[str, dict[str, Any]] = {name: {} for name in models}
 
     whole = budget_of([*models.values()])
@@ -202,14 +211,14 @@ def _metrics(
     by_genre = {name: genre_groups(rows) for name, rows in models.items()}
     written = [of_model for name, of_model in by_genre.items() if name not in (REAL, SHUFFLED)]
     budget = budget_of([rows for of_model in written for rows in of_model.values()])
-    none = real_vectors[:0]
+    none = vectors[:0]
     trained, of_training = genre_means(training["genres"].tolist(), measured.training)
     for name, rows in models.items():
         if name not in (REAL, SHUFFLED):
             result[name]["by_genre"] = []
             for genre, group in by_genre[name].items():
                 carry = carried.get(genre)
-                real = none if carry is None else real_vectors[carry]
+                real = none if carry is None else vectors[carry]
                 result[name]["by_genre"].append({"genre": genre} | summarise(group, budget, measured, real))
         result[name]["genre_control"] = _control(control.get(name))
         prompts = [split_prompt(genre) for genre in rows["genre"]]

@@ -1,10 +1,10 @@
 """What the measures give for human writing and for noise: the ceiling and the floor beside every generator.
 
-Three samples of held-out plots, none of them seen in training, in the genres that were prompted, each as often: a
-generator that obeys prompts of 26 genres alike writes fewer dramas than a catalogue holds, and must not be less like
-real plots for that. Test plots stand for samples of a perfect generator, each under the prompt it was drawn for (the
-ceiling); the same texts with all their words dealt out anew are the floor; validation plots are what both, and the
-generators, are compared with as a distribution.
+Three samples of held-out plots, none of them seen in training, in the genres that were prompted, as far as there are
+plots: a generator that obeys prompts of 26 genres alike writes fewer dramas than a catalogue holds, and must not be
+less like real plots for that. Test plots stand for samples of a perfect generator, each under the prompt it was drawn
+for (the ceiling); the same texts with all their words dealt out anew are the floor; validation plots are what both, and
+the generators, are compared with as a distribution.
 """
 
 from collections import Counter
@@ -47,26 +47,30 @@ def _dealt_out(texts: list[str], rng: np.random.Generator) -> list[str]:
 
 
 def compared_with(plots: pd.DataFrame, prompts: Sequence[str], seed: int = 0) -> pd.DataFrame:
-    """Up to `MOST` plots of the validation split for such prompts: `plot` and `genres`."""
+    """Up to `MOST` plots of the validation split for such prompts: `plot` and `genres`. Without prompts, any plots."""
     return _drawn(plots[plots["split"] == "validation"], prompts, seed)[["plot", "genres"]]
 
 
 def _drawn(held_out: pd.DataFrame, prompts: Sequence[str], seed: int) -> pd.DataFrame:
-    """Up to `MOST` of the plots, each once, with the `prompt` that it was drawn for and all genres of which it carries.
+    """`MOST` of the plots, or all, each once, with the `prompt` that it was drawn for, all genres of which it carries.
 
-    Prompts have the shares that they have in `prompts`, those of rare genres less where there are not enough plots. A
-    genre that no plot carries asks for none. The order is random, since some measures take the first ones.
+    Prompts have the shares that they have in `prompts`, as far as there are plots. The rest are any plots, each under
+    one of its genres; so are all for prompts that no plot fits. The order is random: some measures take the first ones.
     """
     rng = np.random.default_rng(seed)
     carried = [frozenset(genres) for genres in held_out["genres"]]
-    known = frozenset().union(*carried)
-    asked = {prompt: known.intersection(split_prompt(prompt)) for prompt in prompts}
-    fitting = {prompt: [i for i, genres in enumerate(carried) if wanted <= genres] for prompt, wanted in asked.items()}
     times = Counter(prompts)
+    asked = {prompt: frozenset(split_prompt(prompt)) for prompt in times}
+    fitting = {
+        prompt: [i for i, own in enumerate(carried) if wanted and wanted <= own] for prompt, wanted in asked.items()
+    }
     drawn: dict[int, str] = {}
-    for prompt in sorted(asked, key=lambda prompt: (len(fitting[prompt]), prompt)):  # the rest can do without these
+    for prompt in sorted(fitting, key=lambda prompt: (len(fitting[prompt]), prompt)):  # the rest can do without these
         free = [i for i in fitting[prompt] if i not in drawn]
-        wanted = round(MOST * times[prompt] / times.total())
-        drawn |= dict.fromkeys(rng.permutation(free)[:wanted].tolist(), prompt)
-    found = held_out.iloc[list(drawn)].assign(prompt=list(drawn.values()))
+        drawn |= dict.fromkeys(rng.permutation(free)[: MOST * times[prompt] // times.total()].tolist(), prompt)
+    others = [i for i in range(len(held_out)) if i not in drawn]
+    for i in rng.permutation(others)[: MOST - len(drawn)].tolist():
+        drawn[i] = str(rng.choice(sorted(carried[i]))) if carried[i] else ""
+    places = sorted(drawn)
+    found = held_out.iloc[places].assign(prompt=[drawn[i] for i in places])
     return found.sample(frac=1, random_state=seed, ignore_index=True)

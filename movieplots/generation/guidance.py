@@ -21,8 +21,8 @@ from movieplots.training import Loss, half_precision
 # A token less likely than this share of the likeliest gains nothing from guidance, though it may lose: far down,
 # quotients of two probabilities are noise (after the plausibility constraint of Li et al. 2023).
 PLAUSIBLE = 0.01
-# Guidance makes no token more than this many times as likely: else words that only one genre has, whose quotient is
-# far higher, would stand in most of its plots. To make unlikely it is not bounded.
+# Guidance raises no token more than this many times, before all sum to 1 again: else words that only one genre has,
+# whose quotient is far higher, would stand in most of its plots. To make unlikely it is not bounded.
 MOST_TIMES = 4.0
 
 

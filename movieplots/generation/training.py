@@ -103,7 +103,7 @@ def train_generator(
 
     With a `guidance` w above 0, such as 1, a `base` that is a generator with an adapter learns to write what it would
     under classifier-free guidance, log p = (1 + w) log p(own genre) - w log p(another genre), so that its plots keep to
-    their genre and are more alike; no token becomes more than four times as likely by it, and titles stay as they are
+    their genre and are more alike; no token is raised more than fourfold by it, and titles stay as they are
     (see `movieplots.generation.guidance`). The training loss is then the divergence from that, and the held-out loss
     rises. Each step also runs the unchanged base twice, which memory holds as well.
 
