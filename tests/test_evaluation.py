@@ -11,7 +11,7 @@ from made_up import LABELS, FakeClassifier, WordEmbedder, write_data, write_dump
 import movieplots.evaluation as evaluation
 from movieplots.errors import BadInput
 from movieplots.evaluation import evaluate, examples, name_dumps
-from movieplots.evaluation.answers import novelty_card
+from movieplots.evaluation.answers import learning_card, novelty_card
 from movieplots.evaluation.distribution import mauve
 from movieplots.evaluation.genre_control import genre_control, genre_means
 from movieplots.evaluation.measures import budget_of
@@ -152,6 +152,16 @@ def test_the_verdict_on_copying_follows_its_share(copied, verdict):
     samples |= {"copied_more_than_20": value | {"value": copied}, "copied_words": value | {"value": 6}, "samples": 100}
     metrics = {"models": {"dump": {"samples": samples}}, "references": {REAL: {"samples": samples}}}
     assert novelty_card(metrics, "dump").verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("guidance", "after", "verdict"), [(1.5, 4.1, "To obey"), (None, 4.1, "No"), (1.5, 3.9, "Yes")]
+)
+def test_guidance_is_not_taken_for_a_training_that_failed(guidance, after, verdict):
+    learning = {"split": "test", "loss_before": 4.0, "loss_after": after, "train_tokens": 9, "steps": 3}
+    learning |= {"perplexity_before": 54.6, "perplexity_after": 60.3, "guidance": guidance}
+    card = learning_card({"models": {"dump": {"learning": learning}}}, "dump")
+    assert card.verdict == verdict and ("guidance (weight 1.5)" in card.sentences[-1]) == (verdict == "To obey")
 
 
 def test_only_the_opening_of_a_training_plot_is_shown():

@@ -262,12 +262,12 @@ def _about(dump: Dump, generator: dict[str, Any], fingerprint: str) -> dict[str,
         "prompts": sorted(set(samples["genre"])),
         "unparsed": dump.reasons,
         "trained_on_this_data": None if trained_on is None else trained_on == fingerprint,
-        "learning": _learning(generator.get("metrics") or {}),
+        "learning": _learning(generator.get("metrics") or {}, (generator.get("recipe") or {}).get("guidance")),
         "history": [entry for entry in generator.get("history") or [] if isinstance(entry, dict) and "step" in entry],
     }
 
 
-def _learning(stored: dict[str, Any]) -> dict[str, Any] | None:
+def _learning(stored: dict[str, Any], guidance: float | None) -> dict[str, Any] | None:
     # Test losses say more than validation losses, which may have chosen the checkpoint.
     for split in ("test", "validation"):
         before, after = stored.get(f"{split}_loss_before"), stored.get(f"{split}_loss_after")
@@ -280,6 +280,7 @@ def _learning(stored: dict[str, Any]) -> dict[str, Any] | None:
                 "perplexity_after": math.exp(min(after, 50)),
                 "train_tokens": stored.get("train_tokens"),
                 "steps": stored.get("steps"),
+                "guidance": guidance,
             }
     return None
 

@@ -212,6 +212,12 @@ def learning_card(metrics: dict[str, Any], name: str) -> Card:
             f"Trained for {plural(learning['steps'], 'step')} on {plural(learning['train_tokens'], 'token')}."
         )
     verdict = "Yes" if after < before else "No"
+    if learning["guidance"] and after >= before:
+        verdict = "To obey"
+        sentences.append(
+            f"It was taught guidance (weight {learning['guidance']:g}): to write what is typical of a genre. That "
+            "raises this loss, since plots are often not typical of theirs."
+        )
     return Card(question, verdict, f"{before:.2f} → {after:.2f}", sentences)
 
 
