@@ -139,10 +139,9 @@ def test_obeying_the_prompts_costs_no_likeness():
         return np.array([centres[name] + rng.normal(size=10) for name in names])
 
     written = embedded(genres * 30)
-    real = embedded(genre for own in compared_with(plots, genres)["genres"] for genre in own)
-    anyhow = plots[plots["split"] == "validation"].sample(MOST, random_state=0)
-    assert mauve(written, real)["value"] > 0.95
-    assert mauve(written, embedded(genre for own in anyhow["genres"] for genre in own))["value"] < 0.8
+    asked, anyhow = (embedded(compared_with(plots, prompts)["genres"].explode()) for prompts in (genres, []))
+    assert mauve(written, asked)["value"] > 0.95
+    assert mauve(written, anyhow)["value"] < 0.8
 
 
 @pytest.mark.parametrize(("copied", "verdict"), [(0, "Yes"), (0.01, "Mostly"), (0.2, "Not always"), (0.9, "No")])
