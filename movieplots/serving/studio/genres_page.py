@@ -5,15 +5,16 @@ import random
 import streamlit as st
 
 from movieplots.serving.client import Trouble
-from movieplots.serving.studio.shared import api, bars, keep, marked, models_note
+from movieplots.serving.studio.shared import api, bars, marked, models_note, restore
 
 MOST = 20_000  # characters
+FORM = ("plot",)
 HINT = "Bars show how likely each genre is; the line in a bar is what it has to reach."
 
 
 def show() -> None:
     """The page."""
-    keep("plot")
+    restore(*FORM)
     models_note()
     left, right = st.columns(2, gap="large")
     with left:

@@ -68,14 +68,17 @@ def remember_writer() -> None:
         st.query_params["writer"] = writer
 
 
-def keep(*keys: str) -> None:
-    """Keep what is filled in while another page is shown; to be called before the widgets with these keys are made."""
-    kept = st.session_state.setdefault("kept", {})
+def note(*keys: str) -> None:
+    """Note what is filled in for these keys, for `restore`; Streamlit forgets what is not on the page."""
+    noted = st.session_state.setdefault("noted", {})
+    noted.update({key: st.session_state[key] for key in keys if key in st.session_state})
+
+
+def restore(*keys: str) -> None:
+    """Fill in again what was noted; to be called before the widgets with these keys are made."""
     for key in keys:
-        if key in st.session_state:
-            kept[key] = st.session_state[key]
-        elif key in kept:  # Streamlit forgets what is not on the page
-            st.session_state[key] = kept[key]
+        if key not in st.session_state and key in st.session_state.noted:
+            st.session_state[key] = st.session_state.noted[key]
 
 
 def writer() -> str:

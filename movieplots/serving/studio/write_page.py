@@ -13,7 +13,16 @@ import streamlit as st
 
 from movieplots.serving.client import Trouble
 from movieplots.serving.history import Idea, as_json, as_markdown
-from movieplots.serving.studio.shared import api, genre_names, history, keep, look_into, models_note, nearness, writer
+from movieplots.serving.studio.shared import (
+    api,
+    genre_names,
+    history,
+    look_into,
+    models_note,
+    nearness,
+    restore,
+    writer,
+)
 
 PRESETS = {"Steady": (0.6, 0.9), "Balanced": (0.8, 0.9), "Wild": (1.1, 0.95)}
 SLOTS = 3
@@ -22,6 +31,7 @@ EDITOR_HEIGHT = 300  # of the field for a plot: with title and buttons about as 
 BETWEEN_WORDS = 0.08  # seconds: what comes sooner is shown with the next words
 PATIENCE = 60.0  # seconds for a model to be loaded
 KEPT = 10  # ideas on a page of the history
+FORM = "genres", "title", "opening", "preset"
 PLACEHOLDER = "A lighthouse keeper finds"
 
 
@@ -38,7 +48,7 @@ class Slot:
 
 def show() -> None:
     """The page."""
-    keep("genres", "title", "opening", "preset")
+    restore(*FORM)
     st.session_state.setdefault("preset", "Balanced")
     if "slots" not in st.session_state:
         st.session_state.slots = [Slot() for _ in range(SLOTS)]
