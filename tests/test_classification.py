@@ -28,7 +28,7 @@ def test_thresholds_are_the_best_of_their_label():
     random = np.random.default_rng(0)
     truth = random.random((400, 3)) < [0.5, 0.1, 0.005]
     proba = np.clip(truth * [0.3, 0.2, 0.3] + random.random((400, 3)) * 0.5, 0, 1)
-    chosen = best_thresholds(truth, proba, smoothing=1e-3, price=0)
+    chosen = best_thresholds(truth, proba, smoothing=1e-3, price=0, calibrated=False)
     for label in (0, 1):
         scores = [f1_score(truth[:, label], proba[:, label] >= t) for t in np.arange(0.05, 0.96, 0.01).round(2)]
         assert f1_score(truth[:, label], proba[:, label] >= chosen[label]) == pytest.approx(max(scores))
@@ -43,12 +43,27 @@ def test_the_fewer_plots_the_nearer_to_the_shared_threshold():
     proba = expit(2 * truth - 1 + [-1, 1] + random.normal(size=truth.shape))  # the second label needs a higher one
 
     def apart(plots, price):
-        return np.ptp(best_thresholds(truth[:plots], proba[:plots], price=price))
+        return np.ptp(best_thresholds(truth[:plots], proba[:plots], price=price, calibrated=True))
 
     assert apart(20_000, 0.1) == pytest.approx(apart(20_000, 0), abs=0.05)
     assert apart(20_000, 0.1) > apart(60, 0.1) > apart(60, 100) == 0
-    both = best_thresholds(np.tile(truth[:60], (2, 1)), np.tile(proba[:60], (2, 1)), copies=2)
-    assert both.tolist() == best_thresholds(truth[:60], proba[:60]).tolist()
+    both = best_thresholds(np.tile(truth[:60], (2, 1)), np.tile(proba[:60], (2, 1)), copies=2, calibrated=True)
+    assert both.tolist() == best_thresholds(truth[:60], proba[:60], calibrated=True).tolist()
+
+
+def test_a_rare_label_gets_the_threshold_that_its_probabilities_let_expect():
+    random = np.random.default_rng(0)
+    proba = np.stack([random.beta(1, 3, 2000), random.beta(0.05, 12, 2000)], axis=1)  # the second is rare
+    truth = random.random(proba.shape) < proba
+    few = truth.copy()
+    few[np.flatnonzero(few[:, 1])[5:], 1] = False  # and the validation split has only five plots of it
+    shared, own = (best_thresholds(few, proba, calibrated=calibrated) for calibrated in (False, True))
+    assert own[0] == shared[0]
+    assert own[1] < shared[1]
+    by_hand = [2 * proba[p >= t, 1].sum() / ((p >= t).sum() + p.sum()) for p in [proba[:, 1]] for t in GRID]
+    assert own[1] == GRID[np.argmax(by_hand)]
+    scores = [f1_score(truth[:, 1], proba[:, 1] >= thresholds[1]) for thresholds in (shared, own)]
+    assert scores[1] > scores[0]
 
 
 def test_metrics_by_hand():

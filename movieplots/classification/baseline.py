@@ -52,7 +52,7 @@ def fit_baselines(texts: Texts, targets: dict[str, np.ndarray], labels: Sequence
     for name, strength, weight in track(candidates, "Tuning the baselines"):
         model = OneVsRestClassifier(_estimator(name, strength, weight)).fit(words["train"], targets["train"])
         proba = {split: _proba(model, words[split]) for split in words if split != "train"}
-        thresholds = best_thresholds(targets["validation"], proba["validation"])
+        thresholds = best_thresholds(targets["validation"], proba["validation"], calibrated=False)
         metrics = headline(multilabel_metrics(targets["validation"], proba["validation"], thresholds, labels))
         score = sum(metrics[measure] for measure in _COMPARED)
         if name not in best or score > best[name][0]:

@@ -95,6 +95,7 @@ def measure(
         np.tile(plots.targets["validation"], (len(forms), 1)),
         np.concatenate([form["validation"] for form in forms.values()]),
         copies=len(forms),
+        calibrated=True,
     )
     truth, metrics = plots.targets["test"], {}
     for name, form in forms.items():

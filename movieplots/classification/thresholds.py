@@ -2,6 +2,8 @@
 
 With a few dozen plots of a label the best threshold is mostly luck. So the curve of F1 over thresholds is smoothed, and
 a threshold pays for its distance from the one that is best for all labels together, the more the fewer plots it has.
+With a handful nothing can be learned from them, and the threshold of all, far above what rare labels reach, would never
+predict them. Calibrated probabilities then say themselves which F1 to expect at each threshold (Lipton et al. 2014).
 """
 
 import numpy as np
@@ -14,18 +16,27 @@ _LOG_ODDS = np.log(GRID / (1 - GRID))
 
 
 def best_thresholds(
-    truth: np.ndarray, proba: np.ndarray, copies: int = 1, smoothing: float = SMOOTHING, price: float = PRICE
+    truth: np.ndarray,
+    proba: np.ndarray,
+    copies: int = 1,
+    smoothing: float = SMOOTHING,
+    price: float = PRICE,
+    *,
+    calibrated: bool,
 ) -> np.ndarray:
     """Thresholds of shape (labels,) from validation truth and probabilities of shape (n, labels).
 
-    A label with fewer than `MIN_POSITIVES` validation plots takes the threshold that is best for micro-F1 over all
-    labels. `copies` says how often each plot stands in the arrays.
+    A label with fewer than `MIN_POSITIVES` validation plots takes the one with the highest F1 that its probabilities
+    let expect, or where they are not `calibrated` the one that is best for micro-F1 over all labels. `copies` says how
+    often each plot stands in the arrays.
     """
     positives = truth.sum(axis=0) / copies
     overall = int(np.argmax(f1_over_grid(truth.ravel(), proba.ravel())))
     kernel = np.exp(-0.5 * ((_LOG_ODDS[:, None] - _LOG_ODDS) / smoothing) ** 2)
     kernel /= kernel.sum(axis=1, keepdims=True)
     chosen = np.full(truth.shape[1], GRID[overall])
+    for label in np.flatnonzero(positives < MIN_POSITIVES) if calibrated else []:
+        chosen[label] = GRID[np.argmax(f1_over_grid(proba[:, label], proba[:, label]))]
     for label in np.flatnonzero(positives >= MIN_POSITIVES):
         distance = (_LOG_ODDS - _LOG_ODDS[overall]) ** 2
         cost = price * distance / np.sqrt(positives[label])
@@ -34,7 +45,10 @@ def best_thresholds(
 
 
 def f1_over_grid(truth: np.ndarray, proba: np.ndarray) -> np.ndarray:
-    """F1 at every threshold of `GRID`, from truth and probabilities of shape (n,)."""
+    """F1 at every threshold of `GRID`, from truth and probabilities of shape (n,).
+
+    With probabilities as the truth, too, it is the F1 to be expected: expected hits in place of hits.
+    """
     # How many thresholds each probability reaches; cumulated from above, how many plots each threshold is reached by.
     reached = np.searchsorted(GRID, proba, side="right")
     given = np.bincount(reached, minlength=len(GRID) + 1)[::-1].cumsum()[::-1][1:]
