@@ -136,9 +136,16 @@ def test_the_form_is_kept_while_another_page_is_visited(page):
     page.get_by_label("Title (optional)").blur()
     page.get_by_role("link", name="Genres").click()
     page.get_by_role("button", name="Random plot").wait_for()
+    assert not page.locator(".st-key-page-write").is_visible()  # nothing of it is left under the other page
+    page.wait_for_function("document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'")
+    page.get_by_label("A plot").fill("A diver finds a door.")
+    page.get_by_label("A plot").blur()
     page.get_by_role("link", name="Write").click()
     page.get_by_role("button", name="Write three ideas").wait_for()
     assert page.get_by_label("Title (optional)").input_value() == "Salt (2009)"
+    page.get_by_role("link", name="Genres").click()
+    page.get_by_role("button", name="Random plot").wait_for()
+    assert page.get_by_label("A plot").input_value() == "A diver finds a door."
 
 
 def test_genres_of_a_plot(page):

@@ -6,21 +6,34 @@ from movieplots.errors import BadInput
 from movieplots.serving.studio import explore_page, genres_page, poster_page, write_page
 from movieplots.serving.studio.shared import note, remember_writer, style
 
+PAGES = {
+    "Write": (write_page, "edit_note"),
+    "Genres": (genres_page, "label"),
+    "Explore": (explore_page, "travel_explore"),
+    "Poster": (poster_page, "image"),
+}
+
 st.set_page_config("movieplots", "🎬", layout="wide")
 style()
 remember_writer()
 # On every page, since a click on a link can overtake the change made just before it, which its own page then misses.
 note(*write_page.FORM, *genres_page.FORM)
-write = st.Page(write_page.show, title="Write", icon=":material/edit_note:", url_path="write", default=True)
-genres = st.Page(genres_page.show, title="Genres", icon=":material/label:", url_path="genres")
-explore = st.Page(explore_page.show, title="Explore", icon=":material/travel_explore:", url_path="explore")
-poster = st.Page(poster_page.show, title="Poster", icon=":material/image:", url_path="poster")
-page = st.navigation([write, genres, explore, poster], position="top")
+links = {
+    title: st.Page(
+        module.show, title=title, icon=f":material/{icon}:", url_path=title.lower(), default=title == "Write"
+    )
+    for title, (module, icon) in PAGES.items()
+}
+page = st.navigation(list(links.values()), position="top")
 if "poster_idea" in st.session_state and page.title != "Poster":
-    st.switch_page(poster)
-# Not `page.run()`: with a click on a link the browser sends only what this script has made, not what a page has.
-show = {"Write": write_page, "Genres": genres_page, "Explore": explore_page, "Poster": poster_page}[page.title].show
-try:
-    show()
-except BadInput as error:
-    st.error(str(error), icon=":material/error:")
+    st.switch_page(links["Poster"])
+# Not `page.run()`: with a click on a link the browser sends only what this script has made, nothing that a page has. So
+# each page has a place of its own, and what the one before has left in its place is hidden until Streamlit removes it.
+left = ", ".join(f".st-key-page-{title.lower()}" for title in PAGES if title != page.title)
+st.html(f"<style>{left} {{ display: none; }}</style>")
+places = {title: st.container(key=f"page-{title.lower()}") for title in PAGES}
+with places[page.title]:
+    try:
+        PAGES[page.title][0].show()
+    except BadInput as error:
+        st.error(str(error), icon=":material/error:")
