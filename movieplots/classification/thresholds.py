@@ -2,8 +2,8 @@
 
 With a few dozen plots of a label the best threshold is mostly luck. So the curve of F1 over thresholds is smoothed, and
 a threshold pays for its distance from the one that is best for all labels together, the more the fewer plots it has.
-With a handful nothing can be learned from them, and the threshold of all, far above what rare labels reach, would never
-predict them. Calibrated probabilities then say themselves which F1 to expect at each threshold (Lipton et al. 2014).
+With a handful nothing can be learned from them, and the threshold of all, far above what rare labels reach, hardly ever
+predicts them. Calibrated probabilities then say themselves which F1 to expect at each threshold (Lipton et al. 2014).
 """
 
 import numpy as np
@@ -35,8 +35,9 @@ def best_thresholds(
     kernel = np.exp(-0.5 * ((_LOG_ODDS[:, None] - _LOG_ODDS) / smoothing) ** 2)
     kernel /= kernel.sum(axis=1, keepdims=True)
     chosen = np.full(truth.shape[1], GRID[overall])
-    for label in np.flatnonzero(positives < MIN_POSITIVES) if calibrated else []:
-        chosen[label] = GRID[np.argmax(f1_over_grid(proba[:, label], proba[:, label]))]
+    if calibrated:
+        for label in np.flatnonzero(positives < MIN_POSITIVES):
+            chosen[label] = GRID[np.argmax(f1_over_grid(proba[:, label], proba[:, label]))]
     for label in np.flatnonzero(positives >= MIN_POSITIVES):
         distance = (_LOG_ODDS - _LOG_ODDS[overall]) ** 2
         cost = price * distance / np.sqrt(positives[label])
