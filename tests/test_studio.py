@@ -172,7 +172,7 @@ def test_a_poster_of_an_idea(page):
 def test_the_samples_of_an_evaluation(page):
     page.get_by_role("link", name="Explore").click()
     page.get_by_text("32 plots").wait_for()
-    page.get_by_label("Genre").click()
+    page.get_by_label("Genre", exact=True).click()
     page.get_by_role("option", name="horror").click()
     page.get_by_text("16 plots").wait_for()
     page.get_by_label("Top-p").click()
