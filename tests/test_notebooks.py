@@ -9,13 +9,15 @@ import sys
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import papermill
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from movieplots import load_plots, notebooks, read_dump
+from movieplots import GenreClassifier, load_plots, notebooks, read_dump, shipped
 from movieplots.classification.baseline import SVM
 from movieplots.classification.imbalance import LOSSES
+from movieplots.classification.training import train_classifier
 from movieplots.model_folder import read_info
 from movieplots.notebooks import KERNEL_ARGUMENTS, tidy
 
@@ -79,8 +81,27 @@ def committed(request):
 # Each notebook runs
 
 
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory, corpus, tiny_roberta):
+    """The folder of a classifier trained on the bundled corpus, as those are that evaluate on it."""
+    folder = tmp_path_factory.mktemp("judge")
+    train_classifier(corpus, tiny_roberta, folder, passes=1)
+    return str(folder)
+
+
+def evaluation_folder(name, folder, model, corpus):
+    """Lay into a folder what a quick run of the training notebooks leaves for an evaluation notebook; return `OUT`."""
+    out = folder / "data" / "quick" / re.search(r'^OUT = "(.*?)"', parameters_of(name), re.MULTILINE)[1]
+    for part in ("windows", "blocks") if "gpt2simple" in name else ("", "../tiny-student"):
+        shutil.copytree(model, out / "tiny" / part, dirs_exist_ok=True)
+    shutil.copytree(corpus, folder / "data" / "quick" / "corpus")
+    return out
+
+
 @pytest.fixture(scope="module", params=NOTEBOOKS)
-def quick(request, tmp_path_factory, tiny_gpt2, tiny_roberta, corpus, small_corpus, trained, untitled, classifier):
+def quick(
+    request, tmp_path_factory, tiny_gpt2, tiny_roberta, corpus, small_corpus, trained, untitled, classifier, judge
+):
     """A notebook's name, its quick run, and the folder it ran in."""
     folder = tmp_path_factory.mktemp("quick")
     if request.param in GENRES:
@@ -93,13 +114,8 @@ def quick(request, tmp_path_factory, tiny_gpt2, tiny_roberta, corpus, small_corp
         parameters = {"BASE_MODEL": base, "QUICK": True}
         return request.param, execute(ROOT / request.param, folder / "out.ipynb", folder, **parameters), folder
     if request.param in EVALUATION:
-        model = trained[0] if "with-titles" in request.param else untitled
-        out = folder / "data" / "quick" / re.search(r'^OUT = "(.*?)"', parameters_of(request.param), re.MULTILINE)[1]
-        names = ("windows", "blocks") if "gpt2simple" in request.param else ("", "../tiny-student")
-        for name in names:  # what a quick run of the training notebooks leaves
-            shutil.copytree(model, out / "tiny" / name, dirs_exist_ok=True)
-        shutil.copytree(corpus, folder / "data" / "quick" / "corpus")
-        parameters = {"BASE_MODEL": "tiny", "CLASSIFIER_BASE": tiny_roberta, "QUICK": True}
+        evaluation_folder(request.param, folder, trained[0] if "with-titles" in request.param else untitled, corpus)
+        parameters = {"BASE_MODEL": "tiny", "CLASSIFIER": judge, "QUICK": True}
         if "Distil" in request.param:
             parameters["TEACHER_BASE"] = "tiny"
         return request.param, execute(ROOT / request.param, folder / "out.ipynb", folder, **parameters), folder
@@ -177,6 +193,19 @@ def test_started_again_it_trains_nothing_again(quick, tmp_path):
         assert {file: file.stat().st_mtime for file in models} == models
         assert figures(again) == figures(first)
         assert "the model had been trained before" in page(code_cells(again)[0].outputs[-1])
+
+
+def test_an_evaluation_judges_with_the_classifier_that_ships(tmp_path, trained, corpus):
+    name = next(name for name in EVALUATION if "with-titles/GPT-2/" in name)
+    out = evaluation_folder(name, tmp_path, trained[0], corpus)
+    execute(ROOT / name, tmp_path / "out.ipynb", tmp_path, BASE_MODEL="tiny", QUICK=True)
+    metrics = json.loads((out / "tiny" / "report" / "metrics.json").read_text())
+    assert metrics["classifier"]["skipped"].startswith("The classifier was trained on other data")
+    (model,) = metrics["models"].values()
+    assert model["genre_control"]["labels"] == read_info(shipped.CLASSIFIER, "classification")["labels"]
+    samples = pd.read_csv(out / "tiny" / "report" / "samples.csv")
+    written = samples[(samples["model"] == "with titles") & ~samples["empty"]]
+    assert len(written) and written["genre_probability"].between(0, 1).all()
 
 
 def test_without_the_catalogues_it_says_how_to_get_them(tmp_path):
