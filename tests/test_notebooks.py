@@ -14,7 +14,7 @@ import papermill
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from movieplots import GenreClassifier, load_plots, notebooks, read_dump, shipped
+from movieplots import load_plots, notebooks, read_dump, shipped
 from movieplots.classification.baseline import SVM
 from movieplots.classification.imbalance import LOSSES
 from movieplots.classification.training import train_classifier
