@@ -13,6 +13,7 @@ from movieplots.errors import BadInput
 from movieplots.evaluation import evaluate, examples, name_dumps
 from movieplots.evaluation.answers import learning_card, novelty_card
 from movieplots.evaluation.distribution import mauve
+from movieplots.evaluation.figures import training_curve
 from movieplots.evaluation.genre_control import genre_control, genre_means
 from movieplots.evaluation.measures import budget_of
 from movieplots.evaluation.references import MOST, REAL, SHUFFLED, compared_with, real_samples, shuffled_words
@@ -161,6 +162,16 @@ def test_guidance_is_not_taken_for_a_training_that_failed(guidance, after, verdi
     learning |= {"perplexity_before": 54.6, "perplexity_after": 60.3, "guidance": guidance}
     card = learning_card({"models": {"dump": {"learning": learning}}}, "dump")
     assert card.verdict == verdict and ("guidance (weight 1.5)" in card.sentences[-1]) == (verdict == "To obey")
+
+
+def test_the_distance_from_guidance_has_axes_of_its_own():
+    history = [{"step": 0, "eval_loss": 3.2}, {"step": 1, "loss": 0.07}, {"step": 2, "loss": 0.05, "eval_loss": 3.3}]
+    (both,) = training_curve(history).axes
+    assert [list(line.get_ydata()) for line in both.lines] == [[0.07, 0.05], [3.2, 3.3]]
+    held_out, training = training_curve(history, guided=True).axes
+    assert [list(line.get_ydata()) for line in (*held_out.lines, *training.lines)] == [[3.2, 3.3], [0.07, 0.05]]
+    assert held_out.get_xlim() == training.get_xlim()
+    assert training.get_ylabel().startswith("distance from guidance")
 
 
 def test_only_the_opening_of_a_training_plot_is_shown():

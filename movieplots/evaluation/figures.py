@@ -89,7 +89,8 @@ def _drawers(metrics: dict[str, Any], table: pd.DataFrame) -> Iterator[tuple[str
             yield f"genre_confusion{end}", name, lambda name=name: genre_confusion(metrics, name)
         yield f"genre_similarity{end}", name, lambda name=name: genre_similarity(metrics, name)
         if any("loss" in entry or "eval_loss" in entry for entry in model["history"]):
-            yield f"training_curve{end}", name, lambda model=model: training_curve(model["history"])
+            curve = (model["history"], bool((model["learning"] or {}).get("guidance")))
+            yield f"training_curve{end}", name, lambda curve=curve: training_curve(*curve)
     quality = metrics["classifier"]
     if quality and "classifier" in quality:
         yield "classifier_f1", "", lambda: classifier_f1(quality["classifier"], best_baseline(quality))
@@ -315,19 +316,33 @@ def _heatmap(values: np.ndarray, rows: list[str], columns: list[str], label: str
     return figure
 
 
-def training_curve(history: list[dict[str, Any]]) -> Figure:
-    """Training loss (line) and held-out loss (dots), in nats per token, by optimiser step."""
-    figure, axes = canvas(_WIDTH, 3.4)
-    for key, label, colour, style in (
-        ("loss", "training plots", BLUE, {"linewidth": 1.6}),
-        ("eval_loss", "held-out plots", ORANGE, {"linewidth": 1.6, "marker": "o", "markersize": 5}),
+def training_curve(history: list[dict[str, Any]], guided: bool = False) -> Figure:
+    """Training loss (line) and held-out loss (dots), in nats per token, by optimiser step.
+
+    In a training with guidance they measure different things, so each has axes of its own, one above the other.
+    """
+    axis = "loss, nats per token"
+    if guided:
+        figure, grid = panels(2, 1, _WIDTH, 5.0)
+        grid = grid[:, 0]
+        labels = (axis, "distance from guidance,\nnats per token")
+    else:
+        figure, axes = canvas(_WIDTH, 3.4)
+        grid, labels = (axes, axes), (axis, axis)
+    for axes, key, label, colour, style in (
+        (grid[1], "loss", "training plots", BLUE, {"linewidth": 1.6}),
+        (grid[0], "eval_loss", "held-out plots", ORANGE, {"linewidth": 1.6, "marker": "o", "markersize": 5}),
     ):
         points = [(entry["step"], entry[key]) for entry in history if entry.get(key) is not None]
         if points:
             axes.plot(*zip(*points, strict=True), label=label, color=colour, **style)
-    axes.set_xlabel("training step")
-    axes.set_ylabel("loss, nats per token")
-    legend(axes)
+    if guided:
+        grid[1].sharex(grid[0])
+    for axes, label in dict(zip(grid, labels, strict=True)).items():
+        axes.set_ylabel(label)
+        if axes.get_legend_handles_labels()[0]:
+            legend(axes)
+    grid[1].set_xlabel("training step")
     return figure
 
 

@@ -99,7 +99,7 @@ _FIGURES = {
         "How the training went",
         "Each step shows the model a few plots. Both lines should fall; where the held-out line turns upwards while "
         "the training line still falls, the model has begun to learn its plots by heart. Where guidance is taught, the "
-        "training line is how far the model is from what guidance would write, and the held-out line rises a little.",
+        "lower panel shows how far the model is from what guidance would write, and the held-out loss rises a little.",
     ),
     "genre_probability": (
         "Prompted genre and the classifier's probabilities",
