@@ -68,6 +68,10 @@ def parameters_of(name):
     return cell_sources(name)["parameters"]
 
 
+def out_of(name):
+    return re.search(r'^OUT = "(.*?)"', parameters_of(name), re.MULTILINE)[1]
+
+
 def meant(name):
     """The base that the notebook is written for, or None where it is the one that it runs with."""
     return next((base for folder, base in MEANT.items() if folder in name), None)
@@ -91,7 +95,7 @@ def judge(tmp_path_factory, corpus, tiny_roberta):
 
 def evaluation_folder(name, folder, model, corpus):
     """Lay into a folder what a quick run of the training notebooks leaves for an evaluation notebook; return `OUT`."""
-    out = folder / "data" / "quick" / re.search(r'^OUT = "(.*?)"', parameters_of(name), re.MULTILINE)[1]
+    out = folder / "data" / "quick" / out_of(name)
     for part in ("windows", "blocks") if "gpt2simple" in name else ("", "../tiny-student"):
         shutil.copytree(model, out / "tiny" / part, dirs_exist_ok=True)
     shutil.copytree(corpus, folder / "data" / "quick" / "corpus")
@@ -107,8 +111,7 @@ def quick(
     if request.param in GENRES:
         base = tiny_roberta
         if request.param in EVALUATION:  # what a quick run of the training notebook leaves
-            out = re.search(r'^OUT = "(.*?)"', parameters_of(request.param), re.MULTILINE)[1]
-            shutil.copytree(classifier[0], folder / "data" / "quick" / out / "tiny")
+            shutil.copytree(classifier[0], folder / "data" / "quick" / out_of(request.param) / "tiny")
             shutil.copytree(small_corpus, folder / "data" / "quick" / "corpus")
             base = "tiny"
         parameters = {"BASE_MODEL": base, "QUICK": True}

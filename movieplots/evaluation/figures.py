@@ -321,28 +321,23 @@ def training_curve(history: list[dict[str, Any]], guided: bool = False) -> Figur
 
     In a training with guidance they measure different things, so each has axes of its own, one above the other.
     """
-    axis = "loss, nats per token"
-    if guided:
-        figure, grid = panels(2, 1, _WIDTH, 5.0)
-        grid = grid[:, 0]
-        labels = (axis, "distance from guidance,\nnats per token")
-    else:
-        figure, axes = canvas(_WIDTH, 3.4)
-        grid, labels = (axes, axes), (axis, axis)
+    figure, grid = panels(2 if guided else 1, 1, _WIDTH, 5.0 if guided else 3.4)
+    held_out, training = grid.flat[0], grid.flat[-1]
     for axes, key, label, colour, style in (
-        (grid[1], "loss", "training plots", BLUE, {"linewidth": 1.6}),
-        (grid[0], "eval_loss", "held-out plots", ORANGE, {"linewidth": 1.6, "marker": "o", "markersize": 5}),
+        (training, "loss", "training plots", BLUE, {"linewidth": 1.6}),
+        (held_out, "eval_loss", "held-out plots", ORANGE, {"linewidth": 1.6, "marker": "o", "markersize": 5}),
     ):
         points = [(entry["step"], entry[key]) for entry in history if entry.get(key) is not None]
         if points:
             axes.plot(*zip(*points, strict=True), label=label, color=colour, **style)
+    training.set_xlabel("training step")
+    held_out.set_ylabel("loss, nats per token")
     if guided:
-        grid[1].sharex(grid[0])
-    for axes, label in dict(zip(grid, labels, strict=True)).items():
-        axes.set_ylabel(label)
-        if axes.get_legend_handles_labels()[0]:
+        training.sharex(held_out)
+        training.set_ylabel("distance from guidance,\nnats per token")
+    for axes in grid.flat:
+        if axes.lines:
             legend(axes)
-    grid[1].set_xlabel("training step")
     return figure
 
 
