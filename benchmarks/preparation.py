@@ -25,10 +25,10 @@ from processes import run_measured
 
 from movieplots.errors import sentences
 from movieplots.genres import GENRES, map_tags
-from movieplots.preparation.cleaning import clean_text
 from movieplots.preparation.language import detect_languages
 from movieplots.sources.corpus import RawPlot
 from movieplots.sources.streaming import read_streaming
+from movieplots.text_repair import clean_text
 
 ROWS = 117_352
 SHARES = (0.1, 1.0, 3.0)

@@ -6,12 +6,12 @@ from movieplots.preparation.cleaning import (
     REPAIRS,
     Cleaned,
     clean_plot,
-    clean_text,
     count_words,
     cut_at_sentence,
     split_sentences,
 )
 from movieplots.sources.sample import FILE, read_sample
+from movieplots.text_repair import clean_text
 
 
 @pytest.fixture(scope="module")

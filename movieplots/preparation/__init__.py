@@ -19,7 +19,7 @@ from movieplots.files import atomic_folder, check_folder, read_json, write_json,
 from movieplots.genres import coarsen, map_tags, read_genre_map
 from movieplots.plots import FILE_NAME, SPLITS, data_fingerprint, load_plots, save_plots
 from movieplots.preparation.card import dataset_card, is_card
-from movieplots.preparation.cleaning import clean_plot, clean_text, count_words, cut_at_sentence
+from movieplots.preparation.cleaning import clean_plot, count_words, cut_at_sentence
 from movieplots.preparation.duplicates import NEAR, exact_duplicates, near_duplicates
 from movieplots.preparation.export import check_export, is_dataset, save_dataset
 from movieplots.preparation.language import detect_languages, get_detector
@@ -27,6 +27,7 @@ from movieplots.preparation.splits import assign_splits, group_name
 from movieplots.progress import say, track, working
 from movieplots.sources import get_source
 from movieplots.sources.corpus import RawCorpus, RawPlot, Source
+from movieplots.text_repair import clean_text
 from movieplots.titles import Title, parse_title, split_movie_name
 from movieplots.words import number_words
 
