@@ -91,10 +91,13 @@ def markup_title(row: pd.Series) -> str:
     published = parse_title(row["title"])
     if not published.bare and published.kind == row["kind"]:  # it already follows the rules, numerals and all
         return str(row["title"])
+    primary, secondary = row["primary"], "" if pd.isna(row["secondary"]) else row["secondary"]
+    if secondary and row["kind"] in ("movie", "book"):  # a table prepared when such a name was taken apart at its colon
+        primary, secondary = f"{primary}: {secondary}", ""
     return str(
         Title(
-            primary=row["primary"],
-            secondary="" if pd.isna(row["secondary"]) else row["secondary"],
+            primary=primary,
+            secondary=secondary,
             year=number("year"),
             season=number("season"),
             episode=number("episode"),

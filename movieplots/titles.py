@@ -16,15 +16,14 @@ _SERIES = re.compile(rf'"(?P<name>.+?)"{_YEAR}(?: \{{(?!\{{SUSPENDED\}})(?P<epis
 _EPISODE = re.compile(
     r"(?P<name>.*?)(?: ?\((?P<date>\d{4}-\d\d-\d\d)\))?(?: ?\(#(?P<season>\d{1,6})\.(?P<number>\d{1,6})\))?", re.DOTALL
 )
-_PARENTHESIS_OR_COLON = re.compile(r"[()]|: ")
 
 
 @dataclass(frozen=True)
 class Title:
     """A title in its parts. `str(title)` writes it by the IMDb rules.
 
-    `kind` is movie, series, episode or book. `primary` is the name of the series or the first part of a movie's or
-    book's name, `secondary` the name of the episode or the rest of that name (`Alien: Covenant`); "" if there is none.
+    `kind` is movie, series, episode or book. `primary` is the whole name of the movie, book or series, whatever colons
+    it has (`2001: A Space Odyssey`); `secondary` is the name of the episode, "" if there is none.
     `year` is None where the title says `(????)`. `season`, `episode` and `air_date` (`2009-03-01`) are None where it
     does not name them. `numeral` tells apart titles of one year (`(2004/II)`), `medium` is TV, V (video), VG (video
     game) or mini (mini-series); "" if there is none. `suspended` is True where it ends with `{{SUSPENDED}}`. `bare`
@@ -46,10 +45,7 @@ class Title:
     def __str__(self) -> str:
         if self.bare:
             return self.primary
-        of_series = self.kind in ("series", "episode")
-        text = f'"{self.primary}"' if of_series else self.primary
-        if self.secondary and not of_series:
-            text += f": {self.secondary}"
+        text = f'"{self.primary}"' if self.kind in ("series", "episode") else self.primary
         text += f" ({'????' if self.year is None else self.year}{'/' + self.numeral if self.numeral else ''})"
         if self.medium:
             text += f" ({self.medium})"
@@ -72,31 +68,6 @@ def parse_title(title: str) -> Title:
     return parsed if parsed is not None and str(parsed) == title else Title(primary=title, bare=True)
 
 
-def split_movie_name(name: str) -> tuple[str, str]:
-    """A movie's name -> (primary, secondary), so that the parts of one franchise share their primary title.
-
-    It is split at the first colon and blank that stand outside parentheses and have more than blanks on both sides;
-    where there are none, secondary is "". Joined with ": ", the two are the name again, character by character.
-
-    >>> split_movie_name("Alien: Covenant")
-    ('Alien', 'Covenant')
-    """
-    colons: list[int] = []
-    opened: list[int] = []  # for every open parenthesis, the number of colons before it
-    for mark in _PARENTHESIS_OR_COLON.finditer(name):
-        if mark[0] == "(":
-            opened.append(len(colons))
-        elif mark[0] == ": ":
-            colons.append(mark.start())
-        elif opened:
-            del colons[opened.pop() :]
-    for colon in colons:
-        primary, secondary = name[:colon], name[colon + 2 :]
-        if primary.strip() and secondary.strip():
-            return primary, secondary
-    return name, ""
-
-
 def _parse(title: str) -> Title | None:
     """The parts, or None outside the grammar. What they do not hold (a brace left open) shows in `str` of them."""
     text = title.removesuffix(_SUSPENDED)
@@ -110,7 +81,6 @@ def _parse(title: str) -> Title | None:
     kind, secondary, date, season, number = "series", "", None, None, None
     if not series:
         kind = "movie"
-        primary, secondary = split_movie_name(primary)
     elif series["episode"] is not None:
         kind = "episode"
         episode = _EPISODE.fullmatch(series["episode"])

@@ -58,8 +58,8 @@ def test_titles_are_held_against_the_grammar_and_the_training_titles():
     titles = title_parts(['"Salt" (2009) {Low Tide (#1.3)}', "Heat: Again (1995)", "just words", "", '"New" (2001)'])
     assert titles["titled"].tolist() == [True, True, True, False, True]
     assert titles["well_formed"].tolist()[:3] == [1, 1, 0] and np.isnan(titles["well_formed"][3])
-    assert titles["primary"].tolist() == ["Salt", "Heat", "just words", "", "New"]
-    assert titles["secondary"].tolist() == ["Low Tide", "Again", "", "", ""]
+    assert titles["primary"].tolist() == ["Salt", "Heat: Again", "just words", "", "New"]
+    assert titles["secondary"].tolist() == ["Low Tide", "", "", "", ""]
     training = pd.DataFrame({"kind": ["series", "movie"], "primary": ["SALT!", "New"]})
     known = known_series(titles, training)
     assert known[[0, 4]].tolist() == [1, 0] and np.isnan(known[[1, 2, 3]]).all()

@@ -14,8 +14,9 @@ from movieplots.errors import BadInput
 from movieplots.genres import GENRES
 from movieplots.preparation.duplicates import NEAR, exact_duplicates, near_duplicates
 from movieplots.preparation.language import detect_languages
-from movieplots.preparation.splits import SHARES, assign_splits, coin, group_name
+from movieplots.preparation.splits import SHARES, assign_splits, coin, franchise_name, group_name, group_of
 from movieplots.sources.sample import DIRTY_FILE, FILE
+from movieplots.titles import Title
 from movieplots.words import number_words
 
 SPOILT = {
@@ -360,6 +361,43 @@ def test_plots_too_short_for_a_shingle_stand_for_themselves(plots):
 
 
 # Splits
+
+
+@pytest.mark.parametrize(
+    ("name", "franchise"),
+    [
+        ("Heat", "Heat"),
+        ("Alien: Covenant", "Alien"),
+        ("A: B: C", "A"),
+        ("A:B", "A:B"),
+        ("A: ", "A: "),
+        (" : B", " : B"),
+        (": : B", ": "),
+        ("A (B: C)", "A (B: C)"),
+        ("A (B: C): D", "A (B: C)"),
+        ("A (B: C", "A (B"),
+        ("A) (B: C)", "A) (B: C)"),
+        ("", ""),
+    ],
+)
+def test_a_franchise_is_what_stands_before_the_first_colon(name, franchise):
+    assert franchise_name(name) == franchise
+
+
+@pytest.mark.parametrize(
+    ("title", "group"),
+    [
+        (Title("Alien: Covenant", year=2017), "alien"),
+        (Title("2001: A Space Odyssey", year=1968), "2001"),
+        (Title("Ash: A Novel", kind="book"), "ash"),
+        (Title("Star Lanes: The Long Haul", year=2003, kind="series"), "star lanes the long haul"),
+        (Title("Star Lanes: The Long Haul", "Alien: Part 2", year=2003, kind="episode"), "star lanes the long haul"),
+        (Title("Alien: Covenant", bare=True), "alien covenant"),
+    ],
+    ids=str,
+)
+def test_movies_of_a_franchise_share_a_group_and_keep_their_whole_names(title, group):
+    assert group_of(title) == group
 
 
 @pytest.mark.parametrize(

@@ -438,7 +438,7 @@ def test_imdb_lists(tmp_path, ending):
     assert (episode.kind, episode.secondary, episode.season, episode.episode) == ("episode", "Café", 1, 3)
     assert suspended.suspended and suspended.secondary == "Night Shift"
     assert (movie.kind, movie.primary, movie.secondary, movie.numeral, movie.medium) == (
-        "movie", "Tide", "The Return", "II", "TV",
+        "movie", "Tide: The Return", "", "II", "TV",
     )  # fmt: skip
     assert len({row.id for row in corpus.rows}) == 5
 
@@ -612,7 +612,7 @@ def test_mpst_rows_from_file_and_folder(tmp_path, ending):
         assert (first.id, first.published, first.plot) == ("mpst-tt001", "Night Ferry", MPST_ROWS[0][2])
         assert (first.tags, first.split) == (["cult", "horror", "gothic"], "train")
         assert (first.title.primary, first.title.year, first.title.kind) == ("Night Ferry", None, "movie")
-        assert (second.title.primary, second.title.secondary, second.split) == ("Ash", "Part Two", "validation")
+        assert (second.title.primary, second.title.secondary, second.split) == ("Ash: Part Two", "", "validation")
         assert len(second.plot) == 40_000
         assert (third.tags, third.split) == ([], "test")
 
@@ -665,7 +665,7 @@ def test_books_from_file_and_folder(tmp_path, ending):
         assert (first.id, first.published, first.plot) == ("cmu-books-17", "Salt", " Text.")
         assert (first.tags, first.split) == (["Satire", "Fiction"], None)
         assert (first.title.kind, first.title.primary, first.title.year) == ("book", "Salt", 1951)
-        assert (second.title.primary, second.title.secondary, second.title.year) == ("Ash", "A Novel", 1999)
+        assert (second.title.primary, second.title.secondary, second.title.year) == ("Ash: A Novel", "", 1999)
         assert (second.published, second.tags, second.plot) == ("Ash: A Novel", [], ' She said "no".')
         assert (third.title.year, third.tags, third.plot) == (None, ["Roman à clef"], "שלום 🌍")
 
@@ -716,7 +716,7 @@ def test_wikipedia_rows_from_file_and_folder(tmp_path, ending):
         assert (first.published, first.plot, first.split) == ("Salt", "One.\r\n\r\nTwo.", None)
         assert (first.title.primary, first.title.year, first.title.kind) == ("Salt", 1951, "movie")
         assert first.tags == ["black comedy", "drama"]
-        assert (second.title.primary, second.title.secondary, second.title.year) == ("Ash", "Part Two", 1999)
+        assert (second.title.primary, second.title.secondary, second.title.year) == ("Ash: Part Two", "", 1999)
         assert (second.plot, second.tags) == ("He [said] nothing.", ["unheard-of kind"])
         assert (third.title.year, third.tags) == (None, [])
         assert all(row.id.startswith("wikipedia-") for row in corpus.rows)
@@ -754,7 +754,7 @@ def test_own_table_in_each_format(tmp_path, name):
     first, second = corpus.rows
     assert (first.id, first.published, first.plot) == ("table-a", "Salt: Part One", OWN[0]["plot"])
     assert (first.tags, first.split, first.title.kind) == (["Drama", "Sci-Fi"], None, "movie")
-    assert (first.title.primary, first.title.secondary, first.title.year) == ("Salt", "Part One", 1951)
+    assert (first.title.primary, first.title.secondary, first.title.year) == ("Salt: Part One", "", 1951)
     assert (second.id, second.plot, second.tags, second.title.year) == ("table-b", OWN[1]["plot"], ["War"], 1999)
 
 

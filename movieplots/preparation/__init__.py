@@ -23,12 +23,12 @@ from movieplots.preparation.cleaning import clean_plot, count_words, cut_at_sent
 from movieplots.preparation.duplicates import NEAR, exact_duplicates, near_duplicates
 from movieplots.preparation.export import check_export, is_dataset, save_dataset
 from movieplots.preparation.language import detect_languages, get_detector
-from movieplots.preparation.splits import assign_splits, group_name
+from movieplots.preparation.splits import assign_splits, group_of
 from movieplots.progress import say, track, working
 from movieplots.sources import get_source
 from movieplots.sources.corpus import RawCorpus, RawPlot, Source
 from movieplots.text_repair import clean_text
-from movieplots.titles import Title, parse_title, split_movie_name
+from movieplots.titles import Title, parse_title
 from movieplots.words import number_words
 
 DROPPED_FILE, REPORT_FILE, CARD_FILE, DATASET_FOLDER = "dropped.parquet", "report.json", "README.md", "dataset"
@@ -267,7 +267,7 @@ class _Rows:
             "title": clean_text(raw.published),
             "plot": cleaned.text,
             "genres": genres,
-            "group": group_name(title.primary),
+            "group": group_of(title),
         }
         row |= {part: getattr(title, part) for part in _TITLE_PARTS}
         if row["title"]:
@@ -435,14 +435,7 @@ def _token_counter(name: str) -> Callable[[str], int]:
 def _clean_title(title: Title) -> Title:
     if title.bare:  # perhaps only for an invisible character
         return parse_title(clean_text(title.primary))
-    if title.kind in ("movie", "book"):  # an invisible character may have hidden where the secondary title begins
-        name = f"{title.primary}: {title.secondary}" if title.secondary else title.primary
-        primary, secondary = split_movie_name(clean_text(name))
-    else:
-        primary, secondary = clean_text(title.primary), clean_text(title.secondary)
-    if (primary, secondary) == (title.primary, title.secondary):
-        return title
-    return replace(title, primary=primary, secondary=secondary)
+    return replace(title, primary=clean_text(title.primary), secondary=clean_text(title.secondary))
 
 
 def _without_duplicates(plots: pd.DataFrame, near: float, rows: _Rows) -> pd.DataFrame:

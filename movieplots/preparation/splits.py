@@ -16,9 +16,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from movieplots.plots import SPLITS
+from movieplots.titles import Title
 
 SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
+_PARENTHESIS_OR_COLON = re.compile(r"[()]|: ")
 # What catalogues put behind a title: `(English Dub)`, `[4K UHD]`, `Vol. 2`, `Season 3: The Reckoning`.
 _ADDITION = re.compile(r"\s*(?:\([^()]*\)|\[[^\[\]]*\])\s*$")
 _NUMBERED = re.compile(r"[\s,:–-]+(?:season|series|vol|volume|part|chapter|episode|book)\b\.?\s*(?:\d|[ivxl]+\b).*$")
@@ -27,9 +29,36 @@ _LONGEST = 300  # characters that tell two titles apart; the patterns above woul
 _NO_NAMES = ("a", "an", "the")  # what is left of `The Book 2`
 
 
-def group_name(primary: str) -> str:
-    """The group of a plot: its primary title without case, accents, punctuation, additions and part numbers."""
-    primary = primary[:_LONGEST]
+def group_of(title: Title) -> str:
+    """The group of a plot, which is never split: a series with its episodes, or the parts of a franchise of movies.
+
+    A movie or book belongs to the franchise that its name begins with: `Alien: Covenant` to `alien`.
+    """
+    own_name = title.bare or title.kind in ("series", "episode")
+    return group_name(title.primary if own_name else franchise_name(title.primary))
+
+
+def franchise_name(name: str) -> str:
+    """The part of a movie's or book's name that names its franchise: what stands before the first colon and blank.
+
+    A colon inside parentheses, or with nothing but blanks on one of its sides, does not count; without one, the
+    franchise is the name.
+    """
+    colons: list[int] = []
+    opened: list[int] = []  # for every open parenthesis, the number of colons before it
+    for mark in _PARENTHESIS_OR_COLON.finditer(name):
+        if mark[0] == "(":
+            opened.append(len(colons))
+        elif mark[0] == ": ":
+            colons.append(mark.start())
+        elif opened:
+            del colons[opened.pop() :]
+    return next((name[:at] for at in colons if name[:at].strip() and name[at + 2 :].strip()), name)
+
+
+def group_name(name: str) -> str:
+    """The name of a group: without case, accents, punctuation, additions and part numbers."""
+    primary = name[:_LONGEST]
     plain = primary.casefold()
     if not plain.isascii():
         plain = unicodedata.normalize("NFKD", primary).casefold()

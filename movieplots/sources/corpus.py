@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TextIO
 
 from movieplots.errors import BadInput
-from movieplots.titles import Title, parse_title, split_movie_name
+from movieplots.titles import Title, parse_title
 
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a synopsis may be longer than the default of 128 KiB
 
@@ -123,8 +123,7 @@ def catalogue_title(published: str, year: int | None, kind: str = "movie") -> Ti
     parsed = parse_title(published)
     if not parsed.bare and (kind == "movie" or parsed.kind != "movie"):
         return parsed
-    primary, secondary = (published, "") if kind == "series" else split_movie_name(published)
-    return Title(primary=primary, secondary=secondary, year=year, kind=kind)
+    return Title(primary=published, year=year, kind=kind)
 
 
 @contextmanager
