@@ -3,8 +3,9 @@
     python benchmarks/preparation.py --catalogues FOLDER
 
 The file is made here in the IMDb layout, 117,352 rows like the public one, from the texts of the four catalogues: each
-plot is several real descriptions in a row, about 120 words on average, so the same sentences meet again and again
-(harder for the search for near duplicates than real plots). Planted: two in a hundred rows are copies, two more are
+plot is several real descriptions in a row, about 120 words on average, so the same phrases meet again and again
+(harder for the search for near duplicates than real plots); one word of each sentence is drawn at random, since
+sentences that stand under many titles are removed as boilerplate. Planted: two in a hundred rows are copies, two more are
 copies with a few words changed, and one is boilerplate with another name in it. The whole preparation runs as a user
 would run it, in a process of its own.
 """
@@ -25,6 +26,7 @@ from processes import run_measured
 
 from movieplots.errors import sentences
 from movieplots.genres import GENRES, map_tags
+from movieplots.preparation.cleaning import split_sentences
 from movieplots.preparation.language import detect_languages
 from movieplots.sources.corpus import RawPlot
 from movieplots.sources.streaming import read_streaming
@@ -120,8 +122,11 @@ def make_plot(real: list[RawPlot], draw: random.Random) -> str:
     """Real descriptions in a row, up to a length drawn from a log-normal distribution."""
     words, parts = MEDIAN_WORDS * draw.lognormvariate(0, SPREAD), []
     while words > 0:
-        parts.append(" ".join(draw.choice(real).plot.split()))
-        words -= parts[-1].count(" ") + 1
+        for sentence in split_sentences(" ".join(draw.choice(real).plot.split())):
+            own = sentence.split()
+            own[draw.randrange(len(own))] = f"{draw.randrange(16**4):x}"
+            parts.append(" ".join(own))
+            words -= len(own)
     return " ".join(parts)
 
 

@@ -210,6 +210,12 @@ def prepare(
         return _print_json(asdict(result))
     dropped = ", ".join(f"{reason.replace('_', ' ')} {n:,}" for reason, n in result.dropped.items()) or "none"
     output.print(f"{result.path}: kept {result.kept:,} of {result.read:,} plots; dropped: {dropped}")
+    if result.boilerplate:
+        times, (sentence, most) = sum(result.boilerplate.values()), next(iter(result.boilerplate.items()))
+        output.print(
+            f"Boilerplate removed: {len(result.boilerplate):,} sentences, {times:,} times in all, above all "
+            f"“{sentence}” ({most:,}); report.json lists them."
+        )
     if result.cut:
         output.print(f"Cut to length: {result.cut:,}")
     output.print("Splits: " + ", ".join(f"{name} {n:,}" for name, n in result.splits.items()))

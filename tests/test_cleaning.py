@@ -10,6 +10,7 @@ from movieplots.preparation.cleaning import (
     cut_at_sentence,
     split_sentences,
 )
+from movieplots.preparation.placeholders import is_placeholder
 from movieplots.sources.sample import FILE, read_sample
 from movieplots.text_repair import clean_text
 
@@ -228,11 +229,83 @@ def test_what_only_resembles_a_stub_stays(text):
     assert clean_plot(text) == Cleaned(text, ())
 
 
+# Marks that other tools put around a text
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("<|startoftext|>He walks.<|endoftext|>", "He walks."),
+        ("<|startoftext|> He walks. <|endoftext|><|endoftext|>", "He walks."),
+        ("[CLS] He walks. [SEP] [PAD] [PAD]", "He walks."),
+        ("<BOS> He walks. <EOS>", "He walks."),
+        ("He walks.<|im_end|>", "He walks."),
+        ("He walks. —Anonymous<|endoftext|>", "He walks."),
+        ("<|endoftext|>", ""),
+    ],
+)
+def test_marks_around_a_text_go(text, clean):
+    assert clean_plot(text).text == clean
+    assert "wrapper" in clean_plot(text).changes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A hacker types <|endoftext|> and the ship's computer falls silent.",
+        "Nobody knows what [SEP] or [MASK] means.",
+        "He walks <|home|>",
+        "[REC] is a film in a film.",
+    ],
+)
+def test_marks_inside_a_text_are_text(text):
+    assert clean_plot(text) == Cleaned(text, ())
+
+
+# Placeholders
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Add a Plot", "No overview found.", "No overview yet.", "Plot kept under wraps.", "No plot available.",
+        "To be announced.", "No synopsis information has been added to this title.", "TBA", "tbd", "N/A", "nan", "NaN",
+        "None", "null", "#N/A", "-", "...", "", "Coming Soon!", "Unknown.", "Not available", "(no description)",
+        "Plot unknown.", "The plot is unknown at this time.", "Plot details are being kept under wraps.",
+        "There is no plot summary available for this title yet.", "Be the first to contribute a synopsis!",
+        "We don’t have an overview translated in English. Help us expand our database by adding one.",
+        "It looks like we don't have a Synopsis for this title yet. Be the first to contribute!",
+        "Description not yet available", "Synopsis coming soon…", "Add a plot in your language",
+    ],
+)  # fmt: skip
+def test_a_text_that_stands_where_a_plot_is_missing_is_a_placeholder(text):
+    assert is_placeholder(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "No plot is safe from the mole in the ministry.", "No description of the murderer is found.",
+        "Unknown soldiers return.", "The plot to poison the mayor is revealed.", "Add a plot twist and stir.",
+        "Missing in Paris.", "None of them returned.", "The biography of a fisherman.",
+        "Nothing is known to the police.",
+        "Not available for duty, a sergeant deserts.", "The story is unknown to all but a few.", "Plot of land.",
+        "No details " * 50,
+    ],
+)  # fmt: skip
+def test_a_plot_that_uses_such_words_is_none(text):
+    assert not is_placeholder(text)
+
+
+def test_no_plot_of_the_bundled_corpus_is_a_placeholder(plots):
+    assert not any(map(is_placeholder, plots))
+
+
 # All repairs
 
 
 def test_the_changes_name_the_repairs_in_order():
-    text = "He&#39;s lost\x07. Itâ€™s late. They all (more) —Anonymous"
+    text = "<|startoftext|>He&#39;s lost\x07. Itâ€™s late. They all (more) —Anonymous<|endoftext|>"
     assert clean_plot(text) == Cleaned("He's lost. It’s late.", REPAIRS)
     assert clean_plot(" white \n space\u00a0alone ") == Cleaned("white space alone", ())
     assert clean_plot("Cafe\u0301") == Cleaned("Café", ())

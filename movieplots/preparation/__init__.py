@@ -18,12 +18,14 @@ from movieplots.errors import BadInput
 from movieplots.files import atomic_folder, check_folder, read_json, write_json, write_text
 from movieplots.genres import coarsen, map_tags, read_genre_map
 from movieplots.plots import FILE_NAME, SPLITS, data_fingerprint, load_plots, save_plots
+from movieplots.preparation.boilerplate import remove_boilerplate
 from movieplots.preparation.card import dataset_card, is_card
 from movieplots.preparation.cleaning import clean_plot, count_words, cut_at_sentence
 from movieplots.preparation.duplicates import NEAR, exact_duplicates, near_duplicates
 from movieplots.preparation.export import check_export, is_dataset, save_dataset
 from movieplots.preparation.language import detect_languages, get_detector
-from movieplots.preparation.splits import assign_splits, group_of
+from movieplots.preparation.placeholders import is_placeholder
+from movieplots.preparation.splits import assign_splits, group_name, group_of
 from movieplots.progress import say, track, working
 from movieplots.sources import get_source
 from movieplots.sources.corpus import RawCorpus, RawPlot, Source
@@ -42,7 +44,8 @@ class Preparation:
 
     `path` is the Plot table's, `sources` are the names that were given, `settings` the options that decide the result.
     `read` is `kept` plus the sum of `dropped` (rows per reason), and `by_source` has `read` and `kept` of each source.
-    `repaired` counts plots per repair, `cut` those that were cut to length. `languages` counts what was detected before
+    `repaired` counts plots per repair, `boilerplate` how often each sentence was removed that stands under many titles,
+    and `cut` counts the plots that were cut to length. `languages` counts what was detected before
     other languages were dropped. `tags` says how many of the sources' genre names were `mapped`, `ignored` on purpose
     or `unknown`, and `unknown_tags` how often each of these came, the commonest first.
 
@@ -61,6 +64,7 @@ class Preparation:
     dropped: dict[str, int]
     by_source: dict[str, dict[str, int]]
     repaired: dict[str, int]
+    boilerplate: dict[str, int]
     cut: int
     languages: dict[str, int]
     tags: dict[str, int]
@@ -184,6 +188,7 @@ def prepare(
         dropped=dict(rows.counts),
         by_source={name: {"read": rows.read[name], "kept": int((plots["source"] == name).sum())} for name in names},
         repaired=dict(rows.repaired.most_common()),
+        boilerplate=dict(rows.boilerplate.most_common()),
         cut=int(plots["id"].isin(rows.cut).sum()),
         languages={language: int(n) for language, n in found.items()},
         tags={kind: rows.tags[kind] for kind in ("mapped", "ignored", "unknown")},
@@ -228,6 +233,7 @@ class _Rows:
         self.counts: Counter[str] = Counter()
         self.read: Counter[str] = Counter()
         self.repaired: Counter[str] = Counter()
+        self.boilerplate: Counter[str] = Counter()
         self.cut: set[str] = set()
         self.tags: Counter[str] = Counter()
         self.unknown: Counter[str] = Counter()
@@ -246,13 +252,22 @@ class _Rows:
                 self.counts[reason] += n
         self.repaired.update(corpus.repaired)
         corpus.rows.reverse()
-        for _ in track(range(len(corpus.rows)), "Cleaning"):
-            self._add_row(source, corpus.rows.pop())
+        cleaned = [self._clean_row(source, corpus.rows.pop()) for _ in track(range(len(corpus.rows)), "Cleaning")]
+        rows = [row for row in cleaned if row is not None]
+        titles = [group_name(row["title"]) for row in rows]  # editions of one title count once
+        shorter, removed = remove_boilerplate(titles, [row["plot"] for row in rows], self.min_length)
+        self.boilerplate += removed
+        if shorter:
+            self.repaired["boilerplate"] += len(shorter)
+        for number, row in enumerate(rows):
+            row["plot"] = shorter.get(number, row["plot"])
+            self._keep_or_drop(row)
 
-    def _add_row(self, source: str, raw: RawPlot) -> None:
+    def _clean_row(self, source: str, raw: RawPlot) -> dict[str, Any] | None:
+        """The row with its title and plot cleaned and its genres mapped, None where it is blank."""
         if not raw.published.strip() and not raw.plot.strip() and not raw.tags:
             self.counts["blank_row"] += 1
-            return
+            return None
         tags = map_tags(source, raw.tags, self.extra)
         self.tags.update(ignored=len(tags.ignored), unknown=len(tags.unknown))
         self.tags["mapped"] += len(raw.tags) - len(tags.ignored) - len(tags.unknown)
@@ -275,11 +290,16 @@ class _Rows:
             self.genres.append(genres)
             if raw.split:
                 self.own.setdefault(row["group"], set()).add(raw.split)
-        reason = self._reason(row, cleaned.changes)
+        if is_placeholder(cleaned.text):
+            row |= {"plot": "", "was": raw.plot, "empty": "stub" if "stub" in cleaned.changes else "no_plot"}
+        return row
+
+    def _keep_or_drop(self, row: dict[str, Any]) -> None:
+        reason = self._reason(row)
         if reason is None:
             self.kept.append(row)
         else:
-            self._drop(row | {"plot": cleaned.text or raw.plot}, reason)
+            self._drop(row | {"plot": row["plot"] or row["was"]}, reason)
 
     def _free_id(self, wanted: str) -> str:
         """The id itself, or where it is taken with the first number that makes it free."""
@@ -290,12 +310,12 @@ class _Rows:
         self._ids[name] = 1
         return name
 
-    def _reason(self, row: dict[str, Any], changes: tuple[str, ...]) -> str | None:
+    def _reason(self, row: dict[str, Any]) -> str | None:
         """Why the row cannot be used, or None; a plot that is too long is cut here."""
         if not row["title"]:
             return "no_title"
         if not row["plot"]:
-            return "stub" if "stub" in changes else "no_plot"
+            return row["empty"]
         length = self.count(row["plot"])
         if length < self.min_length:
             return "too_short"

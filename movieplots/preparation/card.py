@@ -12,6 +12,7 @@ from movieplots.sources.corpus import Source
 
 _BEGINNING = "---\npretty_name: Plots from "
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+_SENTENCES = 20  # boilerplate shown in the card
 REASONS = {
     "broken_row": "rows that could not be read",
     "blank_row": "blank rows",
@@ -29,8 +30,10 @@ REPAIRS = {
     "mojibake": "wrongly decoded characters",
     "html": "HTML",
     "control_characters": "control or invisible characters",
+    "wrapper": "other tools' marks around a text",
     "signature": "a contributor's signature",
     "stub": "the marker of a text cut off, with its unfinished sentence",
+    "boilerplate": "sentences that stand under many titles",
     "reference": "Wikipedia's reference marks",
 }
 
@@ -60,6 +63,7 @@ def dataset_card(report: dict[str, Any], sources: list[Source]) -> str:
         _table(("dropped because", "rows"), [(REASONS[reason], n) for reason, n in report["dropped"].items()]),
         "Cleaning changed nothing but these, and white space:",
         _table(("removed or repaired", "plots"), [(REPAIRS[repair], n) for repair, n in report["repaired"].items()]),
+        *_boilerplate(report["boilerplate"]),
         f"Lengths are in {settings['length_in']}: at least {settings['min_length']}, at most "
         f"{settings['max_length']:,} ({report['cut']:,} plots were cut there, at a sentence end). "
         f"Near-duplicates are those with a similarity of {settings['near']:g} or more.",
@@ -82,6 +86,17 @@ def dataset_card(report: dict[str, Any], sources: list[Source]) -> str:
         "freely they give them. Mind each source's licence before you pass the plots on.",
     ]  # fmt: skip
     return "\n".join(header) + "\n\n" + "\n\n".join(part for part in body if part) + "\n"
+
+
+def _boilerplate(removed: dict[str, int]) -> list[str]:
+    if not removed:
+        return []
+    shown = {" ".join(sentence.replace("|", "/").split()): n for sentence, n in list(removed.items())[:_SENTENCES]}
+    more = f"; the first {_SENTENCES} are here, all in `report.json`" if len(removed) > _SENTENCES else ""
+    return [
+        f"Sentences that stand word for word under many titles are boilerplate; {len(removed):,} were removed{more}:",
+        _table(("sentence", "removed"), list(shown.items())),
+    ]
 
 
 def is_card(file: Path) -> bool:

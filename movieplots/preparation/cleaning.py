@@ -17,7 +17,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-REPAIRS = ("mojibake", "html", "control_characters", "signature", "stub")
+REPAIRS = ("mojibake", "html", "control_characters", "wrapper", "signature", "stub")
 _CLOSERS = "\"'”’»)\\]"
 _SENTENCE_END = re.compile(rf"(?<![.!?…])([.!?…]+[{_CLOSERS}]*)\s+|[。！？]+[”’」』）]*\s*")
 _OPENERS = "\"'“‘„«»‚([¿¡「『（"
@@ -38,6 +38,14 @@ _STUB = re.compile(  # a site's mark at the end of a text that it cut off
     rf"|{_LINK} ?(?:{_ELLIPSIS}|»|>>)|(?:^|(?<=[.!?…{_CLOSERS}] )|(?<=[.!?…])){_LINK})$"
 )
 _STUB_WINDOW = 48
+
+# Marks that tools put around each text of their training files. They go at both ends only: inside a text they are text.
+_WRAPPER = (
+    r"(?:<\|(?:startoftext|endoftext|begin_of_text|end_of_text|im_start|im_end)\|>"
+    r"|</?s>|<(?:bos|eos|pad|BOS|EOS|PAD)>|\[(?:CLS|SEP|PAD|BOS|EOS)\])"
+)
+_WRAPPERS_BEFORE, _WRAPPER_BEHIND = re.compile(rf"(?:{_WRAPPER} ?)+"), re.compile(rf" ?{_WRAPPER}$")
+_WRAPPER_WINDOW = 24
 
 _SIGNATURE_WINDOW = 140
 _SIGNATURE_START = re.compile(
@@ -80,16 +88,21 @@ class Cleaned:
 
 
 def clean_plot(text: str) -> Cleaned:
-    """What `clean_text` does, and the contributor's signature and the mark of a text cut off by a site removed.
+    """What `clean_text` does, and other tools' marks around the text, signatures and marks of cut-off texts removed.
 
     Where a text was cut off inside a sentence, the beginning of that sentence goes too; the text is empty where
     no whole sentence is left.
     """
     text, changes = repair(text)
+    if wrapped := _WRAPPERS_BEFORE.match(text):
+        changes.add("wrapper")
+        text = text[wrapped.end() :]
     end = len(text)
     starts: list[int] | None = None
     while end:
-        if (start := _signature_start(text, end)) is not None:
+        if (start := _wrapper_start(text, end)) is not None:
+            changes.add("wrapper")
+        elif (start := _signature_start(text, end)) is not None:
             changes.add("signature")
         elif (start := _stub_start(text, end)) is not None:
             changes.add("stub")
@@ -166,6 +179,13 @@ def _is_whole(text: str, end: int) -> bool:
     if not bare.endswith((".", "!", "?", "。", "！", "？")) or bare.endswith(".."):
         return False
     return not (tail[-1] == "." and _last_word(text, end - 1) in _BEFORE_NAMES)
+
+
+def _wrapper_start(text: str, end: int) -> int | None:
+    """Where a tool's mark at the end of text[:end] begins, None if there is none."""
+    window = max(0, end - _WRAPPER_WINDOW)
+    match = _WRAPPER_BEHIND.search(text[window:end])
+    return window + match.start() if match else None
 
 
 def _stub_start(text: str, end: int) -> int | None:
