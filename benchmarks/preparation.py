@@ -5,9 +5,9 @@
 The file is made here in the IMDb layout, 117,352 rows like the public one, from the texts of the four catalogues: each
 plot is several real descriptions in a row, about 120 words on average, so the same phrases meet again and again
 (harder for the search for near duplicates than real plots); one word of each sentence is drawn at random, since
-sentences that stand under many titles are removed as boilerplate. Planted: two in a hundred rows are copies, two more are
-copies with a few words changed, and one is boilerplate with another name in it. The whole preparation runs as a user
-would run it, in a process of its own.
+sentences that stand under many titles are removed as boilerplate. Planted: two in a hundred rows are copies, two more
+are copies with a few words changed, and one is a stock text with another name in it. The whole preparation runs as a
+user would run it, in a process of its own.
 """
 
 import argparse
@@ -36,7 +36,7 @@ ROWS = 117_352
 SHARES = (0.1, 1.0, 3.0)
 MEDIAN_WORDS, SPREAD = 80, 0.6  # of the log-normal distribution of lengths
 LANGUAGE_SAMPLE = 1000
-BOILERPLATE = (
+STOCK_TEXT = (
     "In this weekly show the host walks through another town with a camera, a map and far too much luggage, talks to "
     "the people who live there, and asks guest number {} what became of the house of {} and of all who lived in it."
 )
@@ -107,7 +107,7 @@ def write_table(real: list[RawPlot], rows: int, file: Path) -> Path:
                     words[draw.randrange(len(words))] = "meanwhile"
                 plot = " ".join(words)
             elif kind < 0.05:
-                plot = BOILERPLATE.format(number, draw.randrange(10**6))
+                plot = STOCK_TEXT.format(number, draw.randrange(10**6))
             else:
                 plot = make_plot(real, draw)
                 plots.append(plot)
