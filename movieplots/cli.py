@@ -814,13 +814,13 @@ def novelty(
     Example: `movieplots novelty --data data/streaming --out runs/novelty.npz`
     """
     from movieplots.evaluation.embedding import load_embedder
+    from movieplots.lineage import hashed_ids
     from movieplots.novelty_index import NoveltyIndex
-    from movieplots.plots import data_fingerprint, load_plots
+    from movieplots.plots import load_plots
 
-    everything = load_plots(data)
-    plots = everything[everything["split"] == "train"]
+    plots = load_plots(data, "train")
     index = NoveltyIndex.build(
-        plots["title"].tolist(), plots["plot"].tolist(), load_embedder().embed, data_fingerprint(everything)
+        plots["title"].tolist(), plots["plot"].tolist(), load_embedder().embed, hashed_ids(plots)
     )
     index.save(out)
     size = out.stat().st_size

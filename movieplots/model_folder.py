@@ -1,4 +1,4 @@
-"""What a trained model's folder holds beside its weights: `movieplots.json`, `run.json`, the model card `README.md`.
+"""What a trained model's folder holds beside its weights: `movieplots.json`, `run.json`, `plot_ids.npz`, `README.md`.
 
 `movieplots.json` is written last, so a folder that has it is complete. Its `recipe` names everything the result depends
 on; the same recipe again reuses the folder.
@@ -10,10 +10,11 @@ from typing import Any
 
 from movieplots.errors import BadInput
 from movieplots.files import read_json, write_json, write_text
-from movieplots.progress import say
+from movieplots.lineage import FILE_NAME as PLOT_IDS
+from movieplots.lineage import PlotIds
 
 FILE_NAME = "movieplots.json"
-_WEIGHTS = ("adapter_*", "*.safetensors", "*config.json", "*.onnx", "engine.json")
+_WEIGHTS = ("adapter_*", "*.safetensors", "*config.json", "*.onnx", "engine.json", PLOT_IDS)
 RUN_FILE = "run.json"  # when, where and how long: apart from `movieplots.json`, which the recipe alone decides
 
 
@@ -50,35 +51,6 @@ def finished(folder: Path, recipe: dict[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-def lineage(base: str, fingerprint: str, refuse: bool = True) -> dict[str, Any]:
-    """The recipe of a base that was trained here, as `base_recipe`; nothing for any other base.
-
-    Where it was trained on other plots, among which may be those that this training holds out, BadInput is raised, or
-    without `refuse` a warning printed.
-    """
-    file = Path(base) / FILE_NAME
-    if not file.is_file():
-        return {}
-    info = read_json(file, "train the base again with --fresh")
-    if not refuse and read_other_plots(info["recipe"], fingerprint):
-        say(
-            f"The base {base} has read other plots: where some of them are held out here, the losses will be too low "
-            "and the results too good."
-        )
-    elif info.get("data_fingerprint") != fingerprint:
-        raise BadInput(
-            f"The base {base} was trained on other plots, some of which may be held out here: "
-            "train it on the same --data, or choose another --base."
-        )
-    return {"base_recipe": info["recipe"]}
-
-
-def read_other_plots(recipe: dict[str, Any], fingerprint: str) -> bool:
-    """Whether a model of this recipe, or one that it started from, was trained on other plots."""
-    start = recipe.get("base_recipe")
-    return recipe.get("data") != fingerprint or (start is not None and read_other_plots(start, fingerprint))
-
-
 def begin(folder: Path, recipe: dict[str, Any]) -> None:
     """Note the recipe before anything else is written, so that another one cannot go on with what this one began."""
     write_json(folder / "checkpoints" / "recipe.json", {"recipe": recipe})
@@ -93,8 +65,9 @@ def clear(folder: Path) -> None:
         shutil.rmtree(folder / name, ignore_errors=True)
 
 
-def write_info(folder: Path, info: dict[str, Any], card: str) -> None:
-    """Write the model card and then `movieplots.json`: from here on the folder counts as complete."""
+def write_info(folder: Path, info: dict[str, Any], card: str, plots: PlotIds) -> None:
+    """Write which plots the model has read, its card, and then `movieplots.json`: now the folder counts as complete."""
+    plots.write(folder)
     write_text(folder / "README.md", card)
     write_json(folder / FILE_NAME, info)
 

@@ -50,7 +50,8 @@ class Likeness:
 class NoveltyIndex:
     """Of n plots: `titles`, `vectors` (n, d) in int8 with a scale each; `hashes`, sorted, and the `rows` of each.
 
-    `fingerprint` is that of the data they are from, as models note it, too.
+    `plots` are the hashed ids of the plots, shape (n,), by which a generator's training plots are looked up; empty
+    where they are not known.
     """
 
     def __init__(
@@ -60,14 +61,16 @@ class NoveltyIndex:
         scales: np.ndarray,
         hashes: np.ndarray,
         rows: np.ndarray,
-        fingerprint: str = "",
+        plots: np.ndarray | None = None,
     ) -> None:
         self.titles, self.vectors, self.scales, self.hashes, self.rows = titles, vectors, scales, hashes, rows
-        self.fingerprint = fingerprint
+        self.plots = np.empty(0, np.uint64) if plots is None else plots
 
     @classmethod
-    def build(cls, titles: Sequence[str], plots: Sequence[str], embed: Embed, fingerprint: str = "") -> "NoveltyIndex":
-        """The index of these plots; `embed` gives vectors of length 1, shape (n, d)."""
+    def build(
+        cls, titles: Sequence[str], plots: Sequence[str], embed: Embed, ids: np.ndarray | None = None
+    ) -> "NoveltyIndex":
+        """The index of these n plots; `embed` gives vectors of length 1, shape (n, d), `ids` are their hashed ids."""
         vectors = np.asarray(embed(plots), dtype=np.float32)
         scales = np.abs(vectors).max(axis=1) / 127
         runs = [_hashes(plot) for plot in plots]
@@ -75,7 +78,7 @@ class NoveltyIndex:
         rows = np.repeat(np.arange(len(plots), dtype=np.uint32), [len(run) for run in runs])
         hashes, first = np.unique(hashes, return_index=True)
         rounded = np.round(vectors / scales[:, None]).astype(np.int8)
-        return cls(list(titles), rounded, scales.astype(np.float32), hashes, rows[first], fingerprint)
+        return cls(list(titles), rounded, scales.astype(np.float32), hashes, rows[first], ids)
 
     def save(self, file: str | Path) -> None:
         """Write it as one compressed file of arrays (`.npz`), atomically."""
@@ -84,7 +87,7 @@ class NoveltyIndex:
         with atomic_path(Path(file)) as temporary, open(temporary, "wb") as handle:
             np.savez_compressed(
                 handle, titles=titles, vectors=self.vectors.T, scales=self.scales, gaps=gaps, rows=self.rows,
-                fingerprint=np.frombuffer(self.fingerprint.encode(), np.uint8),
+                plots=self.plots,
             )  # fmt: skip
 
     @classmethod
@@ -95,16 +98,16 @@ class NoveltyIndex:
                 titles = kept["titles"].tobytes().decode().split("\n")
                 hashes = np.cumsum(kept["gaps"], dtype=np.uint32)
                 vectors = np.ascontiguousarray(kept["vectors"].T)
-                return cls(titles, vectors, kept["scales"], hashes, kept["rows"], _fingerprint(kept))
+                return cls(titles, vectors, kept["scales"], hashes, kept["rows"], _plots(kept))
         except _UNREADABLE:
             raise _no_index(file) from None
 
     @staticmethod
-    def fingerprint_of(file: str | Path) -> str:
-        """Which data a file that `save` wrote is from, without reading the rest. Raises BadInput where it is none."""
+    def plots_of(file: str | Path) -> np.ndarray:
+        """The hashed ids of the plots in a file that `save` wrote, without the rest. Raises BadInput for another."""
         try:
             with np.load(file, allow_pickle=False) as kept:
-                return _fingerprint(kept)
+                return _plots(kept)
         except _UNREADABLE:
             raise _no_index(file) from None
 
@@ -143,8 +146,8 @@ def load_comparison(file: str | Path) -> Callable[[Sequence[str]], list[Likeness
     return lambda plots: index.compare(plots, encoder.encode)
 
 
-def _fingerprint(kept: Any) -> str:
-    return kept["fingerprint"].tobytes().decode() if "fingerprint" in kept else ""
+def _plots(kept: Any) -> np.ndarray:
+    return kept["plots"] if "plots" in kept else np.empty(0, np.uint64)
 
 
 def _no_index(file: str | Path) -> BadInput:

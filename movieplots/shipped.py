@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from movieplots.errors import BadInput
-from movieplots.files import brought, read_json
-from movieplots.model_folder import FILE_NAME
+from movieplots.files import brought
+from movieplots.lineage import read_plot_ids
 
 FOLDER = brought("models", "models")
 GENERATOR = FOLDER / "generator"
@@ -13,14 +15,13 @@ NOVELTY = FOLDER / "novelty.npz"
 
 
 def index_of(generator: Path) -> Path | None:
-    """The shipped index of training plots, where this generator has read just those; else None."""
+    """The shipped index of training plots, where it has all that this generator was trained on; else None."""
     from movieplots.novelty_index import NoveltyIndex
 
-    file = generator / FILE_NAME
-    if not (file.is_file() and NOVELTY.is_file()):
+    known = read_plot_ids(generator)
+    if known is None or not NOVELTY.is_file():
         return None
-    fingerprint = read_json(file, "train it again with --fresh").get("data_fingerprint")
-    return NOVELTY if fingerprint == NoveltyIndex.fingerprint_of(NOVELTY) else None
+    return NOVELTY if np.isin(known.learned, NoveltyIndex.plots_of(NOVELTY)).all() else None
 
 
 def check_there(folder: Path) -> Path:

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pandas as pd
 
-from movieplots.plots import SCHEMA, data_fingerprint, load_plots, save_plots
+from movieplots.lineage import PlotIds
+from movieplots.plots import SCHEMA, load_plots, save_plots
 
 LABELS = ["comedy", "horror", "western"]
 
@@ -49,25 +50,26 @@ def write_dump(folder, data):
     model = {
         "base": "tiny",
         "markup": "with-titles",
-        "data_fingerprint": data_fingerprint(load_plots(data)),
         "metrics": {"test_loss_before": 4.0, "test_loss_after": 3.0},
         "history": [{"step": 1, "loss": 4.1}, {"step": 1, "eval_loss": 4.0}, {"step": 2, "loss": 3.2}],
     }
     (folder / "dump.json").write_text(json.dumps({"model": model}))
+    PlotIds.of(load_plots(data)).write(folder)
     return folder
 
 
 class FakeClassifier:
-    """Gives a genre the probability 0.9 where the text names it, else 0.1."""
+    """Gives a genre the probability 0.9 where the text names it, else 0.1; its folder says that it read the data."""
 
     labels = LABELS
     thresholds = np.array([0.5, 0.5, 0.5])
 
-    def __init__(self, fingerprint):
+    def __init__(self, folder, data):
+        self.folder = folder
+        PlotIds.of(load_plots(data)).write(folder)
         figures = {"micro_f1": 0.5, "macro_f1": 0.4, "map": 0.45}
         row = {"precision": 0.5, "recall": 0.5, "f1": 0.5, "average_precision": 0.5, "support": 7}
         self.info = {
-            "data_fingerprint": fingerprint,
             "metrics": {
                 "test_plots": 60, "test": figures, "test_per_label": dict.fromkeys(LABELS, row),
                 "baselines": {"TF-IDF + linear SVM": {"micro_f1": 0.4, "macro_f1": 0.3, "map": 0.5}},

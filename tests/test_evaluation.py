@@ -19,7 +19,8 @@ from movieplots.evaluation.measures import budget_of
 from movieplots.evaluation.references import MOST, REAL, SHUFFLED, compared_with, real_samples, shuffled_words
 from movieplots.evaluation.report import mark_run, opening
 from movieplots.evaluation.title_quality import known_series, title_parts
-from movieplots.plots import data_fingerprint, load_plots, save_plots
+from movieplots.lineage import PlotIds
+from movieplots.plots import load_plots, save_plots
 
 
 def test_genre_control_by_hand():
@@ -216,8 +217,8 @@ def dumps(tmp_path, data):
 
 
 @pytest.fixture
-def judge(monkeypatch, data):
-    fake = FakeClassifier(data_fingerprint(load_plots(data)))
+def judge(monkeypatch, data, tmp_path):
+    fake = FakeClassifier(tmp_path / "judge", data)
     monkeypatch.setattr(evaluation, "_load_classifier", lambda path: fake)
     return fake
 
@@ -228,7 +229,7 @@ OF_EACH = {"genre_probability", "genre_confusion", "genre_similarity", "training
 
 def test_a_full_report(dumps, data, judge, quick_embedder, tmp_path):
     out = tmp_path / "out"
-    report = evaluate(dumps, data, out, classifier="judge")
+    report = evaluate(dumps, data, out, classifier=judge.folder)
     metrics = report.metrics
     assert json.loads((out / "metrics.json").read_text()) == metrics
     model = metrics["models"]["dump"]
@@ -292,7 +293,7 @@ def test_several_dumps_stand_side_by_side(dumps, data, judge, quick_embedder, tm
         + "no sample\n"
     )
     out = tmp_path / "out"
-    metrics = evaluate([dumps, tmp_path / "other"], data, out, classifier="judge").metrics
+    metrics = evaluate([dumps, tmp_path / "other"], data, out, classifier=judge.folder).metrics
     assert list(metrics["models"]) == ["dump", "other"]
     other = metrics["models"]["other"]
     assert other["unparsed"] == {"no end of the genre": 1} and other["base"] is None and other["markup"] is None
@@ -335,7 +336,7 @@ def test_examples_show_no_more_of_a_training_plot_than_its_opening(dumps, data, 
 
 def test_the_same_input_gives_the_same_bytes(dumps, data, judge, quick_embedder, tmp_path):
     for name in ("one", "two"):
-        evaluate(dumps, data, tmp_path / name, classifier="judge")
+        evaluate(dumps, data, tmp_path / name, classifier=judge.folder)
     files = [file.relative_to(tmp_path / "one") for file in (tmp_path / "one").rglob("*") if file.is_file()]
     assert len(files) == 6 + 2 * 11
     for file in files:
@@ -344,7 +345,7 @@ def test_the_same_input_gives_the_same_bytes(dumps, data, judge, quick_embedder,
 
 def test_without_classifier_history_or_losses(dumps, data, judge, quick_embedder, tmp_path):
     out = tmp_path / "out"
-    evaluate(dumps, data, out, classifier="judge")
+    evaluate(dumps, data, out, classifier=judge.folder)
     (dumps / "dump.json").unlink()
     (dumps / "temp_1_topp_0_9.jsonl").unlink()
     metrics = evaluate(dumps, data, out).metrics
@@ -356,8 +357,9 @@ def test_without_classifier_history_or_losses(dumps, data, judge, quick_embedder
 
 
 def test_a_classifier_of_other_data_is_not_measured(dumps, data, judge, quick_embedder, no_figures, tmp_path):
-    judge.info["data_fingerprint"] = "another"
-    metrics = evaluate(dumps, data, tmp_path / "out", classifier="judge").metrics
+    plots = load_plots(data)
+    PlotIds.of(plots.assign(split=plots["split"].replace({"train": "test", "test": "train"}))).write(judge.folder)
+    metrics = evaluate(dumps, data, tmp_path / "out", classifier=judge.folder).metrics
     assert list(metrics["classifier"]) == ["skipped"]
     assert "trained on other data" in (tmp_path / "out" / "report.html").read_text()
     assert metrics["models"]["dump"]["samples"]["genre_hit"]["of"] == 84  # it still judges the samples
@@ -367,11 +369,11 @@ def test_only_unknown_genres_and_no_held_out_plots(dumps, data, judge, quick_emb
     plots = load_plots(data)
     plots["split"] = "train"
     save_plots(plots, data / "plots.parquet")
-    judge.info["data_fingerprint"] = data_fingerprint(plots)
+    PlotIds.of(plots).write(judge.folder)
     judge.info["metrics"] = {}
     for file in dumps.glob("*.jsonl"):
         file.write_text("".join(line + "\n" for line in file.read_text().splitlines() if '"opera"' in line))
-    metrics = evaluate(dumps, data, tmp_path / "out", classifier="judge").metrics
+    metrics = evaluate(dumps, data, tmp_path / "out", classifier=judge.folder).metrics
     assert metrics["references"] == {}
     samples = metrics["models"]["dump"]["samples"]
     assert samples["mauve"] is samples["genre_hit"] is None

@@ -8,14 +8,17 @@ import pkgutil
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from zipfile import ZipFile
 
+import numpy as np
 import pytest
 
 from movieplots import bases, shipped
 from movieplots.bases import PACKAGED, packaged_file
 from movieplots.errors import BadInput
+from movieplots.lineage import read_plot_ids
 from movieplots.model_folder import read_info
 from movieplots.novelty_index import NoveltyIndex
 
@@ -45,8 +48,12 @@ def test_they_are_from_the_same_plots_and_say_how_they_were_made():
     infos["classifier"] = read_info(shipped.CLASSIFIER, "classification")
     titles = len(NoveltyIndex.load(shipped.NOVELTY).titles)
     for name, info in infos.items():
-        assert info["data_fingerprint"] == NoveltyIndex.fingerprint_of(shipped.NOVELTY)
+        assert info["data_fingerprint"] == infos["classifier"]["data_fingerprint"]
         assert info["metrics"]["train_plots"] == titles
+        known = read_plot_ids(shipped.FOLDER / name)
+        assert (known.train.size, known.validation.size, known.test.size) == (titles, 2_209, 2_171)
+        assert known.learned_held_out(known) == 0
+        assert set(known.learned) == set(NoveltyIndex.plots_of(shipped.NOVELTY))
         card = (shipped.FOLDER / name / "README.md").read_text()
         kind = "classifier" if name == "classifier" else "generator"
         for said in (f"movieplots train {kind}", "## Data", "CC0", "## Results", "## Limits", "## Biases"):
@@ -60,7 +67,10 @@ def test_both_generators_have_the_index():
 
 def test_another_generator_has_no_index_here(tmp_path):
     assert shipped.index_of(tmp_path) is None
-    (tmp_path / "movieplots.json").write_text(json.dumps({"task": "generation", "data_fingerprint": "another"}))
+    known = read_plot_ids(shipped.GENERATOR)
+    replace(known, train=known.train[1:]).write(tmp_path)
+    assert shipped.index_of(tmp_path) == shipped.NOVELTY
+    replace(known, before=np.array([1], np.uint64)).write(tmp_path)
     assert shipped.index_of(tmp_path) is None
 
 

@@ -14,6 +14,7 @@ from movieplots.classification.metrics import NAMES
 from movieplots.classification.prediction import GenreClassifier
 from movieplots.classification.thresholds import GRID, f1_over_grid
 from movieplots.errors import BadInput
+from movieplots.lineage import read_plot_ids
 from movieplots.preparation.figures import opening
 
 TRAIN_SAMPLE = 2_000  # training plots that are predicted, too: enough to see how far memory goes
@@ -47,7 +48,7 @@ def assess(model: str | Path, data: str | Path) -> Assessment:
     Raises BadInput for other data: their labels may differ, and their test plots may have been training plots.
     """
     classifier = GenreClassifier.from_pretrained(model)
-    plots = check_same_plots(classifier.info, data)
+    plots = check_same_plots(model, classifier.info, data)
     if "shift" not in classifier.info["metrics"].get("calibration", {}):
         raise BadInput(f"{model} was trained by an older version: train it again with --fresh.")
     keep = np.random.default_rng(0).permutation(len(plots.texts["train"]))[:TRAIN_SAMPLE]
@@ -58,10 +59,11 @@ def assess(model: str | Path, data: str | Path) -> Assessment:
     return Assessment(classifier, truth, proba, texts, titles)
 
 
-def check_same_plots(info: dict[str, Any], data: str | Path) -> LabelledPlots:
-    """The plots of `data` under the labels of a classifier, given its info; BadInput where it was trained on others."""
+def check_same_plots(model: str | Path, info: dict[str, Any], data: str | Path) -> LabelledPlots:
+    """The plots of `data` under a classifier's labels, given its folder and info; BadInput where it learned others."""
     plots = read_labelled(data, info["labels"])
-    if plots.fingerprint != info["data_fingerprint"]:
+    known = read_plot_ids(model)
+    if not (plots.fingerprint == info["data_fingerprint"] if known is None else known.same_data(plots.ids)):
         own = set(read_labelled(data).labels)
         unknown, missing = sorted(own - set(info["labels"])), sorted(set(info["labels"]) - own)
         differ = "".join(

@@ -23,6 +23,7 @@ from movieplots.classification.onnx_engine import MODEL, SETTINGS, OnnxEngine
 from movieplots.classification.recipe import command
 from movieplots.errors import BadInput
 from movieplots.files import atomic_folder, write_json
+from movieplots.lineage import read_plot_ids
 from movieplots.model_folder import FILE_NAME, read_info, write_info
 
 
@@ -39,7 +40,7 @@ def compress(model: str | Path, out: str | Path, data: str | Path) -> dict[str, 
         raise BadInput(f"{model} is compressed already.")
     if out.is_dir() and any(out.iterdir()) and not (out / MODEL).is_file():
         raise BadInput(f"{out} holds something else than a compressed classifier: choose another --out.")
-    plots = check_same_plots(info, data)
+    plots = check_same_plots(model, info, data)
     network, tokenizer = load_genre_model(model, len(info["labels"]))
     settings = {
         "max_tokens": network.max_tokens, "mask": tokenizer.mask_token or "", "pad": tokenizer.pad_token,
@@ -59,7 +60,7 @@ def compress(model: str | Path, out: str | Path, data: str | Path) -> dict[str, 
     info["thresholds"] = [float(t) for t in thresholds]
     info["max_tokens"] = network.max_tokens
     info["compressed"] = "8-bit weights, ONNX"
-    write_info(out, info, _card(info))
+    write_info(out, info, _card(info), read_plot_ids(model) or plots.ids)
     return info
 
 

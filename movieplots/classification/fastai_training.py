@@ -24,7 +24,8 @@ from movieplots.classification.recipe import make_recipe
 from movieplots.classification.training import TOP_RATES, layer_groups, new_classifier, training_plots
 from movieplots.errors import BadInput
 from movieplots.files import atomic_path
-from movieplots.model_folder import begin, clear, finished, lineage
+from movieplots.lineage import lineage
+from movieplots.model_folder import begin, clear, finished
 from movieplots.progress import bar, console, say
 from movieplots.rate_search import RateSearch, smooth
 from movieplots.training import (
@@ -82,7 +83,7 @@ def train_with_fastai(
     ) | {"verb": "fastai"}  # fmt: skip
     one_process("train fastai")
     plots = read_labelled(data)
-    recipe |= {"data": plots.fingerprint} | lineage(base, plots.fingerprint)
+    recipe |= {"data": plots.fingerprint} | lineage(base, plots.ids)
     done = None if fresh else finished(out, recipe)
     if done:
         say(f"{out} already holds this classifier; --fresh trains it again.")
@@ -117,7 +118,7 @@ def train_with_fastai(
         keeper.stop()
     say(f"Training with fastai: {keeper.steps} steps in {keeper.seconds / 60:.1f} minutes.")
     run = run_circumstances(keeper.seconds / 60)
-    return finish(model, tokenizer, plots, out, recipe, keeper.steps, keeper.history, run)
+    return finish(model, tokenizer, plots, out, recipe, keeper.steps, keeper.history, run, [base])
 
 
 def search_rate(

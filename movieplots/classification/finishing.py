@@ -1,6 +1,7 @@
 """What follows each training of a classifier: calibration, thresholds, metrics beside the baselines, its folder."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,12 @@ def finish(
     steps: int,
     history: list[dict[str, float]],
     run: dict[str, Any],
+    learned_from: Sequence[str | Path],
 ) -> dict[str, Any]:
     """Calibrate the trained model, choose thresholds, measure it, write its folder, and return its info.
 
-    `run` are the circumstances that are no part of the recipe; they go into a file of their own.
+    `run` are the circumstances that are no part of the recipe; they go into a file of their own. `learned_from` are the
+    base and the teachers.
     """
     weights = log_shift(recipe["loss"], plots.targets["train"])
     engine = TorchEngine(model, tokenizer)
@@ -74,7 +77,7 @@ def finish(
     with atomic_folder(out) as temporary:
         save_genre_model(model, tokenizer, temporary)
     write_json(out / RUN_FILE, run)
-    write_info(out, info, model_card(info))
+    write_info(out, info, model_card(info), plots.ids.after(learned_from))
     shutil.rmtree(out / "checkpoints")
     return info
 

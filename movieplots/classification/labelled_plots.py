@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from movieplots.errors import BadInput
+from movieplots.lineage import PlotIds
 from movieplots.plots import SPLITS, data_fingerprint, load_plots, markup_title
 
 MIN_PLOTS = 10  # a genre with fewer training plots is not learned
@@ -27,6 +28,7 @@ class LabelledPlots:
     targets: dict[str, np.ndarray]
     sources: list[str]
     fingerprint: str
+    ids: PlotIds
 
 
 def read_labelled(data: str | Path, labels: list[str] | None = None) -> LabelledPlots:
@@ -56,6 +58,7 @@ def read_labelled(data: str | Path, labels: list[str] | None = None) -> Labelled
         targets,
         sorted(plots["source"].unique()),
         data_fingerprint(plots),
+        PlotIds.of(plots),
     )
 
 

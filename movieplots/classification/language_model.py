@@ -22,6 +22,7 @@ from transformers import AutoModelForMaskedLM, default_data_collator, set_seed
 from movieplots.bases import load_pretrained, load_tokenizer
 from movieplots.errors import BadInput
 from movieplots.files import atomic_folder, read_json, write_json
+from movieplots.lineage import PlotIds, lineage
 from movieplots.model_folder import RUN_FILE, begin, clear, finished, table, write_info
 from movieplots.plots import SPLITS, data_fingerprint, load_plots
 from movieplots.progress import say, track
@@ -75,6 +76,8 @@ def train_language_model(
         "base": base, "data": data_fingerprint(plots), "passes": passes, "block_size": block_size,
         "learning_rate": learning_rate, "time_limit": time_limit, "seed": seed,
     }  # fmt: skip
+    ids = PlotIds.of(plots)
+    recipe |= lineage(base, ids, refuse=False)
     done = None if fresh else finished(out, recipe)
     if done:
         say(f"{out} already holds this language model; --fresh trains it again.")
@@ -152,7 +155,7 @@ def train_language_model(
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
     write_json(out / RUN_FILE, circumstances(trainer))
-    write_info(out, info, _card(info))
+    write_info(out, info, _card(info), ids.after([base]))
     shutil.rmtree(out / "checkpoints")
     return info
 

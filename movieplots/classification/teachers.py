@@ -15,6 +15,7 @@ from scipy.special import expit, logit
 from movieplots.classification.labelled_plots import LabelledPlots
 from movieplots.classification.prediction import GenreClassifier
 from movieplots.errors import BadInput
+from movieplots.lineage import held_out_learned
 from movieplots.model_folder import read_info
 from movieplots.progress import say
 
@@ -24,17 +25,25 @@ SOFT_SHARE = 0.5  # of a target; the rest is the plot's own genres
 def read_teachers(teachers: Sequence[str | Path], plots: LabelledPlots) -> list[dict[str, Any]]:
     """The recipes of the teachers.
 
-    Raises BadInput where a folder is not there, or where a teacher has other labels or was trained on other plots,
-    which may hold the student's test plots.
+    Raises BadInput where a folder is not there, or where a teacher has other labels or was trained on plots that are
+    held out from the student.
     """
     recipes = []
     for teacher in teachers:
         if not Path(teacher).is_dir():
             raise BadInput(f"There is no teacher {teacher}: give the folder of a trained classifier.")
         info = read_info(teacher, "classification")
-        if info["data_fingerprint"] != plots.fingerprint or info["labels"] != plots.labels:
+        if info["labels"] != plots.labels:
+            differ = ", ".join(sorted({*info["labels"]} ^ {*plots.labels}))
             raise BadInput(
-                f"The teacher {teacher} was trained on other plots, some of which may be the student's test plots: "
+                f"The teacher {teacher} knows other genres than the student is to learn ({differ}): "
+                "give a teacher that was trained on the same --data."
+            )
+        if (learned := held_out_learned(teacher, plots.ids)) is None:
+            say(f"It is not recorded which plots {teacher} has read: results on held-out plots may be too good.")
+        elif learned:
+            raise BadInput(
+                f"The teacher {teacher} was trained on {learned:,} of the plots that are held out here: "
                 "give a teacher that was trained on the same --data."
             )
         recipes.append(info["recipe"])

@@ -20,7 +20,8 @@ from movieplots.classification.labelled_plots import LabelledPlots, read_labelle
 from movieplots.classification.model import GenreModel, add_lora, keep_layers, layers_of, merge_lora
 from movieplots.classification.recipe import make_recipe
 from movieplots.classification.teachers import read_teachers, taught_targets
-from movieplots.model_folder import begin, clear, finished, lineage
+from movieplots.lineage import lineage
+from movieplots.model_folder import begin, clear, finished
 from movieplots.progress import say
 from movieplots.training import circumstances, fit, history, last_checkpoint, one_process
 
@@ -72,8 +73,8 @@ def train_classifier(
     first. `seed` sets every draw. Killed and started again with the same arguments it continues; already finished it
     returns at once; `fresh` starts over.
 
-    Raises BadInput for an option out of range, a base that is no BERT-type encoder or was itself trained on other
-    plots, fewer than two labels, a split without any, teachers of other plots, a start on several processes, and an
+    Raises BadInput for an option out of range, a base that is no BERT-type encoder or was itself trained on held-out
+    plots, fewer than two labels, a split without any, teachers of held-out plots, a start on several processes, and an
     `out` with other settings (unless `fresh`).
     """
     out = Path(out)
@@ -83,7 +84,7 @@ def train_classifier(
     )  # fmt: skip
     one_process("train classifier")
     plots = read_labelled(data)
-    recipe |= {"data": plots.fingerprint} | lineage(base, plots.fingerprint)
+    recipe |= {"data": plots.fingerprint} | lineage(base, plots.ids)
     if teachers:
         recipe["teachers"] = read_teachers(teachers, plots)
     done = None if fresh else finished(out, recipe)
@@ -122,8 +123,9 @@ def train_classifier(
     )
     merge_lora(model)
     return finish(
-        model, tokenizer, plots, out, recipe, trainer.state.global_step, history(trainer), circumstances(trainer)
-    )
+        model, tokenizer, plots, out, recipe, trainer.state.global_step, history(trainer), circumstances(trainer),
+        [base, *teachers],
+    )  # fmt: skip
 
 
 def new_classifier(base: str, plots: LabelledPlots, recipe: dict[str, Any]) -> tuple[GenreModel, Any]:

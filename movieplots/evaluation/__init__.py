@@ -35,6 +35,7 @@ from movieplots.evaluation.report import render_report
 from movieplots.evaluation.tables import confusion_table, copies_table, measures_table
 from movieplots.files import atomic_folder, read_json, write_json, write_text
 from movieplots.generation.dump_reader import Dump, load_dump
+from movieplots.lineage import SAME, PlotIds, read_plot_ids
 from movieplots.plots import data_fingerprint, load_plots
 from movieplots.progress import say, working
 
@@ -83,7 +84,7 @@ def evaluate(
     folders = name_dumps(dumps)
     read = {name: load_dump(folder) for name, folder in folders.items()}
     written_by = {name: _generator_info(folder) for name, folder in folders.items()}
-    training, held_out, fingerprint = _read_plots(data)
+    training, held_out, fingerprint, table_ids = _read_plots(data)
     prompts = [genre for dump in read.values() for genre in dump.samples["genre"]]
     real, others = real_samples(held_out, prompts), compared_with(held_out, prompts)
     meaning = load_embedder(embedder)
@@ -112,7 +113,7 @@ def evaluate(
             control[name] = genre_control(rows["genre"].tolist(), of_rows, judge.thresholds, list(judge.labels))
             judged.append(add_genre_control(rows, control[name]))
         table = pd.concat([*judged, table[~table["model"].isin(folders)]])
-        quality = classifier_quality(judge, fingerprint)
+        quality = classifier_quality(judge.info, read_plot_ids(classifier), table_ids)
     with working("Summing up …"):
         measured = replace(measured, table=table)
         metrics = _metrics(measured, real_vectors, of_genres, control, training)
@@ -126,7 +127,12 @@ def evaluate(
                 "embedder": Path(meaning.name).name,
             }
         }
-        | {"models": {name: _about(read[name], written_by[name], fingerprint) | metrics[name] for name in folders}}
+        | {
+            "models": {
+                name: _about(read[name], written_by[name], read_plot_ids(folders[name]), table_ids) | metrics[name]
+                for name in folders
+            }
+        }
         | {"references": {name: metrics[name] for name in groups if name not in folders}}
         | {"classifier": quality}
     )
@@ -144,13 +150,13 @@ def evaluate(
     return Report(path=str(Path(out) / "report.html"), metrics=metrics, samples=table)
 
 
-def _read_plots(data: str | Path) -> tuple[pd.DataFrame, pd.DataFrame, str]:
-    """The training plots, those held out, and the fingerprint of all."""
+def _read_plots(data: str | Path) -> tuple[pd.DataFrame, pd.DataFrame, str, PlotIds]:
+    """The training plots, those held out, the fingerprint of all, and their hashed ids."""
     plots = load_plots(data)
     training = plots[plots["split"] == "train"].reset_index(drop=True)
     if training.empty:
         raise BadInput(f"{data} holds no training plots to compare with: run `movieplots prepare` again.")
-    return training, plots[plots["split"] != "train"], data_fingerprint(plots)
+    return training, plots[plots["split"] != "train"], data_fingerprint(plots), PlotIds.of(plots)
 
 
 def name_dumps(dumps: Dumps) -> dict[str, Path]:
@@ -251,9 +257,11 @@ def _control(control: GenreControl | None) -> dict[str, Any] | None:
     }
 
 
-def _about(dump: Dump, generator: dict[str, Any], fingerprint: str) -> dict[str, Any]:
-    """What a dump holds and what its generator's `movieplots.json` says of its training."""
-    samples, trained_on = dump.samples, generator.get("data_fingerprint")
+def _about(dump: Dump, generator: dict[str, Any], known: PlotIds | None, table: PlotIds) -> dict[str, Any]:
+    """What a dump holds, what its generator's `movieplots.json` says of its training, and which plots it learned."""
+    samples = dump.samples
+    learned = 0 if known is None else known.learned.size
+    elsewhere = 0 if known is None else int((~np.isin(known.learned, table.train)).sum())
     return {
         "base": generator.get("base"),
         "markup": generator.get("markup"),
@@ -261,7 +269,10 @@ def _about(dump: Dump, generator: dict[str, Any], fingerprint: str) -> dict[str,
         "top_ps": sorted(set(samples["top_p"].astype(float))),
         "prompts": sorted(set(samples["genre"])),
         "unparsed": dump.reasons,
-        "trained_on_this_data": None if trained_on is None else trained_on == fingerprint,
+        "trained_on_this_data": elsewhere <= (1 - SAME) * learned if learned else None,
+        "training_plots": learned,
+        "training_plots_elsewhere": elsewhere,
+        "held_out_learned": 0 if known is None else known.learned_held_out(table),
         "learning": _learning(generator.get("metrics") or {}, (generator.get("recipe") or {}).get("guidance")),
         "history": [entry for entry in generator.get("history") or [] if isinstance(entry, dict) and "step" in entry],
     }

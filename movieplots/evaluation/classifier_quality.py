@@ -6,17 +6,24 @@ from typing import Any
 import numpy as np
 
 from movieplots.intervals import Estimate, estimate
+from movieplots.lineage import PlotIds
 
 
-def classifier_quality(classifier: Any, fingerprint: str) -> dict[str, Any]:
-    """What a GenreClassifier reached on the test split of the data with that fingerprint, if it was trained on them.
+def classifier_quality(info: dict[str, Any], known: PlotIds | None, table: PlotIds) -> dict[str, Any]:
+    """What a classifier reached on the test split of the table, if it was trained on its training split.
 
-    Returns `classifier` (micro_f1, macro_f1, map, per_label), `baselines` (the same three of each baseline on the same
-    plots, by name) and `test_plots`. Where the classifier was trained on other data its test
-    plots are not the table's, so the only key is `skipped`: the reason in words.
+    `info` is its `movieplots.json`, `known` the plots that it has read. Returns `classifier` (micro_f1, macro_f1, map,
+    per_label), `baselines` (the same three of each baseline on the same plots, by name) and `test_plots`. Where the
+    classifier was trained on other data its test plots are not the table's, so the only key is `skipped`: the reason in
+    words.
     """
-    stored = classifier.info.get("metrics") or {}
-    if classifier.info.get("data_fingerprint") != fingerprint:
+    stored = info.get("metrics") or {}
+    if known is None:
+        return {
+            "skipped": "It is not recorded which plots the classifier was trained on; some of the test plots may be "
+            "among them. Its quality is therefore not stated."
+        }
+    if not known.same_data(table):
         return {
             "skipped": "The classifier was trained on other data than the plots given here, so some of the test plots "
             "may have been among its training plots. Its quality is therefore not stated."

@@ -5,7 +5,7 @@ from typing import Any
 from movieplots.bases import about
 from movieplots.generation.model import RANK
 from movieplots.generation.recipe import command
-from movieplots.model_folder import read_other_plots, table
+from movieplots.model_folder import table
 from movieplots.sources import licences
 
 DRAWS = {
@@ -65,12 +65,12 @@ def _start(info: dict[str, Any]) -> str:
     start = info["recipe"].get("base_recipe")
     if start is None:
         return ""
-    other = read_other_plots(start, info["data_fingerprint"])
-    plots = (
-        "other plots: if some of them are held out here, the losses below are too low"
-        if other
-        else "the same training plots"
-    )
+    learned = info.get("held_out_learned_before")
+    plots = "and has seen none of the held-out plots"
+    if learned is None:
+        plots = "on plots that are not recorded: if some of them are held out here, the losses below are too low"
+    elif learned:
+        plots = f"on {learned:,} of the plots that are held out here, too: the losses below are too low"
     commands, folder = [], info["recipe"]["base"]
     while start is not None:
         commands.insert(0, command(start).replace("THIS_FOLDER", folder))
@@ -78,7 +78,7 @@ def _start(info: dict[str, Any]) -> str:
     told = "\n".join(f"    {line}" for line in commands)
     return f"""
 
-It started from a generator that had been trained already, on {plots}:
+It started from a generator that had been trained already, {plots}:
 
 {told}"""
 

@@ -62,7 +62,7 @@ def distill(
         model.config.use_cache = False
         return student, tokenizer, distillation_loss(model.requires_grad_(False))
 
-    return train(data, Path(out), recipe, make, fresh)
+    return train(data, Path(out), recipe, make, fresh, teacher)
 
 
 def new_student(teacher: Any, layers: int) -> Any:

@@ -1,9 +1,10 @@
 """Dumps: many samples over a grid of genres, temperatures and top-p values, written to files.
 
 `<dump>/temp_0_7_topp_0_9.txt` has one sample a line in the markup, the `.jsonl` beside it the same samples with their
-fields, and `dump.json` the settings and the generator's `movieplots.json`. All that is missing goes to the decoder as
-one queue, so its batch stays full from one cell of the grid to the next; each sample is kept in a journal as soon as it
-is finished, and a cell's two files are written with its last one. A dump that was killed loses what was being written.
+fields, `dump.json` the settings and the generator's `movieplots.json`, `plot_ids.npz` which plots the generator has
+read. All that is missing goes to the decoder as one queue, so its batch stays full from one cell of the grid to the
+next; each sample is kept in a journal as soon as it is finished, and a cell's two files are written with its last one.
+A dump that was killed loses what was being written.
 """
 
 import json
@@ -24,6 +25,7 @@ from movieplots.generation.dump_reader import COLUMNS, read_dump
 from movieplots.generation.markup import format_sample
 from movieplots.generation.sampling import Options, PlotGenerator, Task
 from movieplots.genres import check_genres, promptable
+from movieplots.lineage import read_plot_ids
 from movieplots.model_folder import read_info
 from movieplots.progress import bar, say, working
 
@@ -90,6 +92,8 @@ def sample_dump(
         _check_settings(out, settings)
     for file in [*out.glob("temp_*_topp_*.*"), out / "dump.json", out / JOURNAL] if fresh else []:
         file.unlink(missing_ok=True)
+    if (plots := read_plot_ids(model)) is not None:
+        plots.write(out)
     write_json(out / "dump.json", {"settings": settings, "model": info})
     tasks: dict[Place, Task] = {}
     for name, options in missing.items():

@@ -31,7 +31,8 @@ from movieplots.generation.markup import MarkupTokenizer
 from movieplots.generation.model import context_of, load_generator, new_generator, save_generator
 from movieplots.generation.recipe import DEFAULTS, adapter_info, make_recipe
 from movieplots.generation.samples_in_training import SampleWriter
-from movieplots.model_folder import RUN_FILE, begin, clear, finished, lineage, write_info
+from movieplots.lineage import PlotIds, held_out_learned, lineage
+from movieplots.model_folder import RUN_FILE, begin, clear, finished, write_info
 from movieplots.plots import SPLITS, data_fingerprint, load_plots
 from movieplots.progress import console, say, track
 from movieplots.rate_search import RateSearch, search_rate
@@ -176,16 +177,29 @@ def corpus_of(
     return measure_corpus(load_plots(data, "train"), str(data), *new_generator(base, markup, "full"), recipe)
 
 
-def train(data: str | Path, out: Path, recipe: dict[str, Any], make: Callable[[], Made], fresh: bool) -> dict[str, Any]:
+def train(
+    data: str | Path,
+    out: Path,
+    recipe: dict[str, Any],
+    make: Callable[[], Made],
+    fresh: bool,
+    teacher: str | Path | None = None,
+) -> dict[str, Any]:
     """Train what `make` gives by the recipe, write the model folder and return its info.
+
+    `teacher` is the folder of the generator that a student learns from.
 
     Where memory runs out, it starts again from the last checkpoint with half as many blocks at a time and twice as many
     turns before each step: the steps stay the same.
     """
     plots = load_plots(data)
     recipe = recipe | {"data": data_fingerprint(plots)}
-    if "teacher" not in recipe:
-        recipe |= lineage(recipe["base"], recipe["data"], refuse=False)
+    start = recipe["base"] if teacher is None else teacher
+    ids = PlotIds.of(plots)
+    made_from = lineage(start, ids, refuse=False)
+    ids = ids.after([start])
+    if teacher is None:
+        recipe |= made_from
     if Path(recipe["base"]).resolve() == out.resolve():
         raise BadInput(f"{out} is the base itself: choose another --out, so that nothing is lost.")
     base = adapter_info(recipe["base"]).get("base", recipe["base"])
@@ -210,7 +224,7 @@ def train(data: str | Path, out: Path, recipe: dict[str, Any], make: Callable[[]
             if main_process():
                 begin(out, recipe)
             _processes().wait_for_everyone()
-            return _run(parts, out, recipe, base, made, corpus, at_once)
+            return _run(parts, out, recipe, base, made, corpus, at_once, ids, held_out_learned(start, ids))
         except (RuntimeError, MemoryError) as error:
             if not (isinstance(error, MemoryError) or should_reduce_batch_size(error)):
                 raise
@@ -235,6 +249,8 @@ def _run(
     made: Made,
     corpus: TrainingCorpus,
     at_once: int,
+    ids: PlotIds,
+    learned: int | None,
 ) -> dict[str, Any]:
     model, tokenizer, loss = made
     seed, size, per_step = recipe["seed"], recipe["block_size"], recipe["blocks_per_step"]
@@ -303,6 +319,7 @@ def _run(
         "genre_counts": corpus.genre_counts,
         "sources": sorted(pd.concat(parts.values())["source"].unique()),
         "data_fingerprint": recipe["data"],
+        "held_out_learned_before": learned,
         "recipe": recipe,
         "metrics": metrics,
         "test_loss_by_genre": {
@@ -317,7 +334,7 @@ def _run(
             save_generator(model, weights, base, temporary)
             tokenizer.save(temporary)
             write_json(temporary / RUN_FILE, circumstances(trainer))
-        write_info(out, info, model_card(info))
+        write_info(out, info, model_card(info), ids)
     state.wait_for_everyone()  # another process may still read a checkpoint
     if main_process():
         shutil.rmtree(out / "checkpoints")

@@ -246,6 +246,12 @@ def repair_table(report: Preparation) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["removed or mended", "plots"])
 
 
+def boilerplate_table(report: Preparation, most: int = 25) -> pd.DataFrame:
+    """The sentences that were removed because they stand under many titles, the most common first, and how often."""
+    rows = [(_short(sentence), n) for sentence, n in list(report.boilerplate.items())[:most]]
+    return pd.DataFrame(rows or [("None was found.", 0)], columns=["sentence", "removed"])
+
+
 def split_table(report: Preparation) -> pd.DataFrame:
     """Plots on each side of the split."""
     rows = [(split, n, f"{n / report.kept:.1%}") for split, n in report.splits.items()]
