@@ -1,19 +1,20 @@
-"""Texts in batches, and the batches on the cores, for any encoder: nothing here knows torch or ONNX.
+"""Texts, or their token ids, in batches, and the batches on the cores, for any encoder: nothing here knows torch or ONNX.
 
-Texts of like length share a batch, and a batch is small: what is computed on the way then fits a CPU's cache. On a CPU
+Those of like length share a batch, and a batch is small: what is computed on the way then fits a CPU's cache. On a CPU
 each core works on a batch of its own, since two cores on one batch spend much of their time waiting for each other.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from movieplots.progress import track
 
+T = TypeVar("T", str, list[int])
 A_TOKEN = 4  # characters in a token, about
 _MANY = 8  # batches from which on progress is worth showing
 
@@ -24,11 +25,12 @@ def core_count() -> int:
 
 
 def in_batches(
-    work: Callable[[list[str]], np.ndarray],
-    texts: Sequence[str],
+    work: Callable[[list[T]], np.ndarray],
+    texts: Iterable[T],
     *,
     longest: int,
     most: int,
+    lengths: Sequence[int] | None = None,
     cores: int = 1,
     what: str = "",
     **pool: Any,
@@ -36,10 +38,11 @@ def in_batches(
     """The rows that `work` makes of all texts, in their order, shape (n, d); n is at least 1.
 
     A batch holds at most `most` characters, all of its texts counted as long as the longest, of which `longest`
-    characters count. `cores` batches are worked on at a time; `pool` goes to the `ThreadPoolExecutor`. `what` names the
+    characters count. `lengths` are those of the texts in characters, where their token ids are given instead. `cores` batches are worked on at a time; `pool` goes to the `ThreadPoolExecutor`. `what` names the
     progress bar of a longer work.
     """
-    batches = make_batches([len(text) for text in texts], longest, most)
+    texts = list(texts)  # by position, whatever labels a Series has
+    batches = make_batches([len(text) for text in texts] if lengths is None else lengths, longest, most)
     with closing(_each_on_a_core(lambda batch: work([texts[i] for i in batch]), batches, cores, pool)) as done:
         rows = np.concatenate(list(track(done, what, len(batches)) if what and len(batches) > _MANY else done))
     return rows[np.argsort([i for batch in batches for i in batch])]

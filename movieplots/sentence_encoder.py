@@ -33,6 +33,7 @@ class SentenceEncoder:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(MAX_TOKENS)
         self._tokenizer.enable_padding()
+        self._tokenizer.encode_special_tokens = True  # `[SEP]` in a text is only text
         self._cores = core_count()
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:

@@ -122,12 +122,14 @@ def _load(name: str) -> Any:
 
     quiet_transformers()
     try:
-        return SentenceTransformer(resolve(name)).eval()
+        model = SentenceTransformer(resolve(name)).eval()
     except (OSError, ValueError) as error:
         raise BadInput(
             f"The sentence embedder {name!r} cannot be loaded ({str(error).splitlines()[0]}): check the name and the "
             f"connection, or use {EMBEDDER}, which works offline."
         ) from None
+    model.tokenizer.split_special_tokens = True  # `[SEP]` in a text is only text
+    return model
 
 
 def _key(text: str) -> bytes:
