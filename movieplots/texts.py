@@ -19,7 +19,7 @@ def as_texts(texts: Iterable[str], what: str = "plot", *, missing: str | None = 
     DataFrame), and for an item that is no text or holds half a character; the message names the item's position, from
     1.
     """
-    items = _listed(texts, what)
+    items = as_list(texts, what)
     for i, item in enumerate(items):
         if type(item) is not str or not _whole(item):
             items[i] = _checked(item, f"{what.capitalize()} {i + 1}", missing)
@@ -41,13 +41,16 @@ def as_names(names: Iterable[str], what: str = "genre") -> list[str]:
     return as_texts(names, what)
 
 
-def _listed(texts: Any, what: str) -> list[Any]:
-    """The items in their order, as a list of its own."""
+def as_list(texts: Any, what: str) -> list[Any]:
+    """The items in their order as a new list, whatever they are: texts, numbers, paths.
+
+    Raises BadInput for one string, a set, a mapping, a DataFrame, and for what cannot be iterated over.
+    """
     if isinstance(texts, (str, bytes, bytearray)):
         raise BadInput(f"The {what}s are one {_kind(texts)}: give a list, with one item for one {what}.")
     if isinstance(texts, (set, frozenset)):
         raise BadInput(f"The {what}s are a {_kind(texts)}, which has no order: give a list.")
-    no_list = f"The {what}s are of the type {_kind(texts)}, which is no list of texts: give"
+    no_list = f"The {what}s are of the type {_kind(texts)}, which is no list: give"
     kind = type(texts)  # not the object itself: a Series answers to its labels, too
     if hasattr(kind, "columns") or hasattr(kind, "column_names"):
         raise BadInput(f"{no_list} one of its columns.")
