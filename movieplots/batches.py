@@ -1,6 +1,6 @@
-"""Texts, or their token ids, in batches, and the batches on the cores, for any encoder: nothing here knows torch or ONNX.
+"""Texts in batches, and the batches on the cores, for any encoder: nothing here knows torch or ONNX.
 
-Those of like length share a batch, and a batch is small: what is computed on the way then fits a CPU's cache. On a CPU
+Texts of like length share a batch, and a batch is small: what is computed on the way then fits a CPU's cache. On a CPU
 each core works on a batch of its own, since two cores on one batch spend much of their time waiting for each other.
 """
 
@@ -38,8 +38,9 @@ def in_batches(
     """The rows that `work` makes of all texts, in their order, shape (n, d); n is at least 1.
 
     A batch holds at most `most` characters, all of its texts counted as long as the longest, of which `longest`
-    characters count. `lengths` are those of the texts in characters, where their token ids are given instead. `cores` batches are worked on at a time; `pool` goes to the `ThreadPoolExecutor`. `what` names the
-    progress bar of a longer work.
+    characters count. The texts' token ids may be given instead, with the texts' `lengths` in characters. `cores`
+    batches are worked on at a time; `pool` goes to the `ThreadPoolExecutor`. `what` names the progress bar of a longer
+    work.
     """
     texts = list(texts)  # by position, whatever labels a Series has
     batches = make_batches([len(text) for text in texts] if lengths is None else lengths, longest, most)

@@ -4,6 +4,7 @@ Results go to standard output, everything else to standard error. A command ends
 bad input, or with 130 where it was stopped; whatever needs torch is imported inside its command, so `--help` is quick.
 """
 
+import functools
 import json
 import sys
 from codecs import BOM_UTF8
@@ -16,7 +17,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from typer.core import TyperCommand
 
 from movieplots.errors import BadInput, sentences
 from movieplots.files import check_file
@@ -24,34 +24,39 @@ from movieplots.progress import say, working
 from movieplots.shipped import CLASSIFIER, GENERATOR, check_there, index_of
 
 
-class _Command(TyperCommand):
-    """A command that refuses a text which is no UTF-8, such as one cut inside a character; a path may be such a one."""
+class _App(typer.Typer):
+    """Typer whose commands refuse a text that is no UTF-8, such as one cut inside a character.
 
-    def invoke(self, ctx: typer.Context) -> Any:
-        for parameter in self.params:
-            if parameter.type.name != "text" or parameter.name in MAY_BE_PATHS:
-                continue
-            given = ctx.params.get(parameter.name)
-            option = parameter.opts[0] if parameter.opts[0].startswith("-") else parameter.metavar
-            for text in given if isinstance(given, (list, tuple)) else [given]:
-                _check_utf8(text or "", option or parameter.name)
-        return super().invoke(ctx)
+    Files and folders are let through: on Linux their names need not be text.
+    """
+
+    def command(self, *arguments: Any, **settings: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+        register = super().command(*arguments, **settings)
+
+        def decorate(command: Callable[..., None]) -> Callable[..., None]:
+            @functools.wraps(command)
+            def checked(**given: Any) -> None:
+                for name, value in given.items():
+                    for text in value if isinstance(value, list) else [value]:
+                        if isinstance(text, str) and name not in MAY_BE_PATHS:
+                            _check_utf8(text, name)
+                command(**given)
+
+            register(checked)
+            return command
+
+        return decorate
 
 
-def _check_utf8(text: str, option: str) -> None:
+def _check_utf8(text: str, name: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
+        option = {"texts": "The text", "sources": "The source", "kind": "--type"}.get(name, f"--{name}")
         raise BadInput(
-            f"{option} is not UTF-8 text from character {error.start + 1} on: perhaps it was cut inside a character."
+            f"{option.replace('_', '-')} is no UTF-8 from character {error.start + 1} on: "
+            "perhaps it was cut inside a character."
         ) from None
-
-
-class _App(typer.Typer):
-    """Typer with commands of our own kind."""
-
-    def command(self, *arguments: Any, **settings: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        return super().command(*arguments, cls=_Command, **settings)
 
 
 app = _App(

@@ -9,7 +9,6 @@ from movieplots.classification.explanation import (
     at_random,
     deletion,
     explain,
-    hide,
     integrated_gradients,
     occlusion,
     word_spans,
@@ -21,10 +20,19 @@ TEXT = "A haunted house, the sheriff's house: haunted no more."
 class KnownEngine:
     """The log-odds of horror are 2 for each `haunted` less 3; those of western 4 for `sheriff's` less 3."""
 
-    mask, max_tokens = "[MASK]", 512
+    max_tokens = 512
 
     def logits(self, texts):
         return np.array([[2.0 * text.count("haunted") - 3, 4.0 * text.count("sheriff's") - 3] for text in texts])
+
+    def logits_without(self, texts, hidden):
+        return self.logits([hide(text, spans) for text, spans in zip(texts, hidden, strict=True)])
+
+
+def hide(text, spans, mask="[MASK]"):
+    for start, end in sorted(spans, reverse=True):
+        text = text[:start] + mask + text[end:]
+    return text
 
 
 @pytest.fixture
@@ -36,7 +44,6 @@ def test_words_keep_their_apostrophes_and_lose_their_commas():
     assert [TEXT[start:end] for start, end in word_spans(TEXT)] == [
         "A", "haunted", "house", "the", "sheriff's", "house", "haunted", "no", "more",
     ]  # fmt: skip
-    assert hide(TEXT, word_spans(TEXT)[1:3], "_") == "A _ _, the sheriff's house: haunted no more."
 
 
 def test_occlusion_finds_the_reasons(known):
@@ -60,10 +67,9 @@ def test_integrated_gradients_add_up_to_what_hiding_all_words_takes_away(classif
     text = "A sheriff rides into a town that has forgotten its name"
     effects = integrated_gradients(loaded, text, [0, 1])
     assert effects.shape == (11, 2)
-    tokenizer = loaded.engine.tokenizer
-    ids = tokenizer(text)["input_ids"]
-    hidden = tokenizer.mask_token * sum(token not in tokenizer.all_special_ids for token in ids)
-    ends = loaded.engine.logits([text, hidden])[:, [0, 1]]
+    encoding = loaded.engine.tokenizer(text).encodings[0]
+    tokens = [(start, end) for start, end in encoding.offsets if start < end]
+    ends = loaded.engine.logits_without([text, text], [[], tokens])[:, [0, 1]]
     assert effects.sum(axis=0) == pytest.approx(ends[0] - ends[1], abs=0.05 * np.abs(ends[0] - ends[1]).max() + 1e-3)
 
 

@@ -22,7 +22,7 @@ def ids_without(
     `encode` gives the whole text as an `Encoding` of the library tokenizers; equal texts are encoded once. Where `mask`
     is None nothing takes the place of a word.
     """
-    encoded = {text: _Tokens(encode(text)) for text in dict.fromkeys(texts)}
+    encoded = {text: _Tokens(text, encode(text)) for text in dict.fromkeys(texts)}
     return [encoded[text].without(spans, mask, most) for text, spans in zip(texts, hidden, strict=True)]
 
 
@@ -37,13 +37,13 @@ def lengths_without(texts: Sequence[str], hidden: Sequence[Sequence[Span]]) -> l
 class _Tokens:
     """A text's tokens and where each stands; `before` and `after` are those that the tokenizer puts around it."""
 
-    def __init__(self, encoding: Any) -> None:
+    def __init__(self, text: str, encoding: Any) -> None:
         if encoding is None:
             raise BadInput(NO_OFFSETS)
         own = [not special for special in encoding.special_tokens_mask]
         first = own.index(True) if any(own) else len(own)
         last = len(own) - own[::-1].index(True) if any(own) else first
-        ids = encoding.ids
+        self.text, ids = text, encoding.ids
         self.before, self.ids, self.after = ids[:first], ids[first:last], ids[last:]
         offsets = encoding.offsets[first:last]
         self.starts, self.ends = [start for start, _ in offsets], [end for _, end in offsets]
@@ -54,6 +54,8 @@ class _Tokens:
         at = 0
         for start, end in sorted(spans):
             first, last = max(at, bisect_right(self.ends, start)), bisect_left(self.starts, end)
+            while at < first < last and not self.text[self.starts[first - 1] : self.ends[first - 1]].strip():
+                first -= 1  # the blank before a word, where that is a token of its own
             if first < last:  # else the tokenizer leaves these characters out, or the word before took their token
                 ids += self.ids[at:first]
                 ids += [] if mask is None else [mask]
