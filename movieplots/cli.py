@@ -5,6 +5,7 @@ bad input, or with 130 where it was stopped; whatever needs torch is imported in
 """
 
 import functools
+import io
 import json
 import sys
 from codecs import BOM_UTF8
@@ -932,8 +933,10 @@ def api(
 
     Example: `movieplots api --generator runs/generator --classifier runs/compressed --novelty runs/novelty.npz`
     """
+    from movieplots.generation.decoders import check_decoder
     from movieplots.serving.launch import run_api
 
+    check_decoder(decoder)
     run_api(*_served(generator, classifier, novelty), decoder, host, port, queue=queue, seconds=deadline)
 
 
@@ -953,8 +956,10 @@ def studio(
 
     Example: `movieplots studio --generator runs/generator --classifier runs/compressed`
     """
+    from movieplots.generation.decoders import check_decoder
     from movieplots.serving.launch import run_studio
 
+    check_decoder(decoder)
     arguments: list[str] = []
     if api is None:
         generators, classifier, novelty = _served(generator, classifier, novelty)
@@ -1021,6 +1026,8 @@ def _print_json(value: Any) -> None:
 
 def main() -> None:
     """Run the command line; every foreseeable error is one line on standard error and status 2."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # the name of a file need not be text
+        sys.stdout.reconfigure(errors="backslashreplace")
     with sentences():
         try:
             status = app(standalone_mode=False)

@@ -52,5 +52,6 @@ def sentences() -> Iterator[None]:
 
 
 def _complain(message: str) -> None:
-    print("movieplots: " + " ".join(message.split()), file=sys.stderr)
+    line = "movieplots: " + " ".join(message.split())
+    print(line.encode(errors="backslashreplace").decode(), file=sys.stderr)  # the name of a file need not be text
     sys.exit(2)

@@ -35,7 +35,6 @@ from movieplots.evaluation.report import render_report
 from movieplots.evaluation.tables import confusion_table, copies_table, measures_table
 from movieplots.files import atomic_folder, check_folder, read_json, write_json, write_text
 from movieplots.generation.dump_reader import Dump, load_dump
-from movieplots.model_folder import read_info
 from movieplots.plots import data_fingerprint, load_plots
 from movieplots.progress import say, working
 
@@ -84,14 +83,12 @@ def evaluate(
     folders = name_dumps(dumps)
     check_folder(out)
     meaning = load_embedder(embedder)
-    if classifier is not None:
-        read_info(classifier, "classification")
+    judge = None if classifier is None else _load_classifier(classifier)
     read = {name: load_dump(folder) for name, folder in folders.items()}
     written_by = {name: _generator_info(folder) for name, folder in folders.items()}
     training, held_out, fingerprint = _read_plots(data)
     prompts = [genre for dump in read.values() for genre in dump.samples["genre"]]
     real, others = real_samples(held_out, prompts), compared_with(held_out, prompts)
-    judge = None if classifier is None else _load_classifier(classifier)
 
     groups = {name: dump.samples for name, dump in read.items()}
     if len(real):
