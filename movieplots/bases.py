@@ -122,12 +122,17 @@ def load_pretrained(kind: Any, name: str) -> "PreTrainedModel":
 
 
 def load_tokenizer(name: str) -> "PreTrainedTokenizerBase":
-    """The tokenizer of a base model alone. Raises BadInput where the name leads to none."""
+    """The tokenizer of a base model alone. Raises BadInput where the name leads to none.
+
+    A special token's name that stands in a text, such as `[MASK]`, is only text to it.
+    """
     from transformers import AutoTokenizer
 
     quiet_transformers()
     location = resolve(name)
-    return _load(name, lambda: AutoTokenizer.from_pretrained(location))
+    tokenizer = _load(name, lambda: AutoTokenizer.from_pretrained(location))
+    tokenizer.split_special_tokens = True  # not kept in the tokenizer's files, so it is set at each load
+    return tokenizer
 
 
 def resolve(name: str) -> str:

@@ -5,15 +5,16 @@ each core works on a batch of its own, since two cores on one batch spend much o
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from movieplots.progress import track
 
+T = TypeVar("T", str, list[int])
 A_TOKEN = 4  # characters in a token, about
 _MANY = 8  # batches from which on progress is worth showing
 
@@ -24,11 +25,12 @@ def core_count() -> int:
 
 
 def in_batches(
-    work: Callable[[list[str]], np.ndarray],
-    texts: Sequence[str],
+    work: Callable[[list[T]], np.ndarray],
+    texts: Iterable[T],
     *,
     longest: int,
     most: int,
+    lengths: Sequence[int] | None = None,
     cores: int = 1,
     what: str = "",
     **pool: Any,
@@ -36,10 +38,12 @@ def in_batches(
     """The rows that `work` makes of all texts, in their order, shape (n, d); n is at least 1.
 
     A batch holds at most `most` characters, all of its texts counted as long as the longest, of which `longest`
-    characters count. `cores` batches are worked on at a time; `pool` goes to the `ThreadPoolExecutor`. `what` names the
-    progress bar of a longer work.
+    characters count. The texts' token ids may be given instead, with the texts' `lengths` in characters. `cores`
+    batches are worked on at a time; `pool` goes to the `ThreadPoolExecutor`. `what` names the progress bar of a longer
+    work.
     """
-    batches = make_batches([len(text) for text in texts], longest, most)
+    texts = list(texts)  # by position, whatever labels a Series has
+    batches = make_batches([len(text) for text in texts] if lengths is None else lengths, longest, most)
     with closing(_each_on_a_core(lambda batch: work([texts[i] for i in batch]), batches, cores, pool)) as done:
         rows = np.concatenate(list(track(done, what, len(batches)) if what and len(batches) > _MANY else done))
     return rows[np.argsort([i for batch in batches for i in batch])]

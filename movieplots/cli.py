@@ -4,8 +4,11 @@ Results go to standard output, everything else to standard error. A command ends
 bad input, or with 130 where it was stopped; whatever needs torch is imported inside its command, so `--help` is quick.
 """
 
+import functools
+import io
 import json
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -17,10 +20,47 @@ from rich.table import Table
 from rich.text import Text
 
 from movieplots.errors import BadInput, sentences
+from movieplots.files import check_file
 from movieplots.progress import say, working
 from movieplots.shipped import CLASSIFIER, GENERATOR, check_there, index_of
 
-app = typer.Typer(
+
+class _App(typer.Typer):
+    """Typer whose commands refuse a text that is no UTF-8, such as one cut inside a character.
+
+    Files and folders are let through: on Linux their names need not be text.
+    """
+
+    def command(self, *arguments: Any, **settings: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+        register = super().command(*arguments, **settings)
+
+        def decorate(command: Callable[..., None]) -> Callable[..., None]:
+            @functools.wraps(command)
+            def checked(**given: Any) -> None:
+                for name, value in given.items():
+                    for text in value if isinstance(value, list) else [value]:
+                        if isinstance(text, str) and name not in MAY_BE_PATHS:
+                            _check_utf8(text, name)
+                command(**given)
+
+            register(checked)
+            return command
+
+        return decorate
+
+
+def _check_utf8(text: str, name: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        option = {"texts": "The text", "sources": "The source", "kind": "--type"}.get(name, f"--{name}")
+        raise BadInput(
+            f"{option.replace('_', '-')} is no UTF-8 from character {error.start + 1} on: "
+            "perhaps it was cut inside a character."
+        ) from None
+
+
+app = _App(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     add_completion=False,
@@ -29,11 +69,13 @@ app = typer.Typer(
     "The stages in order: `fetch`, `prepare`, `train generator`, `dump`, `train classifier`, `evaluate`; "
     "then `generate` and `genres` use what was trained.",
 )
-train_app = typer.Typer(no_args_is_help=True, help="Train a generator, a classifier, or what a classifier starts from.")
+train_app = _App(no_args_is_help=True, help="Train a generator, a classifier, or what a classifier starts from.")
 app.add_typer(train_app, name="train")
 # In a pipe a plot stays on one line; on a terminal it is wrapped between words.
 output = Console(highlight=False, markup=False, soft_wrap=not sys.stdout.isatty())
 
+# Options of the type str that may name a file or folder: on Linux these need not be text.
+MAY_BE_PATHS = ("base", "dumps", "embedder", "path", "teacher", "tokenizer")
 BAR = 30  # characters of a bar for a probability of 1
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
@@ -359,6 +401,7 @@ def find_learning_rate(
     from movieplots.generation.training import find_learning_rate as run
     from movieplots.training_figures import LOSS, learning_rates
 
+    check_file(out, "rate.png")
     search = run(data, base, markup, method=method, steps=steps, seed=seed)
     with atomic_path(out) as temporary:
         learning_rates(search, LEARNING_RATES[method], LOSS).savefig(temporary, format="png", dpi=150)
@@ -504,8 +547,11 @@ def train_with_fastai(
 
     if find_rate:
         from movieplots.files import atomic_path
+        from movieplots.training import check_learning_rate
         from movieplots.training_figures import learning_rates
 
+        check_file(find_rate, "rate.png")
+        check_learning_rate(learning_rate)  # the one that the figure compares with
         search = search_rate(
             data, base, batch_size=batch_size, loss=loss, label_smoothing=label_smoothing, titles=titles, seed=seed
         )
@@ -651,10 +697,16 @@ def generate(
 
     Example: `movieplots generate --genre horror --title "Salt (2009)" --opening "The sea gives back" -n 3`
     """
-    from movieplots.generation.sampling import PlotGenerator
+    from movieplots.generation.decoders import check_decoder
+    from movieplots.generation.sampling import Options, PlotGenerator, check_asked, check_count
+    from movieplots.model_folder import read_info
 
+    check_count(n)  # all that can be wrong, before a model is loaded
+    Options(temperature, top_p, min_p, repetition_penalty, no_repeat_ngram)
+    check_decoder(decoder)
+    check_asked(read_info(check_there(model), "generation"), genre, title)
     with working("Loading the generator …"):
-        generator = PlotGenerator.from_pretrained(check_there(model), decoder)
+        generator = PlotGenerator.from_pretrained(model, decoder)
         compare = _comparison(novelty, model)  # before anything is written, that nothing be lost
     with working(f"Writing {n} plot{'' if n == 1 else 's'} …"):
         samples = generator.generate(
@@ -671,6 +723,28 @@ def generate(
             output.print(f"Nearest training plot: {each.title} (similarity {each.similarity:.2f})", style="dim")
             if each.copied:
                 output.print(f"Copied: {each.run} words in a row, from {each.run_title}", style="bold red")
+
+
+def _lines() -> dict[int, str]:
+    """The lines of standard input that have text, by their numbers from 1: UTF-8, whatever the locale."""
+    lines: dict[int, str] = {}
+    blank = 0
+    for number, line in enumerate(sys.stdin.buffer.read().removeprefix(BOM_UTF8).splitlines(), 1):
+        try:
+            text = line.decode()
+        except UnicodeDecodeError:
+            raise BadInput(
+                f"Line {number} of standard input is not UTF-8 text: convert it first, for example with iconv."
+            ) from None
+        if text.strip():
+            lines[number] = text
+        else:
+            blank += 1
+    if not lines:
+        raise BadInput("Standard input has no text: give one plot a line.")
+    if blank:
+        say(f"{blank} blank line{' was' if blank == 1 else 's were'} left out.")
+    return lines
 
 
 def _comparison(named: Path | None, model: Path) -> Callable[[list[str]], list[Any]] | None:
@@ -713,10 +787,11 @@ def export(
 
     Example: `movieplots export --model runs/generator --out adapter.gguf --adapter`
     """
-    from movieplots.generation.export import export_adapter, export_gguf
+    from movieplots.generation.export import check_type, export_adapter, export_gguf
 
     if adapter and kind:
         raise BadInput("An adapter is always written in 16 bits: leave out --type, or --adapter.")
+    check_type(kind or "q8_0")
     with working("Writing GGUF …"):
         file = export_adapter(model, out) if adapter else export_gguf(model, out, kind or "q8_0")
     size = file.stat().st_size
@@ -750,7 +825,7 @@ def compress(
 
 @app.command()
 def genres(
-    texts: Annotated[list[str], typer.Argument(metavar="TEXT…", help="Plots; `-` reads one plot a line.")],
+    texts: Annotated[list[str], typer.Argument(metavar="TEXT…", help="Plots; `-` reads one a line, in UTF-8.")],
     model: Annotated[
         Path, typer.Option(help="Folder of a trained classifier.", show_default="the one that ships")
     ] = CLASSIFIER,
@@ -766,24 +841,22 @@ def genres(
 
     Example: `movieplots genres --explain "A haunted house hides a killer." "Two strangers fall in love in Rome."`
     """
-    from movieplots.classification.prediction import GenreClassifier
+    from movieplots.classification.prediction import GenreClassifier, check_titled
+    from movieplots.model_folder import read_info
 
-    try:
-        plots = [line.rstrip("\n") for line in sys.stdin] if texts == ["-"] else texts
-    except UnicodeDecodeError:
-        raise BadInput("Standard input is not UTF-8 text: convert it first, for example with iconv.") from None
-    if not plots:
-        raise BadInput("Standard input is empty: give one plot a line.")
-    empty = [number for number, plot in enumerate(plots, 1) if not plot.strip()]
-    if empty:
-        where = "line" if texts == ["-"] else "plot"
-        raise BadInput(f"The text in {where} {empty[0]} is empty: give it some words.")
+    where, numbered = ("Line", _lines()) if texts == ["-"] else ("Plot", dict(enumerate(texts, 1)))
+    for number, plot in numbered.items():
+        if not plot.strip():
+            raise BadInput(f"The text in plot {number} is empty: give it some words.")
+    numbers, plots = list(numbered), list(numbered.values())
     if title is not None and len(plots) > 1:
         raise BadInput(f"--title belongs to one plot, and {len(plots)} are given: run them one by one.")
+    if title is not None:
+        check_titled(read_info(check_there(model), "classification"))
     classifier = GenreClassifier.from_pretrained(check_there(model))
-    for number, tokens in classifier.cut(plots).items():
+    for i, tokens in classifier.cut(plots).items():
         most = classifier.max_tokens
-        print(f"Plot {number + 1} has {tokens} tokens: only its first {most} are read.", file=sys.stderr)
+        print(f"{where} {numbers[i]} has {tokens} tokens: only its first {most} are read.", file=sys.stderr)
     proba = classifier.predict_proba(plots, None if title is None else [title])
     predicted = [classifier.name(row) for row in proba]
     reasons = [_reasons(classifier, plot, title) if explain else None for plot in plots]
@@ -818,6 +891,7 @@ def novelty(
     from movieplots.novelty_index import NoveltyIndex
     from movieplots.plots import load_plots
 
+    check_file(out, "novelty.npz")
     plots = load_plots(data, "train")
     index = NoveltyIndex.build(
         plots["title"].tolist(), plots["plot"].tolist(), load_embedder().embed, hashed_ids(plots)
@@ -865,8 +939,10 @@ def api(
 
     Example: `movieplots api --generator runs/generator --classifier runs/compressed --novelty runs/novelty.npz`
     """
+    from movieplots.generation.decoders import check_decoder
     from movieplots.serving.launch import run_api
 
+    check_decoder(decoder)
     run_api(*_served(generator, classifier, novelty), decoder, host, port, queue=queue, seconds=deadline)
 
 
@@ -886,8 +962,10 @@ def studio(
 
     Example: `movieplots studio --generator runs/generator --classifier runs/compressed`
     """
+    from movieplots.generation.decoders import check_decoder
     from movieplots.serving.launch import run_studio
 
+    check_decoder(decoder)
     arguments: list[str] = []
     if api is None:
         generators, classifier, novelty = _served(generator, classifier, novelty)
@@ -954,6 +1032,8 @@ def _print_json(value: Any) -> None:
 
 def main() -> None:
     """Run the command line; every foreseeable error is one line on standard error and status 2."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # the name of a file need not be text
+        sys.stdout.reconfigure(errors="backslashreplace")
     with sentences():
         try:
             status = app(standalone_mode=False)

@@ -41,11 +41,17 @@ def sentences() -> Iterator[None]:
         if extra is None:
             raise
         _complain(f"This needs {package}, which is not installed: run `pip install 'movieplots[{extra}]'`.")
+    except UnicodeEncodeError as error:
+        # Texts have been looked at by then; it is the name of a file or folder, which some libraries need as UTF-8.
+        if not str(error.object).isprintable() and error.reason == "surrogates not allowed":
+            _complain(f"The name of a file or folder is no UTF-8 ({error.object!a}), so it cannot be used: rename it.")
+        raise
     except KeyboardInterrupt:
         print("Stopped; the same command continues where it was.", file=sys.stderr)
         sys.exit(130)
 
 
 def _complain(message: str) -> None:
-    print("movieplots: " + " ".join(message.split()), file=sys.stderr)
+    line = "movieplots: " + " ".join(message.split())
+    print(line.encode(errors="backslashreplace").decode(), file=sys.stderr)  # the name of a file need not be text
     sys.exit(2)

@@ -34,6 +34,7 @@ from movieplots.files import atomic_path, ensure_folder, write_json
 from movieplots.progress import console, say, working
 from movieplots.sources import get_source
 from movieplots.sources.corpus import Download, KaggleFile, Source
+from movieplots.texts import as_names
 
 TIMEOUT = 30  # seconds without an answer or a byte
 PAUSES = (1, 3, 9)  # seconds before each new try; they begin anew after a try that came further than all before it
@@ -72,7 +73,7 @@ def fetch(source: Source, out: Path, everything: bool = False) -> list[Path]:
 
 def fetch_missing(names: Iterable[str]) -> None:
     """Fetch those of the named sources that have files to fetch and are not where `prepare` looks for them."""
-    for source in map(get_source, names):
+    for source in map(get_source, as_names(names, "source")):
         there = any(not file.name.startswith(".") for file in source.folder.glob("*"))  # .NAME.part is half a file
         if (source.downloads or source.kaggle) and not there:
             fetch(source, source.folder)

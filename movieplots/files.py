@@ -135,6 +135,18 @@ def check_folder(path: str | Path) -> None:
         raise BadInput(f"{there} cannot be written to: choose a folder you own.")
 
 
+def check_file(path: str | Path, example: str) -> Path:
+    """The path of a file that is to be written. Raises BadInput where it is a folder, or where none can be written.
+
+    `example` is a name for the file in the message.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise BadInput(f"{path} is a folder: give --out the name of a file, such as {path / example}.")
+    check_folder(path.parent)
+    return path
+
+
 def read_json(path: str | Path, remedy: str) -> Any:
     """What a JSON file of ours holds; raises BadInput with the `remedy` where the file is damaged."""
     try:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from movieplots.errors import BadInput
+from movieplots.texts import as_list, as_names
 
 GENRES: tuple[str, ...] = (
     "action", "adult", "adventure", "animation", "biography", "comedy", "crime", "documentary", "drama", "family",
@@ -79,7 +80,7 @@ def map_tags(source: str, tags: Iterable[str], extra: Mapping[str, tuple[str, ..
     mapping = genre_map(source)
     found: set[str] = set()
     result = MappedTags([], [], [])
-    for tag in tags:
+    for tag in as_list(tags, "tag"):
         name = tag.lower()
         genres = extra[name] if extra and name in extra else mapping.get(name)
         if genres is None:
@@ -141,8 +142,11 @@ def _coarse_map() -> dict[str, str]:
 
 
 def check_genres(genres: Iterable[str], known: Collection[str] = GENRES) -> list[str]:
-    """Lower-case the names and return them; raises BadInput naming the first that is not among the `known`."""
-    checked = [genre.strip().lower() for genre in genres]
+    """Lower-case the names and return them; raises BadInput naming the first that is not among the `known`.
+
+    One name alone, outside a list, is none: `check_genres("horror")` raises BadInput, too.
+    """
+    checked = [genre.strip().lower() for genre in as_names(genres)]
     for genre in checked:
         if genre not in known:
             raise BadInput(f"Unknown genre {genre!r}: choose from {', '.join(known)}.")

@@ -17,6 +17,7 @@ import numpy as np
 
 from movieplots.errors import BadInput
 from movieplots.files import atomic_path
+from movieplots.texts import as_texts
 from movieplots.words import split_words
 
 COPIED_WORDS = 20  # a longer run than this counts as copying: stock phrases are seldom half as long
@@ -70,7 +71,14 @@ class NoveltyIndex:
     def build(
         cls, titles: Sequence[str], plots: Sequence[str], embed: Embed, ids: np.ndarray | None = None
     ) -> "NoveltyIndex":
-        """The index of these n plots; `embed` gives vectors of length 1, shape (n, d), `ids` are their hashed ids."""
+        """The index of these n plots; `embed` gives vectors of length 1, shape (n, d), `ids` are their hashed ids.
+
+        `titles` are one for each plot; a missing one (None, NaN) is empty. Raises BadInput where there are more or
+        fewer, and for what is no list of texts.
+        """
+        plots, titles = as_texts(plots), as_texts(titles, "title", missing="")
+        if len(titles) != len(plots):
+            raise BadInput(f"There are {len(titles)} titles for {len(plots)} plots: give one for each.")
         vectors = np.asarray(embed(plots), dtype=np.float32)
         scales = np.abs(vectors).max(axis=1) / 127
         runs = [_hashes(plot) for plot in plots]
@@ -78,7 +86,7 @@ class NoveltyIndex:
         rows = np.repeat(np.arange(len(plots), dtype=np.uint32), [len(run) for run in runs])
         hashes, first = np.unique(hashes, return_index=True)
         rounded = np.round(vectors / scales[:, None]).astype(np.int8)
-        return cls(list(titles), rounded, scales.astype(np.float32), hashes, rows[first], ids)
+        return cls(titles, rounded, scales.astype(np.float32), hashes, rows[first], ids)
 
     def save(self, file: str | Path) -> None:
         """Write it as one compressed file of arrays (`.npz`), atomically."""
@@ -112,7 +120,8 @@ class NoveltyIndex:
             raise _no_index(file) from None
 
     def compare(self, plots: Sequence[str], embed: Embed) -> list[Likeness]:
-        """How near each plot is to those of the index."""
+        """How near each plot is to those of the index. Raises BadInput for what is no list of texts."""
+        plots = as_texts(plots)
         vectors = np.asarray(embed(plots), dtype=np.float32)
         found = []
         for plot, vector in zip(plots, vectors, strict=True):

@@ -25,3 +25,12 @@ def encode(tokenizer: Any, texts: Sequence[str]) -> dict[str, np.ndarray]:
         "input_ids": np.array([text.ids for text in encoded], dtype=np.int64),
         "attention_mask": np.array([text.attention_mask for text in encoded], dtype=np.int64),
     }
+
+
+def padded(ids: Sequence[Sequence[int]], pad: int) -> dict[str, np.ndarray]:
+    """The same of texts that are token ids already, filled up with the token `pad` to the length of the longest."""
+    longest = max(map(len, ids))
+    return {
+        "input_ids": np.array([[*text, *[pad] * (longest - len(text))] for text in ids], dtype=np.int64),
+        "attention_mask": np.array([[1] * len(text) + [0] * (longest - len(text)) for text in ids], dtype=np.int64),
+    }

@@ -65,8 +65,7 @@ def search_rate(
 
     `arguments` go to `TrainingArguments`, `trainer_arguments` to the `Trainer`.
     """
-    if steps < 20:
-        raise BadInput(f"A learning-rate search needs at least 20 steps, not {steps}.")
+    check_steps(steps)
     growth = (HIGHEST / LOWEST) ** (1 / (steps - 1))
     optimizer = torch.optim.AdamW(parameters(model), lr=LOWEST, weight_decay=WEIGHT_DECAY, fused=True)
     watcher = _Watcher(steps)
@@ -91,6 +90,12 @@ def search_rate(
     finite = [(rate, loss) for rate, loss in zip(watcher.rates, watcher.losses, strict=True) if np.isfinite(loss)]
     rates, losses = [rate for rate, _ in finite], [loss for _, loss in finite]
     return RateSearch(rates, losses, smooth(losses), steepest(rates, losses))
+
+
+def check_steps(steps: int) -> None:
+    """Raise BadInput where so many steps are too few for a search."""
+    if steps < 20:
+        raise BadInput(f"A learning-rate search needs at least 20 steps, not {steps}.")
 
 
 def smooth(losses: Sequence[float], spans: Sequence[float] | None = None) -> list[float]:

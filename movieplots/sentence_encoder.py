@@ -15,15 +15,17 @@ from movieplots.batches import A_TOKEN, core_count, in_batches
 from movieplots.files import atomic_path, read_json
 from movieplots.onnx_running import encode, open_session
 from movieplots.progress import say
+from movieplots.texts import as_texts
 
 NAME = "minilm-l6"
 LAYOUT = 2  # of the cached file: one more where what is written into it changes
 MAX_TOKENS = 256  # as its own settings say
+DIMENSIONS = 384
 AT_ONCE = 4_000  # characters in a batch
 
 
 class SentenceEncoder:
-    """Texts to vectors of length 1, shape (n, 384), float32."""
+    """Texts to vectors of length 1, shape (n, `DIMENSIONS`), float32."""
 
     def __init__(self) -> None:
         from tokenizers import Tokenizer
@@ -33,10 +35,14 @@ class SentenceEncoder:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(MAX_TOKENS)
         self._tokenizer.enable_padding()
+        self._tokenizer.encode_special_tokens = True  # `[SEP]` in a text is only text
         self._cores = core_count()
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """The vectors of the texts, in their order."""
+        """The vectors of the texts, in their order. Raises BadInput for what is no list of texts."""
+        texts = as_texts(texts, "text")
+        if not texts:
+            return np.empty((0, DIMENSIONS), np.float32)
 
         def work(batch: list[str]) -> np.ndarray:
             return self._session.run(None, encode(self._tokenizer, batch))[0]

@@ -99,8 +99,14 @@ def can_compile() -> bool:
 
 def check_time_limit(minutes: float | None) -> None:
     """Raise BadInput for a time limit that leaves no time."""
-    if minutes is not None and minutes <= 0:
+    if minutes is not None and not 0 < minutes < math.inf:
         raise BadInput(f"--time-limit must be more than 0 minutes, not {minutes:g}.")
+
+
+def check_seed(seed: int) -> None:
+    """Raise BadInput for a seed that NumPy or torch does not take."""
+    if not 0 <= seed < 2**32:
+        raise BadInput(f"--seed must be from 0 to {2**32 - 1}, not {seed}.")
 
 
 def check_learning_rate(rate: float | None) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from movieplots.texts import as_texts
+
 _WORD = re.compile(r"\w+")
 # Bytes of ASCII: marks become blanks, capitals small; the bytes of all other characters in UTF-8 stay.
 _BLANKS = bytes(
@@ -70,7 +72,11 @@ class NumberedTexts:
 
 
 def number_words(texts: Sequence[str], vocabulary: dict[str, int]) -> NumberedTexts:
-    """Number the words of texts. `vocabulary` grows with each new word: pass the same one for texts to be compared."""
+    """Number the words of texts. `vocabulary` grows with each new word: pass the same one for texts to be compared.
+
+    Raises BadInput for what is no list of texts.
+    """
+    texts = as_texts(texts, "text")
     import pyarrow as pa  # large, and not needed for a single text
     from pyarrow import compute
 

@@ -50,10 +50,18 @@ class Scribe:
 class Reader:
     """An engine of a classifier: a plot's logits are decided by the words in it."""
 
-    max_tokens, mask = 6, "[MASK]"
+    max_tokens = 6
 
     def logits(self, texts):
         return np.array([[3.0 if label in text else -3.0 for label in LABELS] for text in texts])
+
+    def logits_without(self, texts, hidden):
+        spans = [sorted(each, reverse=True) for each in hidden]
+        texts = list(texts)
+        for i, places in enumerate(spans):
+            for start, end in places:
+                texts[i] = texts[i][:start] + "[MASK]" + texts[i][end:]
+        return self.logits(texts)
 
     def lengths(self, texts):
         return [len(text.split()) for text in texts]
@@ -325,3 +333,16 @@ def test_too_many_characters_are_refused(client):
 def test_one_server_writes_with_one_model(trained, untitled):
     with pytest.raises(BadInput, match="writes with one model: give one generator"):
         Models([trained[0], untitled], None, decoder="http://127.0.0.1:9/v1")
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/v1/models", "/openapi.json", "/docs"])
+def test_head_answers_as_get_without_the_body(client, path):
+    asked, head = client.get(path), client.head(path)
+    assert (head.status_code, head.content) == (asked.status_code, b"") == (200, b"")
+    assert head.headers["content-type"] == asked.headers["content-type"]
+
+
+def test_head_of_what_has_no_get_is_refused(client):
+    assert client.head("/v1/plots").status_code == 405 and client.head("/v1/nothing").status_code == 404
+    operations = [operation for path in client.get("/openapi.json").json()["paths"].values() for operation in path]
+    assert "head" not in operations

@@ -1,6 +1,7 @@
 """The commands, run as a user runs them: the whole job on tiny checkpoints, and bad input."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -119,14 +120,24 @@ def test_plots_from_standard_input(capsys, monkeypatch, tmp_path, small_corpus, 
     from movieplots import train_classifier
 
     train_classifier(small_corpus, tiny_roberta, tmp_path, passes=1)
-    monkeypatch.setattr(sys, "stdin", io.StringIO("A ghost sings.\nA war ends.\n"))
-    status, out, _ = run(capsys, monkeypatch, "genres", "--model", tmp_path, "--json", "-")
-    assert status == 0
-    assert len(json.loads(out)) == 2
-    monkeypatch.setattr(sys, "stdin", io.StringIO("A ghost sings.\n\n"))
-    status, _, err = run(capsys, monkeypatch, "genres", "--model", tmp_path, "-")
-    assert status == 2
-    assert "line 2 is empty" in err
+
+    def genres(text, encoding="utf-8"):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text), encoding))  # as a locale has it
+        return run(capsys, monkeypatch, "genres", "--model", tmp_path, "--json", "-")
+
+    status, out, err = genres(b"A ghost sings.\nA war ends.\n")
+    assert (status, len(json.loads(out)), "blank" in err) == (0, 2, False)
+    long = " ".join(["The sheriff rides on."] * 200)
+    text = f"\ufeff\nEine Möwe schreit.\r\n \t\n{long}\n\n".encode()
+    for encoding in ("utf-8", "ascii", "latin-1"):
+        status, out, err = genres(text, encoding)
+        assert (status, [row["plot"] for row in json.loads(out)]) == (0, ["Eine Möwe schreit.", long])
+        assert "3 blank lines were left out." in err and "Line 4 has" in err
+    assert "1 blank line was left out." in genres(b"A ghost sings.\n\n")[2]
+    for bad, words in ((b"A ghost.\nDie M\xf6we\n", "Line 2 of standard input is not UTF-8"), (b"\n \n", "has no text"),
+                       (b"", "has no text")):  # fmt: skip
+        status, out, err = genres(bad)
+        assert (status, out) == (2, "") and words in err and "Traceback" not in err
 
 
 def test_bad_input_is_one_line_and_leaves_nothing(capsys, monkeypatch, tmp_path):
@@ -138,6 +149,9 @@ def test_bad_input_is_one_line_and_leaves_nothing(capsys, monkeypatch, tmp_path)
     (tmp_path / "few_titles.csv").write_text(
         "show_id,type,title,release_year,listed_in,description\ns1,Movie,Salt,2009,Dramas,The sea gives back a ship.\n"
     )
+    NOWHERE, FILE, UNTITLED = tmp_path / "nowhere", tmp_path / "semicolons.csv", tmp_path / "untitled"
+    UNTITLED.mkdir()
+    (UNTITLED / "movieplots.json").write_text('{"task": "classification", "recipe": {"titles": false}}')
     cases = {
         ("prepare", "imbd", "--out", out): "Unknown source 'imbd'",
         ("prepare", "streaming", "--out", out): "is not in data/raw/streaming: run `movieplots fetch streaming`",
@@ -178,6 +192,141 @@ def test_bad_input_is_one_line_and_leaves_nothing(capsys, monkeypatch, tmp_path)
         ("prepare", "sample"): "--out",
         ("train", "generator", "--data", tmp_path, "--base", "gpt2", "--out", out): "No Plot table",
         ("dump", "--model", tmp_path, "--out", out): "not a trained model",
+        # Each of these names a model, data or a base that is not there: the option alone is enough to be refused.
+        ("dump", "--model", NOWHERE, "--out", out, "--samples-per-genre", "0"): "samples per genre",
+        ("dump", "--model", NOWHERE, "--out", out, "--top-ps", "2"): "Top-p must be",
+        ("dump", "--model", NOWHERE, "--out", out, "--decoder", "x"): "Unknown decoder 'x'",
+        ("dump", "--model", NOWHERE, "--out", FILE): "is a file, not a folder",
+        ("generate", "--model", NOWHERE, "-n", "0"): "number of plots",
+        ("generate", "--model", NOWHERE, "--temperature", "-1"): "temperature",
+        ("generate", "--model", NOWHERE, "--top-p", "nan"): "Top-p must be",
+        ("generate", "--model", NOWHERE, "--min-p", "1"): "Min-p must be",
+        ("generate", "--model", NOWHERE, "--repetition-penalty", "0"): "repetition penalty",
+        ("generate", "--model", NOWHERE, "--no-repeat-ngram", "1"): "n-grams",
+        ("generate", "--model", NOWHERE, "--decoder", "x"): "Unknown decoder 'x'",
+        ("genres", "--model", NOWHERE, "--title", "Salt", "A ghost.", "A war."): "--title belongs to one plot",
+        (
+            "train",
+            "generator",
+            "--data",
+            NOWHERE,
+            "--base",
+            NOWHERE,
+            "--out",
+            out,
+            "--learning-rate",
+            "2",
+        ): "--learning-",
+        ("train", "generator", "--data", NOWHERE, "--base", NOWHERE, "--out", out, "--draws", "x"): "--draws must be",
+        ("train", "generator", "--data", NOWHERE, "--base", NOWHERE, "--out", FILE): "is a file, not a folder",
+        (
+            "train",
+            "generator",
+            "--data",
+            NOWHERE,
+            "--base",
+            NOWHERE,
+            "--out",
+            out,
+            "--time-limit",
+            "nan",
+        ): "--time-limit",
+        ("train", "rate", "--data", NOWHERE, "--base", NOWHERE, "--out", out, "--steps", "5"): "at least 20 steps",
+        ("train", "rate", "--data", NOWHERE, "--base", NOWHERE, "--out", tmp_path): "is a folder: give --out the name",
+        (
+            "train",
+            "classifier",
+            "--data",
+            NOWHERE,
+            "--base",
+            NOWHERE,
+            "--out",
+            out,
+            "--batch-size",
+            "0",
+        ): "--batch-size",
+        ("train", "classifier", "--data", NOWHERE, "--base", NOWHERE, "--out", out, "--loss", "x"): "--loss must be",
+        (
+            "train",
+            "classifier",
+            "--data",
+            NOWHERE,
+            "--base",
+            NOWHERE,
+            "--out",
+            out,
+            "--method",
+            "x",
+        ): "--method must be",
+        (
+            "train",
+            "classifier",
+            "--data",
+            NOWHERE,
+            "--base",
+            NOWHERE,
+            "--out",
+            out,
+            "--layers",
+            "0",
+        ): "--layers must be",
+        ("train", "classifier", "--data", NOWHERE, "--base", NOWHERE, "--out", out, "--teacher", "x"): "no teacher x",
+        (
+            "train",
+            "language-model",
+            "--data",
+            NOWHERE,
+            "--base",
+            "x",
+            "--out",
+            out,
+            "--block-size",
+            "2",
+        ): "--block-size",
+        ("train", "language-model", "--data", NOWHERE, "--base", "x", "--out", FILE): "is a file, not a folder",
+        ("distill", "--teacher", NOWHERE, "--data", NOWHERE, "--layers", "0", "--out", out): "--layers must be",
+        (
+            "distill",
+            "--teacher",
+            NOWHERE,
+            "--data",
+            NOWHERE,
+            "--layers",
+            "1",
+            "--out",
+            out,
+            "--patience",
+            "0",
+        ): "--patien",
+        (
+            "evaluate",
+            "--dumps",
+            NOWHERE,
+            "--data",
+            NOWHERE,
+            "--out",
+            out,
+            "--embedder",
+            "./x",
+        ): "folder ./x does not exist",
+        ("evaluate", "--dumps", NOWHERE, "--data", NOWHERE, "--out", out, "--embedder", "minilm"): "'minilm' cannot be",
+        ("evaluate", "--dumps", NOWHERE, "--data", NOWHERE, "--out", out, "--classifier", "x"): "x is not a trained",
+        ("evaluate", "--dumps", NOWHERE, "--data", NOWHERE, "--out", FILE): "is a file, not a folder",
+        ("export", "--model", NOWHERE, "--out", out, "--type", "x"): "Unknown type 'x'",
+        ("export", "--model", NOWHERE, "--out", tmp_path): "is a folder: give --out the name",
+        ("compress", "--model", NOWHERE, "--data", NOWHERE, "--out", FILE): "is a file, not a folder",
+        ("novelty", "--data", NOWHERE, "--out", tmp_path): "is a folder: give --out the name",
+        ("api", "--decoder", "x"): "Unknown decoder 'x'",
+        ("api", "--novelty", NOWHERE): "There is no index",
+        ("api", "--novelty", FILE): "is no index of training plots",
+        ("api", "--port", "0"): "--port",
+        ("studio", "--api", "here"): "--api must be",
+        ("studio", "--decoder", "x", "--port", "8599"): "Unknown decoder 'x'",
+        # These are seen in the model's movieplots.json.
+        ("generate", "--genre", "opera"): "Unknown genre 'opera'",
+        ("generate", "--model", shipped.FOLDER / "generator-without-titles", "--title", "Salt"): "without titles",
+        ("genres", "--model", UNTITLED, "--title", "Salt", "A ghost."): "without titles",
+        ("dump", "--model", shipped.GENERATOR, "--out", out, "--genres", "opera"): "Unknown genre 'opera'",
         ("dump", "--model", tmp_path, "--out", out, "--temperatures", "warm"): "numbers separated by commas",
         ("evaluate", "--dumps", tmp_path / "empty", "--data", tmp_path, "--out", out): "No dump",
         ("generate", "--model", tmp_path / "nowhere"): "no model in",
@@ -300,3 +449,64 @@ def test_generate_says_which_training_plot_is_near_and_loses_none(
     monkeypatch.setattr("movieplots.sentence_encoder.SentenceEncoder", without_connection)
     status, out, err = run(capsys, monkeypatch, *ask)
     assert status == 0 and out.strip() and "The plots are not compared with the training plots." in err
+
+
+CUT = b"Die M\xc3\xb6we"[:6].decode(errors="surrogateescape")  # as `head -c 6` cuts an argument
+TEXTS = {
+    "the text": ("genres", CUT),
+    "one of several texts": ("genres", "A ghost.", CUT),
+    "--title": ("genres", "A ghost.", "--title", CUT),
+    "--opening": ("generate", "--opening", CUT),
+    "--title of a plot": ("generate", "--title", CUT),
+    "--genre": ("generate", "--genre", CUT),
+    "--decoder": ("generate", "--decoder", CUT),
+    "--genres": ("dump", "--model", "m", "--out", "o", "--genres", CUT),
+    "--temperatures": ("dump", "--model", "m", "--out", "o", "--temperatures", CUT),
+    "--languages": ("prepare", "sample", "--out", "o", "--languages", CUT),
+    "--columns": ("prepare", "table", "--out", "o", "--columns", f"title={CUT}"),
+    "the source": ("prepare", CUT, "--out", "o"),
+    "--markup": ("train", "generator", "--data", "d", "--base", "b", "--out", "o", "--markup", CUT),
+    "--loss": ("train", "classifier", "--data", "d", "--base", "b", "--out", "o", "--loss", CUT),
+    "--type": ("export", "--model", "m", "--out", "o", "--type", CUT),
+    "--host": ("api", "--host", CUT),
+    "--api": ("studio", "--api", CUT),
+}
+
+
+@pytest.mark.parametrize("which", TEXTS)
+def test_a_text_that_is_cut_inside_a_character_is_refused(which, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    status, out, err = run(capsys, monkeypatch, *TEXTS[which])
+    assert (status, out) == (2, "")
+    option = which.split(" of ")[0] if which.startswith("--") else "The"
+    assert err.startswith(f"movieplots: {option}") and "no UTF-8 from character" in err
+    assert len(err.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_real_argument_and_real_input_end_in_a_sentence(tmp_path):
+    """As a shell hands them over, in a process of its own."""
+    program = [sys.executable, "-m", "movieplots", "genres"]
+    for arguments, given in ((["Die Möwe".encode()[:6]], b""), (["-"], "Die Möwe\n".encode("latin-1"))):
+        done = subprocess.run(
+            [*program, *arguments], input=given, capture_output=True, env=os.environ | {"LC_ALL": "C"}
+        )
+        assert done.returncode == 2 and done.stderr.count(b"\n") == 1 and b"UTF-8" in done.stderr, done.stderr
+
+
+def test_files_and_folders_may_have_names_that_are_no_text(capsys, monkeypatch, tmp_path):
+    folder = tmp_path / os.fsdecode(b"m\xf6we")
+    folder.mkdir()
+    (folder / "movieplots.json").write_text('{"task": "generation"}')
+    status, _, err = run(capsys, monkeypatch, "genres", "--model", folder, "A ghost.")
+    assert status == 2 and "holds a model for generation" in err
+    (folder / "map.csv").write_text("tag,genres\nopera,music\n")
+    options = ("--genre-map", folder / "map.csv", "--out", tmp_path / "out")
+    assert run(capsys, monkeypatch, "prepare", "sample", *options)[0] == 0
+    (folder / "plots.csv").write_text("t,p,g\nSalt,The sea gives back a ship.,Drama\n")
+    columns = ("--columns", "title=t", "plot=p", "genres=g")
+    status, _, err = run(capsys, monkeypatch, "prepare", "table", *columns, "--path", folder / "plots.csv", "--out",
+                         tmp_path / "table")  # fmt: skip
+    assert status == 2 and "too small to split" in err
+    status, _, err = run(capsys, monkeypatch, "prepare", "sample", "--out", folder / "out")
+    assert status in (0, 2) and "Traceback" not in err

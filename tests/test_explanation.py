@@ -4,16 +4,19 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from movieplots import GenreClassifier
+from movieplots import BadInput, GenreClassifier, shipped
+from movieplots.bases import load_tokenizer
 from movieplots.classification.explanation import (
     at_random,
     deletion,
     explain,
-    hide,
     integrated_gradients,
     occlusion,
     word_spans,
 )
+from movieplots.classification.feeding import tokenised
+from movieplots.classification.hiding import ids_without
+from movieplots.classification.language_model import packed
 
 TEXT = "A haunted house, the sheriff's house: haunted no more."
 
@@ -21,10 +24,19 @@ TEXT = "A haunted house, the sheriff's house: haunted no more."
 class KnownEngine:
     """The log-odds of horror are 2 for each `haunted` less 3; those of western 4 for `sheriff's` less 3."""
 
-    mask, max_tokens = "[MASK]", 512
+    max_tokens = 512
 
     def logits(self, texts):
         return np.array([[2.0 * text.count("haunted") - 3, 4.0 * text.count("sheriff's") - 3] for text in texts])
+
+    def logits_without(self, texts, hidden):
+        return self.logits([hide(text, spans) for text, spans in zip(texts, hidden, strict=True)])
+
+
+def hide(text, spans, mask="[MASK]"):
+    for start, end in sorted(spans, reverse=True):
+        text = text[:start] + mask + text[end:]
+    return text
 
 
 @pytest.fixture
@@ -36,7 +48,6 @@ def test_words_keep_their_apostrophes_and_lose_their_commas():
     assert [TEXT[start:end] for start, end in word_spans(TEXT)] == [
         "A", "haunted", "house", "the", "sheriff's", "house", "haunted", "no", "more",
     ]  # fmt: skip
-    assert hide(TEXT, word_spans(TEXT)[1:3], "_") == "A _ _, the sheriff's house: haunted no more."
 
 
 def test_occlusion_finds_the_reasons(known):
@@ -60,10 +71,9 @@ def test_integrated_gradients_add_up_to_what_hiding_all_words_takes_away(classif
     text = "A sheriff rides into a town that has forgotten its name"
     effects = integrated_gradients(loaded, text, [0, 1])
     assert effects.shape == (11, 2)
-    tokenizer = loaded.engine.tokenizer
-    ids = tokenizer(text)["input_ids"]
-    hidden = tokenizer.mask_token * sum(token not in tokenizer.all_special_ids for token in ids)
-    ends = loaded.engine.logits([text, hidden])[:, [0, 1]]
+    encoding = loaded.engine.tokenizer(text).encodings[0]
+    tokens = [(start, end) for start, end in encoding.offsets if start < end]
+    ends = loaded.engine.logits_without([text, text], [[], tokens])[:, [0, 1]]
     assert effects.sum(axis=0) == pytest.approx(ends[0] - ends[1], abs=0.05 * np.abs(ends[0] - ends[1]).max() + 1e-3)
 
 
@@ -73,3 +83,80 @@ def test_a_plot_without_a_genre_is_explained_by_its_likeliest(classifier):
     explanation = explain(loaded, "A sheriff rides into town.")
     assert len(explanation.effects) == 1 and len(explanation.words) == 5
     assert at_random(loaded, "A sheriff.", [0]).shape == (2, 1)
+
+
+MARKS = "A ghost [SEP] haunts [MASK] the mill [PAD] and </s> the <mask> sea <pad><|endoftext|>."
+
+
+@pytest.mark.parametrize("engine", ["shipped", "classifier", "compressed"])
+def test_marks_of_models_in_a_text_are_text(engine, request):
+    """Each mark is spelled out: a text with it is read unlike one with the model's own mark in its place."""
+    folder = shipped.CLASSIFIER if engine == "shipped" else request.getfixturevalue(engine)[0]
+    loaded = GenreClassifier.from_pretrained(folder)
+    tokenizer = getattr(loaded.engine, "tokenizer", None)
+    tokenizer = loaded.engine._counting if tokenizer is None else tokenizer.backend_tokenizer
+    loaded.engine.lengths([MARKS])
+    encoding = tokenizer.encode(MARKS)
+    own = [i for i, special in zip(encoding.ids, encoding.special_tokens_mask, strict=True) if not special]
+    marks = {i for i, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    unknown = tokenizer.token_to_id("[UNK]")
+    assert not set(own) & (marks - {unknown})
+    assert loaded.engine.lengths([MARKS]) == [len(encoding.ids)]
+    (as_mask,) = loaded.engine.logits_without(["A [MASK] <mask>"], [[(2, 8), (9, 15)]])
+    assert not np.allclose(loaded.engine.logits(["A [MASK] <mask>"])[0], as_mask, atol=1e-6)
+
+
+def test_training_plots_spell_marks_out(tiny_roberta):
+    tokenizer = load_tokenizer(tiny_roberta)
+    (row,) = tokenised(tokenizer, [MARKS], np.zeros((1, 1)), 300)
+    assert not set(row["input_ids"]) & set(tokenizer.all_special_ids)
+    assert not {token for block in packed(tokenizer, [MARKS], 8) for token in block} & set(tokenizer.all_special_ids)
+    assert tokenizer.decode(row["input_ids"]) == MARKS
+
+
+@pytest.mark.parametrize("base", ["minilm-l6", "tiny_roberta"])
+def test_a_hidden_word_leaves_one_mask(base, request):
+    """On ids it is what putting the mask's text into the plot and reading it as the mask gives."""
+    tokenizer = load_tokenizer(request.getfixturevalue(base) if base == "tiny_roberta" else base)
+    mask = tokenizer.mask_token_id
+    text = "A haunted stand-up comedian's house: [MASK] the sheriff, who’s here, is haunted."
+    spans = word_spans(text)
+
+    def ids(hidden, most=300, mask=mask):
+        (found,) = ids_without(lambda text: tokenizer(text).encodings[0], [text], [hidden], mask, most)
+        return found
+
+    whole = tokenizer(text)["input_ids"]
+    assert ids([]) == whole and mask not in whole
+    assert ids([(0, 0)]) == whole
+    for span in spans:
+        assert ids([span]).count(mask) == 1
+        assert len(ids([span])) - 1 == len(ids([span], mask=None)) < len(whole)
+    assert ids(spans).count(mask) == len(spans)
+    assert len(ids(spans, most=10)) == 10
+    if base == "minilm-l6":
+        tokenizer.split_special_tokens = False
+        text = text.replace("[MASK]", "a mask of")
+        for span in word_spans(text):
+            tokenizer.split_special_tokens = False
+            expected = tokenizer(hide(text, [span]))["input_ids"]
+            tokenizer.split_special_tokens = True
+            assert ids([span]) == expected
+
+
+def test_a_text_is_encoded_once():
+    calls = []
+
+    def encode(text):
+        calls.append(text)
+        return load_tokenizer("minilm-l6")(text).encodings[0]
+
+    ids_without(encode, ["A ghost."] * 3, [[], [(0, 1)], [(2, 7)]], 103, 512)
+    assert calls == ["A ghost."]
+
+
+def test_what_cannot_be_explained_is_said():
+    with pytest.raises(BadInput, match="does not say where its tokens stand"):
+        ids_without(lambda text: None, ["A ghost."], [[]], 1, 8)
+    with pytest.raises(BadInput, match="has no gradients"):
+        integrated_gradients(GenreClassifier.from_pretrained(shipped.CLASSIFIER), "A ghost.", [0])

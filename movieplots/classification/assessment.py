@@ -16,6 +16,7 @@ from movieplots.classification.thresholds import GRID, f1_over_grid
 from movieplots.errors import BadInput
 from movieplots.lineage import read_plot_ids
 from movieplots.preparation.figures import opening
+from movieplots.texts import as_text, as_texts
 
 TRAIN_SAMPLE = 2_000  # training plots that are predicted, too: enough to see how far memory goes
 
@@ -185,7 +186,7 @@ def compression_table(info: dict[str, Any], before: float, after: float) -> pd.D
 
 def prediction_table(classifier: GenreClassifier, text: str, most: int = 5) -> pd.DataFrame:
     """The likeliest genres of a text with their thresholds; `given` are those that reach theirs."""
-    proba = classifier.predict_proba([text])[0]
+    proba = classifier.predict_proba([as_text(text)])[0]
     return pd.DataFrame(
         [
             {
@@ -200,7 +201,8 @@ def prediction_table(classifier: GenreClassifier, text: str, most: int = 5) -> p
 
 def predictions(classifier: GenreClassifier, texts: Sequence[str]) -> pd.DataFrame:
     """Probabilities of texts: a row a label, a column a text."""
-    return pd.DataFrame(classifier.predict_proba(texts).T, index=classifier.labels, columns=list(texts))
+    texts = as_texts(texts)
+    return pd.DataFrame(classifier.predict_proba(texts).T, index=classifier.labels, columns=texts)
 
 
 def _between(estimate: dict[str, Any]) -> str:

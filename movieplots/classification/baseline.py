@@ -18,6 +18,7 @@ from sklearn.svm import LinearSVC
 from movieplots.classification.metrics import headline, multilabel_metrics
 from movieplots.classification.thresholds import best_thresholds
 from movieplots.progress import track
+from movieplots.texts import as_texts
 
 Texts = dict[str, Sequence[str]]
 
@@ -40,6 +41,7 @@ class Baseline:
 
 def fit_baselines(texts: Texts, targets: dict[str, np.ndarray], labels: Sequence[str]) -> dict[str, Baseline]:
     """Both baselines, fitted on `train` and tuned on `validation`; `targets` are 0/1 of shape (n, labels)."""
+    texts = {split: as_texts(plots) for split, plots in texts.items()}
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
     words = {"train": vectorizer.fit_transform(texts["train"])}
     words |= {name: vectorizer.transform(texts[name]) for name in texts if name != "train"}

@@ -22,7 +22,7 @@ from movieplots.classification.model import GenreModel, load_genre_model
 from movieplots.classification.onnx_engine import MODEL, SETTINGS, OnnxEngine
 from movieplots.classification.recipe import command
 from movieplots.errors import BadInput
-from movieplots.files import atomic_folder, write_json
+from movieplots.files import atomic_folder, check_folder, write_json
 from movieplots.lineage import read_plot_ids
 from movieplots.model_folder import FILE_NAME, read_info, write_info
 
@@ -35,6 +35,8 @@ def compress(model: str | Path, out: str | Path, data: str | Path) -> dict[str, 
     have been training plots, and where `out` holds something else.
     """
     model, out = Path(model), Path(out)
+    check_folder(out)
+    _onnx()
     info = read_info(model, "classification")
     if info.get("compressed"):
         raise BadInput(f"{model} is compressed already.")
@@ -70,11 +72,7 @@ def folder_size(folder: str | Path) -> float:
 
 
 def _write_onnx(network: GenreModel, file: Path) -> None:
-    try:
-        from onnxruntime.quantization import QuantType, quantize_dynamic
-        from onnxruntime.transformers import optimizer
-    except ModuleNotFoundError:
-        raise BadInput("Compressing needs the packages onnx and onnxruntime: pip install onnx onnxruntime.") from None
+    quantization, optimizer = _onnx()
 
     class Logits(torch.nn.Module):
         def __init__(self) -> None:
@@ -100,12 +98,22 @@ def _write_onnx(network: GenreModel, file: Path) -> None:
         ).save_model_to_file(str(fused))
         logging.disable(logging.WARNING)  # it advises a preparation that the optimizer has done
         try:
-            quantize_dynamic(
-                fused, file, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True,
+            quantization.quantize_dynamic(
+                fused, file, weight_type=quantization.QuantType.QInt8, per_channel=True, reduce_range=True,
                 extra_options={"DefaultTensorType": 1},
             )  # fmt: skip
         finally:
             logging.disable(logging.NOTSET)
+
+
+def _onnx() -> tuple[Any, Any]:
+    """(ONNX Runtime's quantization, its optimizer of transformers)."""
+    try:
+        from onnxruntime import quantization
+        from onnxruntime.transformers import optimizer
+    except ModuleNotFoundError:
+        raise BadInput("Compressing needs the packages onnx and onnxruntime: pip install onnx onnxruntime.") from None
+    return quantization, optimizer
 
 
 def _card(info: dict[str, Any]) -> str:

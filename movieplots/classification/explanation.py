@@ -11,7 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from movieplots.classification.prediction import GenreClassifier
+from movieplots.classification.prediction import GenreClassifier, probabilities
+from movieplots.errors import BadInput
+from movieplots.genres import check_genres
+from movieplots.texts import as_text, as_texts
 
 STEPS = 16  # on the way from hidden words to the plot, for integrated gradients
 _WORD = re.compile(r"\w+(?:['’-]\w+)*")
@@ -42,11 +45,12 @@ class Explanation:
 def explain(classifier: GenreClassifier, text: str, genres: Sequence[str] | None = None) -> Explanation:
     """Why a plot gets these genres; by default those at or above their thresholds, or else the likeliest.
 
-    Takes one prediction a word. Raises BadInput for an empty text.
+    Takes one prediction a word. Raises BadInput for an empty text and for a genre that the classifier does not know.
     """
     if genres is None:
-        proba = classifier.predict_proba([text])[0]
+        proba = classifier.predict_proba([as_text(text)])[0]
         genres = classifier.name(proba) or [classifier.labels[int(proba.argmax())]]
+    genres = check_genres(genres, classifier.labels)
     labels = [classifier.labels.index(genre) for genre in genres]
     effects = occlusion(classifier, text, labels)
     spans = word_spans(text)
@@ -59,21 +63,17 @@ def word_spans(text: str) -> list[tuple[int, int]]:
     return [match.span() for match in _WORD.finditer(text)]
 
 
-def hide(text: str, spans: Sequence[tuple[int, int]], mask: str) -> str:
-    """The text with these words replaced by the mask."""
-    for start, end in sorted(spans, reverse=True):
-        text = text[:start] + mask + text[end:]
-    return text
-
-
 def occlusion(classifier: GenreClassifier, text: str, labels: Sequence[int]) -> np.ndarray:
     """Effects (words, labels): the fall of the log-odds where a word is hidden (Zeiler and Fergus 2014).
 
-    Hidden words are no surprise to the model, which was trained with some of them masked.
+    A hidden word's tokens make place for the mask token: no surprise to the model, which was trained with some of its
+    tokens masked. Where the model has no mask token, they are left out.
     """
-    spans = word_spans(text)
-    texts = [text, *(hide(text, [span], classifier.engine.mask) for span in spans)]
-    logits = classifier.engine.logits(texts)[:, list(labels)]
+    text = as_text(text)
+    if not text.strip():
+        raise BadInput("The plot is empty: give it some words.")
+    hidden = [[], *([span] for span in word_spans(text))]
+    logits = classifier.engine.logits_without([text] * len(hidden), hidden)[:, list(labels)]
     return logits[0] - logits[1:]
 
 
@@ -81,7 +81,12 @@ def integrated_gradients(classifier: GenreClassifier, text: str, labels: Sequenc
     """Effects (words, labels): gradients along the way from all words hidden to the plot (Sundararajan et al. 2017)."""
     import torch  # only here: the rest works without it, for compressed models
 
+    text = as_text(text)
+    if not hasattr(classifier.engine, "model"):
+        raise BadInput("A compressed classifier has no gradients: use occlusion, or the classifier before compression.")
     model, tokenizer = classifier.engine.model, classifier.engine.tokenizer
+    if tokenizer.mask_token_id is None:
+        raise BadInput("This classifier has no mask token, from which the gradients start: use occlusion.")
     encoded = tokenizer(
         text, truncation=True, max_length=model.max_tokens, return_offsets_mapping=True, return_tensors="pt"
     )
@@ -110,15 +115,15 @@ def deletion(classifier: GenreClassifier, texts: Sequence[str], method: Method, 
 
     The deletion test of Petsiuk et al. 2018 at one share. Compare it with words drawn at random (`at_random`).
     """
+    texts = as_texts(texts)
     before = classifier.predict_proba(texts)
     top = before.argmax(axis=1)
-    shortened = []
+    hidden = []
     for text, label in zip(texts, top, strict=True):
         spans = word_spans(text)
         order = np.argsort(-method(classifier, text, [int(label)])[:, 0], kind="stable")
-        count = max(1, round(share * len(spans)))
-        shortened.append(hide(text, [spans[i] for i in order[:count]], classifier.engine.mask))
-    after = classifier.predict_proba(shortened)
+        hidden.append([spans[i] for i in order[: max(1, round(share * len(spans)))]])
+    after = probabilities(classifier.engine.logits_without(texts, hidden))
     rows = np.arange(len(top))
     return before[rows, top] - after[rows, top]
 

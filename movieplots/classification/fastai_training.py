@@ -23,7 +23,7 @@ from movieplots.classification.model import GenreModel, layers_of
 from movieplots.classification.recipe import make_recipe
 from movieplots.classification.training import TOP_RATES, layer_groups, new_classifier, training_plots
 from movieplots.errors import BadInput
-from movieplots.files import atomic_path
+from movieplots.files import atomic_path, check_folder
 from movieplots.lineage import lineage
 from movieplots.model_folder import begin, clear, finished
 from movieplots.progress import bar, console, say
@@ -82,6 +82,7 @@ def train_with_fastai(
         titles=titles, layers=None, learning_rate=learning_rate, time_limit=None, seed=seed,
     ) | {"verb": "fastai"}  # fmt: skip
     one_process("train fastai")
+    check_folder(out)
     plots = read_labelled(data)
     recipe |= {"data": plots.fingerprint} | lineage(base, plots.ids)
     done = None if fresh else finished(out, recipe)

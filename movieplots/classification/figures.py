@@ -22,6 +22,7 @@ from movieplots.classification.calibration import calibration_error, reliability
 from movieplots.classification.explanation import explain
 from movieplots.classification.prediction import GenreClassifier
 from movieplots.figures import LIGHT, heatmap, legend, sentence_figure, titled
+from movieplots.texts import as_texts
 
 BLUE, ORANGE, GREEN, PINK, RED = LIGHT.series
 TEXT, GRID = LIGHT.text, LIGHT.grid
@@ -207,7 +208,7 @@ def compared(infos: dict[str, dict[str, Any]], measures: dict[str, str], by: str
 def words_marked(classifier: GenreClassifier, texts: Sequence[str]) -> HTML:
     """Each text once for each genre it is given, its words the bluer the more they speak for the genre."""
     parts = []
-    for text in texts:
+    for text in as_texts(texts):
         explanation = explain(classifier, text)
         for genre, effects in explanation.effects.items():
             highest, shown, at = max(float(effects.max()), 1e-9), [], 0

@@ -21,13 +21,14 @@ from transformers import AutoModelForMaskedLM, default_data_collator, set_seed
 
 from movieplots.bases import load_pretrained, load_tokenizer
 from movieplots.errors import BadInput
-from movieplots.files import atomic_folder, read_json, write_json
+from movieplots.files import atomic_folder, check_folder, read_json, write_json
 from movieplots.lineage import PlotIds, lineage
 from movieplots.model_folder import RUN_FILE, begin, clear, finished, table, write_info
 from movieplots.plots import SPLITS, data_fingerprint, load_plots
 from movieplots.progress import say, track
 from movieplots.training import (
     check_learning_rate,
+    check_seed,
     check_time_limit,
     circumstances,
     fit,
@@ -41,6 +42,7 @@ HIDDEN, REPLACED = 0.8, 0.1  # of these: shown as the mask, shown as a random to
 TOKENS_PER_STEP = 4096
 LEARNING_RATE = 3e-4
 EVALUATIONS = 8  # over a run
+LEAST_BLOCK = 16  # tokens
 HELD_OUT_TOKENS = 40_000
 IGNORED = -100
 
@@ -69,8 +71,12 @@ def train_language_model(
     check_time_limit(time_limit)
     if passes < 1:
         raise BadInput(f"--passes must be at least 1, not {passes}.")
+    if block_size < LEAST_BLOCK:
+        raise BadInput(f"--block-size must be at least {LEAST_BLOCK}, not {block_size}.")
     check_learning_rate(learning_rate)
+    check_seed(seed)
     one_process("train language-model")
+    check_folder(out)
     plots = load_plots(data)
     recipe = {
         "base": base, "data": data_fingerprint(plots), "passes": passes, "block_size": block_size,
@@ -93,8 +99,10 @@ def train_language_model(
     room = model.config.max_position_embeddings
     if "roberta" in model.config.model_type:
         room -= 2  # it counts positions from the padding token's id on
-    if not 16 <= block_size <= room:
-        raise BadInput(f"--block-size must be from 16 to {room}, the most that {base} takes, not {block_size}.")
+    if block_size > room:
+        raise BadInput(
+            f"--block-size must be from {LEAST_BLOCK} to {room}, the most that {base} takes, not {block_size}."
+        )
     if tokenizer.mask_token_id is None:
         raise BadInput(f"{base} has no mask token: choose an encoder of the BERT or RoBERTa kind.")
     blocks = {name: packed(tokenizer, part, block_size) for name, part in texts.items()}

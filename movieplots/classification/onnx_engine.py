@@ -1,15 +1,16 @@
 """Logits of a compressed genre model through ONNX Runtime, without torch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
 
-from movieplots.batches import A_TOKEN, core_count, in_batches
+from movieplots.batches import A_TOKEN, T, core_count, in_batches
+from movieplots.classification.hiding import Span, ids_without, lengths_without
 from movieplots.errors import BadInput
 from movieplots.files import read_json
-from movieplots.onnx_running import encode, open_session
+from movieplots.onnx_running import encode, open_session, padded
 
 MODEL = "model.onnx"
 SETTINGS = "engine.json"  # max_tokens, pad token, mask token
@@ -17,7 +18,7 @@ AT_ONCE = 4_000  # characters in a batch
 
 
 class OnnxEngine:
-    """Logits of texts. `max_tokens` of a text are read; `mask` stands for a hidden word, empty where there is none."""
+    """Logits of texts, of which `max_tokens` tokens are read. Special tokens that stand in a text are only text."""
 
     def __init__(self, folder: str | Path, labels: int) -> None:
         try:
@@ -29,7 +30,6 @@ class OnnxEngine:
         folder = Path(folder)
         settings = read_json(folder / SETTINGS, "compress the classifier again")
         self.max_tokens: int = settings["max_tokens"]
-        self.mask: str = settings["mask"]
         self.cores = core_count()
         self._counting = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._counting.no_padding()
@@ -37,6 +37,9 @@ class OnnxEngine:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(self.max_tokens)
         self._tokenizer.enable_padding(pad_id=settings["pad_id"], pad_token=settings["pad"])
+        self._counting.encode_special_tokens = self._tokenizer.encode_special_tokens = True
+        self._mask = self._counting.token_to_id(settings["mask"]) if settings["mask"] else None
+        self._pad: int = settings["pad_id"]
         # One session for single texts, with all cores on each; one for batches, a core each.
         self._sessions = [open_session(folder / MODEL, threads) for threads in (self.cores, 1)]
         self.labels = self._sessions[0].get_outputs()[0].shape[1]
@@ -45,15 +48,27 @@ class OnnxEngine:
 
     def logits(self, texts: Sequence[str]) -> np.ndarray:
         """Shape (n, labels); texts beyond `max_tokens` tokens are cut."""
-        if not len(texts):
+        return self._logits(texts, lambda batch: encode(self._tokenizer, batch))
+
+    def logits_without(self, texts: Sequence[str], hidden: Sequence[Sequence[Span]]) -> np.ndarray:
+        """The same where of text i the words at the spans `hidden[i]` are hidden by the mask token."""
+        ids = ids_without(self._counting.encode, texts, hidden, self._mask, self.max_tokens)
+        return self._logits(ids, lambda batch: padded(batch, self._pad), lengths_without(texts, hidden))
+
+    def _logits(
+        self,
+        items: Sequence[T],
+        features: Callable[[list[T]], dict[str, np.ndarray]],
+        lengths: Sequence[int] | None = None,
+    ) -> np.ndarray:
+        """Of texts, or of their ids with the texts' lengths in characters."""
+        if not len(items):
             return np.empty((0, self.labels))
-        session = self._sessions[0 if len(texts) == 1 else 1]
-
-        def work(batch: list[str]) -> np.ndarray:
-            return session.run(None, encode(self._tokenizer, batch))[0]
-
-        longest = self.max_tokens * A_TOKEN
-        rows = in_batches(work, texts, longest=longest, most=AT_ONCE, cores=self.cores, what="Predicting genres")
+        session = self._sessions[0 if len(items) == 1 else 1]
+        rows = in_batches(
+            lambda batch: session.run(None, features(batch))[0], items, longest=self.max_tokens * A_TOKEN,
+            most=AT_ONCE, lengths=lengths, cores=self.cores, what="Predicting genres",
+        )  # fmt: skip
         return rows.astype(float)
 
     def lengths(self, texts: Sequence[str]) -> list[int]:

@@ -8,11 +8,23 @@ import numpy as np
 
 from movieplots.errors import BadInput
 from movieplots.model_folder import read_info
+from movieplots.texts import as_texts
 
 
 def with_title(title: str, plot: str) -> str:
     """What a model reads of a plot whose title is known."""
     return f"{title}: {plot}" if title else plot
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """Probabilities in [0, 1] of a classifier's logits, shape as theirs."""
+    return np.exp(-np.logaddexp(0.0, -logits))
+
+
+def check_titled(info: dict[str, Any]) -> None:
+    """Raise BadInput where the classifier whose `movieplots.json` holds `info` was trained without titles."""
+    if not info["recipe"].get("titles"):
+        raise BadInput("This classifier was trained without titles: leave them out, or train with --titles.")
 
 
 class GenreClassifier:
@@ -56,21 +68,24 @@ class GenreClassifier:
     def predict_proba(self, texts: Sequence[str], titles: Sequence[str] | None = None) -> np.ndarray:
         """Probabilities in [0, 1] of shape (n, labels), for plots and, if the model was trained with them, titles.
 
-        `texts` are n plots. `titles` are one for each, best in the IMDb form, `Heat (1995)` or `"Dark" (2017)`; an
-        empty one is none. Each label has a probability of its own, so a row need not sum to 1. Texts beyond
-        `max_tokens` tokens are cut; `cut` says which. Raises BadInput for an empty text, for titles where the model
-        was trained without, and where there are more or fewer titles than plots.
+        `texts` are n plots in a list or any other sequence, taken by position: row i is that of the plot at place i,
+        also of a pandas Series with another index. `titles` are one for each, best in the IMDb form, `Heat (1995)` or
+        `"Dark" (2017)`; an empty or missing one (None, NaN) is none. Each label has a probability of its own, so a row
+        need not sum to 1. Texts beyond `max_tokens` tokens are cut; `cut` says which. Raises BadInput for one string,
+        for a plot that is empty, missing or no text, for titles where the model was trained without, and where there
+        are more or fewer titles than plots.
         """
+        texts = as_texts(texts)
         for number, text in enumerate(texts, 1):
-            if not text.strip():
+            if not text or text.isspace():
                 raise BadInput(f"Plot {number} is empty: give it some words.")
         if titles is not None:
-            if not self.info["recipe"].get("titles"):
-                raise BadInput("This classifier was trained without titles: leave them out, or train with --titles.")
+            check_titled(self.info)
+            titles = as_texts(titles, "title", missing="")
             if len(titles) != len(texts):
                 raise BadInput(f"There are {len(titles)} titles for {len(texts)} plots: give one for each.")
             texts = [with_title(title, text) for title, text in zip(titles, texts, strict=True)]
-        return np.exp(-np.logaddexp(0.0, -self.engine.logits(texts)))
+        return probabilities(self.engine.logits(texts))
 
     def predict(self, texts: Sequence[str], titles: Sequence[str] | None = None) -> list[list[str]]:
         """The genres of each text at or above their thresholds, most probable first; arguments as for `predict_proba`.
@@ -89,5 +104,5 @@ class GenreClassifier:
 
     def cut(self, texts: Sequence[str]) -> dict[int, int]:
         """Which of the `texts` are too long to be read in full: number from 0 -> tokens it has."""
-        lengths = self.engine.lengths(texts)
+        lengths = self.engine.lengths(as_texts(texts))
         return {i: length for i, length in enumerate(lengths) if length > self.max_tokens}

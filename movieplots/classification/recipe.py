@@ -4,7 +4,7 @@ from typing import Any
 
 from movieplots.classification.imbalance import LOSSES
 from movieplots.errors import BadInput
-from movieplots.training import check_learning_rate, check_time_limit
+from movieplots.training import check_learning_rate, check_seed, check_time_limit
 
 METHODS = ("full", "lora")
 DEFAULTS: dict[str, Any] = {
@@ -31,8 +31,11 @@ def make_recipe(base: str, **settings: Any) -> dict[str, Any]:
             raise BadInput(f"--{name} must be {' or '.join(choices)}, not {settings[name]!r}.")
     if not 0 <= settings["label_smoothing"] < 1:
         raise BadInput(f"--label-smoothing must be at least 0 and below 1, not {settings['label_smoothing']:g}.")
+    if settings["layers"] is not None and settings["layers"] < 1:
+        raise BadInput(f"--layers must be at least 1, not {settings['layers']}.")
     check_learning_rate(settings["learning_rate"])
     check_time_limit(settings["time_limit"])
+    check_seed(settings["seed"])
     return {"base": base} | settings
 
 

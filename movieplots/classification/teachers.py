@@ -18,20 +18,28 @@ from movieplots.errors import BadInput
 from movieplots.lineage import held_out_learned
 from movieplots.model_folder import read_info
 from movieplots.progress import say
+from movieplots.texts import as_list
 
 SOFT_SHARE = 0.5  # of a target; the rest is the plot's own genres
+
+
+def check_teachers(teachers: Sequence[str | Path]) -> list[str | Path]:
+    """The teachers as a list. Raises BadInput for one that stands in no list, and for a folder that is no teacher."""
+    teachers = as_list(teachers, "teacher")
+    for teacher in teachers:
+        if not Path(teacher).is_dir():
+            raise BadInput(f"There is no teacher {teacher}: give the folder of a trained classifier.")
+        read_info(teacher, "classification")
+    return teachers
 
 
 def read_teachers(teachers: Sequence[str | Path], plots: LabelledPlots) -> list[dict[str, Any]]:
     """The recipes of the teachers.
 
-    Raises BadInput where a folder is not there, or where a teacher has other labels or was trained on plots that are
-    held out from the student.
+    Raises BadInput where a teacher has other labels or was trained on plots that are held out from the student.
     """
     recipes = []
     for teacher in teachers:
-        if not Path(teacher).is_dir():
-            raise BadInput(f"There is no teacher {teacher}: give the folder of a trained classifier.")
         info = read_info(teacher, "classification")
         if info["labels"] != plots.labels:
             differ = ", ".join(sorted({*info["labels"]} ^ {*plots.labels}))

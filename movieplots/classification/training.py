@@ -19,7 +19,8 @@ from movieplots.classification.imbalance import log_odds, make_loss
 from movieplots.classification.labelled_plots import LabelledPlots, read_labelled
 from movieplots.classification.model import GenreModel, add_lora, keep_layers, layers_of, merge_lora
 from movieplots.classification.recipe import make_recipe
-from movieplots.classification.teachers import read_teachers, taught_targets
+from movieplots.classification.teachers import check_teachers, read_teachers, taught_targets
+from movieplots.files import check_folder
 from movieplots.lineage import lineage
 from movieplots.model_folder import begin, clear, finished
 from movieplots.progress import say
@@ -83,6 +84,8 @@ def train_classifier(
         titles=titles, layers=layers, learning_rate=learning_rate, time_limit=time_limit, seed=seed,
     )  # fmt: skip
     one_process("train classifier")
+    teachers = check_teachers(teachers)
+    check_folder(out)
     plots = read_labelled(data)
     recipe |= {"data": plots.fingerprint} | lineage(base, plots.ids)
     if teachers:

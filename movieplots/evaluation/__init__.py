@@ -33,7 +33,7 @@ from movieplots.evaluation.measures import (
 from movieplots.evaluation.references import REAL, SHUFFLED, compared_with, real_samples, shuffled_words
 from movieplots.evaluation.report import render_report
 from movieplots.evaluation.tables import confusion_table, copies_table, measures_table
-from movieplots.files import atomic_folder, read_json, write_json, write_text
+from movieplots.files import atomic_folder, check_folder, read_json, write_json, write_text
 from movieplots.generation.dump_reader import Dump, load_dump
 from movieplots.lineage import SAME, PlotIds, read_plot_ids
 from movieplots.plots import data_fingerprint, load_plots
@@ -82,13 +82,14 @@ def evaluate(
     model. Raises BadInput, and writes nothing, where a dump, the data, the classifier or the embedder cannot be used.
     """
     folders = name_dumps(dumps)
+    check_folder(out)
+    meaning = load_embedder(embedder)
+    judge = None if classifier is None else _load_classifier(classifier)
     read = {name: load_dump(folder) for name, folder in folders.items()}
     written_by = {name: _generator_info(folder) for name, folder in folders.items()}
     training, held_out, fingerprint, table_ids = _read_plots(data)
     prompts = [genre for dump in read.values() for genre in dump.samples["genre"]]
     real, others = real_samples(held_out, prompts), compared_with(held_out, prompts)
-    meaning = load_embedder(embedder)
-    judge = None if classifier is None else _load_classifier(classifier)
 
     groups = {name: dump.samples for name, dump in read.items()}
     if len(real):

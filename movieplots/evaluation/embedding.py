@@ -18,8 +18,10 @@ from movieplots.bases import PACKAGED, cache_folder, quiet_transformers, resolve
 from movieplots.errors import BadInput
 from movieplots.files import ensure_folder, fingerprint
 from movieplots.progress import bar
+from movieplots.texts import as_texts
 
 EMBEDDER = "minilm-l6"
+LAYOUT = 2  # of the cached vectors: one more where the same text gets another one
 _PART = 512  # texts between two writes: some seconds' work on a CPU
 _ASKED = 500  # keys in one query: SQLite's oldest limit is 999
 
@@ -34,7 +36,11 @@ class Embedder:
         self.name, self.identity, self._compute = name, identity, compute
 
     def embed(self, texts: Sequence[str], what: str = "Embedding texts") -> np.ndarray:
-        """Vectors of shape (n, d) in float16, read from the cache where they are known; a text without words is NaN."""
+        """Vectors of shape (n, d) in float16, read from the cache where they are known; a text without words is NaN.
+
+        Raises BadInput for what is no list of texts.
+        """
+        texts = as_texts(texts, "text")
         keys = [_key(text) if text.strip() else b"" for text in texts]
         wanted = {key: text for key, text in zip(keys, texts, strict=True) if key}
         if not wanted:
@@ -78,8 +84,10 @@ def load_embedder(name: str = EMBEDDER) -> Embedder:
 
         encoder = UniversalSentenceEncoder(DEFAULT_HANDLE if name == "use" else name)
         return Embedder(name, encoder.identity, encoder.encode)
-    identity = _identity(name)
-    return Embedder(name, identity, _SentenceEncoder(name))
+    identity, encoder = f"{_identity(name)}-{LAYOUT}", _SentenceEncoder(name)
+    if name not in PACKAGED and not Path(name).is_dir():
+        encoder.load()  # nothing else tells whether there is a model of that name
+    return Embedder(name, identity, encoder)
 
 
 class _SentenceEncoder:
@@ -88,12 +96,17 @@ class _SentenceEncoder:
     def __init__(self, name: str) -> None:
         self._name, self._model = name, None
 
+    def load(self) -> Any:
+        """The model. Raises BadInput where the name leads to none."""
+        self._model = self._model or _load(self._name)
+        return self._model
+
     def __call__(self, texts: list[str]) -> np.ndarray:
         from torch.nn.functional import normalize
 
         from movieplots.encoding import encode
 
-        model = self._model = self._model or _load(self._name)
+        model = self.load()
         prompt = model.prompts.get(model.default_prompt_name)  # this and the cut, as its own `encode` does
         return encode(
             texts,
@@ -122,12 +135,14 @@ def _load(name: str) -> Any:
 
     quiet_transformers()
     try:
-        return SentenceTransformer(resolve(name)).eval()
+        model = SentenceTransformer(resolve(name)).eval()
     except (OSError, ValueError) as error:
         raise BadInput(
             f"The sentence embedder {name!r} cannot be loaded ({str(error).splitlines()[0]}): check the name and the "
             f"connection, or use {EMBEDDER}, which works offline."
         ) from None
+    model.tokenizer.split_special_tokens = True  # `[SEP]` in a text is only text
+    return model
 
 
 def _key(text: str) -> bytes:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from movieplots.texts import as_texts
+
 _CHUNK = 10_000  # embeddings summed at once, which bounds the memory
 
 
@@ -40,12 +42,13 @@ def split_prompt(genre: str) -> list[str]:
     return [part.strip() for part in genre.split(",") if part.strip()]
 
 
-def genre_control(genres: list[str], proba: np.ndarray, thresholds: np.ndarray, labels: list[str]) -> GenreControl:
+def genre_control(genres: Sequence[str], proba: np.ndarray, thresholds: np.ndarray, labels: list[str]) -> GenreControl:
     """Hold the prompted genres of n samples against a classifier's probabilities of shape (n, L) in [0, 1].
 
     A label is predicted where its probability reaches its threshold (shape (L,)). Prompted genres that are no label are
     left out and named in `unknown`; a sample is then judged by its other genres.
     """
+    genres = as_texts(genres, "genre")
     proba, column = np.asarray(proba, float), {label: i for i, label in enumerate(labels)}
     chosen = proba >= np.asarray(thresholds)
     prompts = [split_prompt(genre) for genre in genres]

@@ -15,6 +15,7 @@ import pandas as pd
 
 from movieplots.evaluation.genre_control import split_prompt
 from movieplots.plots import markup_title
+from movieplots.texts import as_texts
 
 REAL, SHUFFLED = "real plots, held out", "shuffled words"
 MOST = 500  # plots of each: enough for shares within four hundredths, and measured in seconds
@@ -59,7 +60,7 @@ def _drawn(held_out: pd.DataFrame, prompts: Sequence[str], seed: int) -> pd.Data
     """
     rng = np.random.default_rng(seed)
     carried = [frozenset(genres) for genres in held_out["genres"]]
-    times = Counter(prompts)
+    times = Counter(as_texts(prompts, "prompt"))
     asked = {prompt: frozenset(split_prompt(prompt)) for prompt in times}
     fitting = {
         prompt: [i for i, own in enumerate(carried) if wanted and wanted <= own] for prompt, wanted in asked.items()

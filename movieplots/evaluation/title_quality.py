@@ -1,8 +1,11 @@
 """Are the titles titles? Held against the IMDb title grammar, and against the titles of the training plots."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
+from movieplots.texts import as_texts
 from movieplots.titles import parse_title
 from movieplots.words import split_words
 
@@ -10,13 +13,15 @@ PARTS = ("primary", "secondary")
 OF_SERIES = ("series", "episode")  # the kinds of titles that name a series
 
 
-def title_parts(titles: list[str]) -> pd.DataFrame:
+def title_parts(titles: Sequence[str]) -> pd.DataFrame:
     """One row a title: `titled` (there is one), `well_formed` (it follows the grammar), `kind`, `primary`, `secondary`.
+
+    A missing title (None, NaN) is none, as an empty one. Raises BadInput for what is no list of texts.
 
     `well_formed` is NaN, and the parts "", where there is no title; a title outside the grammar is all `primary`.
     """
     rows = []
-    for text in titles:
+    for text in as_texts(titles, "title", missing=""):
         title = parse_title(text)
         rows.append(
             {

@@ -25,6 +25,7 @@ import numpy as np
 from movieplots.bases import cache_folder
 from movieplots.errors import BadInput
 from movieplots.progress import say
+from movieplots.texts import as_texts
 
 DEFAULT_HANDLE = "https://tfhub.dev/google/universal-sentence-encoder/4"
 
@@ -65,9 +66,10 @@ class UniversalSentenceEncoder:
     def encode(self, texts: list[str]) -> np.ndarray:
         """The embeddings of the texts: float32, shape (n, d), rows of length 1; (0, d) for no texts.
 
-        A row is all zeros where the model gives a text no direction. Raises BadInput where the model cannot be fetched
-        or loaded, or has another signature.
+        A row is all zeros where the model gives a text no direction. Raises BadInput for what is no list of texts, and
+        where the model cannot be fetched or loaded, or has another signature.
         """
+        texts = as_texts(texts, "text")
         embed = self._embed
         if not texts:
             return embed(_PROBE)[:0]  # the model itself is not asked for nothing, but it knows d
@@ -153,8 +155,7 @@ def _embedder(model: Any, location: str) -> Callable[[list[str]], np.ndarray]:
     import tensorflow as tf
 
     def embed(call: Callable[[Any], Any], texts: list[str]) -> np.ndarray | None:
-        # Half a surrogate pair, which JSON can carry, has no UTF-8.
-        found = call(tf.constant([text.encode("utf-8", "replace") for text in texts]))
+        found = call(tf.constant([text.encode() for text in texts]))
         fits = isinstance(found, tf.Tensor) and found.dtype.is_floating
         return np.asarray(found, np.float32) if fits and found.shape.rank == 2 and len(found) == len(texts) else None
 

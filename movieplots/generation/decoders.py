@@ -65,6 +65,7 @@ def load_decoder(folder: str | Path, name: str = "auto") -> tuple[Decoder, Marku
 
     `name` is one of DECODERS or the address of an OpenAI-compatible server. Raises BadInput.
     """
+    check_decoder(name)
     info = read_info(folder, "generation")
     if is_address(name):
         from movieplots.generation.openai_decoder import OpenAIDecoder
@@ -134,10 +135,15 @@ def is_address(name: str) -> bool:
     return name.startswith(("http://", "https://"))
 
 
+def check_decoder(name: str) -> None:
+    """Raise BadInput for a decoder that there is not; whether it can run here is another question."""
+    if name not in DECODERS and not is_address(name):
+        raise BadInput(f"Unknown decoder {name!r}: choose from {', '.join(DECODERS)}, or give the address of a server.")
+
+
 def choose_decoder(name: str = "auto") -> str:
     """`transformers` or `llama.cpp`: the one named, or with `auto` the faster one here. Raises BadInput."""
-    if name not in DECODERS:
-        raise BadInput(f"Unknown decoder {name!r}: choose from {', '.join(DECODERS)}, or give the address of a server.")
+    check_decoder(name)
     if name == "transformers" or (name == "auto" and _has_gpu()):
         return "transformers"
     missing = _missing_for_llama()

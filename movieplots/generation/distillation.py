@@ -13,8 +13,9 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax
 from transformers import AutoModelForCausalLM
 
 from movieplots.errors import BadInput
+from movieplots.files import check_folder
 from movieplots.generation.model import load_generator
-from movieplots.generation.recipe import make_recipe
+from movieplots.generation.recipe import DEFAULTS, check_settings, make_recipe
 from movieplots.generation.training import Made, train
 from movieplots.model_folder import read_info
 from movieplots.progress import say
@@ -47,12 +48,20 @@ def distill(
     the teacher's probabilities (Hinton et al. 2015). The other arguments, and what happens to a killed run, are those
     of `train_generator`; the default learning rate is 3e-4. The loss before is the untrained student's.
     """
+    if layers < 1:
+        raise BadInput(f"--layers must be at least 1, not {layers}.")
+    rate = LEARNING_RATE if learning_rate is None else learning_rate
+    settings = DEFAULTS | {
+        "method": "full", "max_steps": max_steps, "time_limit": time_limit, "schedule": schedule, "patience": patience,
+        "block_size": block_size, "blocks_per_step": blocks_per_step, "seed": seed,
+    }  # fmt: skip
+    check_settings(None, rate, settings)  # before the teacher is looked for
+    check_folder(out)
     known = read_info(teacher, "generation")
-    recipe = make_recipe(
-        known["base"], known["markup"], LEARNING_RATE if learning_rate is None else learning_rate, method="full",
-        feeding="blocks", draws="uniform", guidance=0.0, max_steps=max_steps, time_limit=time_limit, schedule=schedule,
-        patience=patience, block_size=block_size, blocks_per_step=blocks_per_step, seed=seed,
-    ) | {"layers": layers, "teacher": known["recipe"]}  # fmt: skip
+    recipe = make_recipe(known["base"], known["markup"], rate, **settings) | {
+        "layers": layers,
+        "teacher": known["recipe"],
+    }
 
     def make() -> Made:
         say(f"Loading the teacher {teacher} …")

@@ -20,7 +20,8 @@ from typing import IO, Any
 import pandas as pd
 
 from movieplots.errors import BadInput
-from movieplots.files import fingerprint, read_json, room_for, write_json, write_text
+from movieplots.files import check_folder, fingerprint, read_json, room_for, write_json, write_text
+from movieplots.generation.decoders import check_decoder
 from movieplots.generation.dump_reader import COLUMNS, read_dump
 from movieplots.generation.markup import format_sample
 from movieplots.generation.sampling import Options, PlotGenerator, Task
@@ -28,6 +29,7 @@ from movieplots.genres import check_genres, promptable
 from movieplots.lineage import read_plot_ids
 from movieplots.model_folder import read_info
 from movieplots.progress import bar, say, working
+from movieplots.texts import as_list, as_names
 
 TEMPERATURES = (0.7, 1.0, 1.3)
 TOP_PS = (0.0, 0.9)
@@ -64,14 +66,20 @@ def sample_dump(
     cell, genre and number alone. Raises BadInput for an unknown genre, a value out of range, a folder that holds no
     generator, and where `out` holds a dump with other settings (unless `fresh`).
     """
-    out, info = Path(out), read_info(model, "generation")
-    genres = check_genres(genres, promptable(info["genre_counts"])) if genres else sorted(info["genre_counts"])
     if samples_per_genre < 1:
         raise BadInput(f"The number of samples per genre must be at least 1, not {samples_per_genre}.")
+    temperatures, top_ps = as_list(temperatures, "temperature"), as_list(top_ps, "top-p value")
     pairs = dict.fromkeys((float(temperature), float(top_p)) for temperature in temperatures for top_p in top_ps)
+    if not pairs:
+        raise BadInput("The grid is empty: give at least one temperature and one top-p value.")
     cells = {
         cell_name(*pair): Options(*pair, min_p, repetition_penalty, no_repeat_ngram) for pair in pairs
     }  # checks them all before anything is loaded
+    check_decoder(decoder)
+    out, genres = Path(out), [] if genres is None else as_names(genres)
+    check_folder(out)
+    info = read_info(model, "generation")
+    genres = check_genres(genres, promptable(info["genre_counts"])) if genres else sorted(info["genre_counts"])
     settings = {
         "genres": genres, "cells": [list(pair) for pair in pairs], "samples_per_genre": samples_per_genre, "seed": seed,
         "min_p": min_p, "repetition_penalty": repetition_penalty, "no_repeat_ngram": no_repeat_ngram,

@@ -14,7 +14,7 @@ import numpy as np
 
 from movieplots.bases import cache_folder, packaged_file
 from movieplots.errors import BadInput
-from movieplots.files import atomic_path, check_folder, fingerprint
+from movieplots.files import atomic_path, check_file, fingerprint
 from movieplots.generation.markup import END_OF_GENRE, MarkupTokenizer, SavedTokenizer, format_sample
 from movieplots.model_folder import read_info
 from movieplots.progress import say
@@ -35,9 +35,8 @@ def export_gguf(folder: str | Path, out: str | Path, kind: str = "q8_0") -> Path
     The file holds the vocabulary with the marks as they are (`<|endofgenre|>`), so any program that runs GGUF continues
     a prompt in the markup. Raises BadInput for an unknown `kind`, architecture or tokenizer.
     """
-    out = _check_target(out)
-    if kind not in TYPES:
-        raise BadInput(f"Unknown type {kind!r} for weights: choose from {', '.join(TYPES)}.")
+    check_type(kind)
+    out = check_file(out, "generator.gguf")
     from movieplots.generation.model import load_generator
 
     model, tokenizer, info = load_generator(folder)
@@ -45,12 +44,18 @@ def export_gguf(folder: str | Path, out: str | Path, kind: str = "q8_0") -> Path
     return out
 
 
+def check_type(kind: str) -> None:
+    """Raise BadInput for a type of weights that there is not."""
+    if kind not in TYPES:
+        raise BadInput(f"Unknown type {kind!r} for weights: choose from {', '.join(TYPES)}.")
+
+
 def export_adapter(folder: str | Path, out: str | Path) -> Path:
     """Write only the LoRA adapter of the generator in `folder` as GGUF, in float16, for the packaged base's GGUF file.
 
     Raises BadInput where the generator is no adapter, or has another base than `smollm2-135m`.
     """
-    out, folder = _check_target(out), Path(folder)
+    out, folder = check_file(out, "generator.gguf"), Path(folder)
     info = read_info(folder, "generation")
     file = folder / "adapter_config.json"
     if info["base"] != ADAPTER_BASE or not file.is_file():
@@ -340,11 +345,3 @@ def _splitting(fast: dict[str, Any]) -> str:
     raise UnsupportedModel(
         "Only tokenizers of GPT-2's or SmolLM2's kind can be written as GGUF: train on another base."
     )
-
-
-def _check_target(out: str | Path) -> Path:
-    out = Path(out)
-    if out.is_dir():
-        raise BadInput(f"{out} is a folder: give --out the name of a file, such as {out / 'generator.gguf'}.")
-    check_folder(out.parent)
-    return out

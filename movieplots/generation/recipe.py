@@ -7,7 +7,7 @@ from typing import Any
 from movieplots.errors import BadInput
 from movieplots.generation.markup import check_markup
 from movieplots.model_folder import read_info
-from movieplots.training import SCHEDULES, check_learning_rate, check_time_limit
+from movieplots.training import SCHEDULES, check_learning_rate, check_seed, check_time_limit
 
 METHODS = ("lora", "full")
 FEEDINGS = ("blocks", "windows")
@@ -38,20 +38,11 @@ def make_recipe(base: str, markup: str | None, learning_rate: float | None, **se
 
     Without a markup it is that of the generator that is trained further, else `with-titles`.
     """
+    check_settings(markup, learning_rate, settings)
     markup = markup or adapter_info(base).get("markup", "with-titles")
     check_markup(markup)
-    _check_choice("--method", settings["method"], METHODS)
-    _check_choice("--feeding", settings["feeding"], FEEDINGS)
-    _check_choice("--draws", settings["draws"], DRAWS)
-    if settings["draws"] == "evident" and settings["feeding"] == "windows":
-        raise BadInput("--draws evident needs --feeding blocks: windows show every plot alike.")
-    _check_guidance(base, markup, settings)
-    _check_choice("--schedule", settings["schedule"], SCHEDULES)
-    check_time_limit(settings["time_limit"])
-    for name, least in (("max_steps", 1), ("patience", 1), ("blocks_per_step", 1), ("block_size", 16)):
-        if settings[name] is not None and settings[name] < least:
-            raise BadInput(f"--{name.replace('_', '-')} must be at least {least}, not {settings[name]}.")
-    check_learning_rate(learning_rate)
+    if settings["guidance"]:
+        _check_guided_base(base, markup)
     rate = LEARNING_RATES[settings["method"]] if learning_rate is None else learning_rate
     recipe = {"base": base, "markup": markup, "learning_rate": rate} | settings
     if not recipe["guidance"]:  # then it is the recipe it was before there was guidance
@@ -59,7 +50,26 @@ def make_recipe(base: str, markup: str | None, learning_rate: float | None, **se
     return recipe
 
 
-def _check_guidance(base: str, markup: str, settings: dict[str, Any]) -> None:
+def check_settings(markup: str | None, learning_rate: float | None, settings: dict[str, Any]) -> None:
+    """Raise BadInput for a setting that is wrong whatever the base; arguments as for `make_recipe`."""
+    if markup is not None:
+        check_markup(markup)
+    _check_choice("--method", settings["method"], METHODS)
+    _check_choice("--feeding", settings["feeding"], FEEDINGS)
+    _check_choice("--draws", settings["draws"], DRAWS)
+    if settings["draws"] == "evident" and settings["feeding"] == "windows":
+        raise BadInput("--draws evident needs --feeding blocks: windows show every plot alike.")
+    _check_guidance(settings)
+    _check_choice("--schedule", settings["schedule"], SCHEDULES)
+    check_time_limit(settings["time_limit"])
+    for name, least in (("max_steps", 1), ("patience", 1), ("blocks_per_step", 1), ("block_size", 16)):
+        if settings[name] is not None and settings[name] < least:
+            raise BadInput(f"--{name.replace('_', '-')} must be at least {least}, not {settings[name]}.")
+    check_learning_rate(learning_rate)
+    check_seed(settings["seed"])
+
+
+def _check_guidance(settings: dict[str, Any]) -> None:
     if not 0 <= settings["guidance"] < math.inf:
         raise BadInput(f"--guidance must be at least 0 and finite, not {settings['guidance']:g}.")
     if not settings["guidance"]:
@@ -68,6 +78,9 @@ def _check_guidance(base: str, markup: str, settings: dict[str, Any]) -> None:
         raise BadInput("--guidance needs --feeding blocks: windows do not know where a plot begins.")
     if settings["patience"] is not None:
         raise BadInput("--guidance cannot go with --patience: while guidance is learned, the held-out loss rises.")
+
+
+def _check_guided_base(base: str, markup: str) -> None:
     start = adapter_info(base)
     if start.get("markup") != markup or not start.get("anchored"):
         raise BadInput(

@@ -15,6 +15,7 @@ from movieplots.errors import BadInput
 from movieplots.generation.decoders import Decoder, Request, load_decoder
 from movieplots.generation.markup import MarkupTokenizer
 from movieplots.genres import check_genres, promptable
+from movieplots.texts import as_names, as_text
 
 TEMPERATURE = 0.8
 TOP_P = 0.9
@@ -131,10 +132,9 @@ class PlotGenerator:
 
         The same arguments give the same samples on the same machine, up to rounding; a sample's draws depend on `seed`
         and its number alone. Raises BadInput for a number or an option out of range, an unknown genre, a title for a
-        model trained without, and a title and opening that are too long for the model.
+        model trained without, a title or opening that is no text, and both where they are too long for the model.
         """
-        if n < 1:
-            raise BadInput(f"The number of plots must be at least 1, not {n}.")
+        check_count(n)
         options = Options(temperature, top_p, min_p, repetition_penalty, no_repeat_ngram)
         tasks = self._tasks(genres, n, options, seed)
         with contextlib.closing(self.write(tasks, title, opening, max_tokens)) as written:
@@ -183,9 +183,10 @@ class PlotGenerator:
 
     def check(self, genres: Sequence[str] | None = None, title: str | None = None, opening: str = "") -> None:
         """Raise BadInput where a plot cannot be asked for like that; arguments as for `generate`."""
+        title, opening = _words(title, "title") or None, _words(opening, "opening")
+        check_asked(self.info, genres, title)
         (task,) = self._tasks(genres, 1, Options(), 0)
-        self._check_title(_words(title) or None)
-        self._request(task, _words(title) or None, _words(opening), self.tokenizer.end, (), 1, "")
+        self._request(task, title, opening, self.tokenizer.end, (), 1, "")
 
     def write(
         self, tasks: Sequence[Task], title: str | None = None, opening: str = "", max_tokens: int | None = None
@@ -203,6 +204,7 @@ class PlotGenerator:
 
     def _tasks(self, genres: Sequence[str] | None, n: int, options: Options, seed: int) -> list[Task]:
         counts = self.info["genre_counts"]
+        genres = _names(genres)
         if genres:
             names = [", ".join(check_genres(genres, promptable(counts)))] * n
         else:
@@ -216,9 +218,9 @@ class PlotGenerator:
         if max_tokens is not None and max_tokens < 1:
             raise BadInput(f"The number of tokens must be at least 1, not {max_tokens}.")
         most = max_tokens or self.info["max_tokens"]
-        title, opening = _words(title) or None, _words(opening)
+        title, opening = _words(title, "title") or None, _words(opening, "opening")
         end_of_title = self.tokenizer.end_of_title
-        self._check_title(title)
+        check_asked(self.info, None, title)
         heads = [title] * len(tasks)
         suppressed = tuple(self.tokenizer.suppressed)
         if end_of_title is not None and title is None and opening:
@@ -230,12 +232,6 @@ class PlotGenerator:
             _Prepared(task, head, opening, self._request(task, head, opening, self.tokenizer.end, suppressed, most, ""))
             for task, head in zip(tasks, heads, strict=True)
         ]
-
-    def _check_title(self, title: str | None) -> None:
-        if self.tokenizer.end_of_title is None and title is not None:
-            raise BadInput(
-                "This model was trained without titles: leave out the title, or use one trained with titles."
-            )
 
     def _request(
         self, task: Task, title: str | None, opening: str, stop: int, suppressed: tuple[int, ...], most: int, what: str
@@ -277,6 +273,27 @@ class _Prepared:
     request: Request
 
 
-def _words(text: str | None) -> str:
-    """The text on one line with single blanks, as the model knows titles and plots."""
-    return " ".join((text or "").split())
+def check_count(n: int) -> None:
+    """Raise BadInput for a number of plots below 1."""
+    if n < 1:
+        raise BadInput(f"The number of plots must be at least 1, not {n}.")
+
+
+def check_asked(info: dict[str, Any], genres: Sequence[str] | None, title: str | None) -> None:
+    """Raise BadInput where a generator cannot be asked for these genres or a title; its model need not be loaded.
+
+    `info` is what its `movieplots.json` holds.
+    """
+    if genres := _names(genres):
+        check_genres(genres, promptable(info["genre_counts"]))
+    if info["markup"] != "with-titles" and _words(title, "title"):
+        raise BadInput("This model was trained without titles: leave out the title, or use one trained with titles.")
+
+
+def _names(genres: Sequence[str] | None) -> list[str]:
+    return [] if genres is None else as_names(genres)
+
+
+def _words(text: str | None, what: str) -> str:
+    """The text on one line with single blanks, as the model knows titles and plots; empty where there is none."""
+    return "" if text is None else " ".join(as_text(text, what).split())

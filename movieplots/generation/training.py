@@ -16,7 +16,7 @@ from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from transformers import TrainerCallback, set_seed
 
 from movieplots.errors import BadInput
-from movieplots.files import atomic_folder, read_json, write_json
+from movieplots.files import atomic_folder, check_folder, read_json, write_json
 from movieplots.generation.blocks import (
     HeldOutBlock,
     TrainingBlocks,
@@ -35,7 +35,7 @@ from movieplots.lineage import PlotIds, held_out_learned, lineage
 from movieplots.model_folder import RUN_FILE, begin, clear, finished, write_info
 from movieplots.plots import SPLITS, data_fingerprint, load_plots
 from movieplots.progress import console, say, track
-from movieplots.rate_search import RateSearch, search_rate
+from movieplots.rate_search import RateSearch, check_steps, search_rate
 from movieplots.training import Loss, can_compile, circumstances, fit, history, main_process
 
 PASSES = 3
@@ -147,6 +147,7 @@ def find_learning_rate(
     recipe = make_recipe(
         base, markup, None, **DEFAULTS | {"method": method, "feeding": feeding, "block_size": block_size, "seed": seed}
     )
+    check_steps(steps)
     plots = load_plots(data, "train")
     set_seed(seed)
     made = new_generator(base, markup, method)
@@ -192,6 +193,9 @@ def train(
     Where memory runs out, it starts again from the last checkpoint with half as many blocks at a time and twice as many
     turns before each step: the steps stay the same.
     """
+    check_folder(out)
+    if Path(recipe["base"]).resolve() == out.resolve():
+        raise BadInput(f"{out} is the base itself: choose another --out, so that nothing is lost.")
     plots = load_plots(data)
     recipe = recipe | {"data": data_fingerprint(plots)}
     start = recipe["base"] if teacher is None else teacher
@@ -200,8 +204,6 @@ def train(
     ids = ids.after([start])
     if teacher is None:
         recipe |= made_from
-    if Path(recipe["base"]).resolve() == out.resolve():
-        raise BadInput(f"{out} is the base itself: choose another --out, so that nothing is lost.")
     base = adapter_info(recipe["base"]).get("base", recipe["base"])
     done = None if fresh else finished(out, recipe)
     if done:

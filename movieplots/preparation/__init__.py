@@ -30,6 +30,7 @@ from movieplots.progress import say, track, working
 from movieplots.sources import get_source
 from movieplots.sources.corpus import RawCorpus, RawPlot, Source
 from movieplots.text_repair import clean_text
+from movieplots.texts import as_names
 from movieplots.titles import Title, parse_title
 from movieplots.words import number_words
 
@@ -129,8 +130,8 @@ def prepare(
     missing, an option out of range, a foreign `README.md` or `dataset` in `out`, no plot that is left, too few to be
     split.
     """
-    names = list(dict.fromkeys([sources] if isinstance(sources, str) else sources))
-    wanted = set(languages)
+    names = list(dict.fromkeys([sources] if isinstance(sources, str) else as_names(sources, "source")))
+    wanted = set(as_names(languages, "language"))
     _check(names, wanted, min_length, max_length, long, near, columns)
     locations = _locations(names, path)
     get_detector(detector)

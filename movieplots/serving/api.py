@@ -386,7 +386,7 @@ def _answer_errors(app: FastAPI) -> None:
 
 
 class _Door:
-    """Counts answers and their seconds by route, and lets no body in that is too large.
+    """Counts answers and their seconds by route, lets no body in that is too large, and answers HEAD as GET.
 
     FastAPI's own limit does the latter, too, but answers it in plain text.
     """
@@ -397,6 +397,9 @@ class _Door:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
+        head = scope["method"] == "HEAD"
+        if head:  # the server goes by its own scope, and this one is looked at for the route
+            scope = scope | {"method": "GET"}
         started, status, size = time.monotonic(), 500, 0
         announced = Headers(scope=scope).get("content-length", "")
 
@@ -412,6 +415,8 @@ class _Door:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+            elif head:
+                message = message | {"body": b""}
             await send(message)
 
         try:

@@ -62,6 +62,8 @@ def run_studio(
     api: str | None, api_arguments: list[str], host: str, port: int, report: Path | None, history: Path | None
 ) -> None:
     """Start the studio, and the API before it where no address of one is given; both end together."""
+    if api is not None and not api.startswith(("http://", "https://")):
+        raise BadInput(f"--api must be an address such as http://localhost:8000, not {api!r}.")
     _check_port(host, port)
     history = history or IDEAS
     History(history)  # says so where it cannot be used

@@ -10,10 +10,10 @@ from typing import Any
 
 from movieplots.classification.prediction import GenreClassifier
 from movieplots.errors import BadInput
-from movieplots.generation.decoders import is_address
+from movieplots.generation.decoders import check_decoder, is_address
 from movieplots.generation.sampling import PlotGenerator
 from movieplots.model_folder import read_info
-from movieplots.novelty_index import load_comparison
+from movieplots.novelty_index import NoveltyIndex, load_comparison
 
 PATIENCE = 60.0  # seconds for a server that writes the plots to be there
 CONTEXT = 640  # tokens of a prompt and its plot: each place of llama.cpp takes memory for so many
@@ -65,6 +65,7 @@ class Models:
         self, generators: list[Path], classifier: Path | None, novelty: Path | None = None, decoder: str = "auto"
     ) -> None:
         self.served: dict[str, Served] = {}
+        check_decoder(decoder)
         if is_address(decoder) and len(generators) > 1:
             raise BadInput(f"The server at {decoder} writes with one model: give one generator.")
         for folder in generators:
@@ -81,6 +82,7 @@ class Models:
         if novelty is not None:
             if not novelty.is_file():
                 raise BadInput(f"There is no index {novelty}: make it with `movieplots novelty`.")
+            NoveltyIndex.plots_of(novelty)  # says where the file is none
             self.served["novelty"] = Served("novelty", novelty, {}, load_comparison)
 
     def load(self) -> None:

@@ -12,6 +12,7 @@ from functools import cache
 
 from PIL import Image, ImageDraw, ImageFont
 
+from movieplots.texts import as_list
 from movieplots.titles import parse_title
 
 WIDTH, HEIGHT = 1000, 1500
@@ -70,7 +71,8 @@ PLAIN = Look("#ece7df", "#1e1d1b", "#c8553d", "#588b8b", "split", True)
 
 def draw_poster(title: str, genres: Sequence[str] = (), keywords: Sequence[str] = (), seed: int = 0) -> bytes:
     """A poster of 1000 by 1500 pixels as PNG. The first genre gives colours and motif."""
-    title, genres, keywords = _plain(title), [_plain(name) for name in genres], [_plain(word) for word in keywords]
+    title, genres = _plain(title), [_plain(name) for name in as_list(genres, "genre")]
+    keywords = [_plain(word) for word in as_list(keywords, "keyword")]
     look = LOOKS.get(genres[0], PLAIN) if genres else PLAIN
     image = Image.new("RGB", (WIDTH * SCALE, HEIGHT * SCALE), look.ground)
     pen = _Pen(ImageDraw.Draw(image, "RGBA"), look, random.Random(f"{title}-{seed}"))
