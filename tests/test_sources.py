@@ -350,7 +350,6 @@ def test_one_stray_quote_leaves_the_quotes_of_pandas_readable(tmp_path):
         ("20", None),
         ("0", None),
         ("-200", None),
-        ("20040101", None),
         ("9" * 5000, None),
     ],
 )
@@ -787,7 +786,7 @@ def test_column_names_that_nobody_knows_are_named(tmp_path):
         ("[]", []),
         (["Drama", " Sci-Fi ", "", None, 1], ["Drama", "Sci-Fi", "1"]),
         (None, []),
-        (7, []),
+        (7, ["7"]),
     ],
 )
 def test_genres_as_text_and_as_lists(tmp_path, genres, tags):
@@ -820,17 +819,20 @@ def test_json_lines_that_are_broken_are_counted_and_missing_keys_are_empty(tmp_p
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.csv", "", r"a\.csv is empty: it needs a header line with title, plot, genres"),
-        ("a.csv", "title,plot\nA,B\n", r"a\.csv has no column genres: its header has title, plot"),
-        ("a.tsv", "title,plot,genres\nA,B,C\n", r"a\.tsv has no column title, plot, genres: its header has title,plot"),
+        ("a.csv", "", r"a\.csv is empty: it needs a header line with title, plot"),
+        ("a.csv", "title,plot\nA,B\n", r"a\.csv has no column genres: it has title, plot; say which is which"),
         ("a.jsonl", "", r"a\.jsonl holds no rows: it needs a JSON object on each line"),
         ("a.jsonl", '[\n{"title":\n"A"}\n]\n', r"a\.jsonl holds no rows"),
-        ("a.jsonl", '{"title": "A", "text": "B"}\n', r"no column plot, genres: it has title, text; say which is which"),
+        ("a.jsonl", '{"title": "A", "text": "B"}\n', r"no column plot: it has title, text; say which is which"),
         ("a.jsonl", b'{"title": "Caf\xe9"}', r"a\.jsonl, line 1, is not UTF-8 text"),
         ("a.jsonl", bz2.compress(b'{"title": "A"}')[:-5], r"a\.jsonl is cut off"),
         ("a.parquet", "title,plot,genres\n", r"a\.parquet cannot be read as Parquet \(Parquet"),
         ("a.parquet", "", r"a\.parquet cannot be read as Parquet"),
-        ("a.xlsx", "", r"a\.xlsx is no table that can be read: give one file, \.csv, \.tsv, \.jsonl or \.parquet"),
+        (
+            "a.xlsx",
+            "",
+            r"a\.xlsx is no table that can be read: give one file, \.csv, \.tsv, \.json, \.jsonl or \.parquet",
+        ),
         ("table", "title,plot,genres\n", r"table is no table that can be read"),
     ],
 )

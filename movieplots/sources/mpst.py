@@ -19,8 +19,9 @@ def read_mpst(path: Path) -> RawCorpus:
     for row in read_table(find_file(path, (FILE,), "MPST file"), COLUMNS, corpus):
         split = _SPLITS.get(row["split"].strip())
         if split is None:
-            corpus.broken += 1
+            corpus.reject(f"the split {row['split'].strip()[:40]!r} is none of {', '.join(_SPLITS)}")
             continue
+        corpus.note("imdb_id", row["imdb_id"])
         published = " ".join(row["title"].split())
         corpus.rows.append(
             RawPlot(
