@@ -32,6 +32,7 @@ REPAIRS = {
     "signature": "a contributor's signature",
     "stub": "the marker of a text cut off, with its unfinished sentence",
     "reference": "Wikipedia's reference marks",
+    "qv": "IMDb's marks of references, `(qv)`",
 }
 
 
