@@ -88,6 +88,7 @@ def clean_tag(tag: str) -> str:
     return clean_text(tag)
 
 
+@lru_cache(maxsize=1 << 16)
 def tag_key(tag: str) -> str:
     """How mappings name the tag: cleaned, in lower case, with plain hyphens and apostrophes."""
     return clean_tag(tag).translate(_SAME).lower()
@@ -99,20 +100,20 @@ def map_tags(source: str, tags: Iterable[str], extra: Mapping[str, tuple[str, ..
     `extra` is a user's own mapping, as `read_genre_map` returns it: for a tag that both name, it alone counts. A tag
     that neither names (`Drama / Romance`) is taken apart at its separators where they name at least one of its parts.
     """
-    known = ChainMap(dict(extra or {}), genre_map(source))
+    known = ChainMap(extra, genre_map(source)) if extra else genre_map(source)  # type: ignore[arg-type]
     found: set[str] = set()
     result = MappedTags([], [], [], [])
     for written in tags:
         tag = clean_tag(written)
         for part in [tag] if not tag or tag_key(tag) in known else _parts(tag, known):
             genres = known.get(tag_key(part))
-            if genres is None:
-                result.unknown.extend([part] * bool(part))
-            elif genres:
+            if genres:
                 result.mapped.append(part)
                 found.update(genres)
-            else:
+            elif genres is not None:
                 result.ignored.append(part)
+            elif part:
+                result.unknown.append(part)
     result.genres.extend(sorted(found))  # the vocabulary is in alphabetical order
     return result
 

@@ -255,7 +255,10 @@ class _Rows:
             self._drop(row, "broken_row", str(broken))
         if corpus.blank:
             self.counts["blank_row"] += corpus.blank
-        self.columns[source] = {name: asdict(column) for name, column in corpus.columns.items()}
+        kept = ("rows", "empty", "unreadable", "example")
+        self.columns[source] = {
+            name: {part: getattr(column, part) for part in kept} for name, column in corpus.columns.items()
+        }
         self.repaired.update(corpus.repaired)
         corpus.rows.reverse()
         for _ in track(range(len(corpus.rows)), "Cleaning"):
@@ -426,6 +429,8 @@ def _say_unreadable(corpus: RawCorpus) -> None:
         if column.unreadable:
             values = f"{column.unreadable:,} of {column.rows - column.empty:,} values"
             say(f"{name}: {values} could not be read, such as {column.example!r}")
+        if column.needed and column.empty:
+            say(f"{name}: {column.empty:,} of {column.rows:,} rows have none; their ids are made of their texts")
 
 
 def _sides_of(table: str | Path) -> dict[str, str]:

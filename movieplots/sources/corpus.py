@@ -68,6 +68,7 @@ class Column:
     empty: int = 0
     unreadable: int = 0
     example: str = ""  # the first unreadable value
+    needed: bool = False  # whether rows without a value are to be named
 
 
 @dataclass
@@ -119,8 +120,11 @@ class RawCorpus:
         self.note(column, value, year is not None)
         return year
 
-    def row_id(self, prefix: str, own: str, *texts: str) -> str:
-        """The id of a row: its own, or where it has none that of its texts."""
+    def row_id(self, prefix: str, column: str, own: str, *texts: str) -> str:
+        """The id of a row: its own in that column (if there is one), or where it has none that of its texts."""
+        if column:
+            self.note(column, own)
+            self.columns[column].needed = True
         return f"{prefix}-{own.strip()}" if own.strip() else self.text_id(prefix, *texts)
 
     def text_id(self, prefix: str, *parts: str) -> str:
@@ -517,7 +521,7 @@ def _unquoted(value: str) -> str:
 
 # A year stands alone, begins the text (`2004-05-01`, `2001-2005`, `2004 (USA)`), or ends a date. `\\s` takes the blanks
 # that web pages write; every pattern takes time in proportion to the text's length.
-_AROUND = re.compile(r"[\s(\[~]*(?:\([IVXLC]+\)\s*\(?)?(?:(?:circa|ca|c)\.?\s*(?=[0-9])|about\s+)?", re.IGNORECASE)
+_AROUND = re.compile(r"\s*(?:\([IVXLC]+\))?[\s(\[~]*(?:(?:circa|ca|c)\.?\s*(?=[0-9])|about\s+)?", re.IGNORECASE)
 _FULL = r"[12][0-9]{3}"
 _BEGINNING = re.compile(rf"({_FULL})(?:\.0+|\.[0-9]{{1,2}}\.[0-9]{{1,2}})?(?![0-9.])")
 _COMPACT = re.compile(rf"({_FULL})(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])(?:\.0+)?(?![0-9.])")  # 20041015
@@ -543,6 +547,8 @@ def parse_year(text: str) -> int | None:
     are 2000 to 2029 and 30 to 99 are 1930 to 1999, as in Excel. A number from 10000 to 73050 is a day in Excel's count,
     from 18 May 1927 to 31 December 2099.
     """
+    if match := _BEGINNING.match(text):  # most are so
+        return int(match[1])
     text = text[_AROUND.match(text).end() :].rstrip()  # type: ignore[union-attr]
     if match := _BEGINNING.match(text) or _COMPACT.match(text):
         return int(match[1])

@@ -21,11 +21,10 @@ def read_mpst(path: Path) -> RawCorpus:
         if split is None:
             corpus.reject(f"the split {row['split'].strip()[:40]!r} is none of {', '.join(_SPLITS)}")
             continue
-        corpus.note("imdb_id", row["imdb_id"])
         published = " ".join(row["title"].split())
         corpus.rows.append(
             RawPlot(
-                id=corpus.row_id("mpst", row["imdb_id"], published, row["plot_synopsis"]),
+                id=corpus.row_id("mpst", "imdb_id", row["imdb_id"], published, row["plot_synopsis"]),
                 published=published,
                 title=catalogue_title(published, None),
                 plot=row["plot_synopsis"],

@@ -36,7 +36,7 @@ _SEPARATORS = re.compile(r"[,;|]")
 _QUOTED = re.compile(r"""(["'])(.*?)\1""")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # NUL, and half of a character, as JSON can say them
 _ADJACENT = re.compile(r"""["']\s+["']""")  # numpy writes a list without commas; Python would join its strings
-_IDENTIFIER = re.compile(r"/[a-z]/\w+|Q?[0-9]+")  # of Freebase and Wikidata, or a number: `{"/m/07s9rl0": "Drama"}`
+_IDENTIFIER = re.compile(r"/[a-z]/\w+|q?[0-9]+")  # of Freebase and Wikidata, or a number: `{"/m/07s9rl0": "Drama"}`
 _IS_ID = re.compile(r"(?:^|[_\s])(?:id|Id|ID)$|[a-z]I[dD]$")
 _PYTHON_LIMIT = 20_000  # characters of a value that are read as Python
 _DEEPEST = 4  # lists and objects inside each other
@@ -73,7 +73,7 @@ def read_own_table(path: Path, columns: Mapping[str, str] | None = None) -> RawC
             continue
         published = " ".join(_text(values.get("title")).split())
         plot, own, year = (_text(values.get(part)) for part in ("plot", "id", "year"))
-        for part in ("title", "plot", "id"):
+        for part in ("title", "plot"):
             if part in values:
                 corpus.note(named[part], _text(values[part]))
         if "genres" in values:
@@ -84,7 +84,7 @@ def read_own_table(path: Path, columns: Mapping[str, str] | None = None) -> RawC
             flags.note(len(corpus.rows), row)
         corpus.rows.append(
             RawPlot(
-                id=corpus.row_id("table", own, published, plot),
+                id=corpus.row_id("table", named["id"] if "id" in values else "", own, published, plot),
                 published=published,
                 title=catalogue_title(published, corpus.year(named["year"], year) if "year" in values else None),
                 plot=plot,
