@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from movieplots import prepare
 from movieplots.errors import BadInput
 from movieplots.sources import SOURCES, get_source
 from movieplots.sources.cmu_books import read_cmu_books
@@ -1248,7 +1249,7 @@ def test_a_json_file_holds_an_array_or_an_object_a_line(tmp_path, text, ending):
     [
         (
             {"title": {"0": "A"}, "plot": {"0": "B"}},
-            r"one object with all the values of a column under its name: .* orient='records'",
+            r"one object with all the values of a column under its name: .*orient='records'",
         ),
         ({"title": ["A"], "plot": ["B"]}, r"one object with all the values of a column under its name"),
         ({"page": 1, "results": [OBJECT]}, "one object with a list of objects under 'results': save that list alone"),
@@ -1463,3 +1464,67 @@ def test_reference_marks_of_wikipedia_go_and_words_in_brackets_stay(tmp_path):
     corpus = read_wikipedia(tmp_path)
     assert [row.plot for row in corpus.rows] == ["He falls. She said [t]he end  came.", plots[1]]
     assert corpus.repaired == {"reference": 1}
+
+
+# --- what `prepare` makes of it
+
+
+def own_rows(number=60, genres="drama", year="1999"):
+    return [
+        [f"Film {i}", f"Number {i} walks {i} miles to town {i} and comes home {i}.", genres, year]
+        for i in range(number)
+    ]
+
+
+def prepared(tmp_path, rows, header=("title", "plot", "genres", "year"), **options):
+    return prepare("table", tmp_path / "out", write_csv(tmp_path / "a.csv", list(header), *rows), near=1, **options)
+
+
+def test_broken_rows_and_unreadable_values_stand_in_the_report_and_on_the_terminal(tmp_path, capsys):
+    rows = own_rows()
+    rows[3][3], rows[4][3], rows[7][3] = "soon", "later", ""
+    rows[9:9] = [["Broken", "a", "b", "c", "d"]] * 5
+    result = prepared(tmp_path, rows)
+    assert result.read == result.kept + sum(result.dropped.values()) == 65
+    assert result.dropped == {"broken_row": 5}
+    assert result.columns["table"]["year"] == {"rows": 60, "empty": 1, "unreadable": 2, "example": "soon"}
+    dropped = pd.read_parquet(tmp_path / "out" / "dropped.parquet")
+    assert dropped["reason"].tolist() == ["broken_row"] * 5
+    assert dropped["detail"][0] == "a.csv, line 11: 5 fields instead of 4"
+    assert dropped["plot"][0] == "Broken,a,b,c,d"
+    err = capsys.readouterr().err
+    assert "Broken row in a.csv, line 11: 5 fields instead of 4\n" in err
+    assert err.count("Broken row in") == 3
+    assert "… and 2 more broken rows, which are in dropped.parquet\n" in err
+    assert "year: 2 of 59 values could not be read, such as 'soon'\n" in err
+
+
+def test_rows_without_an_id_in_a_column_of_ids_are_said(tmp_path, capsys):
+    rows = [[*row, "" if i < 2 else f"n{i}"] for i, row in enumerate(own_rows())]
+    prepared(tmp_path, rows, ("title", "plot", "genres", "year", "id"))
+    assert "id: 2 of 60 rows have none; their ids are made of their texts\n" in capsys.readouterr().err
+
+
+def test_where_too_little_is_left_the_unknown_tags_are_named(tmp_path):
+    with pytest.raises(
+        BadInput, match=r"No plot can be used \(no_genre 60\); no genre mapping names the tags '18' \(60\), "
+    ):
+        prepared(tmp_path, own_rows(genres="[18, 35]"))
+    rows = own_rows(3) + [[f"{row[0]} b", f"{row[1]} b", "Oater / Duster", "1999"] for row in own_rows()]
+    with pytest.raises(
+        BadInput, match=r"too small to split: .*'Oater / Duster' \(60\): map them .* for --genre-map"
+    ) as error:
+        prepared(tmp_path, rows)
+    assert "add plots" not in str(error.value)
+    with pytest.raises(BadInput, match=r"too small to split: .*; add plots"):
+        prepared(tmp_path, own_rows(3))
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "mine.csv").write_text("tag,genres\n18,drama\n35,comedy\n")
+    result = prepared(tmp_path, own_rows(genres="[18, 35]"), genre_map=tmp_path / "mine.csv")
+    assert (result.genres, result.unknown_tags) == ({"comedy": 60, "drama": 60}, {})
+
+
+def test_tags_that_come_apart_are_counted_by_their_parts(tmp_path):
+    result = prepared(tmp_path, own_rows(genres="Drama / Romance & Oater"))
+    assert result.tags == {"mapped": 120, "ignored": 0, "unknown": 60}
+    assert result.unknown_tags == {"Oater": 60}
