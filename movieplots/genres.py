@@ -31,6 +31,7 @@ COARSE: tuple[str, ...] = (
 _MAPS = Path(__file__).parent / "genre_maps"
 # A hyphen separates only between blanks (not in sci-fi), `and` only as a word of its own (not in sword-and-sandal).
 _SEPARATOR = re.compile(r"[,/;&|–—()\[\]]|(?<=\s)-(?=\s)|(?<![\w-])and(?![\w-])", re.IGNORECASE)
+_LONGEST = 8  # words of a phrase within free text; the mappings' longest tag has six
 # However a dash or an apostrophe is written, in a tag it is the same: `Sci\u2011Fi`, `Children\u2019s`.
 _SAME = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63\uff0d"), "-")
 _SAME |= dict.fromkeys(map(ord, "\u2018\u2019\u02bc\u2032\u00b4`"), "'")
@@ -151,7 +152,7 @@ def _words(part: str, known: Collection[str]) -> Iterator[str]:
 def _phrases(words: list[str], known: Collection[str]) -> Iterator[str]:
     start = unnamed = 0  # words[unnamed:start] are in no known phrase
     while start < len(words):
-        ends = range(len(words), start, -1)
+        ends = range(min(len(words), start + _LONGEST), start, -1)
         end = next((end for end in ends if " ".join(words[start:end]).lower() in known), None)
         if end is None:
             start += 1

@@ -1,6 +1,7 @@
 """Genres: the vocabulary, the sources' mappings onto it, free text, the coarse groups, and names that are nowhere."""
 
 import csv
+import time
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,13 @@ def test_a_tag_is_taken_apart_only_where_a_part_of_it_is_known_and_it_is_not_kno
     extra = {"drama / romance": ("western",), "oater": ("western",), "r&b": ("music",)}
     assert map_tags("table", ["Drama / Romance"], extra).genres == ["western"]
     assert map_tags("table", ["Drama / Oater", "R&amp;B"], extra).genres == ["drama", "music", "western"]
+
+
+def test_a_whole_plot_in_the_place_of_a_tag_costs_no_more_than_a_look():
+    start = time.process_time()
+    assert "drama" in map_tags("table", ["a word " * 5000 + "/ drama"]).genres
+    assert time.process_time() - start < 1
+    assert max(len(tag.split()) for source in MINIMUM for tag in genre_map(source)) <= genres._LONGEST
 
 
 def test_a_users_mapping_matches_whatever_the_dashes_case_and_entities(tmp_path):

@@ -78,7 +78,7 @@ def read_own_table(path: Path, columns: Mapping[str, str] | None = None) -> RawC
                 corpus.note(named[part], _text(values[part]))
         if "genres" in values:
             tags, readable = tags_in(values["genres"])
-            corpus.note(named["genres"], " ".join(tags) if readable else str(values["genres"]), readable)
+            corpus.note(named["genres"], " ".join(tags) if readable else _text(values["genres"]), readable)
         else:
             tags = []
             flags.note(len(corpus.rows), row)
