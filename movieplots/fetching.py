@@ -68,7 +68,8 @@ def fetch(source: Source, out: Path, everything: bool = False) -> list[Path]:
     if not source.downloads and not source.kaggle:
         raise BadInput(f"There is nothing to fetch for {source.name!r}: {source.how_to_get}.")
     downloads = [download for download in source.downloads if everything or not download.extra]
-    return [_download(download, out) for download in downloads] + _from_kaggle(source.kaggle, out)
+    targets = [target for download in downloads for target in _download(download, out)]
+    return targets + _from_kaggle(source.kaggle, out)
 
 
 def fetch_missing(names: Iterable[str]) -> None:
@@ -79,23 +80,24 @@ def fetch_missing(names: Iterable[str]) -> None:
             fetch(source, source.folder)
 
 
-def _download(download: Download, out: Path) -> Path:
-    target = out / PurePosixPath(download.member or download.name).name
+def _download(download: Download, out: Path) -> list[Path]:
+    targets = {name: out / PurePosixPath(name).name for name in download.members or [download.name]}
     part = out / f".{download.name}.part"
-    if not _already_there(target):
+    missing = {name: target for name, target in targets.items() if not _already_there(target)}
+    if missing:
         ensure_folder(out)
         try:
             _receive(download, part)
             with working(f"Checking {download.name} …"):
                 fault = _fault(download, part)
-            if not fault and download.member:
-                fault = _take_member(part, download.member, target)
+            if not fault and download.members:
+                fault = _take_members(part, missing)
             elif not fault:
-                os.replace(part, target)
+                os.replace(part, missing[download.name])
         except _Refused as error:
             raise BadInput(
                 f"{download.url} cannot be fetched ({error}): check the address, or get the file elsewhere and put it "
-                f"at {target}."
+                f"at {' and '.join(map(str, missing.values()))}."
             ) from None
         except OSError as error:
             raise BadInput(
@@ -108,7 +110,7 @@ def _download(download: Download, out: Path) -> Path:
                 "if it fails once more, the file at that address is another one now."
             )
     _discard(part)
-    return target
+    return list(targets.values())
 
 
 def _already_there(target: Path) -> bool:
@@ -306,18 +308,22 @@ def _fault(download: Download, part: Path) -> str | None:
     return None if size else "is empty"
 
 
-def _take_member(archive: Path, name: str, target: Path) -> str | None:
-    """Write one file of the archive to `target`, nothing else; says what is wrong where it cannot be found."""
+def _take_members(archive: Path, members: dict[str, Path]) -> str | None:
+    """Write these files of the archive, each to its target, nothing else; says what is wrong where one is not found."""
     try:
         with tarfile.open(archive) as tar:
-            content = tar.extractfile(name)  # follows links inside the archive only; None for a folder
-            if content is not None:
+            for name, target in members.items():
+                try:
+                    content = tar.extractfile(name)  # follows links inside the archive only; None for a folder
+                except KeyError:
+                    content = None
+                if content is None:
+                    return f"is no archive that holds a file {name}"
                 with atomic_path(target) as temporary, open(temporary, "wb") as file:
                     shutil.copyfileobj(content, file)
-                return None
-    except (KeyError, tarfile.TarError):
-        pass
-    return f"is no archive that holds a file {name}"
+    except tarfile.TarError:
+        return f"is no archive that holds a file {next(iter(members))}"
+    return None
 
 
 def _from_kaggle(files: tuple[KaggleFile, ...], out: Path) -> list[Path]:

@@ -2,11 +2,15 @@
 
 A mapping is a data file, `genre_maps/<source>.csv`, with the columns `tag` and `genres`: the source's tag and the
 genres it stands for, separated by blanks. An empty `genres` says that the tag is ignored on purpose. A tag that the
-file does not name is unknown: it is counted and reported.
+file does not name, nor any part of it between separators, is unknown: it is counted and reported.
+
+Tags match whatever their case, blanks, dashes and apostrophes, and are cleaned as plots are (HTML, invisible
+characters, wrongly decoded ones).
 """
 
 import csv
 import re
+from collections import ChainMap
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -28,22 +32,28 @@ COARSE: tuple[str, ...] = (
 _MAPS = Path(__file__).parent / "genre_maps"
 # A hyphen separates only between blanks (not in sci-fi), `and` only as a word of its own (not in sword-and-sandal).
 _SEPARATOR = re.compile(r"[,/;&|–—()\[\]]|(?<=\s)-(?=\s)|(?<![\w-])and(?![\w-])", re.IGNORECASE)
+_LONGEST = 8  # words of a phrase within free text; the mappings' longest tag has six
+# However a dash or an apostrophe is written, in a tag it is the same: `Sci\u2011Fi`, `Children\u2019s`.
+_SAME = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63\uff0d"), "-")
+_SAME |= dict.fromkeys(map(ord, "\u2018\u2019\u02bc\u2032\u00b4`"), "'")
 
 
 class MappedTags(NamedTuple):
-    """One plot's tags: its genres in vocabulary order, and the tags, as they are written, that gave none.
+    """One plot's tags: its genres in vocabulary order, and its tags, cleaned, by what they gave.
 
-    `ignored` are the tags that the mapping names without a genre, `unknown` those that it does not name.
+    `ignored` are the tags that the mapping names without a genre, `unknown` those that it does not name, `mapped` those
+    that gave genres. A tag that was taken apart stands here with its parts.
     """
 
     genres: list[str]
     ignored: list[str]
     unknown: list[str]
+    mapped: list[str]
 
 
 @lru_cache
 def genre_map(source: str) -> dict[str, tuple[str, ...]]:
-    """The mapping of a source: tag in lower case -> genres (an empty tuple: ignored on purpose).
+    """The mapping of a source: tag as `tag_key` writes it -> genres (an empty tuple: ignored on purpose).
 
     A source without a mapping file uses the vocabulary's own names.
     """
@@ -52,14 +62,14 @@ def genre_map(source: str) -> dict[str, tuple[str, ...]]:
 
 
 def read_genre_map(path: str | Path) -> dict[str, tuple[str, ...]]:
-    """Read a mapping file: tag in lower case -> genres (an empty tuple: ignored on purpose).
+    """Read a mapping file: tag as `tag_key` writes it -> genres (an empty tuple: ignored on purpose).
 
     Raises BadInput where the file is not a UTF-8 table `tag,genres`, names a tag twice, or names a genre outside
     the vocabulary.
     """
     mapping: dict[str, tuple[str, ...]] = {}
     for number, row in _rows(path, "tag", "genres"):
-        tag = row["tag"].strip().lower()
+        tag = tag_key(row["tag"])
         if tag in mapping:
             raise BadInput(f"{path}, line {number}, names the tag {tag!r} a second time: keep one of its rows.")
         mapping[tag] = tuple(row["genres"].lower().split())
@@ -72,25 +82,51 @@ def read_genre_map(path: str | Path) -> dict[str, tuple[str, ...]]:
     return mapping
 
 
+@lru_cache(maxsize=1 << 16)
+def clean_tag(tag: str) -> str:
+    """The tag without HTML, wrongly decoded and invisible characters, with single blanks."""
+    from movieplots.text_repair import clean_text  # what only predicts has no need of ftfy
+
+    return clean_text(tag)
+
+
+@lru_cache(maxsize=1 << 16)
+def tag_key(tag: str) -> str:
+    """How mappings name the tag: cleaned, in lower case, with plain hyphens and apostrophes."""
+    return clean_tag(tag).translate(_SAME).lower()
+
+
 def map_tags(source: str, tags: Iterable[str], extra: Mapping[str, tuple[str, ...]] | None = None) -> MappedTags:
     """Translate one plot's tags by the source's mapping.
 
-    `extra` is a user's own mapping, as `read_genre_map` returns it: for a tag that both name, it alone counts.
+    `extra` is a user's own mapping, as `read_genre_map` returns it: for a tag that both name, it alone counts. A tag
+    that neither names (`Drama / Romance`) is taken apart at its separators where they name at least one of its parts.
     """
-    mapping = genre_map(source)
+    known = ChainMap(extra, genre_map(source)) if extra else genre_map(source)  # type: ignore[arg-type]
     found: set[str] = set()
-    result = MappedTags([], [], [])
-    for tag in as_list(tags, "tag"):
-        name = tag.lower()
-        genres = extra[name] if extra and name in extra else mapping.get(name)
-        if genres is None:
-            result.unknown.append(tag)
-        elif genres:
-            found.update(genres)
-        else:
-            result.ignored.append(tag)
+    result = MappedTags([], [], [], [])
+    for written in as_list(tags, "tag"):
+        tag = clean_tag(written)
+        for part in [tag] if not tag or tag_key(tag) in known else _parts(tag, known):
+            genres = known.get(tag_key(part))
+            if genres:
+                result.mapped.append(part)
+                found.update(genres)
+            elif genres is not None:
+                result.ignored.append(part)
+            elif part:
+                result.unknown.append(part)
     result.genres.extend(sorted(found))  # the vocabulary is in alphabetical order
     return result
+
+
+def _parts(tag: str, known: Collection[str]) -> list[str]:
+    """What a tag that is not known as a whole consists of; itself where no part is known."""
+    plain = tag.translate(_SAME)
+    if not _SEPARATOR.search(plain) and ("-" not in plain or " " in plain):
+        return [tag]
+    parts = split_free_text(plain, known)
+    return parts if any(part.lower() in known for part in parts) else [tag]
 
 
 def split_free_text(text: str, known: Collection[str]) -> list[str]:
@@ -100,7 +136,7 @@ def split_free_text(text: str, known: Collection[str]) -> list[str]:
     semicolons, `&`, `and`, dashes, brackets); in each part the longest known phrases are taken from the left. They
     come out in lower case; the words between them that no phrase covers come out together, as they are written.
     """
-    whole = " ".join(text.lower().split())
+    whole = tag_key(text)
     if whole in known:  # for names that hold a separator themselves, such as `action & adventure`
         return [whole]
     return [tag for part in _SEPARATOR.split(text) for tag in _phrases(list(_words(part, known)), known)]
@@ -117,7 +153,7 @@ def _words(part: str, known: Collection[str]) -> Iterator[str]:
 def _phrases(words: list[str], known: Collection[str]) -> Iterator[str]:
     start = unnamed = 0  # words[unnamed:start] are in no known phrase
     while start < len(words):
-        ends = range(len(words), start, -1)
+        ends = range(min(len(words), start + _LONGEST), start, -1)
         end = next((end for end in ends if " ".join(words[start:end]).lower() in known), None)
         if end is None:
             start += 1

@@ -145,7 +145,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(capsys, monkeypatch, tmp_path)
     out = tmp_path / "out"
     (tmp_path / "empty").mkdir()
     (tmp_path / "x_titles.csv").write_text("show_id,type,title\ns1,Movie,Salt\n")
-    (tmp_path / "semicolons.csv").write_text("title;plot;genres\na;b;c\n")
+    (tmp_path / "semicolons.csv").write_text("title;text;genres\na;b;c\n")
     (tmp_path / "few_titles.csv").write_text(
         "show_id,type,title,release_year,listed_in,description\ns1,Movie,Salt,2009,Dramas,The sea gives back a ship.\n"
     )
@@ -159,7 +159,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(capsys, monkeypatch, tmp_path)
         ("prepare", "sample", "--path", "", "--out", out): "names no file",
         ("prepare", "sample", "--path", "sample=a", "--path", "sample=b", "--out", out): "two places for sample",
         ("prepare", "table", "--columns", "title=a", "title=b", "--out", out): "names title twice",
-        ("prepare", "table", "--path", tmp_path / "semicolons.csv", "--out", out): "instead of semicolons",
+        ("prepare", "table", "--path", tmp_path / "semicolons.csv", "--out", out): "separated by semicolons",
         ("prepare", "sample", "imdb", "--path", "a", "--out", out): "With several sources each path needs its source",
         ("prepare", "sample", "--path", "imdb=a", "--out", out): "a path for imdb, which is not among the sources",
         ("prepare", "sample", "--columns", "title=Name", "--out", out): "--columns is for the source `table` alone",

@@ -317,20 +317,34 @@ def test_right_size_checksum_and_archives_pass(web, tmp_path):
 def test_one_member_is_taken_out_of_an_archive_and_the_archive_goes(web, tmp_path):
     web.body = tar(tmp_path / "a", **{"../evil": b"evil", "books/plots.txt": b"A plot.", "books/README": b"no"})
     out = tmp_path / "out"
-    assert get(web, out, name="b.tar.gz", member="books/plots.txt") == [out / "plots.txt"]
+    assert get(web, out, name="b.tar.gz", members=("books/plots.txt",)) == [out / "plots.txt"]
     assert (out / "plots.txt").read_bytes() == b"A plot."
     assert names(out) == ["plots.txt"] and names(tmp_path) == ["a", "out"]
-    get(web, out, name="b.tar.gz", member="../evil")
+    get(web, out, name="b.tar.gz", members=("../evil",))
     assert names(out) == ["evil", "plots.txt"] and names(tmp_path) == ["a", "out"]
-    assert get(web, out, name="b.tar.gz", member="books/plots.txt") == [out / "plots.txt"]
+    assert get(web, out, name="b.tar.gz", members=("books/plots.txt",)) == [out / "plots.txt"]
     assert len(web.log) == 2
+
+
+def test_several_members_of_one_archive_are_kept_and_one_already_there_stays(web, tmp_path):
+    web.body = tar(tmp_path / "a", **{"books/plots.txt": b"A plot.", "books/README": b"no", "books/years.tsv": b"1999"})
+    out = tmp_path / "out"
+    members = ("books/plots.txt", "books/years.tsv")
+    assert get(web, out, name="b.tar.gz", members=members) == [out / "plots.txt", out / "years.tsv"]
+    assert names(out) == ["plots.txt", "years.tsv"]
+    (out / "years.tsv").write_bytes(b"mine")
+    get(web, out, name="b.tar.gz", members=members)
+    assert len(web.log) == 1
+    (out / "plots.txt").unlink()
+    get(web, out, name="b.tar.gz", members=members)
+    assert ((out / "plots.txt").read_bytes(), (out / "years.tsv").read_bytes()) == (b"A plot.", b"mine")
 
 
 @pytest.mark.parametrize("member", ["link", "folder", "books/none.txt"])
 def test_a_member_that_is_no_file_of_the_archive_is_named(web, tmp_path, member):
     web.body = tar(tmp_path / "a", **{"books/plots.txt": b"A plot."})
     with pytest.raises(BadInput, match=f"is no archive that holds a file {member} and was removed"):
-        get(web, tmp_path / "out", name="b.tar.gz", member=member)
+        get(web, tmp_path / "out", name="b.tar.gz", members=(member,))
     assert names(tmp_path / "out") == []
 
 

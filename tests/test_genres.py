@@ -1,6 +1,7 @@
 """Genres: the vocabulary, the sources' mappings onto it, free text, the coarse groups, and names that are nowhere."""
 
 import csv
+import time
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,15 @@ from movieplots.genres import (
 )
 
 FOLDER = Path(genres.__file__).parent / "genre_maps"
-MINIMUM = {"cmu-books": 220, "imdb": 36, "mpst": 71, "streaming": 118, "table": 300, "wikipedia": 700}
+MINIMUM = {
+    "cmu-books": 220,
+    "cmu-movies": 363,
+    "imdb": 36,
+    "mpst": 71,
+    "streaming": 118,
+    "table": 300,
+    "wikipedia": 700,
+}
 
 
 def test_the_vocabulary_is_28_lower_case_names_in_alphabetical_order():
@@ -70,12 +79,18 @@ def test_mpst_has_its_71_tags():
         ("cmu-books", ["Hard science fiction", "Children's literature"], ["family", "sci-fi"]),
         ("cmu-books", ["Künstlerroman", "War novel", "Bildungsroman"], ["drama", "war"]),
         ("cmu-books", ["Historical whodunnit"], ["crime", "history", "mystery"]),
+        ("cmu-movies", ["Romantic comedy", "Film noir"], ["comedy", "crime", "romance"]),
+        (
+            "cmu-movies",
+            ["Action/Adventure", "Slasher", "Sword and sorcery"],
+            ["action", "adventure", "fantasy", "horror"],
+        ),
         ("table", ["Docs", "SciFi", "biopic", "Kids"], ["biography", "documentary", "family", "sci-fi"]),
         ("table", ["Children", "Film-Noir", "Sports"], ["crime", "family", "sport"]),
     ],
 )
 def test_tags_are_translated(source, tags, expected):
-    assert map_tags(source, tags) == (expected, [], [])
+    assert map_tags(source, tags) == (expected, [], [], tags)
 
 
 @pytest.mark.parametrize(
@@ -85,12 +100,13 @@ def test_tags_are_translated(source, tags, expected):
         ("imdb", ["Commercial", "Experimental"]),
         ("mpst", ["flashback", "Cult", "good versus evil"]),
         ("cmu-books", ["Novel", "Novella", "Short story", "Fiction", "Speculative fiction"]),
+        ("cmu-movies", ["Black-and-white", "World cinema", "Indie", "Japanese Movies", "Bollywood"]),
         ("wikipedia", ["unknown", "race film"]),
         ("table", ["(no genres listed)", "TV Movie"]),
     ],
 )
 def test_tags_that_are_ignored_on_purpose_are_returned_as_they_are_written(source, tags):
-    assert map_tags(source, tags) == ([], tags, [])
+    assert map_tags(source, tags) == ([], tags, [], [])
 
 
 def test_unknown_tags_are_reported_as_they_are_written():
@@ -101,14 +117,65 @@ def test_unknown_tags_are_reported_as_they_are_written():
 
 
 def test_a_source_without_a_mapping_uses_the_vocabulary():
-    assert map_tags("sample", ["Sci-Fi", "horror", "Noir"]) == (["horror", "sci-fi"], [], ["Noir"])
+    assert map_tags("sample", ["Sci-Fi", "horror", "Noir"])[:3] == (["horror", "sci-fi"], [], ["Noir"])
 
 
 def test_a_users_own_mapping_wins_over_the_file():
     extra = {"dramas": ("romance",), "slow tv": ("documentary",), "comedies": ()}
     mapped = map_tags("streaming", ["Dramas", "Slow TV", "Comedies", "Horror", "Nonsense"], extra)
-    assert mapped == (["documentary", "horror", "romance"], ["Comedies"], ["Nonsense"])
+    assert mapped[:3] == (["documentary", "horror", "romance"], ["Comedies"], ["Nonsense"])
     assert map_tags("streaming", ["Dramas"]).genres == ["drama"]
+
+
+@pytest.mark.parametrize(
+    ("tag", "expected"),
+    [
+        ("Drama / Romance", ["drama", "romance"]),
+        ("Drama/Romance", ["drama", "romance"]),
+        ("Action & Adventure", ["action", "adventure"]),
+        ("Action &amp; Adventure", ["action", "adventure"]),
+        ("Action &amp;amp; Adventure", ["action", "adventure"]),
+        ("Romance and War", ["romance", "war"]),
+        ("Horror-Western", ["horror", "western"]),
+        ("Sci\u2011Fi", ["sci-fi"]),
+        ("Sci\u2013Fi", ["sci-fi"]),
+        ("Sci\u2013Fi / Drama", ["drama", "sci-fi"]),
+        ("Horror\u2014Thriller", ["horror", "thriller"]),
+        ("Science\u00a0Fiction", ["sci-fi"]),
+        ("Dra\u200bma", ["drama"]),
+        ("\ufeffDrama", ["drama"]),
+        ("  DRAMA ", ["drama"]),
+        ("Children&#39;s", ["family"]),
+        ("Children\u2019s", ["family"]),
+        ("<b>Drama</b>", ["drama"]),
+    ],
+)
+def test_tags_as_the_world_writes_them_are_understood(tag, expected):
+    mapped = map_tags("table", [tag])
+    assert (mapped.genres, mapped.unknown) == (expected, [])
+
+
+def test_a_tag_is_taken_apart_only_where_a_part_of_it_is_known_and_it_is_not_known_whole():
+    assert map_tags("table", ["R&B", "Slow Oater", "Rhythm / Blues"]).unknown == ["R&B", "Slow Oater", "Rhythm / Blues"]
+    assert map_tags("table", ["Drama / Oater"]) == (["drama"], [], ["Oater"], ["drama"])
+    assert map_tags("table", ["\u200b", ""]) == ([], [], [], [])
+    extra = {"drama / romance": ("western",), "oater": ("western",), "r&b": ("music",)}
+    assert map_tags("table", ["Drama / Romance"], extra).genres == ["western"]
+    assert map_tags("table", ["Drama / Oater", "R&amp;B"], extra).genres == ["drama", "music", "western"]
+
+
+def test_a_whole_plot_in_the_place_of_a_tag_costs_no_more_than_a_look():
+    start = time.process_time()
+    assert "drama" in map_tags("table", ["a word " * 5000 + "/ drama"]).genres
+    assert time.process_time() - start < 1
+    assert max(len(tag.split()) for source in MINIMUM for tag in genre_map(source)) <= genres._LONGEST
+
+
+def test_a_users_mapping_matches_whatever_the_dashes_case_and_entities(tmp_path):
+    file = tmp_path / "mine.csv"
+    file.write_text("tag,genres\nSword\u2011Play &amp; Sandals,action\n18,drama\n", encoding="utf-8")
+    mapped = map_tags("table", ["sword-play & SANDALS", "18"], read_genre_map(file))
+    assert (mapped.genres, mapped.unknown) == (["action", "drama"], [])
 
 
 KNOWN = {"action", "adventure", "comedy", "crime", "drama", "musical", "noir", "film noir", "sci-fi", "sword & sandal"}

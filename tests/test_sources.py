@@ -2,25 +2,30 @@
 
 import bz2
 import csv
+import datetime
 import gzip
 import json
 import random
 import re
+import time
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from movieplots import prepare
 from movieplots.errors import BadInput
 from movieplots.sources import SOURCES, get_source
 from movieplots.sources.cmu_books import read_cmu_books
+from movieplots.sources.cmu_movies import read_cmu_movies
 from movieplots.sources.corpus import RawCorpus, parse_year, read_table
 from movieplots.sources.imdb import read_imdb, read_imdb_table
 from movieplots.sources.mpst import read_mpst
 from movieplots.sources.sample import DIRTY_FILE, read_sample
 from movieplots.sources.streaming import read_streaming
-from movieplots.sources.table import read_own_table
+from movieplots.sources.table import read_own_table, tags_in
 from movieplots.sources.wikipedia import read_wikipedia
 
 STREAMING_HEADER = ["show_id", "type", "title", "director", "release_year", "listed_in", "description"]
@@ -347,15 +352,257 @@ def test_one_stray_quote_leaves_the_quotes_of_pandas_readable(tmp_path):
         ("2004.5", None),
         ("²", None),
         ("nan", None),
+        ("2001-2005", 2001),
+        ("2001\u20132005", 2001),
+        ("2001\u2013", 2001),
+        ("2001- ", 2001),
+        ("1988/89", 1988),
+        ("2004/05/01", 2004),
+        ("2004.05.01", 2004),
+        ("2004-05-01T00:00:00Z", 2004),
+        ("2004-05-01T00:00:00.000+02:00", 2004),
+        ("(2004)", 2004),
+        ("[2004]", 2004),
+        ("(I) (2004)", 2004),
+        ("(2001\u20132005)", 2001),
+        ("c. 1935", 1935),
+        ("ca. 1935", 1935),
+        ("Circa 1935", 1935),
+        ("c1935", 1935),
+        ("~1935", 1935),
+        ("2004 (USA)", 2004),
+        ("10/21/88", 1988),
+        ("10/21/1988", 1988),
+        ("21/10/1988", 1988),
+        ("21.10.1988", 1988),
+        ("21. 10. 1988", 1988),
+        ("1-2-29", 2029),
+        ("1-2-30", 1930),
+        ("1/1/00", 2000),
+        ("31.12.99", 1999),
+        ("10/21/1988 14:30", 1988),
+        ("5 Oct 2004", 2004),
+        ("05 October 2004", 2004),
+        ("5th of October, 2004", 2004),
+        ("Oct 5, 2004", 2004),
+        ("Oct. 5, 2004", 2004),
+        ("October 5th 2004", 2004),
+        ("October 2004", 2004),
+        ("Sept 2004", 2004),
+        ("5-Oct-04", 2004),
+        ("5-Oct-88", 1988),
+        ("Tue, 05 Oct 2004 00:00:00 GMT", 2004),
+        ("20041015", 2004),
+        ("20041015.0", 2004),
+        ("36526", 2000),
+        ("36526.0", 2000),
+        ("10000", 1927),
+        ("73050", 2099),
+        ("9999", None),
+        ("73051", None),
+        ("99999", None),
+        ("20041345", None),
+        ("88-10-21", None),
+        ("13/13/88", None),
+        ("32.1.1988", None),
+        ("Oct 5", None),
+        ("Oct-04", None),
+        ("12", None),
+        ("soon", None),
+        ("tt0123456", None),
+        ("9999999", None),
+        ("-0800", None),
+        ("0800", None),
         ("20", None),
         ("0", None),
         ("-200", None),
-        ("20040101", None),
         ("9" * 5000, None),
     ],
 )
 def test_parse_year(text, year):
     assert parse_year(text) == year
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        datetime.date(2004, 5, 1), datetime.datetime(2004, 5, 1, 12, 30), pd.Timestamp("2004-05-01"), 2004, 2004.0,
+        pd.Timestamp("2004-05-01", tz="UTC"),
+    ],
+)  # fmt: skip
+def test_a_year_of_another_type(value):
+    assert parse_year(str(value)) == 2004
+
+
+@pytest.mark.parametrize(
+    "text", ["(" * 300_000, " " * 300_000, "1" * 300_000, "Oct " * 80_000, "5 Oct" + "-" * 300_000]
+)
+def test_a_year_is_looked_for_in_linear_time(text):
+    start = time.process_time()
+    assert parse_year(text) is None
+    assert time.process_time() - start < 1
+
+
+# --- separators, escapes, names of columns, broken rows
+
+
+@pytest.mark.parametrize(("mark", "name"), [("\t", "tabs"), (";", "semicolons"), ("|", "bars")])
+@pytest.mark.parametrize("declared", [False, True])
+def test_another_separator_is_found_and_said(tmp_path, capsys, mark, name, declared):
+    text = 'title,plot,genres\nA,"One, two",war\nB,"He said ""no"".",drama\n'
+    lines = [mark.join(row) for row in csv.reader(text.splitlines())]
+    head = [f"sep={mark}"] if declared else []
+    file = write(tmp_path / "a.csv", "\r\n".join([*head, *lines, ""]))
+    rows, corpus = table(file, ["title", "plot"])
+    assert [row["plot"] for row in rows] == ["One, two", 'He said "no".']
+    assert corpus.broken == 0
+    assert f"a.csv is separated by {name}" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_usual_separator_is_preferred_and_not_spoken_of(tmp_path, capsys):
+    file = write(tmp_path / "a.csv", "title,plot,a;b|c\nA,One; two | three,x\n")
+    assert [row["plot"] for row in rows_of(file, ["title", "plot"])] == ["One; two | three"]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_tab_separated_layout_with_commas_is_read(tmp_path):
+    file = write(tmp_path / "a.csv", 'title,plot,Drama,War\n"Salt, Salt (2001)"," She says ""no"".",1,0\n')
+    (row,) = read_imdb(file).rows
+    assert (row.published, row.plot, row.tags) == ("Salt, Salt (2001)", ' She says "no".', ["drama"])
+
+
+def test_columns_that_are_missing_under_another_separator_are_named_with_it(tmp_path):
+    file = write(tmp_path / "a.csv", "title;text;genres\nA;One;war\n")
+    with pytest.raises(BadInput, match="no column plot: its header, separated by semicolons, has title, text, genres;"):
+        rows_of(file, ["title", "plot"])
+    with pytest.raises(BadInput, match=r"no column title, plot: its header, separated by tabs, has name, text; check"):
+        rows_of(write(tmp_path / "b.csv", "name\ttext\nA\tOne\n"), ["title", "plot"])
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_backslashes_before_quotes_are_escapes_where_the_whole_file_says_so(tmp_path, mark):
+    lines = ["title,plot", r'A,"He said \"go\", and left."', r'"B","C:\\dir, \"x\""', r'C,"n\o escape"']
+    text = "\n".join(lines).replace(",", mark) + "\n"
+    rows, corpus = table(write(tmp_path / "a.csv", text), tabs=mark == "\t")
+    assert [row["plot"].replace(mark, ",") for row in rows] == [
+        'He said "go", and left.',
+        r'C:\dir, "x"',
+        r"n\o escape",
+    ]
+    assert corpus.broken == 0
+
+
+def test_backslashes_are_characters_in_a_file_that_keeps_the_rules_without_them(tmp_path):
+    file = write(tmp_path / "a.csv", 'title,plot\nA,"C:\\dir\\"\nB,"says \\""no\\"" twice"\n')
+    rows, corpus = table(file)
+    assert [row["plot"] for row in rows] == ["C:\\dir\\", 'says \\"no\\" twice']
+    assert corpus.broken == 0
+
+
+def test_column_names_match_whatever_their_case(tmp_path):
+    file = write(tmp_path / "a.csv", "TITLE, Plot ,Genres,Year\nA,One.,war,1999\n")
+    for columns in ({}, {"title": "title", "year": " YEAR"}):
+        (row,) = read_own_table(file, columns).rows
+        assert (row.published, row.plot, row.tags, row.title.year) == ("A", "One.", ["war"], 1999)
+    write(tmp_path / "a.jsonl", '{"TITLE": "A", " Plot": "One.", "Genres": "war", "Year": 1999}')
+    pd.DataFrame({"TITLE": ["A"], " Plot": ["One."], "Genres": ["war"], "Year": [1999]}).to_parquet(
+        tmp_path / "a.parquet"
+    )
+    for name in ("a.jsonl", "a.parquet"):
+        (row,) = read_own_table(tmp_path / name).rows
+        assert (row.published, row.plot, row.tags, row.title.year) == ("A", "One.", ["war"], 1999)
+    (row,) = read_wikipedia(write_csv(tmp_path / "w.csv", [name.upper() for name in WIKI_HEADER], WIKI_ROWS[0])).rows
+    assert (row.published, row.title.year) == ("Salt", 1951)
+
+
+def test_of_columns_that_differ_in_case_the_exact_one_counts_or_the_user_is_asked(tmp_path):
+    file = write(tmp_path / "a.csv", "Title,title,plot\nA,B,One.\n")
+    assert rows_of(file) == [{"Title": "A", "title": "B", "plot": "One."}]
+    with pytest.raises(BadInput, match=r"more than one column 'TITLE' \(Title, title\): rename all but one"):
+        rows_of(file, ["TITLE"])
+
+
+def test_broken_rows_are_kept_with_line_reason_and_text(tmp_path):
+    text = 'title,plot,genres\nA,"First\nsecond",war\n\nB,one,two,war\nC\n'
+    text += 'D,"Lost,war\nE,x,war\nF,"a\nb",c,d\nG,"open,war\n'
+    expected = [
+        ("line 5", "4 fields instead of 3", "B,one,two,war"),
+        ("line 6", "1 field instead of 3", "C"),
+        ("line 7", "a quote is not closed", 'D,"Lost,war'),
+        ("line 9", "4 fields instead of 3", 'F,"a\nb",c,d'),
+        ("line 11", "a quote is never closed", 'G,"open,war'),
+    ]
+    for name, pack in (("a.csv", bytes), ("a.csv.gz", gzip.compress)):
+        rows, corpus = table(write(tmp_path / name, pack(text.encode())))
+        assert [row["title"] for row in rows] == ["A", "E"]
+        assert [(row.where, row.why, row.text) for row in corpus.broken_rows] == [
+            (f"{name}, {where}", why, broken) for where, why, broken in expected
+        ]
+        assert str(corpus.broken_rows[0]) == f"{name}, line 5: 4 fields instead of 3"
+
+
+def test_broken_rows_of_every_source_name_their_line(tmp_path):
+    def broken(corpus):
+        return [f"{row.where}: {row.why}" for row in corpus.broken_rows]
+
+    file = write(tmp_path / "i.csv", "title\tplot\tDrama\nA (2001)\t One.\t1\nB (2002)\t Two.\tyes\n")
+    assert broken(read_imdb_table(file, "x")) == ["i.csv, line 3: the column Drama has 'yes' instead of 0 or 1"]
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    write_lists(lists, "MV: None (2001)\n\nMV: A (2001)\nPL: One.\nodd\n", "THE GENRES LIST\n===\nA (2001)\tx\ty\n")
+    assert broken(read_imdb(lists)) == [
+        "plot.list, line 1: the title has no plot",
+        "plot.list, line 5: the line does not begin with MV:, PL: or BY:",
+        "genres.list, line 3: the line is not a title, tabs and a genre",
+    ]
+    corpus = read_mpst(write_csv(tmp_path / "m.csv", MPST_HEADER, MPST_ROWS[0], ["tt9", "A", "B", "", "dev", "imdb"]))
+    assert broken(corpus) == ["m.csv, line 5: the split 'dev' is none of train, val, test"]
+    corpus = read_cmu_books(write(tmp_path / "b.txt", "\n".join([book(), "x\ty", book("id"), book(genres="[1]")])))
+    assert broken(corpus) == [
+        "b.txt, line 2: 2 fields instead of 7",
+        "b.txt, line 3: the id 'id' is no number",
+        "b.txt, line 4: the genres are no JSON object of names",
+    ]
+    good = '{"title": "A", "plot": "B", "genres": "war"}\n'
+    corpus = read_own_table(write(tmp_path / "j.jsonl", good + '\nbroken\n[1]\n{"title": ["A"], "plot": "B"}\n'))
+    assert broken(corpus) == [
+        "j.jsonl, line 3: this is no JSON",
+        "j.jsonl, line 4: this is a list instead of an object",
+        "j.jsonl, line 5: the title is no text but a list",
+    ]
+    assert [row.text for row in corpus.broken_rows] == ["broken", "[1]", '{"title": ["A"], "plot": "B"}']
+    pq.write_table(
+        pa.table({"title": [["A"], ["B"]], "plot": ["x", "y"], "genres": ["war", "war"]}), tmp_path / "p.parquet"
+    )
+    assert broken(read_own_table(tmp_path / "p.parquet"))[1] == "p.parquet, row 2: the title is no text but a list"
+
+
+def test_values_that_cannot_be_read_are_counted(tmp_path):
+    rows = [["A", "One.", "war", "2001"], ["B", "Two.", "[{'id': 1}]", "soon"], ["C", "Three.", "", " "]]
+    corpus = read_own_table(write_csv(tmp_path / "a.csv", ["title", "plot", "genres", "Year"], *rows), {"year": "Year"})
+    year, genres = corpus.columns["Year"], corpus.columns["genres"]
+    assert (year.rows, year.empty, year.unreadable, year.example) == (3, 1, 1, "soon")
+    assert (genres.rows, genres.empty, genres.unreadable, genres.example) == (3, 1, 1, "[{'id': 1}]")
+
+
+@pytest.mark.parametrize(
+    ("part", "values", "message"),
+    [
+        ("year", ["soon", "", "later"], "the column 'x' holds no year that can be read, such as 'soon': name another"),
+        ("year", ["", "NaN", " "], "the column 'x' is empty: name another column for year in --columns"),
+        (
+            "genres",
+            ['[{"id": 1}]', "", ""],
+            r"the column 'x' holds no genres that can be read, such as .*\[{\"id\": 1}\]",
+        ),
+        ("id", ["", "", ""], "the column 'x' is empty: name another column for id"),
+    ],
+)
+def test_a_named_column_that_gives_nothing_is_said(tmp_path, part, values, message):
+    rows = [[name, "Words.", "war", value] for name, value in zip("ABC", values, strict=True)]
+    file = write_csv(tmp_path / "a.csv", ["title", "plot", "genres", "x"], *rows)
+    with pytest.raises(BadInput, match=message):
+        read_own_table(file, {part: "x"})
 
 
 # --- imdb
@@ -493,6 +740,38 @@ def test_a_list_that_is_cut_off_is_to_be_downloaded_again(tmp_path):
     write(tmp_path / "plot.list.gz", gzip.compress(PLOT_LIST.encode("latin-1"))[:-20])
     with pytest.raises(BadInput, match=r"plot\.list\.gz is cut off"):
         read_imdb(tmp_path)
+
+
+def test_references_to_titles_and_names_lose_their_marks(tmp_path):
+    plots = [
+        "After _Low Tide (1999)_ (qv), Anna ('Ida Brandt\nPL: (I)' (qv)) rows back.",
+        "Anna's friend 'Peter O'Toole' (qv) said 'Hello', and #Captain Bo# (qv)\nPL: _\"Salt Road\" (2009)_ (qv).",
+        "The 'quoted' _word_ and # 5 stay.",
+    ]
+    entries = "".join(f"MV: F{i} (2001)\n\nPL: {plot}\n\nBY: x\n\n" for i, plot in enumerate(plots))
+    corpus = read_imdb(write_lists(tmp_path, entries, "THE GENRES LIST\n===\n"))
+    clean = [
+        "After Low Tide (1999), Anna (Ida Brandt) rows back.",
+        "Anna's friend Peter O'Toole said 'Hello', and Captain Bo \"Salt Road\" (2009).",
+        plots[2],
+    ]
+    assert [row.plot for row in corpus.rows] == clean
+    assert corpus.repaired == {"qv": 2}
+    raw = [plot.replace("\nPL:", "") for plot in plots]
+    lines = ["title\tplot\tDrama", *(f"F{i} (2001)\t{plot}\t1" for i, plot in enumerate(raw))]
+    table_corpus = read_imdb(write(tmp_path / "movies_genres.csv", "\n".join(lines)))
+    assert [row.plot for row in table_corpus.rows] == clean
+    ids = [row.id for row in corpus.rows]
+    assert ids == [row.id for row in table_corpus.rows]  # of the text as it stands in the file
+    assert ids == [RawCorpus().text_id("imdb", f"F{i} (2001)", plot) for i, plot in enumerate(raw)]
+
+
+@pytest.mark.parametrize("part", ["_", "'", " '", "'a (qv", "#", "# ", " ", "_a", "(qv) '", "'a) "])
+def test_references_are_looked_for_in_linear_time(tmp_path, part):
+    plot = "x" + part * 100_000 + " (qv)"
+    start = time.process_time()
+    read_imdb_table(write(tmp_path / "a.csv", f"title\tplot\tDrama\nA (2001)\t{plot}\t1\n"), "x")
+    assert time.process_time() - start < 2
 
 
 # --- streaming
@@ -686,6 +965,58 @@ def test_a_file_without_books_is_named(tmp_path, content):
         read_cmu_books(write(tmp_path / "a.txt", content))
 
 
+# --- cmu-movies
+
+
+def movie(number="1", name="Salt", released="2001-08-24", genres='{"/m/01jfsb": "Thriller", "/m/0": "Indie"}'):
+    return "\t".join([number, "/m/0x", name, released, "14010832", "98.0", "{}", '{"/m/1": "Norway"}', genres])
+
+
+@pytest.mark.parametrize("ending", PACKING)
+def test_movies_from_folder_and_either_file(tmp_path, ending):
+    metadata = [movie(), movie("2", "Ash:  Part Two", "1988", ""), movie("3", "Été", "", "{}"), movie("9", "No plot")]
+    summaries = ["3\tשלום 🌍.", '1\tShe said "no".', "", "2\tA fire."]
+    write(tmp_path / f"movie.metadata.tsv{ending}", PACKING[ending]("\n".join(metadata).encode()))
+    write(tmp_path / f"plot_summaries.txt{ending}", PACKING[ending]("\n".join(summaries).encode()))
+    for place in ("", f"movie.metadata.tsv{ending}", f"plot_summaries.txt{ending}"):
+        corpus = read_cmu_movies(tmp_path / place)
+        assert counts(corpus) == (3, 0, 1)
+        third, first, second = corpus.rows
+        assert (first.id, first.published, first.plot) == ("cmu-movies-1", "Salt", 'She said "no".')
+        assert (first.tags, first.title.year, first.title.kind) == (["Thriller", "Indie"], 2001, "movie")
+        assert (second.title.primary, second.title.secondary, second.title.year) == ("Ash", "Part Two", 1988)
+        assert (third.title.year, third.tags, third.plot) == (None, [], "שלום 🌍.")
+
+
+def test_movies_that_cannot_be_read_are_kept_with_the_reason(tmp_path):
+    write(tmp_path / "movie.metadata.tsv", "\n".join([movie(), "2\ttoo few", movie("3", genres='{"/m/1": "Thr')]))
+    write(tmp_path / "plot_summaries.txt", "1\tWords.\n2\tWords.\nno tab\n3\tWords.\n4\tWords.\n")
+    corpus = read_cmu_movies(tmp_path)
+    assert [row.id for row in corpus.rows] == ["cmu-movies-1"]
+    assert [str(row) for row in corpus.broken_rows] == [
+        "movie.metadata.tsv, line 2: 2 fields instead of 9",
+        "movie.metadata.tsv, line 3: the genres are no JSON object of names",
+        "plot_summaries.txt, line 2: movie.metadata.tsv has no readable line for 2",
+        "plot_summaries.txt, line 3: the line is not a number, a tab and a summary",
+        "plot_summaries.txt, line 4: movie.metadata.tsv has no readable line for 3",
+        "plot_summaries.txt, line 5: movie.metadata.tsv has no readable line for 4",
+    ]
+
+
+def test_movies_need_both_files(tmp_path):
+    with pytest.raises(BadInput, match=r"holds no movie summaries: put plot_summaries\.txt there"):
+        read_cmu_movies(tmp_path)
+    write(tmp_path / "plot_summaries.txt", "1\tWords.\n")
+    with pytest.raises(BadInput, match=r"holds no metadata for these summaries: put movie\.metadata\.tsv there"):
+        read_cmu_movies(tmp_path)
+    write(tmp_path / "movie.metadata.tsv", "title,plot\n")
+    with pytest.raises(BadInput, match=r"movie\.metadata\.tsv holds no metadata of movies: it needs lines of 9 fields"):
+        read_cmu_movies(tmp_path)
+    write(tmp_path / "movie.metadata.tsv", movie("7"))
+    with pytest.raises(BadInput, match=r"plot_summaries\.txt holds no summaries of movies in movie\.metadata\.tsv"):
+        read_cmu_movies(tmp_path)
+
+
 # --- wikipedia
 
 WIKI_ROWS = [
@@ -786,13 +1117,187 @@ def test_column_names_that_nobody_knows_are_named(tmp_path):
         ("", []),
         ("[]", []),
         (["Drama", " Sci-Fi ", "", None, 1], ["Drama", "Sci-Fi", "1"]),
+        ('[{"id": 18, "name": "Drama"}, {"id": 10749, "name": "Romance"}]', ["Drama", "Romance"]),
+        ("[{'id': 18, 'name': 'Drama'}, {'id': 10751, 'name': \"Children's\"}]", ["Drama", "Children's"]),
+        ("[{'mal_id': 1, 'type': 'anime', 'name': 'Drama', 'url': 'https://example.org/drama'}]", ["Drama"]),
+        ([{"id": 18, "name": "Drama"}, {"id": 878, "Name": "Sci-Fi"}], ["Drama", "Sci-Fi"]),
+        ({"id": 18, "name": "Drama"}, ["Drama"]),
+        ('{"id": 18, "name": "Drama"}', ["Drama"]),
+        ('{"/m/07s9rl0": "Drama", "/m/06n90": "Science Fiction"}', ["Drama", "Science Fiction"]),
+        ({"/m/07s9rl0": "Drama"}, ["Drama"]),
+        ({"Q130232": "Drama", "18": "War"}, ["Drama", "War"]),
+        ("{18: 'Drama'}", ["Drama"]),
+        ('[{"id": "1", "description": "Action"}]', ["Action"]),
+        (
+            [{"genre": {"name": "Drama"}}, {"label": "War"}, {"tag": "Western"}, {"title": "Horror"}],
+            ["Drama", "War", "Western", "Horror"],
+        ),
+        ({"genres": [{"name": "Drama"}]}, ["Drama"]),
+        ({"Drama": 1, "Comedy": 0, "War": True}, ["Drama", "War"]),
+        ("{'Drama': 1, 'Comedy': 0}", ["Drama"]),
+        ("{'War', 'Drama'}", ["Drama", "War"]),
+        ("('Drama', 'War')", ["Drama", "War"]),
+        ('{Drama,"Science Fiction"}', ["Drama", "Science Fiction"]),
+        ("[{&quot;id&quot;: 18, &quot;name&quot;: &quot;Drama&quot;}]", ["Drama"]),
+        ("Action &amp; Adventure; Drama", ["Action & Adventure", "Drama"]),
+        ("[18, 35]", ["18", "35"]),
+        ([18.0, 35], ["18", "35"]),
+        ("(no genres listed)", ["(no genres listed)"]),
+        ("{}", []),
         (None, []),
-        (7, []),
+        (7, ["7"]),
     ],
 )
 def test_genres_as_text_and_as_lists(tmp_path, genres, tags):
     line = json.dumps({"title": "A", "plot": "Words.", "genres": genres})
     assert read_own_table(write(tmp_path / "a.jsonl", line)).rows[0].tags == tags
+
+
+@pytest.mark.parametrize(
+    ("value", "tags"),
+    [
+        ({"id": 1}, []),
+        ({"type": "manga", "slug": "drama"}, []),
+        ('[{"id": 18, "name": "Dra', []),
+        ("{'name': Drama}", []),
+        ([{"name": "Drama"}, {"id": 18}], ["Drama"]),
+        ([{"id": 18, "name": None}], []),
+        ([{"name": 18}], []),
+        (True, []),
+        ([[[[[["Drama"]]]]]], []),
+        ("[" * 50_000 + "{:", []),
+        (1.5, []),
+    ],
+)
+def test_objects_that_cannot_be_understood_are_unreadable(value, tags):
+    assert tags_in(value) == (tags, False)
+
+
+def test_tags_of_other_types():
+    assert tags_in(np.array(["Drama", "War"])) == (["Drama", "War"], True)
+    assert tags_in(("Drama", {"name": "War"})) == (["Drama", "War"], True)
+    assert tags_in({"War", "Drama"}) == (["Drama", "War"], True)
+    assert tags_in(float("nan")) == ([], True)
+
+
+def test_parquet_with_objects_maps_and_dates(tmp_path):
+    columns = {
+        "title": ["A", "B"],
+        "plot": ["One.", "Two."],
+        "genres": pa.array([[{"id": 18, "name": "Drama"}], [{"id": 37, "name": "Western"}]]),
+        "year": pa.array([datetime.date(1999, 5, 1), None]),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    corpus = read_own_table(tmp_path / "a.parquet")
+    assert [(row.tags, row.title.year) for row in corpus.rows] == [(["Drama"], 1999), (["Western"], None)]
+    maps = pa.array([[("Drama", 1), ("War", 0)], None], pa.map_(pa.string(), pa.int64()))
+    pq.write_table(pa.table(columns | {"genres": maps}), tmp_path / "b.parquet")
+    assert [row.tags for row in read_own_table(tmp_path / "b.parquet").rows] == [["Drama"], []]
+
+
+FLAGGED = [{"title": "A", "plot": "One.", "Drama": 1, "Sci-Fi": 0, "War": 1}, {"title": "B", "plot": "Two.", "Drama": 0,
+           "Sci-Fi": 1, "War": 2}]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])
+@pytest.mark.parametrize("yes", [1, 1.0, True])
+def test_columns_of_0_and_1_are_genres_where_there_is_no_other_column_of_them(tmp_path, name, yes):
+    frame = pd.DataFrame(FLAGGED).astype({"Drama": type(yes), "Sci-Fi": type(yes)})
+    file = tmp_path / name
+    if name.endswith("csv"):
+        frame.to_csv(file, index=False)
+    elif name.endswith("jsonl"):
+        frame.to_json(file, orient="records", lines=True)
+    else:
+        frame.to_parquet(file)
+    assert [row.tags for row in read_own_table(file).rows] == [["Drama"], ["Sci-Fi"]]  # War has a 2
+    with pytest.raises(BadInput, match="has no column kinds"):
+        read_own_table(file, {"genres": "kinds"})
+
+
+def test_one_column_of_0_and_1_is_no_column_of_genres(tmp_path):
+    file = write(tmp_path / "a.csv", "title,plot,Drama,seen\nA,One.,1,1\nB,Two.,,0\n")
+    with pytest.raises(BadInput, match=r"has no column genres: it has title, plot, Drama, seen; say which is which"):
+        read_own_table(file)
+    file = write(tmp_path / "b.csv", "title,plot,Drama,War\nA,One.,1,false\nB,Two.,,TRUE\n")
+    assert [row.tags for row in read_own_table(file).rows] == [["Drama"], ["War"]]
+
+
+OBJECT = {"title": "A", "plot": "One.", "genres": [{"id": 18, "name": "Drama"}], "year": "1999"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps([OBJECT]),
+        json.dumps([OBJECT], indent=2),
+        json.dumps(OBJECT) + "\n",
+        json.dumps(OBJECT, indent=2),
+        "\ufeff" + json.dumps(OBJECT) + "\n\n" + '"broken"\n',
+        json.dumps([OBJECT, 7]),
+    ],
+)
+@pytest.mark.parametrize("ending", PACKING)
+def test_a_json_file_holds_an_array_or_an_object_a_line(tmp_path, text, ending):
+    corpus = read_own_table(write(tmp_path / f"a.json{ending}", PACKING[ending](text.encode())))
+    assert [(row.published, row.tags, row.title.year) for row in corpus.rows] == [("A", ["Drama"], 1999)]
+    assert corpus.broken == ("broken" in text or "7" in text)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            {"title": {"0": "A"}, "plot": {"0": "B"}},
+            r"one object with all the values of a column under its name: .*orient='records'",
+        ),
+        ({"title": ["A"], "plot": ["B"]}, r"one object with all the values of a column under its name"),
+        ({"page": 1, "results": [OBJECT]}, "one object with a list of objects under 'results': save that list alone"),
+        ({"page": 1}, "one object with page: export the data as an array of objects"),
+        (7, "a number: export the data as an array of objects"),
+        ([], "no rows: it needs an array of objects"),
+        ([1, 2], "no rows"),
+    ],
+)
+def test_another_json_file_is_told_what_it_is(tmp_path, content, message):
+    with pytest.raises(BadInput, match=rf"a\.json holds {message}"):
+        read_own_table(write(tmp_path / "a.json", json.dumps(content)))
+
+
+def test_a_json_file_that_is_cut_off_names_its_line(tmp_path):
+    text = json.dumps([OBJECT, OBJECT], indent=1)
+    with pytest.raises(BadInput, match=r"a\.json, line \d+, is no JSON \(.*\): export the file anew"):
+        read_own_table(write(tmp_path / "a.json", text[:-30]))
+    with pytest.raises(BadInput, match=r"a\.json holds no rows"):
+        read_own_table(write(tmp_path / "a.json", ""))
+
+
+def test_kaggles_movies_metadata_and_tmdb_5000(tmp_path):
+    header = [
+        "adult", "belongs_to_collection", "budget", "genres", "homepage", "id", "imdb_id", "original_language",
+        "original_title", "overview", "popularity", "poster_path", "production_companies", "production_countries",
+        "release_date", "revenue", "runtime", "spoken_languages", "status", "tagline", "title", "video", "vote_average",
+        "vote_count",
+    ]  # fmt: skip
+    values = {
+        "genres": "[{'id': 16, 'name': 'Animation'}, {'id': 10751, 'name': 'Family'}]", "id": "862",
+        "overview": 'A doll, lost.\nIt "waits".', "release_date": "1995-10-30", "title": "The Doll",
+    }  # fmt: skip
+    file = write_csv(tmp_path / "movies_metadata.csv", header, [values.get(name, "") for name in header])
+    columns = {"title": "title", "plot": "overview", "genres": "genres", "id": "id", "year": "release_date"}
+    (row,) = read_own_table(file, columns).rows
+    assert (row.id, row.published, row.plot) == ("table-862", "The Doll", values["overview"])
+    assert (row.tags, row.title.year) == (["Animation", "Family"], 1995)
+    header = [
+        "budget", "genres", "homepage", "id", "keywords", "original_language", "original_title", "overview",
+        "popularity", "production_companies", "production_countries", "release_date", "revenue", "runtime",
+        "spoken_languages", "status", "tagline", "title", "vote_average", "vote_count",
+    ]  # fmt: skip
+    values |= {"genres": '[{"id": 28, "name": "Action"}, {"id": 878, "name": "Science Fiction"}]'}
+    values |= {"keywords": '[{"id": 1463, "name": "culture clash"}]', "release_date": "2009-12-10"}
+    file = write_csv(tmp_path / "tmdb_5000_movies.csv", header, [values.get(name, "") for name in header])
+    (row,) = read_own_table(file, columns).rows
+    assert (row.tags, row.title.year) == (["Action", "Science Fiction"], 2009)
 
 
 def test_json_lines_that_are_broken_are_counted_and_missing_keys_are_empty(tmp_path):
@@ -820,17 +1325,20 @@ def test_json_lines_that_are_broken_are_counted_and_missing_keys_are_empty(tmp_p
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.csv", "", r"a\.csv is empty: it needs a header line with title, plot, genres"),
-        ("a.csv", "title,plot\nA,B\n", r"a\.csv has no column genres: its header has title, plot"),
-        ("a.tsv", "title,plot,genres\nA,B,C\n", r"a\.tsv has no column title, plot, genres: its header has title,plot"),
+        ("a.csv", "", r"a\.csv is empty: it needs a header line with title, plot"),
+        ("a.csv", "title,plot\nA,B\n", r"a\.csv has no column genres: it has title, plot; say which is which"),
         ("a.jsonl", "", r"a\.jsonl holds no rows: it needs a JSON object on each line"),
         ("a.jsonl", '[\n{"title":\n"A"}\n]\n', r"a\.jsonl holds no rows"),
-        ("a.jsonl", '{"title": "A", "text": "B"}\n', r"no column plot, genres: it has title, text; say which is which"),
+        ("a.jsonl", '{"title": "A", "text": "B"}\n', r"no column plot: it has title, text; say which is which"),
         ("a.jsonl", b'{"title": "Caf\xe9"}', r"a\.jsonl, line 1, is not UTF-8 text"),
         ("a.jsonl", bz2.compress(b'{"title": "A"}')[:-5], r"a\.jsonl is cut off"),
         ("a.parquet", "title,plot,genres\n", r"a\.parquet cannot be read as Parquet \(Parquet"),
         ("a.parquet", "", r"a\.parquet cannot be read as Parquet"),
-        ("a.xlsx", "", r"a\.xlsx is no table that can be read: give one file, \.csv, \.tsv, \.jsonl or \.parquet"),
+        (
+            "a.xlsx",
+            "",
+            r"a\.xlsx is no table that can be read: give one file, \.csv, \.tsv, \.json, \.jsonl or \.parquet",
+        ),
         ("table", "title,plot,genres\n", r"table is no table that can be read"),
     ],
 )
@@ -920,7 +1428,7 @@ def test_the_bundled_files_read_from_file_and_folder():
 
 
 def test_the_registry_names_its_sources():
-    assert list(SOURCES) == ["sample", "streaming", "imdb", "mpst", "cmu-books", "wikipedia", "table"]
+    assert list(SOURCES) == ["sample", "streaming", "imdb", "mpst", "cmu-books", "cmu-movies", "wikipedia", "table"]
     assert all(get_source(name).name == name for name in SOURCES)
     with pytest.raises(BadInput, match=r"Unknown source 'imbd': choose from .*sample.*streaming"):
         get_source("imbd")
@@ -932,6 +1440,7 @@ def test_the_registry_names_its_sources():
         ("sample", "comes with the project"),
         ("imdb", "run `movieplots fetch imdb`"),
         ("cmu-books", "run `movieplots fetch cmu-books`"),
+        ("cmu-movies", "run `movieplots fetch cmu-movies`"),
         ("mpst", r"download mpst_full_data\.csv \(kaggle\.com/datasets/cryptexcode/.*\) into data/raw/mpst"),
         ("table", "your own file: give --path FILE"),
     ],
@@ -955,3 +1464,67 @@ def test_reference_marks_of_wikipedia_go_and_words_in_brackets_stay(tmp_path):
     corpus = read_wikipedia(tmp_path)
     assert [row.plot for row in corpus.rows] == ["He falls. She said [t]he end  came.", plots[1]]
     assert corpus.repaired == {"reference": 1}
+
+
+# --- what `prepare` makes of it
+
+
+def own_rows(number=60, genres="drama", year="1999"):
+    return [
+        [f"Film {i}", f"Number {i} walks {i} miles to town {i} and comes home {i}.", genres, year]
+        for i in range(number)
+    ]
+
+
+def prepared(tmp_path, rows, header=("title", "plot", "genres", "year"), **options):
+    return prepare("table", tmp_path / "out", write_csv(tmp_path / "a.csv", list(header), *rows), near=1, **options)
+
+
+def test_broken_rows_and_unreadable_values_stand_in_the_report_and_on_the_terminal(tmp_path, capsys):
+    rows = own_rows()
+    rows[3][3], rows[4][3], rows[7][3] = "soon", "later", ""
+    rows[9:9] = [["Broken", "a", "b", "c", "d"]] * 5
+    result = prepared(tmp_path, rows)
+    assert result.read == result.kept + sum(result.dropped.values()) == 65
+    assert result.dropped == {"broken_row": 5}
+    assert result.columns["table"]["year"] == {"rows": 60, "empty": 1, "unreadable": 2, "example": "soon"}
+    dropped = pd.read_parquet(tmp_path / "out" / "dropped.parquet")
+    assert dropped["reason"].tolist() == ["broken_row"] * 5
+    assert dropped["detail"][0] == "a.csv, line 11: 5 fields instead of 4"
+    assert dropped["plot"][0] == "Broken,a,b,c,d"
+    err = capsys.readouterr().err
+    assert "Broken row in a.csv, line 11: 5 fields instead of 4\n" in err
+    assert err.count("Broken row in") == 3
+    assert "… and 2 more broken rows, which are in dropped.parquet\n" in err
+    assert "year: 2 of 59 values could not be read, such as 'soon'\n" in err
+
+
+def test_rows_without_an_id_in_a_column_of_ids_are_said(tmp_path, capsys):
+    rows = [[*row, "" if i < 2 else f"n{i}"] for i, row in enumerate(own_rows())]
+    prepared(tmp_path, rows, ("title", "plot", "genres", "year", "id"))
+    assert "id: 2 of 60 rows have none; their ids are made of their texts\n" in capsys.readouterr().err
+
+
+def test_where_too_little_is_left_the_unknown_tags_are_named(tmp_path):
+    with pytest.raises(
+        BadInput, match=r"No plot can be used \(no_genre 60\); no genre mapping names the tags '18' \(60\), "
+    ):
+        prepared(tmp_path, own_rows(genres="[18, 35]"))
+    rows = own_rows(3) + [[f"{row[0]} b", f"{row[1]} b", "Oater / Duster", "1999"] for row in own_rows()]
+    with pytest.raises(
+        BadInput, match=r"too small to split: .*'Oater / Duster' \(60\): map them .* for --genre-map"
+    ) as error:
+        prepared(tmp_path, rows)
+    assert "add plots" not in str(error.value)
+    with pytest.raises(BadInput, match=r"too small to split: .*; add plots"):
+        prepared(tmp_path, own_rows(3))
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "mine.csv").write_text("tag,genres\n18,drama\n35,comedy\n")
+    result = prepared(tmp_path, own_rows(genres="[18, 35]"), genre_map=tmp_path / "mine.csv")
+    assert (result.genres, result.unknown_tags) == ({"comedy": 60, "drama": 60}, {})
+
+
+def test_tags_that_come_apart_are_counted_by_their_parts(tmp_path):
+    result = prepared(tmp_path, own_rows(genres="Drama / Romance & Oater"))
+    assert result.tags == {"mapped": 120, "ignored": 0, "unknown": 60}
+    assert result.unknown_tags == {"Oater": 60}

@@ -1,7 +1,8 @@
 """From corpora to the Plot table: read, clean, map genres, keep some languages, drop duplicates, group, split.
 
 Every row that is read is either kept or counted under one reason, so `read == kept + sum(dropped)`; the dropped ones go
-into a table of their own where they have a text. Nothing is written before everything is done.
+into a table of their own where they have a text, broken rows as they stand in the file. Nothing is written before
+everything is done.
 """
 
 import shutil
@@ -36,6 +37,7 @@ from movieplots.words import number_words
 
 DROPPED_FILE, REPORT_FILE, CARD_FILE, DATASET_FOLDER = "dropped.parquet", "report.json", "README.md", "dataset"
 MIN_LENGTH, MAX_LENGTH = 3, 1000
+NAMED_ROWS = 3  # broken rows that are named on the terminal; all are in the file of dropped rows
 _TITLE_PARTS = ("primary", "secondary", "year", "season", "episode", "air_date", "kind")
 
 
@@ -48,7 +50,9 @@ class Preparation:
     `repaired` counts plots per repair, `boilerplate` how often each sentence was removed that stands under many titles,
     and `cut` counts the plots that were cut to length. `languages` counts what was detected before
     other languages were dropped. `tags` says how many of the sources' genre names were `mapped`, `ignored` on purpose
-    or `unknown`, and `unknown_tags` how often each of these came, the commonest first.
+    or `unknown`, and `unknown_tags` how often each of these came, the commonest first. `columns` says of each source
+    and each of its columns that may be unreadable (a year, an id, genres) how many `rows` were read, how many values
+    are `empty` and how many `unreadable`, with an `example`.
 
     Of the kept plots, `lengths` has quantiles of their lengths, from `0%` to `100%`, in the unit of the settings.
     `groups` is the number of groups (a title with its parts and episodes, which are never split), `kept_sides` of those
@@ -70,6 +74,7 @@ class Preparation:
     languages: dict[str, int]
     tags: dict[str, int]
     unknown_tags: dict[str, int]
+    columns: dict[str, dict[str, dict[str, Any]]]
     lengths: dict[str, int]
     groups: int
     kept_sides: int
@@ -145,10 +150,12 @@ def prepare(
     rows = _Rows(extra, coarse, min_length, max_length, long == "cut", count)
     for name, location in locations.items():
         say(f"Reading {location} …")
-        rows.add(name, _read(get_source(name), location, columns))
+        corpus = _read(get_source(name), location, columns)
+        _say_unreadable(corpus)
+        rows.add(name, corpus)
     plots = rows.take_kept()
     if plots.empty:
-        raise BadInput(f"No plot can be used ({_reasons(rows.counts) or 'there are no rows'}).")
+        raise BadInput(f"No plot can be used ({_reasons(rows.counts) or 'there are no rows'}){rows.unknown_hint()}.")
     own = rows.own_sides() if own_splits else {}
     plots["language"] = detect_languages(plots["plot"].tolist(), detector)
     found = plots["language"].value_counts()
@@ -160,7 +167,7 @@ def prepare(
         drawn = assign_splits(rows.groups, rows.genres, seed, own)
         sides = assign_splits(rows.groups, rows.genres, seed, earlier | own) if earlier else drawn
     plots["split"] = plots["group"].map(sides)
-    _check_splits(plots)
+    _check_splits(plots, rows.unknown_hint())
     kept_sides = sum(sides[group] != drawn[group] for group in plots["group"].unique())
     if kept_sides:
         say(f"{kept_sides:,} titles stay on the side of the earlier preparation; a fresh one would draw another.")
@@ -194,6 +201,7 @@ def prepare(
         languages={language: int(n) for language, n in found.items()},
         tags={kind: rows.tags[kind] for kind in ("mapped", "ignored", "unknown")},
         unknown_tags=dict(rows.unknown.most_common()),
+        columns=rows.columns,
         lengths=_quantiles(plots["length"]),
         groups=int(plots["group"].nunique()),
         kept_sides=kept_sides,
@@ -238,6 +246,7 @@ class _Rows:
         self.cut: set[str] = set()
         self.tags: Counter[str] = Counter()
         self.unknown: Counter[str] = Counter()
+        self.columns: dict[str, dict[str, dict[str, Any]]] = {}
         # Every row with a title, also one that is dropped later, takes part in splitting: so what is added to a corpus
         # cannot move a plot by making a former row its duplicate.
         self.groups: list[str] = []
@@ -248,9 +257,15 @@ class _Rows:
     def add(self, source: str, corpus: RawCorpus) -> None:
         """Clean a source's rows and sort out those that cannot be used; the corpus is used up."""
         self.read[source] = len(corpus.rows) + corpus.broken + corpus.blank
-        for reason, n in (("broken_row", corpus.broken), ("blank_row", corpus.blank)):
-            if n:
-                self.counts[reason] += n
+        for broken in corpus.broken_rows:
+            row = {"id": "", "source": source, "title": "", "plot": broken.text, "genres": []}
+            self._drop(row, "broken_row", str(broken))
+        if corpus.blank:
+            self.counts["blank_row"] += corpus.blank
+        kept = ("rows", "empty", "unreadable", "example")
+        self.columns[source] = {
+            name: {part: getattr(column, part) for part in kept} for name, column in corpus.columns.items()
+        }
         self.repaired.update(corpus.repaired)
         corpus.rows.reverse()
         cleaned = [self._clean_row(source, corpus.rows.pop()) for _ in track(range(len(corpus.rows)), "Cleaning")]
@@ -270,8 +285,7 @@ class _Rows:
             self.counts["blank_row"] += 1
             return None
         tags = map_tags(source, raw.tags, self.extra)
-        self.tags.update(ignored=len(tags.ignored), unknown=len(tags.unknown))
-        self.tags["mapped"] += len(raw.tags) - len(tags.ignored) - len(tags.unknown)
+        self.tags.update(mapped=len(tags.mapped), ignored=len(tags.ignored), unknown=len(tags.unknown))
         self.unknown.update(tags.unknown)
         genres = coarsen(tags.genres) if self.coarse else tags.genres
         cleaned = clean_plot(raw.plot)
@@ -335,7 +349,7 @@ class _Rows:
         for row, detail in zip(plots[~mask].to_dict("records"), details[~mask], strict=True):
             self._drop(row, reason, detail)
         if not mask.any():
-            raise BadInput(f"No plot is left after dropping: {_reasons(self.counts)}.")
+            raise BadInput(f"No plot is left after dropping: {_reasons(self.counts)}{self.unknown_hint()}.")
         return plots[mask].reset_index(drop=True)
 
     def _drop(self, row: Mapping[str, Any], reason: str, detail: str = "") -> None:
@@ -350,8 +364,17 @@ class _Rows:
         return plots
 
     def dropped_table(self) -> pd.DataFrame:
-        """The dropped rows; `detail` is the language found, or the id of the plot that was kept instead."""
+        """The dropped rows; `detail` is the language found, the id of the plot kept instead, or what is broken."""
         return pd.DataFrame(self.dropped, columns=["id", "source", "title", "plot", "genres", "reason", "detail"])
+
+    def unknown_hint(self) -> str:
+        """The end of a sentence on too few plots: the commonest unknown tags, if plots went for want of a genre."""
+        if not (self.unknown and self.counts["no_genre"]):
+            return ""
+        tags = ", ".join(f"{tag[:60]!r} ({n:,})" for tag, n in self.unknown.most_common(5))
+        return (
+            f"; no genre mapping names the tags {tags}: map them in a CSV with the columns tag,genres, for --genre-map"
+        )
 
     def own_sides(self) -> dict[str, str]:
         """The side of each group that its source has divided; where it tears a group apart, the whole goes to test."""
@@ -417,6 +440,20 @@ def _read(source: Source, location: Path, columns: Mapping[str, str] | None) -> 
     return source.read(location, columns) if source.name == "table" else source.read(location)
 
 
+def _say_unreadable(corpus: RawCorpus) -> None:
+    """Name the first broken rows, and the columns with values that could not be read."""
+    for broken in corpus.broken_rows[:NAMED_ROWS]:
+        say(f"Broken row in {broken}")
+    if (more := corpus.broken - NAMED_ROWS) > 0:
+        say(f"… and {more:,} more broken rows, which are in {DROPPED_FILE}")
+    for name, column in corpus.columns.items():
+        if column.unreadable:
+            values = f"{column.unreadable:,} of {column.rows - column.empty:,} values"
+            say(f"{name}: {values} could not be read, such as {column.example!r}")
+        if column.needed and column.empty:
+            say(f"{name}: {column.empty:,} of {column.rows:,} rows have none; their ids are made of their texts")
+
+
 def _sides_of(table: str | Path) -> dict[str, str]:
     earlier = load_plots(table)
     return dict(zip(earlier["group"], earlier["split"], strict=True))
@@ -476,12 +513,13 @@ def _keep_representatives(plots: pd.DataFrame, stands_for: np.ndarray, reason: s
     return rows.keep(plots, itself, reason, instead)
 
 
-def _check_splits(plots: pd.DataFrame) -> None:
+def _check_splits(plots: pd.DataFrame, unknown_hint: str) -> None:
     empty = [split for split in SPLITS if not (plots["split"] == split).any()]
     if empty:
         raise BadInput(
             f"The corpus is too small to split: {len(plots)} plots in {plots['group'].nunique()} groups leave nothing "
-            f"for {' and '.join(empty)}; add plots (50 of different titles are enough as a rule)."
+            f"for {' and '.join(empty)}"
+            f"{unknown_hint or '; add plots (50 of different titles are enough as a rule)'}."
         )
 
 

@@ -35,6 +35,7 @@ REPAIRS = {
     "stub": "the marker of a text cut off, with its unfinished sentence",
     "boilerplate": "sentences that stand under many titles",
     "reference": "Wikipedia's reference marks",
+    "qv": "IMDb's marks of references, `(qv)`",
 }
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 
 from movieplots.errors import BadInput
-from movieplots.sources import cmu_books, imdb, mpst, sample, streaming, table, wikipedia
+from movieplots.sources import cmu_books, cmu_movies, imdb, mpst, sample, streaming, table, wikipedia
 from movieplots.sources.corpus import Source
 
 SOURCES: dict[str, Source] = {
-    module.SOURCE.name: module.SOURCE for module in (sample, streaming, imdb, mpst, cmu_books, wikipedia, table)
+    module.SOURCE.name: module.SOURCE
+    for module in (sample, streaming, imdb, mpst, cmu_books, cmu_movies, wikipedia, table)
 }
 
 

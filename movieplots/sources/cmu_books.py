@@ -16,7 +16,6 @@ from movieplots.sources.corpus import (
     catalogue_title,
     find_file,
     open_text,
-    parse_year,
 )
 
 FILE = "booksummaries.txt"
@@ -28,12 +27,12 @@ def read_cmu_books(path: Path) -> RawCorpus:
     corpus = RawCorpus()
     file = find_file(path, (FILE,), "book summaries")
     with open_text(file) as lines:
-        for line in lines:
-            fields = line.replace("\0", "").rstrip("\r\n").split("\t")
+        for number, line in enumerate(lines, 1):
+            text = line.replace("\0", "").rstrip("\r\n")
             if not line.strip():
                 corpus.blank += 1
-            elif (row := _raw_plot(fields)) is None:
-                corpus.broken += 1
+            elif isinstance(row := _raw_plot(text.split("\t"), corpus), str):
+                corpus.add_broken(file, number, row, text)
             else:
                 corpus.rows.append(row)
     if not corpus.rows:
@@ -41,22 +40,32 @@ def read_cmu_books(path: Path) -> RawCorpus:
     return corpus
 
 
-def _raw_plot(fields: list[str]) -> RawPlot | None:
-    if len(fields) != _COLUMNS or not fields[0].strip().isdecimal():
-        return None
-    number, _, title, _, date, genres, summary = fields
-    try:
-        tags = list(json.loads(genres).values()) if genres.strip() else []
-    except (ValueError, AttributeError, RecursionError):
-        return None
+def _raw_plot(fields: list[str], corpus: RawCorpus) -> RawPlot | str:
+    """The row, or why it is none."""
+    if len(fields) != _COLUMNS:
+        return f"{len(fields)} fields instead of {_COLUMNS}"
+    number, _, title, _, published_on, genres, summary = fields
+    if not number.strip().isdecimal():
+        return f"the id {number.strip()[:40]!r} is no number"
+    tags = named_values(genres)
+    if tags is None:
+        return "the genres are no JSON object of names"
     published = " ".join(title.split())
     return RawPlot(
         id=f"cmu-books-{number.strip()}",
         published=published,
-        title=catalogue_title(published, parse_year(date), "book"),
+        title=catalogue_title(published, corpus.year("date", published_on), "book"),
         plot=summary,
-        tags=[str(tag) for tag in tags],
+        tags=tags,
     )
+
+
+def named_values(text: str) -> list[str] | None:
+    """The names in a JSON object of Freebase ids and names; None where the text is no such object."""
+    try:
+        return [str(name) for name in json.loads(text).values()] if text.strip() else []
+    except (ValueError, AttributeError, RecursionError):
+        return None
 
 
 SOURCE = Source(
@@ -70,7 +79,7 @@ SOURCE = Source(
             "https://www.cs.cmu.edu/~dbamman/data/booksummaries.tar.gz",
             "booksummaries.tar.gz",
             md5="89cc751b972da7bb19d4ded26fe5684b",
-            member=f"booksummaries/{FILE}",
+            members=(f"booksummaries/{FILE}",),
         ),
     ),
 )

@@ -3,20 +3,32 @@
 A table: tab-separated `title`, `plot` and a column of 0/1 per genre (`Action`, `Game-Show`, …). Or IMDb's frozen
 plain-text lists, `plot.list` beside `genres.list`, in Latin-1: there a title may have several plots, each of which is a
 row; an episode without genres of its own takes those of its series.
+
+In both, plots refer to titles and names as `_Low Tide (1999)_ (qv)` and `'Ida Brandt (I)' (qv)`: only the title and the
+name are kept of that.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from movieplots.errors import BadInput
 from movieplots.genres import GENRES
-from movieplots.sources.corpus import Download, RawCorpus, RawPlot, Source, find_file, open_text, read_table
+from movieplots.sources.corpus import FLAGS, Download, RawCorpus, RawPlot, Source, find_file, open_text, read_table
 from movieplots.titles import Title, parse_title
 
 TABLE = "movies_genres.csv"
 PLOTS, TAGS = "plot.list", "genres.list"
 _LISTS = "ftp://ftp.fu-berlin.de/pub/misc/movies/database/frozendata"
-_FLAGS = {"1": True, "1.0": True, "0": False, "0.0": False, "": False}
+# A title, a character's name, a person's name, each with the mark of a reference; last a mark that nothing encloses. In
+# a person's name an apostrophe follows a letter (O'Toole), so one after a blank opens the reference. Every part has a
+# limit, so that openings without an end cost no more than one look each.
+_REFERENCE = re.compile(
+    r"_(?P<title>[^_]{1,300})_\s{0,3}\(qv\)"
+    r"|#\s{0,3}(?P<character>[^#\s](?:[^#]{0,100}[^#\s])??)\s{0,3}#?\s{0,3}\(qv\)"
+    r"|(?<![^\W_])'(?P<name>(?:[^'(]|(?<=\w)'|\((?!qv\))){1,100}?)(?:\s{0,3}\([IVXLC]+\s?\))?'\s{0,3}\(qv\)"
+    r"|\s?\(qv\)"
+)
 
 
 def read_imdb(path: Path) -> RawCorpus:
@@ -44,16 +56,23 @@ def read_imdb_table(path: Path, prefix: str) -> RawCorpus:
                 raise BadInput(
                     f"{path} has no genre columns: after title and plot it needs one of 0/1 per genre (Action, …)."
                 )
-        flags = [_FLAGS.get(row[name].strip()) for name in tags]
+        flags = [FLAGS.get(row[name].strip().lower()) for name in tags]
         if None in flags:
-            corpus.broken += 1
+            name = list(tags)[flags.index(None)]
+            corpus.reject(f"the column {name} has {row[name].strip()[:40]!r} instead of 0 or 1")
             continue
         published, plot = row["title"].strip(), row["plot"]
         found = [tag for tag, flag in zip(tags.values(), flags, strict=True) if flag]
-        corpus.rows.append(
-            RawPlot(corpus.text_id(prefix, published, plot), published, parse_title(published), plot, found)
-        )
+        corpus.rows.append(_raw_plot(prefix, published, plot, found, corpus))
     return corpus
+
+
+def _raw_plot(prefix: str, published: str, plot: str, tags: list[str], corpus: RawCorpus) -> RawPlot:
+    number = corpus.text_id(prefix, published, plot)  # of the plot as it stands in the file
+    if "(qv)" in plot:
+        corpus.repaired["qv"] += 1
+        plot = _REFERENCE.sub(lambda found: found["title"] or found["character"] or found["name"] or "", plot)
+    return RawPlot(number, published, parse_title(published), plot, tags)
 
 
 def read_imdb_lists(plots: Path, tags: Path) -> RawCorpus:
@@ -69,7 +88,7 @@ def read_imdb_lists(plots: Path, tags: Path) -> RawCorpus:
             genres.setdefault(title, []).append(tag)
     for title, plot in texts:
         found = genres.get(title) or genres.get(_series_of(title), [])
-        corpus.rows.append(RawPlot(corpus.text_id("imdb", title, plot), title, parse_title(title), plot, found))
+        corpus.rows.append(_raw_plot("imdb", title, plot, found, corpus))
     return corpus
 
 
@@ -86,37 +105,43 @@ def _plots(path: Path, corpus: RawCorpus) -> Iterator[tuple[str, str]]:
 
     A title without a plot counts as broken, and so does a line of another kind below the first title.
     """
-    title, lines, told = "", [], True
+    title, lines, begun = "", [], 0  # the line of a title that has no plot so far
     with open_text(path, "latin-1") as file:
-        for line in file:
+        for number, line in enumerate(file, 1):
             mark, text = line[:3], line[3:].replace("\0", "").strip()
             if mark == "PL:":
                 lines.append(text)
-                told = True
+                begun = 0
             elif lines and mark in ("BY:", "MV:", "---"):
                 yield title, " ".join(lines)
                 lines = []
             if mark == "MV:":
-                corpus.broken += not told
-                title, told = text, False
-            elif title and mark not in ("PL:", "BY:", "---"):
-                corpus.broken += bool(line.strip())
+                _without_plot(path, begun, title, corpus)
+                title, begun = text, number
+            elif title and mark not in ("PL:", "BY:", "---") and line.strip():
+                corpus.add_broken(path, number, "the line does not begin with MV:, PL: or BY:", line.replace("\0", ""))
     if lines:
         yield title, " ".join(lines)
-    corpus.broken += not told
+    _without_plot(path, begun, title, corpus)
+
+
+def _without_plot(path: Path, line: int, title: str, corpus: RawCorpus) -> None:
+    if line:
+        corpus.add_broken(path, line, "the title has no plot", f"MV: {title}")
 
 
 def _tags(path: Path, corpus: RawCorpus) -> Iterator[tuple[str, str]]:
     """(title, genre) of each line below the heading `THE GENRES LIST`; other lines are counted as broken."""
     with open_text(path, "latin-1") as file:
-        if not any("THE GENRES LIST" in line for line in file):
+        lines = enumerate(file, 1)
+        if not any("THE GENRES LIST" in line for _, line in lines):
             raise BadInput(f"{path} is no genres list: it lacks the heading THE GENRES LIST.")
-        for line in file:
+        for number, line in lines:
             title, *tag = [part.strip() for part in line.replace("\0", "").split("\t") if part.strip()] or [""]
             if len(tag) == 1:
                 yield title, tag[0]
             elif title.strip("=-"):
-                corpus.broken += 1
+                corpus.add_broken(path, number, "the line is not a title, tabs and a genre", line.replace("\0", ""))
 
 
 SOURCE = Source(

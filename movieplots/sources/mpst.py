@@ -19,12 +19,12 @@ def read_mpst(path: Path) -> RawCorpus:
     for row in read_table(find_file(path, (FILE,), "MPST file"), COLUMNS, corpus):
         split = _SPLITS.get(row["split"].strip())
         if split is None:
-            corpus.broken += 1
+            corpus.reject(f"the split {row['split'].strip()[:40]!r} is none of {', '.join(_SPLITS)}")
             continue
         published = " ".join(row["title"].split())
         corpus.rows.append(
             RawPlot(
-                id=corpus.row_id("mpst", row["imdb_id"], published, row["plot_synopsis"]),
+                id=corpus.row_id("mpst", "imdb_id", row["imdb_id"], published, row["plot_synopsis"]),
                 published=published,
                 title=catalogue_title(published, None),
                 plot=row["plot_synopsis"],

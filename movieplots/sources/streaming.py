@@ -13,7 +13,6 @@ from movieplots.sources.corpus import (
     RawPlot,
     Source,
     catalogue_title,
-    parse_year,
     read_table,
 )
 
@@ -54,14 +53,14 @@ def _service(file: Path) -> str:
 
 def _raw_plot(service: str, row: dict[str, str], corpus: RawCorpus) -> RawPlot:
     published = name = " ".join(row["title"].split())
-    year = parse_year(row["release_year"])
+    year = corpus.year("release_year", row["release_year"])
     while (shorter := _EDITION.sub("", name)) not in (name, ""):
         name = shorter
     if match := _YEAR.fullmatch(name):  # some titles already carry their year
         name, year = match["name"], int(match["year"])
     kind = "series" if row["type"] == "TV Show" else "movie"
     return RawPlot(
-        id=corpus.row_id(service, row["show_id"], published, row["description"]),
+        id=corpus.row_id(service, "show_id", row["show_id"], published, row["description"]),
         published=published,
         title=catalogue_title(name, year, kind),
         plot=row["description"],

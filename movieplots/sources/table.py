@@ -1,8 +1,11 @@
-"""A user's own plots: CSV, TSV, JSON Lines or Parquet, with the columns that the user names."""
+"""A user's own plots: CSV, TSV, JSON, JSON Lines or Parquet, with the columns that the user names."""
 
+import ast
+import csv
 import json
 import math
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -12,31 +15,46 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from movieplots.errors import BadInput
+from movieplots.genres import clean_tag, genre_map, tag_key
 from movieplots.sources.corpus import (
+    FLAGS,
     RawCorpus,
     RawPlot,
     Source,
     catalogue_title,
+    match_columns,
     open_text,
-    parse_year,
     read_table,
 )
 
 REQUIRED = ("title", "plot", "genres")
 OPTIONAL = ("id", "year")
+NAME_KEYS = ("name", "genre", "label", "tag", "description", "title")  # of an object that stands for a genre
+_KINDS = ("csv", "tsv", "json", "jsonl", "ndjson", "parquet")
 _REMEDY = "say which is which with --columns title=NAME plot=NAME genres=NAME"
 _SEPARATORS = re.compile(r"[,;|]")
 _QUOTED = re.compile(r"""(["'])(.*?)\1""")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # NUL, and half of a character, as JSON can say them
+_ADJACENT = re.compile(r"""["']\s+["']""")  # numpy writes a list without commas; Python would join its strings
+_IDENTIFIER = re.compile(r"/[a-z]/\w+|q?[0-9]+")  # of Freebase and Wikidata, or a number: `{"/m/07s9rl0": "Drama"}`
+_IS_ID = re.compile(r"(?:^|[_\s])(?:id|Id|ID)$|[a-z]I[dD]$")
+_PYTHON_LIMIT = 20_000  # characters of a value that are read as Python
+_DEEPEST = 4  # lists and objects inside each other
 
 
 def read_own_table(path: Path, columns: Mapping[str, str] | None = None) -> RawCorpus:
-    """Read a file by its ending: .csv, .tsv, .jsonl or .parquet (text also packed: .csv.gz, .jsonl.bz2).
+    """Read a file by its ending: .csv, .tsv, .json, .jsonl or .parquet (text also packed: .csv.gz, .jsonl.bz2).
 
     `columns` names the column of each of title, plot, genres, id and year; a name that is not given is the column's
-    own, and id and year may be missing. A year is that, or a date that begins with it. Genres are a list, a list as
-    JSON or Python writes it, or names separated by commas, semicolons or bars. A row whose title or plot is a list or
-    an object is broken.
+    own, and id and year may be missing. Names match without regard to case. A year is whatever `parse_year` reads.
+
+    Genres are names separated by commas, semicolons or bars; a list, as JSON or Python writes it or as it is; one or
+    several objects, of which that under the first of `NAME_KEYS` is taken; an object of ids and names; or one of names
+    and 0 or 1. Without a column of genres, every column of 0 and 1 (or true and false) that has the name of a genre
+    known to `genre_maps/table.csv` is one, if there are two or more.
+
+    A row whose title or plot is a list or an object is broken. Raises BadInput where the file cannot be used, or a
+    column that `columns` names gives nothing at all.
     """
     columns = dict(columns or {})
     if wrong := set(columns) - set(REQUIRED) - set(OPTIONAL):
@@ -44,74 +62,200 @@ def read_own_table(path: Path, columns: Mapping[str, str] | None = None) -> RawC
             f"--columns knows no {', '.join(sorted(wrong))}: name columns for title, plot, genres, id, year."
         )
     named = {part: columns.get(part, part) for part in (*REQUIRED, *OPTIONAL)}
-    needed = [name for part, name in named.items() if part in REQUIRED or part in columns]
+    needed = [named[part] for part in named if part in ("title", "plot") or part in columns]
     corpus = RawCorpus()
-    for row in _rows(path, list(dict.fromkeys(needed)), list(named.values()), corpus):
-        values = {part: row.get(name) for part, name in named.items()}
-        if any(isinstance(values[part], (list, dict, bytes)) for part in ("title", "plot")):
-            corpus.broken += 1
+    flags = _Flags()
+    for row in _rows(path, list(dict.fromkeys(needed)), list(dict.fromkeys(named.values())), corpus):
+        values = {part: row[name] for part, name in named.items() if name in row}
+        strange = [part for part in ("title", "plot") if isinstance(values.get(part), (list, dict, bytes))]
+        if strange:
+            corpus.reject(f"the {strange[0]} is no text but {_in_words(values[strange[0]])}")
             continue
-        published = " ".join(_text(values["title"]).split())
-        plot = _text(values["plot"])
+        published = " ".join(_text(values.get("title")).split())
+        plot, own, year = (_text(values.get(part)) for part in ("plot", "id", "year"))
+        for part in ("title", "plot"):
+            if part in values:
+                corpus.note(named[part], _text(values[part]))
+        if "genres" in values:
+            tags, readable = tags_in(values["genres"])
+            corpus.note(named["genres"], " ".join(tags) if readable else _text(values["genres"]), readable)
+        else:
+            tags = []
+            flags.note(len(corpus.rows), row)
         corpus.rows.append(
             RawPlot(
-                id=corpus.row_id("table", _text(values["id"]), published, plot),
+                id=corpus.row_id("table", named["id"] if "id" in values else "", own, published, plot),
                 published=published,
-                title=catalogue_title(published, parse_year(_text(values["year"]))),
+                title=catalogue_title(published, corpus.year(named["year"], year) if "year" in values else None),
                 plot=plot,
-                tags=_tags(values["genres"]),
+                tags=tags,
             )
         )
+    if corpus.rows and named["genres"] not in corpus.columns:
+        flags.give_tags(path, corpus)
+    _check_named(path, columns, corpus)
     return corpus
 
 
-def _rows(path: Path, names: list[str], wanted: list[str], corpus: RawCorpus) -> Iterator[Mapping[str, Any]]:
+def _check_named(path: Path, columns: Mapping[str, str], corpus: RawCorpus) -> None:
+    """Raise BadInput where a column that the user named gave nothing in any row."""
+    for part, name in columns.items():
+        column = corpus.columns.get(name)
+        if column and column.empty + column.unreadable == column.rows:
+            nothing = f"holds no {part} that can be read, such as {column.example!r}" if column.example else "is empty"
+            raise BadInput(f"{path}: the column {name!r} {nothing}: name another column for {part} in --columns.")
+
+
+class _Flags:
+    """The columns of 0 and 1 that stand for genres, in a table without a column of genres."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, bool] = {}  # column -> whether it has the name of a genre, and no value but yes and no
+        self.tags: list[tuple[int, list[str]]] = []
+
+    def note(self, number: int, row: Mapping[str, Any]) -> None:
+        """Note which columns say yes in the row of that number."""
+        tags = []
+        for name, value in row.items():
+            if name not in self.names:
+                self.names[name] = tag_key(name) in genre_map("table")
+            if self.names[name]:
+                flag = FLAGS.get(_text(value).strip().lower())
+                if flag is None:
+                    self.names[name] = False
+                elif flag:
+                    tags.append(name)
+        self.tags.append((number, tags))
+
+    def give_tags(self, path: Path, corpus: RawCorpus) -> None:
+        """Give each row its tags. Raises BadInput where fewer than two columns stand for genres."""
+        if sum(self.names.values()) < 2:
+            raise _no_column(path, ["genres"], corpus.header)
+        for number, tags in self.tags:
+            corpus.rows[number].tags = [tag for tag in tags if self.names[tag]]
+
+
+def _rows(path: Path, needed: list[str], wanted: list[str], corpus: RawCorpus) -> Iterator[Mapping[str, Any]]:
+    """The rows with the `wanted` columns under these names, and their other columns; raises BadInput for the rest."""
     kind = path.name.lower().removesuffix(".gz").removesuffix(".bz2").rpartition(".")[2]
-    if path.is_dir() or kind not in ("csv", "tsv", "jsonl", "ndjson", "parquet"):
-        raise BadInput(f"{path} is no table that can be read: give one file, .csv, .tsv, .jsonl or .parquet.")
+    if path.is_dir() or kind not in _KINDS:
+        raise BadInput(f"{path} is no table that can be read: give one file, .csv, .tsv, .json, .jsonl or .parquet.")
     if kind in ("csv", "tsv"):
-        yield from read_table(path, names, corpus, tabs=kind == "tsv", remedy=_REMEDY)
+        yield from read_table(path, needed, corpus, optional=wanted, tabs=kind == "tsv", remedy=_REMEDY)
     elif kind == "parquet":
-        yield from _parquet_rows(path, names, wanted)
+        yield from _parquet_rows(path, needed, wanted, corpus)
     else:
-        yield from _json_rows(path, names, corpus)
+        yield from _json_rows(path, needed, wanted, corpus, lines=kind != "json" or _is_json_lines(path))
 
 
-def _json_rows(path: Path, names: list[str], corpus: RawCorpus) -> Iterator[dict[str, Any]]:
+def _json_rows(
+    path: Path, needed: list[str], wanted: list[str], corpus: RawCorpus, lines: bool
+) -> Iterator[dict[str, Any]]:
     keys: dict[str, None] = {}  # of all rows, in order: one row may lack what others have
+    own_names: dict[tuple[str, ...], dict[str, str]] = {}  # by the keys of a row
+    for row in _json_lines(path, corpus) if lines else _json_array(path, needed, corpus):
+        if not isinstance(row, dict):
+            corpus.reject(f"this is {_in_words(row)} instead of an object")
+            continue
+        names = tuple(row)
+        if names not in own_names:
+            own_names[names] = match_columns(path, names, wanted)
+            keys |= dict.fromkeys([*names, *own_names[names]])
+            corpus.header = list(dict.fromkeys([*corpus.header, *names]))
+        yield row | {name: row[own] for name, own in own_names[names].items()}
+    if not keys:
+        form = "a JSON object on each line" if lines else "an array of objects"
+        raise BadInput(f"{path} holds no rows: it needs {form}.")
+    if missing := [name for name in needed if name not in keys]:
+        raise _no_column(path, missing, corpus.header)
+
+
+def _json_lines(path: Path, corpus: RawCorpus) -> Iterator[Any]:
     with open_text(path) as file:
-        for line in file:
-            if not line.strip("\0 \t\r\n"):
+        for number, line in enumerate(file, 1):
+            text = line.replace("\0", "")
+            if not text.strip():
                 corpus.blank += 1
                 continue
             try:
-                row = json.loads(line.replace("\0", ""))
+                row = json.loads(text)
             except (ValueError, RecursionError):
-                row = None
-            if isinstance(row, dict):
-                keys |= dict.fromkeys(row)
-                yield row
-            else:
-                corpus.broken += 1
-    if not keys:
-        raise BadInput(f"{path} holds no rows: it needs a JSON object on each line.")
-    _check_columns(path, names, list(keys))
+                corpus.add_broken(path, number, "this is no JSON", text)
+                continue
+            corpus.here = lambda number=number, text=text: (f"{path.name}, line {number}", text)
+            yield row
 
 
-def _parquet_rows(path: Path, names: list[str], wanted: list[str]) -> Iterator[dict[str, Any]]:
+def _is_json_lines(path: Path) -> bool:
+    """Whether the first line of a .json file is an object by itself, and others follow."""
+    with open_text(path) as file:
+        lines = (line for line in file if line.strip("\0 \t\r\n"))
+        first, second = next(lines, ""), next(lines, "")
+    try:
+        return bool(second) and isinstance(json.loads(first), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _json_array(path: Path, needed: list[str], corpus: RawCorpus) -> Iterator[Any]:
+    """What the array of a JSON file holds. Raises BadInput where the file is none; one object may be the only row."""
+    with open_text(path) as file:
+        text = file.read().replace("\0", "")
+    try:
+        content = json.loads(text) if text.strip() else []
+    except json.JSONDecodeError as error:
+        raise BadInput(
+            f"{path}, line {error.lineno}, is no JSON ({error.msg}): export the file anew, as an array of objects."
+        ) from None
+    except (ValueError, RecursionError):
+        raise BadInput(f"{path} is no JSON that can be read: export it anew, as an array of objects.") from None
+    if isinstance(content, dict):
+        content = [_only_row(path, content, needed)]
+    if not isinstance(content, list):
+        raise BadInput(f"{path} holds {_in_words(content)}: export the data as an array of objects.")
+    for number, row in enumerate(content, 1):
+        corpus.here = lambda number=number, row=row: (f"{path.name}, entry {number}", json.dumps(row))
+        yield row
+
+
+def _only_row(path: Path, content: dict[str, Any], needed: list[str]) -> dict[str, Any]:
+    """The object of a JSON file, if it is a row. Raises BadInput saying what else it seems to be."""
+    found = match_columns(path, content, needed)
+    if len(found) == len(needed) and not any(isinstance(content[own], (dict, list)) for own in found.values()):
+        return content
+    if found and all(isinstance(content[own], (dict, list)) for own in found.values()):
+        raise BadInput(
+            f"{path} holds one object with all the values of a column under its name: export it as an array of "
+            "objects, with pandas by to_json(orient='records')."
+        )
+    for name, value in content.items():
+        if isinstance(value, list) and value and all(isinstance(entry, dict) for entry in value):
+            raise BadInput(f"{path} holds one object with a list of objects under {name!r}: save that list alone.")
+    raise BadInput(f"{path} holds one object with {', '.join(content)[:200]}: export the data as an array of objects.")
+
+
+def _parquet_rows(path: Path, needed: list[str], wanted: list[str], corpus: RawCorpus) -> Iterator[dict[str, Any]]:
     try:
         with pq.ParquetFile(path) as file:
-            there = file.schema_arrow.names
-            _check_columns(path, names, there)
-            for batch in file.iter_batches(columns=[name for name in dict.fromkeys(wanted) if name in there]):
-                yield from batch.to_pylist()
+            corpus.header = file.schema_arrow.names
+            found = match_columns(path, corpus.header, wanted)
+            if missing := [name for name in needed if name not in found]:
+                raise _no_column(path, missing, corpus.header)
+            flags = [name for name in corpus.header if tag_key(name) in genre_map("table")]
+            number = 0
+            for batch in file.iter_batches(columns=list(dict.fromkeys([*found.values(), *flags]))):
+                maps = [column.name for column in batch.schema if pa.types.is_map(column.type)]
+                for row in batch.to_pylist():
+                    row |= {name: dict(row[name] or ()) for name in maps}
+                    number += 1
+                    corpus.here = lambda number=number, row=row: (f"{path.name}, row {number}", _text(row))
+                    yield row | {name: row[own] for name, own in found.items()}
     except (pa.ArrowException, OSError) as error:
         raise BadInput(f"{path} cannot be read as Parquet ({str(error).splitlines()[0]}).") from None
 
 
-def _check_columns(path: Path, names: list[str], there: list[str]) -> None:
-    if missing := [name for name in names if name not in there]:
-        raise BadInput(f"{path} has no column {', '.join(missing)}: it has {', '.join(there)[:200]}; {_REMEDY}.")
+def _no_column(path: Path, missing: list[str], there: list[str]) -> BadInput:
+    return BadInput(f"{path} has no column {', '.join(missing)}: it has {', '.join(there)[:200]}; {_REMEDY}.")
 
 
 def _text(value: object) -> str:
@@ -119,26 +263,87 @@ def _text(value: object) -> str:
     return "" if missing else _UNSTORABLE.sub("", str(value))
 
 
-def _tags(value: object) -> list[str]:
-    if isinstance(value, str):
-        value = _listed(value.strip())
-    if not isinstance(value, list):
-        return []
-    return [tag for part in value if (tag := _text(part).strip())]
+def _in_words(value: object) -> str:
+    kinds = {
+        dict: "an object",
+        list: "a list",
+        str: "a text",
+        bytes: "bytes",
+        bool: "true or false",
+        type(None): "null",
+    }
+    return kinds.get(type(value), "a number")
 
 
-def _listed(text: str) -> list[Any]:
-    """The parts of a list in writing."""
-    if not text.startswith("["):
-        return _SEPARATORS.split(text)
-    with suppress(ValueError, RecursionError):
-        return json.loads(text)
+def tags_in(value: object) -> tuple[list[str], bool]:
+    """The genre names in a value of any form, and whether all of the value could be understood."""
+    tags: list[str] = []
+    understood = _take_names(_listed(value.strip()) if isinstance(value, str) else value, tags, _DEEPEST)
+    return [tag for text in tags if (tag := _UNSTORABLE.sub("", text).strip())], understood
+
+
+def _listed(text: str) -> object:
+    """The parts of a list in writing; text that looks like objects and is none comes back as bytes."""
+    if text[:1] not in ("[", "{", "("):
+        return _SEPARATORS.split(clean_tag(text))  # `Action &amp; Adventure` has no semicolon
+    for version in dict.fromkeys([text, clean_tag(text)]):  # quotes may be written as HTML
+        with suppress(ValueError, RecursionError):
+            return json.loads(version)
+        if len(version) <= _PYTHON_LIMIT and not _ADJACENT.search(version):
+            with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of backslashes
+                return ast.literal_eval(version)
+    text = clean_tag(text)
+    if "{" in text and ":" in text:
+        return text.encode()
+    if text[0] == "{":  # as PostgreSQL writes a list
+        return next(csv.reader([text.strip("{}")], skipinitialspace=True), [])
     return [part[1] for part in _QUOTED.findall(text)] or _SEPARATORS.split(text.strip("[]"))
+
+
+def _take_names(value: object, tags: list[str], deepest: int) -> bool:
+    """Add the names in the value to the tags; False where any part of it could not be understood."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return True
+    if isinstance(value, str):
+        tags.append(value)
+        return True
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and value == int(value):
+        tags.append(str(int(value)))  # an id, which a --genre-map may name
+        return True
+    if hasattr(value, "tolist"):  # of numpy
+        value = value.tolist()
+    if not deepest:
+        return False
+    if isinstance(value, Mapping):
+        return _take_names_of_object(value, tags, deepest)
+    if isinstance(value, (set, frozenset)):
+        value = sorted(value, key=str)
+    if isinstance(value, (list, tuple)):
+        understood = [_take_names(part, tags, deepest - 1) for part in value]
+        return all(understood)
+    return False
+
+
+def _take_names_of_object(content: Mapping[Any, Any], tags: list[str], deepest: int) -> bool:
+    values = {str(key).strip().lower(): value for key, value in content.items()}
+    for key in NAME_KEYS:
+        if isinstance(values.get(key), (str, dict, list)):
+            return _take_names(values[key], tags, deepest - 1)
+    if all(_IDENTIFIER.fullmatch(key) and isinstance(value, (str, type(None))) for key, value in values.items()):
+        return _take_names(list(values.values()), tags, deepest - 1)
+    if len(content) == 1 and isinstance(inner := next(iter(content.values())), (dict, list)):
+        return _take_names(inner, tags, deepest - 1)
+    flags = {str(key): FLAGS.get(_text(value).strip().lower()) for key, value in content.items()}
+    if None in flags.values() or any(_IS_ID.search(key) for key in flags):
+        return False
+    tags += [key for key, flag in flags.items() if flag]
+    return True
 
 
 SOURCE = Source(
     name="table",
-    what="your own plots: CSV, TSV, JSON Lines or Parquet",
+    what="your own plots: CSV, TSV, JSON, JSON Lines or Parquet",
     size="any",
     licence="yours",
     read=read_own_table,

@@ -15,9 +15,9 @@ from movieplots.sources.corpus import (
     Source,
     catalogue_title,
     find_file,
-    parse_year,
     read_table,
 )
+from movieplots.text_repair import clean_text
 
 FILE = "wiki_movie_plots_deduped.csv"
 COLUMNS = ["Release Year", "Title", "Genre", "Plot"]
@@ -37,9 +37,9 @@ def read_wikipedia(path: Path) -> RawCorpus:
             RawPlot(
                 id=corpus.text_id("wikipedia", row["Release Year"], published, plot),
                 published=published,
-                title=catalogue_title(published, parse_year(row["Release Year"])),
+                title=catalogue_title(published, corpus.year("Release Year", row["Release Year"])),
                 plot=plot,
-                tags=split_free_text(row["Genre"], known),
+                tags=split_free_text(clean_text(row["Genre"]), known),
             )
         )
     return corpus
