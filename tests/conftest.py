@@ -63,6 +63,20 @@ def small_corpus(corpus, tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def turned_corpus(small_corpus, tmp_path_factory):
+    """The plots of `small_corpus` where all test plots, and twenty training plots, stand on the other side."""
+    from movieplots.plots import FILE_NAME, load_plots, save_plots
+
+    plots = load_plots(small_corpus)
+    side = plots["split"].to_numpy().copy()
+    train, test = (side == "train").nonzero()[0][:20], (side == "test").nonzero()[0]
+    side[train], side[test] = "test", "train"
+    folder = tmp_path_factory.mktemp("turned")
+    save_plots(plots.assign(split=side), folder / FILE_NAME)
+    return folder
+
+
 def _trained_tokenizer(corpus, special, **names):
     from tokenizers import ByteLevelBPETokenizer
     from transformers import PreTrainedTokenizerFast

@@ -116,12 +116,15 @@ def test_words_are_marked_and_nothing_is_taken_for_markup(found):
     assert plain.endswith("A &lt;script&gt;sheriff&lt;/script&gt; &amp; a ghost.")
 
 
-def test_other_data_are_refused_and_the_labels_that_differ_are_named(classifier, corpus, small_corpus, tmp_path):
+def test_other_data_are_refused_and_the_labels_that_differ_are_named(
+    classifier, corpus, small_corpus, turned_corpus, tmp_path
+):
     loaded = GenreClassifier.from_pretrained(classifier[0])
     with pytest.raises(BadInput, match=r"trained on other plots .*Genres it does not know: .*thriller") as error:
         assessment.assess(classifier[0], corpus)
     named = re.findall(r"[\w-]+", str(error.value).partition("not know:")[2])
     assert named and not set(named) & set(loaded.labels)
-    save_plots(load_plots(small_corpus).head(119), tmp_path / FILE_NAME)
-    with pytest.raises(BadInput, match=r"give the data it was trained on\.$"):
-        assessment.check_same_plots(loaded.info, tmp_path)
+    with pytest.raises(BadInput, match=r"give the data it was trained on\."):
+        assessment.check_same_plots(classifier[0], loaded.info, turned_corpus)
+    save_plots(load_plots(small_corpus).tail(119), tmp_path / FILE_NAME)  # as after better cleaning
+    assert len(assessment.check_same_plots(classifier[0], loaded.info, tmp_path).texts["train"]) == 89

@@ -17,7 +17,7 @@ from movieplots.classification.labelled_plots import read_labelled, targets_of
 from movieplots.classification.metrics import headline, multilabel_metrics
 from movieplots.classification.model import GenreModel
 from movieplots.classification.prediction import GenreClassifier
-from movieplots.classification.teachers import taught_targets
+from movieplots.classification.teachers import read_teachers, taught_targets
 from movieplots.classification.thresholds import GRID, best_thresholds
 from movieplots.classification.training import layer_groups, train_classifier
 from movieplots.errors import BadInput
@@ -182,7 +182,9 @@ def test_lora_and_fewer_layers_give_a_folder_like_any_other(small_corpus, tiny_r
         GenreClassifier.from_pretrained(tmp_path).predict(["A sheriff."], ["Salt (2009)"])
 
 
-def test_a_student_learns_half_from_its_teachers(classifier, small_corpus, corpus, tiny_roberta, tmp_path):
+def test_a_student_learns_half_from_its_teachers(
+    classifier, small_corpus, turned_corpus, corpus, tiny_roberta, tmp_path
+):
     folder, teacher = classifier
     plots = read_labelled(small_corpus)
     loaded = GenreClassifier.from_pretrained(folder)
@@ -199,8 +201,11 @@ def test_a_student_learns_half_from_its_teachers(classifier, small_corpus, corpu
     both = train_classifier(small_corpus, tiny_roberta, tmp_path / "both", passes=1, layers=1, teachers=pair)
     assert both["recipe"]["teachers"] == [teacher["recipe"], info["recipe"]]
     assert "--teacher TEACHER_1 --teacher TEACHER_2" in (tmp_path / "both" / "README.md").read_text()
-    with pytest.raises(BadInput, match="may be the student's test plots"):
+    with pytest.raises(BadInput, match=r"knows other genres than the student is to learn \(.*thriller"):
         train_classifier(corpus, tiny_roberta, tmp_path / "other", teachers=[folder])
+    plots = read_labelled(turned_corpus, teacher["labels"])
+    with pytest.raises(BadInput, match=r"was trained on 20 of the plots that are held out here"):
+        read_teachers([folder], plots)
     with pytest.raises(BadInput, match="no teacher somewhere: give the folder of a trained classifier"):
         train_classifier(small_corpus, tiny_roberta, tmp_path / "other", teachers=["somewhere"])
     assert not (tmp_path / "other").exists()

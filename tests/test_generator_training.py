@@ -401,7 +401,9 @@ def test_a_corpus_without_a_split_is_a_sentence(small_corpus, tiny_gpt2, tmp_pat
         train_generator(tmp_path, tiny_gpt2, tmp_path / "out")
 
 
-def test_a_trained_adapter_is_trained_further_even_for_the_other_markup(small_corpus, corpus, tiny_llama, tmp_path):
+def test_a_trained_adapter_is_trained_further_even_for_the_other_markup(
+    small_corpus, turned_corpus, tiny_llama, tmp_path
+):
     quick = {"max_steps": 6, "learning_rate": 5e-3, "blocks_per_step": 1}
     first = train_generator(small_corpus, tiny_llama, tmp_path / "first", **quick)
     folder = str(tmp_path / "first")
@@ -411,24 +413,22 @@ def test_a_trained_adapter_is_trained_further_even_for_the_other_markup(small_co
     assert again["base"] == str(tiny_llama) and again["recipe"]["base"] == folder
     assert again["recipe"]["base_recipe"] == first["recipe"]
     card = (tmp_path / "again" / "README.md").read_text()
-    assert f"--base {folder}" in card and "trained already, on the same training plots" in card
+    assert f"--base {folder}" in card and "trained already, and has seen none of the held-out plots" in card
     assert f"--out {folder}\n" in card  # how the base was made
-    other = train_generator(corpus, folder, tmp_path / "other", "without-titles", **quick)
+    other = train_generator(turned_corpus, folder, tmp_path / "other", "without-titles", **quick)
     assert other["markup"] == "without-titles"
-    assert (
-        "if some of them are held out here, the losses below are too low"
-        in (tmp_path / "other" / "README.md").read_text()
-    )
+    said = "trained already, on 20 of the plots that are held out here, too: the losses below are too low"
+    assert said in (tmp_path / "other" / "README.md").read_text()
     (sample,) = PlotGenerator.from_pretrained(tmp_path / "other", "transformers").generate(["horror"])
     assert sample.genre == "horror" and not sample.title
     whole = train_generator(small_corpus, folder, tmp_path / "whole", method="full", **quick | {"learning_rate": 1e-3})
     assert whole["metrics"]["test_loss_before"] == pytest.approx(first["metrics"]["test_loss_after"], rel=1e-4)
 
 
-def test_a_base_is_never_overwritten_and_its_whole_past_counts(small_corpus, corpus, tiny_llama, tmp_path):
+def test_a_base_is_never_overwritten_and_its_whole_past_counts(small_corpus, turned_corpus, tiny_llama, tmp_path):
     quick = {"max_steps": 1, "blocks_per_step": 1}
     first, second, third = (str(tmp_path / name) for name in ("first", "second", "third"))
-    train_generator(corpus, tiny_llama, first, "without-titles", **quick)
+    train_generator(turned_corpus, tiny_llama, first, "without-titles", **quick)
     before = {file.name: file.read_bytes() for file in (tmp_path / "first").iterdir() if file.is_file()}
     with pytest.raises(BadInput, match="is the base itself: choose another --out"):
         train_generator(small_corpus, first, first, fresh=True, **quick)
@@ -436,7 +436,14 @@ def test_a_base_is_never_overwritten_and_its_whole_past_counts(small_corpus, cor
     train_generator(small_corpus, first, second, **quick)
     info = train_generator(small_corpus, second, third, **quick)
     assert info["markup"] == "without-titles"  # as the base's, where none is named
-    assert "trained already, on other plots" in (tmp_path / "third" / "README.md").read_text()
+    learned = (load_plots(small_corpus)["split"] == "test").sum()
+    assert (
+        f"trained already, on {learned} of the plots that are held out here"
+        in (tmp_path / "third" / "README.md").read_text()
+    )
+    (tmp_path / "second" / "plot_ids.npz").unlink()
+    train_generator(small_corpus, second, tmp_path / "fourth", **quick)
+    assert "trained already, on plots that are not recorded" in (tmp_path / "fourth" / "README.md").read_text()
 
 
 def test_a_base_from_before_there_were_draws(small_corpus, tiny_llama, tmp_path):

@@ -305,11 +305,13 @@ class _Rows:
             self.genres.append(genres)
             if raw.split:
                 self.own.setdefault(row["group"], set()).add(raw.split)
-        if is_placeholder(cleaned.text):
-            row |= {"plot": "", "was": raw.plot, "empty": "stub" if "stub" in cleaned.changes else "no_plot"}
+        if not cleaned.text:
+            row |= {"was": raw.plot, "empty": "stub" if "stub" in cleaned.changes else "no_plot"}
         return row
 
     def _keep_or_drop(self, row: dict[str, Any]) -> None:
+        if row["plot"] and is_placeholder(row["plot"]):
+            row |= {"plot": "", "was": row["plot"], "empty": "no_plot"}
         reason = self._reason(row)
         if reason is None:
             self.kept.append(row)
