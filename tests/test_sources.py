@@ -984,7 +984,7 @@ def test_movies_from_folder_and_either_file(tmp_path, ending):
         third, first, second = corpus.rows
         assert (first.id, first.published, first.plot) == ("cmu-movies-1", "Salt", 'She said "no".')
         assert (first.tags, first.title.year, first.title.kind) == (["Thriller", "Indie"], 2001, "movie")
-        assert (second.title.primary, second.title.secondary, second.title.year) == ("Ash", "Part Two", 1988)
+        assert (second.title.primary, second.title.secondary, second.title.year) == ("Ash: Part Two", "", 1988)
         assert (third.title.year, third.tags, third.plot) == (None, [], "שלום 🌍.")
 
 
