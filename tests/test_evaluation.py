@@ -15,6 +15,7 @@ from movieplots.evaluation.answers import (
     MIN_SAMPLES,
     answers,
     classifier_card,
+    genre_card,
     introduction,
     learning_card,
     novelty_card,
@@ -194,6 +195,17 @@ def test_the_fewest_samples_that_a_verdict_needs_are_those_of_a_narrow_interval(
     """The Wilson interval of a half spans z / sqrt(n + z²): at most about a third of the scale."""
     widths = {n: 1.96 / np.sqrt(n + 1.96**2) for n in (3, MIN_SAMPLES - 1, MIN_SAMPLES)}
     assert widths[3] > 0.7 and widths[MIN_SAMPLES - 1] > 0.34 > widths[MIN_SAMPLES]
+
+
+@pytest.mark.parametrize(
+    ("low", "value", "high", "verdict"),
+    [(0.1, 0.2, 0.3, "No"), (0.2, 0.35, 0.5, "Cannot be told"), (0.3, 0.4, 0.5, "Partly"), (0.5, 0.6, 0.7, "Yes")],
+)
+def test_the_verdict_on_genre_lies_between_chance_and_real_plots(low, value, high, verdict):
+    hit = {"low": low, "value": value, "high": high, "of": 100}
+    model = {"genre_control": {"chance": 0.25, "unknown_genres": []}, "samples": {"genre_hit": hit}}
+    real = {REAL: {"samples": {"genre_hit": hit | {"value": 0.6}}}}
+    assert genre_card({"models": {"dump": model}, "references": real}, "dump").verdict == verdict
 
 
 def _grid(*likeness, count=60):
@@ -457,6 +469,8 @@ def test_an_unreadable_dump_or_file_does_not_stop_the_others(dumps, data, quick_
         assert "temp_hot_topp_0.txt does not say its temperature and top-p" in text
     assert "Mind: it is not recorded what “other” was trained on" in intro
     assert "what “dump” was trained on" not in intro
+    metrics["models"]["dump"]["trained_on_this_data"] = None
+    assert "Mind: it is not recorded what “dump” and “other” were trained on" in " ".join(introduction(metrics))
     # A damaged record is no reason to go on as if nothing was recorded.
     (dumps / "dump.json").write_text("{")
     assert list(evaluate([dumps, other], data, tmp_path / "out").metrics["models"]) == ["other"]

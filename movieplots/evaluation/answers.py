@@ -18,7 +18,11 @@ _SPACE = "\N{NO-BREAK SPACE}"
 # are three or four verdicts to tell apart: 1.96 / sqrt(n + 1.96²), where the share is a half. Of 3 it would span 0.75.
 MIN_SAMPLES = 30
 TOO_FEW, NOT_KNOWN = "Too few to say", "Not known"
-_MEASURES = {"mauve": "MAUVE", "genre_hit": "on genre", "distinct_2": "distinct-2"}  # what says which setting is best
+_MEASURES = {
+    "mauve": "MAUVE",
+    "genre_hit": "share on genre",
+    "distinct_2": "distinct-2",
+}  # what says which setting is best
 _MOST_LISTED = 6
 
 
@@ -66,11 +70,14 @@ def introduction(metrics: dict[str, Any]) -> list[str]:
         f"The dump “{name}” was left out, since it could not be read: {reason}"
         for name, reason in seen["left_out"].items()
     ]
-    for name, model in models.items():
-        if not _trained_here(metrics, name):
+    for trained_here in (None, False):
+        names = [name for name in models if models[name]["trained_on_this_data"] is trained_here]
+        if names:
+            its = "its" if len(names) == 1 else "their"
             sentences.append(
-                f"Mind: {_provenance(metrics, name)}, so copies of its own training plots may go unnoticed."
+                f"Mind: {_provenance(metrics, names)}, so copies of {its} own training plots may go unnoticed."
             )
+    for name, model in models.items():
         if model["unparsed"]:
             reasons = _listed(f"{reason} ({count:,})" for reason, count in model["unparsed"].items())
             lines = plural(sum(model["unparsed"].values()), "line")
@@ -172,7 +179,7 @@ def novelty_card(metrics: dict[str, Any], name: str) -> Card:
     sentences.append(f"Exact copies of {whole_plot}: {copies or 'none'} of {samples['samples']:,}.")
     if not known:
         start = "Whether it is new cannot be known" if verdict == NOT_KNOWN else "More may be copied"
-        sentences.append(f"{start}: {_provenance(metrics, name)}.")
+        sentences.append(f"{start}: {_provenance(metrics, [name])}.")
     return _if_enough(Card("Is it new?", verdict, plural(longest, "word"), sentences), samples["samples"])
 
 
@@ -193,6 +200,11 @@ def genre_card(metrics: dict[str, Any], name: str) -> Card:
     ceiling = real["genre_hit"]["value"] if real and real["genre_hit"] else 0.6
     verdict = "No" if hit["low"] <= chance else "Yes" if hit["value"] >= 0.8 * ceiling else "Partly"
     sentences = [f"of the samples carry the prompted genre in the eyes of the classifier ({bounds(hit)})."]
+    if hit["low"] <= chance and hit["high"] >= 0.8 * ceiling:
+        verdict = "Cannot be told"
+        sentences.append(
+            "The interval holds what chance gives and nearly what real plots get: more samples are needed."
+        )
     if control["chance"] is not None:
         sentences.append(f"Samples of other prompts are given that genre in {percent(chance)} of cases.")
     if real and real["genre_hit"]:
@@ -341,12 +353,13 @@ def _trained_here(metrics: dict[str, Any], name: str) -> bool:
     return metrics["models"][name].get("trained_on_this_data") is True
 
 
-def _provenance(metrics: dict[str, Any], name: str) -> str:
-    """What is known of a generator's training where it is not known to be on the plots given here."""
-    whose = "this generator" if len(metrics["models"]) == 1 else f"“{name}”"
-    if metrics["models"][name].get("trained_on_this_data") is None:
-        return f"it is not recorded what {whose} was trained on"
-    return f"{whose} was trained on other data than the plots given here"
+def _provenance(metrics: dict[str, Any], names: list[str]) -> str:
+    """What is known of the training of generators of which it is not known that it was on the plots given here."""
+    whose = "this generator" if len(metrics["models"]) == 1 else _listed(f"“{name}”" for name in names)
+    were = "was" if len(names) == 1 else "were"
+    if metrics["models"][names[0]].get("trained_on_this_data") is None:
+        return f"it is not recorded what {whose} {were} trained on"
+    return f"{whose} {were} trained on other data than the plots given here"
 
 
 def _reference(metrics: dict[str, Any], name: str) -> dict[str, Any] | None:
