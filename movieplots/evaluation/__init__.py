@@ -49,9 +49,9 @@ class Report:
     `metrics` are exactly what metrics.json holds: `evaluated` (what was compared, by which embedder, and what could not
     be read), `models` (each dump, whole and by temperature, top-p and genre), `references` (real plots, the ceiling,
     and shuffled words, the floor) and `classifier` (the judge's own quality, or None). A measure has its `value`, its
-    95 % interval from `low` to `high`, and `of`, the number of samples behind it. `samples` is the table of samples.csv:
-    a row a sample with its measures, which `movieplots.evaluation.measures.measure_samples` names; its column `model`
-    says whose it is.
+    95 % interval from `low` to `high`, and `of`, the number of samples behind it. `samples` is the table of
+    samples.csv: a row a sample with its measures, which `movieplots.evaluation.measures.measure_samples` names; its
+    column `model` says whose it is.
     """
 
     path: str
