@@ -633,7 +633,8 @@ def dump(
 @app.command()
 def evaluate(
     dumps: Annotated[
-        list[str], typer.Option(help="Folder that `movieplots dump` wrote, or NAME=FOLDER; several times for several.")
+        list[str],
+        typer.Option(help="Folder of a dump, also of another program, or NAME=FOLDER; several times for several."),
     ],
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder for report.html, metrics.json, tables and figures.")],

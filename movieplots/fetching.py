@@ -187,7 +187,7 @@ def _try_once(download: Download, part: Path, progress: Progress) -> None:
 def _known(part: Path, url: str) -> dict[str, Any]:
     """What the notes say of the part, if they are of this address."""
     with contextlib.suppress(FileNotFoundError, ValueError):
-        notes = json.loads(_notes(part).read_text(encoding="utf-8"))
+        notes = json.loads(_notes(part).read_bytes())
         if notes["url"] == url:
             return notes
     return {"size": None, "version": None}

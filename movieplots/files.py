@@ -147,12 +147,16 @@ def check_file(path: str | Path, example: str) -> Path:
     return path
 
 
-def read_json(path: str | Path, remedy: str) -> Any:
-    """What a JSON file of ours holds; raises BadInput with the `remedy` where the file is damaged."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (ValueError, OSError):
-        raise BadInput(f"{path} is damaged: {remedy}.") from None
+def read_json(path: str | Path, remedy: str) -> dict[str, Any]:
+    """The object that a JSON file of ours holds; raises BadInput with the `remedy` where the file is damaged.
+
+    An editor may have put a byte-order mark before it, or have saved it as UTF-16.
+    """
+    with contextlib.suppress(ValueError, OSError):
+        found = json.loads(Path(path).read_bytes())  # from bytes it finds the encoding by itself
+        if isinstance(found, dict):
+            return found
+    raise BadInput(f"{path} is damaged: {remedy}.")
 
 
 def fingerprint(*parts: Any) -> str:

@@ -11,7 +11,16 @@ from made_up import LABELS, FakeClassifier, WordEmbedder, write_data, write_dump
 import movieplots.evaluation as evaluation
 from movieplots.errors import BadInput
 from movieplots.evaluation import evaluate, examples, name_dumps
-from movieplots.evaluation.answers import learning_card, novelty_card
+from movieplots.evaluation.answers import (
+    MIN_SAMPLES,
+    answers,
+    classifier_card,
+    genre_card,
+    introduction,
+    learning_card,
+    novelty_card,
+    settings_card,
+)
 from movieplots.evaluation.distribution import mauve
 from movieplots.evaluation.figures import training_curve
 from movieplots.evaluation.genre_control import genre_control, genre_means
@@ -146,13 +155,87 @@ def test_obeying_the_prompts_costs_no_likeness():
     assert mauve(written, anyhow)["value"] < 0.8
 
 
+def _copying(copied, trained_on_this_data, count=100):
+    value = {"low": 0, "high": 1, "of": count}
+    samples = {name: value | {"value": 0.5} for name in ("unseen_4", "exact_copy")}
+    samples |= {"copied_more_than_20": value | {"value": copied}, "copied_words": value | {"value": 6}}
+    model = {"samples": samples | {"samples": count}, "trained_on_this_data": trained_on_this_data}
+    return novelty_card({"models": {"dump": model}, "references": {REAL: {"samples": samples}}}, "dump")
+
+
 @pytest.mark.parametrize(("copied", "verdict"), [(0, "Yes"), (0.01, "Mostly"), (0.2, "Not always"), (0.9, "No")])
 def test_the_verdict_on_copying_follows_its_share(copied, verdict):
-    value = {"low": 0, "high": 1, "of": 100}
-    samples = {name: value | {"value": 0.5} for name in ("unseen_4", "exact_copy")}
-    samples |= {"copied_more_than_20": value | {"value": copied}, "copied_words": value | {"value": 6}, "samples": 100}
-    metrics = {"models": {"dump": {"samples": samples}}, "references": {REAL: {"samples": samples}}}
-    assert novelty_card(metrics, "dump").verdict == verdict
+    assert _copying(copied, True).verdict == verdict
+
+
+@pytest.mark.parametrize("trained_on_this_data", [None, False])
+@pytest.mark.parametrize(
+    ("copied", "verdict"), [(0, "Not known"), (0.01, "Not known"), (0.2, "Not always"), (0.9, "No")]
+)
+def test_only_copies_that_were_found_are_known_of_a_generator_of_other_plots(copied, verdict, trained_on_this_data):
+    card = _copying(copied, trained_on_this_data)
+    assert (card.verdict, card.number) == (verdict, "6 words")
+    text = " ".join(card.sentences)
+    assert "any of the training plots given here" in text and "any training plot" not in text
+    assert ("not recorded" in text) == (trained_on_this_data is None)
+
+
+@pytest.mark.parametrize(("count", "few"), [(3, True), (29, True), (30, False)])
+@pytest.mark.parametrize("copied", [0, 0.9])
+@pytest.mark.parametrize("trained_on_this_data", [True, None])
+def test_on_few_samples_there_is_no_verdict(copied, trained_on_this_data, count, few):
+    card = _copying(copied, trained_on_this_data, count)
+    assert (card.verdict == "Too few to say") == few
+    if few:
+        assert card.number == f"{count} of 30 samples"
+        assert card.sentences[0] == f"There are {count} samples to judge by; a verdict needs at least 30."
+        assert card.sentences[1].startswith("6 words is the median longest run")
+
+
+def test_the_fewest_samples_that_a_verdict_needs_are_those_of_a_narrow_interval():
+    """The Wilson interval of a half spans z / sqrt(n + z²): at most about a third of the scale."""
+    widths = {n: 1.96 / np.sqrt(n + 1.96**2) for n in (3, MIN_SAMPLES - 1, MIN_SAMPLES)}
+    assert widths[3] > 0.7 and widths[MIN_SAMPLES - 1] > 0.34 > widths[MIN_SAMPLES]
+
+
+@pytest.mark.parametrize(
+    ("low", "value", "high", "verdict"),
+    [(0.1, 0.2, 0.3, "No"), (0.2, 0.35, 0.5, "Cannot be told"), (0.3, 0.4, 0.5, "Partly"), (0.5, 0.6, 0.7, "Yes")],
+)
+def test_the_verdict_on_genre_lies_between_chance_and_real_plots(low, value, high, verdict):
+    hit = {"low": low, "value": value, "high": high, "of": 100}
+    model = {"genre_control": {"chance": 0.25, "unknown_genres": []}, "samples": {"genre_hit": hit}}
+    real = {REAL: {"samples": {"genre_hit": hit | {"value": 0.6}}}}
+    assert genre_card({"models": {"dump": model}, "references": real}, "dump").verdict == verdict
+
+
+def _grid(*likeness, count=60):
+    """A model's grid with one cell for each MAUVE, given as low, value and high."""
+    places = [{"temperature": 0.5 + i / 2, "top_p": 0.0} for i in range(len(likeness))]
+    cells = [
+        place | {"samples": count, "mauve": {"low": low, "value": value, "high": high, "of": count}}
+        | dict.fromkeys(("genre_hit", "unfinished", "distinct_2"))
+        for place, (low, value, high) in zip(places, likeness, strict=True)
+    ]  # fmt: skip
+    return {"models": {"dump": {"by_cell": cells, "by_temperature": cells, "by_top_p": cells[:1]}}}
+
+
+def test_the_best_setting_is_named_only_where_no_interval_overlaps():
+    card = settings_card(_grid((0.5, 0.6, 0.7), (0.2, 0.3, 0.4), (0.3, 0.35, 0.45)), "dump")
+    assert (card.verdict, card.number) == ("Best setting", "0.5, off")
+    card = settings_card(_grid((0.5, 0.6, 0.7), (0.2, 0.3, 0.4), (0.3, 0.4, 0.5)), "dump")
+    assert (card.verdict, card.number) == ("Cannot be told apart", "2 of 3 settings")
+    assert "0.5 with top-p off (0.60) and 1.5 with top-p off (0.40)" in card.sentences[0]
+    assert "temperature 0.5 to 1.5: MAUVE 0.60 → 0.40" in card.sentences[1]
+    card = settings_card(_grid((0.5, 0.6, 0.7), (0.2, 0.3, 0.4), count=3), "dump")
+    assert (card.verdict, card.number) == ("Too few to say", "3 of 30 samples")
+
+
+@pytest.mark.parametrize(("plots", "verdict"), [(29, "Too few to say"), (30, "Better than its baseline")])
+def test_on_few_test_plots_there_is_no_verdict_on_the_judge(plots, verdict):
+    figures = {"micro_f1": 0.5, "macro_f1": 0.4}
+    quality = {"test_plots": plots, "classifier": figures, "baselines": {"x": {"micro_f1": 0.4, "macro_f1": 0.3}}}
+    assert classifier_card({"classifier": quality}).verdict == verdict
 
 
 @pytest.mark.parametrize(
@@ -313,6 +396,87 @@ def test_several_dumps_stand_side_by_side(dumps, data, judge, quick_embedder, tm
     assert "Side by side" in page and "1 line could not be read: no end of the genre (1)." in page
 
 
+def _foreign(folder, name="temp_1_3_topp_0.txt", count=60):
+    """A dump as other programs write it: nothing says by what, and every line has an end mark, cut off or not."""
+    folder.mkdir(exist_ok=True)
+    ends = [".", "!", "", ",", " …"]  # two of five are cut off
+    lines = [
+        f"western<|endofgenre|>Ride {i} (2001)<|endoftitle|>a western number {i} rides {i * 'on '}out{ends[i % 5]}"
+        "<|endoftext|>\n"
+        for i in range(count)
+    ]
+    (folder / name).write_text("".join(lines))
+    return folder
+
+
+def test_of_a_dump_from_elsewhere_nothing_is_claimed_that_cannot_be_known(
+    data, judge, quick_embedder, no_figures, tmp_path
+):
+    metrics = evaluate(_foreign(tmp_path / "foreign"), data, tmp_path / "out", classifier="judge").metrics
+    model = metrics["models"]["foreign"]
+    assert model["trained_on_this_data"] is None and model["judged_by_text"] == 60 and model["unread"] == []
+    assert model["samples"]["unfinished"]["value"] == pytest.approx(0.4)
+    page = (tmp_path / "out" / "report.html").read_text()
+    intro = " ".join(introduction(metrics))
+    mind = (
+        "Mind: it is not recorded what this generator was trained on, so copies of its own training plots may go "
+        "unnoticed."
+    )
+    assert mind in intro and mind in page and "On this page, training plots are those given here." in intro
+    assert "no generator was trained on" not in intro and "any training plot" not in page
+    like, new, *_ = answers(metrics, "foreign")
+    assert (new.verdict, new.number) == ("Not known", "1 word")
+    said = "judged by the final punctuation mark, since every line of the dump has an end mark."
+    assert said in page and any(sentence.endswith(said) for sentence in like.sentences)
+    assert any("40\N{NO-BREAK SPACE}% stop unfinished." in sentence for sentence in like.sentences)
+    table = examples.answers_table(metrics)
+    assert table["foreign"][1] == f"Not known ({new.number})"
+
+
+def test_a_dump_trained_on_other_data_is_not_called_new(dumps, data, quick_embedder, no_figures, tmp_path):
+    info = json.loads((dumps / "dump.json").read_text())
+    info["model"]["data_fingerprint"] = "another"
+    (dumps / "dump.json").write_text(json.dumps(info))
+    metrics = evaluate(dumps, data, tmp_path / "out").metrics
+    intro = " ".join(introduction(metrics))
+    assert "Mind: this generator was trained on other data than the plots given here, so copies" in intro
+    assert "no generator was trained on" not in intro
+    assert answers(metrics, "dump")[1].verdict == "Not known"
+
+
+def test_three_samples_are_too_few_to_say_anything(data, judge, quick_embedder, no_figures, tmp_path):
+    folder = _foreign(tmp_path / "foreign", count=3)
+    _foreign(folder, "temp_0_7_topp_0.txt", count=40)
+    metrics = evaluate(folder, data, tmp_path / "out", classifier="judge").metrics
+    assert answers(metrics, "foreign")[3].verdict == "Too few to say"
+    (folder / "temp_0_7_topp_0.txt").unlink()
+    metrics = evaluate(folder, data, tmp_path / "out", classifier="judge").metrics
+    cards = answers(metrics, "foreign")
+    assert [card.verdict for card in cards] == ["Too few to say"] * 3 + ["Not measured"]
+    assert [card.number for card in cards[:3]] == ["3 of 30 samples"] * 3
+    assert examples.answers_table(metrics)["foreign"][0] == "Too few to say (3 of 30 samples)"
+
+
+def test_an_unreadable_dump_or_file_does_not_stop_the_others(dumps, data, quick_embedder, no_figures, tmp_path, capsys):
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "temp_1_topp_0.txt").write_bytes(b"\x89PNG\r\n\0\0")
+    other = _foreign(tmp_path / "other")
+    (other / "temp_hot_topp_0.txt").write_text("x")
+    metrics = evaluate([dumps, tmp_path / "broken", other], data, tmp_path / "out").metrics
+    assert list(metrics["models"]) == ["dump", "other"] and list(metrics["evaluated"]["left_out"]) == ["broken"]
+    intro, said = " ".join(introduction(metrics)), capsys.readouterr().err
+    for text in (intro, said):
+        assert "The dump “broken”" in text and "not UTF-8 text" in text
+        assert "temp_hot_topp_0.txt does not say its temperature and top-p" in text
+    assert "Mind: it is not recorded what “other” was trained on" in intro
+    assert "what “dump” was trained on" not in intro
+    metrics["models"]["dump"]["trained_on_this_data"] = None
+    assert "Mind: it is not recorded what “dump” and “other” were trained on" in " ".join(introduction(metrics))
+    # A damaged record is no reason to go on as if nothing was recorded.
+    (dumps / "dump.json").write_text("{")
+    assert list(evaluate([dumps, other], data, tmp_path / "out").metrics["models"]) == ["other"]
+
+
 def test_examples_show_no_more_of_a_training_plot_than_its_opening(dumps, data, quick_embedder, no_figures, tmp_path):
     report = evaluate(dumps, data, tmp_path / "out")
     written, training = report.samples[report.samples["model"] == "dump"], load_plots(data, "train")
@@ -418,15 +582,16 @@ def test_bad_input_is_said_in_a_sentence_and_nothing_is_written(dumps, data, tmp
     for bad in (tmp_path / "missing", tmp_path / "empty"):
         with pytest.raises(BadInput, match=bad.name):
             evaluate(bad, data, out)
-        with pytest.raises(BadInput, match=bad.name):
-            evaluate([dumps, bad], data, out)
+    with pytest.raises(BadInput, match=r"None of the 2 dumps can be read .*missing.*empty"):
+        evaluate([tmp_path / "missing", tmp_path / "empty"], data, out)
     with pytest.raises(BadInput, match="No Plot table"):
         evaluate(dumps, tmp_path / "nowhere", out)
     with pytest.raises(BadInput, match="does not exist"):
         evaluate(dumps, data, out, embedder="./nowhere")
-    (dumps / "dump.json").write_text("{")
-    with pytest.raises(BadInput, match="is damaged"):
-        evaluate(dumps, data, out)
+    for damaged in ("{", "[]", '{"model": []}'):
+        (dumps / "dump.json").write_text(damaged)
+        with pytest.raises(BadInput, match="is damaged"):
+            evaluate(dumps, data, out)
     plots = load_plots(data)
     (dumps / "dump.json").unlink()
     save_plots(plots[plots["split"] == "test"], data / "plots.parquet")

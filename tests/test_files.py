@@ -5,7 +5,7 @@ import json
 import pytest
 
 from movieplots.errors import BadInput
-from movieplots.files import atomic_folder, atomic_path, ensure_folder, fingerprint, write_json, write_text
+from movieplots.files import atomic_folder, atomic_path, ensure_folder, fingerprint, read_json, write_json, write_text
 
 
 def names(folder):
@@ -46,6 +46,19 @@ def test_json_keeps_its_order_and_its_letters(tmp_path):
     text = (tmp_path / "a.json").read_text(encoding="utf-8")
     assert "é" in text
     assert list(json.loads(text)) == ["b", "a"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_json_that_an_editor_saved(encoding, tmp_path):
+    (tmp_path / "a.json").write_text('{"a": "é"}', encoding=encoding)
+    assert read_json(tmp_path / "a.json", "mend it") == {"a": "é"}
+
+
+@pytest.mark.parametrize("content", [b'{"a": 1', b'{"a": "\xe9"}', b"[]", b"null", b""])
+def test_damaged_json_is_a_sentence(content, tmp_path):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(BadInput, match=r"a.json is damaged: mend it\.$"):
+        read_json(tmp_path / "a.json", "mend it")
 
 
 def test_a_folder_s_files_are_replaced_and_the_others_stay(tmp_path):

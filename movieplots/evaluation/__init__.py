@@ -34,7 +34,7 @@ from movieplots.evaluation.references import REAL, SHUFFLED, compared_with, real
 from movieplots.evaluation.report import render_report
 from movieplots.evaluation.tables import confusion_table, copies_table, measures_table
 from movieplots.files import atomic_folder, check_folder, read_json, write_json, write_text
-from movieplots.generation.dump_reader import Dump, load_dump
+from movieplots.generation.dump_reader import Dump, load_dump, say_left_out
 from movieplots.lineage import SAME, PlotIds, read_plot_ids
 from movieplots.plots import data_fingerprint, load_plots
 from movieplots.progress import say, working
@@ -47,11 +47,12 @@ GROUPINGS = {"by_cell": ["temperature", "top_p"], "by_temperature": ["temperatur
 class Report:
     """What `evaluate` found: the `path` of report.html, the `metrics` and all `samples`.
 
-    `metrics` are exactly what metrics.json holds: `evaluated` (what was compared, by which embedder), `models` (each
-    dump, whole and by temperature, top-p and genre), `references` (real plots, the ceiling, and shuffled words, the
-    floor) and `classifier` (the judge's own quality, or None). A measure has its `value`, its 95 % interval from `low`
-    to `high`, and `of`, the number of samples behind it. `samples` is the table of samples.csv: a row a sample with its
-    measures, which `movieplots.evaluation.measures.measure_samples` names; its column `model` says whose it is.
+    `metrics` are exactly what metrics.json holds: `evaluated` (what was compared, by which embedder, and what could not
+    be read), `models` (each dump, whole and by temperature, top-p and genre), `references` (real plots, the ceiling,
+    and shuffled words, the floor) and `classifier` (the judge's own quality, or None). A measure has its `value`, its
+    95 % interval from `low` to `high`, and `of`, the number of samples behind it. `samples` is the table of
+    samples.csv: a row a sample with its measures, which `movieplots.evaluation.measures.measure_samples` names; its
+    column `model` says whose it is.
     """
 
     path: str
@@ -79,13 +80,14 @@ def evaluate(
 
     `classifier` is the folder of a genre classifier; without one, genre control is left out. `embedder` is `minilm-l6`,
     `use` (the Universal Sentence Encoder, Cer et al. 2018), a local folder, or a hub id of a sentence-transformers
-    model. Raises BadInput, and writes nothing, where a dump, the data, the classifier or the embedder cannot be used.
+    model. Of several dumps, those that cannot be read are left out, which a message and the report say. Raises
+    BadInput, and writes nothing, where no dump can be read, or the data, the classifier or the embedder cannot be used.
     """
-    folders = name_dumps(dumps)
+    named = name_dumps(dumps)
     check_folder(out)
     meaning = load_embedder(embedder)
     judge = None if classifier is None else _load_classifier(classifier)
-    read = {name: load_dump(folder) for name, folder in folders.items()}
+    folders, read, left_out = _read_dumps(named)
     written_by = {name: _generator_info(folder) for name, folder in folders.items()}
     training, held_out, fingerprint, table_ids = _read_plots(data)
     prompts = [genre for dump in read.values() for genre in dump.samples["genre"]]
@@ -126,6 +128,7 @@ def evaluate(
                 "compared_with": len(others),
                 "data_fingerprint": fingerprint,
                 "embedder": Path(meaning.name).name,
+                "left_out": left_out,
             }
         }
         | {
@@ -149,6 +152,27 @@ def evaluate(
             write_text(folder / f"{name}.csv", tidy.to_csv(index=False, lineterminator="\n", float_format="%.6g"))
         write_text(folder / "report.html", render_report(metrics, table, training, figures))
     return Report(path=str(Path(out) / "report.html"), metrics=metrics, samples=table)
+
+
+def _read_dumps(folders: dict[str, Path]) -> tuple[dict[str, Path], dict[str, Dump], dict[str, str]]:
+    """The folders that can be read and their dumps, by name, and of each other folder a sentence that says why not."""
+    read, left_out = {}, {}
+    for name, folder in folders.items():
+        try:
+            _generator_info(folder)
+            read[name] = load_dump(folder)
+        except BadInput as error:
+            left_out[name] = str(error)
+    if not read and len(left_out) == 1:
+        raise BadInput(*left_out.values())
+    if not read:
+        reasons = "; ".join(f"“{name}”: {reason.rstrip('.')}" for name, reason in left_out.items())
+        raise BadInput(f"None of the {len(left_out)} dumps can be read ({reasons}).")
+    for name, reason in left_out.items():
+        say(f"The dump “{name}” is left out, since it cannot be read: {reason}")
+    for name, dump in read.items():
+        say_left_out(folders[name], dump)
+    return {name: folders[name] for name in read}, read, left_out
 
 
 def _read_plots(data: str | Path) -> tuple[pd.DataFrame, pd.DataFrame, str, PlotIds]:
@@ -268,6 +292,8 @@ def _about(dump: Dump, generator: dict[str, Any], known: PlotIds | None, table: 
         "markup": generator.get("markup"),
         "temperatures": sorted(set(samples["temperature"].astype(float))),
         "top_ps": sorted(set(samples["top_p"].astype(float))),
+        "judged_by_text": dump.judged_by_text,
+        "unread": dump.unread,
         "prompts": sorted(set(samples["genre"])),
         "unparsed": dump.reasons,
         "trained_on_this_data": elsewhere <= (1 - SAME) * learned if learned else None,
@@ -302,7 +328,11 @@ def _generator_info(dumps: Path) -> dict[str, Any]:
     file = dumps / "dump.json"
     if not file.is_file():
         return {}
-    return read_json(file, "remove it, or write the dump again").get("model", {})
+    remedy = "remove it, or write the dump again"
+    found = read_json(file, remedy).get("model", {})
+    if not isinstance(found, dict):
+        raise BadInput(f"{file} is damaged: {remedy}.")
+    return found
 
 
 def _probabilities(judge: Any, texts: pd.Series) -> np.ndarray:

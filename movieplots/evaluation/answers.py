@@ -1,14 +1,29 @@
-"""The report's first screen: four questions, each answered with a verdict, a number and a few sentences."""
+"""The report's first screen: four questions, each answered with a verdict, a number and a few sentences.
+
+No verdict is given that cannot be known: none on too few samples, none on what is new where it is not known that the
+generator was trained on the plots given here, and no best setting where intervals overlap.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from movieplots.evaluation.classifier_quality import best_baseline
+from movieplots.evaluation.distribution import MIN_TEXTS
 from movieplots.evaluation.references import REAL, SHUFFLED
 from movieplots.novelty_index import COPIED_WORDS
 
 _SPACE = "\N{NO-BREAK SPACE}"
+# From 30 samples on, the 95 % interval of any share (Wilson 1927) spans at most 0.34, a third of the scale, and there
+# are three or four verdicts to tell apart: 1.96 / sqrt(n + 1.96²), where the share is a half. Of 3 it would span 0.75.
+MIN_SAMPLES = 30
+TOO_FEW, NOT_KNOWN = "Too few to say", "Not known"
+_MEASURES = {
+    "mauve": "MAUVE",
+    "genre_hit": "share on genre",
+    "distinct_2": "distinct-2",
+}  # what says which setting is best
+_MOST_LISTED = 6
 
 
 @dataclass(frozen=True)
@@ -30,9 +45,10 @@ def introduction(metrics: dict[str, Any]) -> list[str]:
     bases = sorted({model["base"] for model in models.values() if model["base"]})
     writers = "a generator" if len(models) == 1 else f"{len(models)} generators"
     writers += f" fine-tuned from {_listed(bases)}" if bases else " (of a base that is not recorded)"
+    known = all(_trained_here(metrics, name) for name in models)
     sentences = [
         f"{plural(samples, 'sample')} written by {writers} {'was' if samples == 1 else 'were'} compared with the "
-        f"{plural(seen['training_plots'], 'training plot')}.",
+        f"{plural(seen['training_plots'], 'training plot')}{'' if known else ' given here'}.",
         f"The samples come from {plural(len(prompts), 'genre prompt')} and "
         f"{plural(len(settings), 'sampling setting')}: temperature "
         f"{_listed(f'{value:g}' for value in sorted({t for t, _ in settings}))} "
@@ -40,20 +56,37 @@ def introduction(metrics: dict[str, Any]) -> list[str]:
     ]
     if metrics["references"]:
         held_out = metrics["references"][REAL]["samples"]["samples"]
-        sentences.append(
-            f"Beside them stand {plural(held_out, 'real plot')} that no generator was trained on, and the same texts "
-            "with their words shuffled: what a perfect writer and what noise would get."
+        # Held out they are in any case; whether a generator read them all the same, only its record can tell.
+        unread = (
+            " that no generator was trained on,"
+            if known
+            else ", held out of the plots given here (whether a generator was trained on them is not known),"
         )
-    for name, model in models.items():
-        if model["trained_on_this_data"] is False:
+        sentences.append(
+            f"Beside them stand {plural(held_out, 'real plot')}{unread} and the same texts with their words shuffled: "
+            "what a perfect writer and what noise would get."
+        )
+    sentences += [
+        f"The dump “{name}” was left out, since it could not be read: {reason}"
+        for name, reason in seen["left_out"].items()
+    ]
+    for trained_here in (None, False):
+        names = [name for name in models if models[name]["trained_on_this_data"] is trained_here]
+        if names:
+            its = "its" if len(names) == 1 else "their"
             sentences.append(
-                f"Mind: {_whose(metrics, name)} was trained on other data than the plots given here, so copies of its "
-                "own training plots may go unnoticed."
+                f"Mind: {_provenance(metrics, names)}, so copies of {its} own training plots may go unnoticed."
             )
+    for name, model in models.items():
         if model["unparsed"]:
             reasons = _listed(f"{reason} ({count:,})" for reason, count in model["unparsed"].items())
             lines = plural(sum(model["unparsed"].values()), "line")
             sentences.append(f"Of the dump of {_whose(metrics, name)}, {lines} could not be read: {reasons}.")
+        sentences += [
+            f"A file of the dump of {_whose(metrics, name)} was left out: {sentence}" for sentence in model["unread"]
+        ]
+    if not known:
+        sentences.append("On this page, training plots are those given here.")
     return sentences
 
 
@@ -64,7 +97,8 @@ def answers(metrics: dict[str, Any], name: str) -> list[Card]:
 
 def likeness_card(metrics: dict[str, Any], name: str) -> Card:
     """Is it like real plots? MAUVE between ceiling and floor, loops, unfinished samples, length and variety."""
-    question, samples = "Is it like real plots?", metrics["models"][name]["samples"]
+    question, model = "Is it like real plots?", metrics["models"][name]
+    samples, judged = model["samples"], model["judged_by_text"]
     real, floor = (_reference(metrics, which) for which in (REAL, SHUFFLED))
     likeness, looping = samples["mauve"], samples["looping"]
     sentences = []
@@ -84,15 +118,23 @@ def likeness_card(metrics: dict[str, Any], name: str) -> Card:
         number = percent(looping["value"])
         sentences.append(
             f"of the samples loop ({bounds(looping)}). There are too few texts to say how like real plots they are, "
-            "taken together."
+            f"taken together: that takes {MIN_TEXTS} samples of each dump and {MIN_TEXTS} plots of each held-out split."
         )
     others = [f"{percent(looping['value'])} repeat some four words three times or more"] if likeness and real else []
     if samples["unfinished"]:
-        others.append(f"{percent(samples['unfinished']['value'])} stop unfinished, at the length limit")
+        limit = "" if judged else ", at the length limit"
+        others.append(f"{percent(samples['unfinished']['value'])} stop unfinished{limit}")
     if samples["empty"]["value"]:
-        others.append(f"{percent(samples['empty']['value'])} have no plot at all, since their title never ends")
+        others.append(f"{percent(samples['empty']['value'])} have no plot at all")
     if others:
         sentences.append(f"{_listed(others)}.")
+    if judged:
+        what, where = "Whether a sample is finished", "the dump"
+        if judged < samples["samples"]:
+            what, where = f"Whether {judged:,} of the samples are finished", "their files"
+        sentences.append(
+            f"{what} was judged by the final punctuation mark, since every line of {where} has an end mark."
+        )
     sentences.append(
         f"Median length {plural(samples['words']['value'], 'word')}"
         + (f"; real plots {real['words']['value']:g}." if real else ".")
@@ -102,33 +144,43 @@ def likeness_card(metrics: dict[str, Any], name: str) -> Card:
         + (f"; real plots {real['distinct_2']['value']:.2f}." if real else ".")
         + " Higher is more varied."
     )
-    return Card(question, verdict, number, sentences)
+    return _if_enough(Card(question, verdict, number, sentences), samples["samples"])
 
 
 def novelty_card(metrics: dict[str, Any], name: str) -> Card:
-    """Is it new? Longest copied runs, new n-grams and exact copies, beside what real plots share with each other."""
-    samples, real = metrics["models"][name]["samples"], _reference(metrics, REAL)
+    """Is it new? Longest copied runs, new n-grams and exact copies, beside what real plots share with each other.
+
+    Copies that are found are known; that there are none is known only of the plots that the generator learned from.
+    """
+    samples, real, known = metrics["models"][name]["samples"], _reference(metrics, REAL), _trained_here(metrics, name)
     copied, longest = samples["copied_more_than_20"], samples["copied_words"]["value"]
     like_real = real is None or longest <= 2 * real["copied_words"]["value"]
     clean = copied["value"] == 0 and like_real
-    verdict = (
-        "Yes" if clean else "Mostly" if copied["value"] < 0.05 else "Not always" if copied["value"] < 0.5 else "No"
+    few = NOT_KNOWN if not known else "Yes" if clean else "Mostly"
+    verdict = few if copied["value"] < 0.05 else "Not always" if copied["value"] < 0.5 else "No"
+    any_plot, no_plot, whole_plot = (
+        ("any training plot", "no training plot", "a whole training plot")
+        if known
+        else (f"{which} of the training plots given here" for which in ("any", "none", "the whole of one"))
     )
     sentences = [
-        "is the median longest run of words that a sample shares with any training plot"
+        f"is the median longest run of words that a sample shares with {any_plot}"
         + (f"; for real plots that were held out it is {real['copied_words']['value']:g}." if real else "."),
-        f"{interval(copied)} copy more than {COPIED_WORDS} words in a row"
+        f"{interval(copied)} copy more than {COPIED_WORDS} words in a row of {any_plot}"
         + (f" (real held-out plots: {percent(real['copied_more_than_20']['value'])})." if real else "."),
     ]
     unseen = samples["unseen_4"]
     if unseen:
         sentences.append(
-            f"Of all runs of four words, {percent(unseen['value'])} stand in no training plot"
+            f"Of all runs of four words, {percent(unseen['value'])} stand in {no_plot}"
             + (f" (real: {percent(real['unseen_4']['value'])})." if real and real["unseen_4"] else ".")
         )
     copies = round(samples["exact_copy"]["value"] * samples["exact_copy"]["of"])
-    sentences.append(f"Exact copies of a whole training plot: {copies or 'none'} of {samples['samples']:,}.")
-    return Card("Is it new?", verdict, plural(longest, "word"), sentences)
+    sentences.append(f"Exact copies of {whole_plot}: {copies or 'none'} of {samples['samples']:,}.")
+    if not known:
+        start = "Whether it is new cannot be known" if verdict == NOT_KNOWN else "More may be copied"
+        sentences.append(f"{start}: {_provenance(metrics, [name])}.")
+    return _if_enough(Card("Is it new?", verdict, plural(longest, "word"), sentences), samples["samples"])
 
 
 def genre_card(metrics: dict[str, Any], name: str) -> Card:
@@ -148,6 +200,11 @@ def genre_card(metrics: dict[str, Any], name: str) -> Card:
     ceiling = real["genre_hit"]["value"] if real and real["genre_hit"] else 0.6
     verdict = "No" if hit["low"] <= chance else "Yes" if hit["value"] >= 0.8 * ceiling else "Partly"
     sentences = [f"of the samples carry the prompted genre in the eyes of the classifier ({bounds(hit)})."]
+    if hit["low"] <= chance and hit["high"] >= 0.8 * ceiling:
+        verdict = "Cannot be told"
+        sentences.append(
+            "The interval holds what chance gives and nearly what real plots get: more samples are needed."
+        )
     if control["chance"] is not None:
         sentences.append(f"Samples of other prompts are given that genre in {percent(chance)} of cases.")
     if real and real["genre_hit"]:
@@ -155,7 +212,7 @@ def genre_card(metrics: dict[str, Any], name: str) -> Card:
             f"In real plots that carry a genre it sees that genre in {percent(real['genre_hit']['value'])} of cases "
             "(the mean over the prompted genres): more only where a plot says its genre more plainly than they do."
         )
-    return Card(question, verdict, percent(hit["value"]), sentences + unknown)
+    return _if_enough(Card(question, verdict, percent(hit["value"]), sentences + unknown), hit["of"])
 
 
 def settings_card(metrics: dict[str, Any], name: str) -> Card:
@@ -165,10 +222,29 @@ def settings_card(metrics: dict[str, Any], name: str) -> Card:
     if len(cells) < 2:
         return Card(question, "Not measured", "–", ["All samples were drawn with the same setting."])
     best, measure = best_setting(metrics, name)
-    what = {"mauve": "most like real plots", "genre_hit": "most often on genre", "distinct_2": "most varied"}[measure]
-    value = f"{best[measure]['value']:.2f}" if measure != "genre_hit" else percent(best[measure]["value"])
-    names = {"mauve": "MAUVE", "genre_hit": "on genre", "distinct_2": "distinct-2"}
-    sentences = [f"as temperature and top-p is {what} ({names[measure]} {value})."]
+    fewest = min(cell["genre_hit"]["of"] if measure == "genre_hit" else cell["samples"] for cell in cells)
+    # Where intervals overlap, other samples could turn the order round.
+    alike = [cell for cell in cells if cell[measure]["high"] >= best[measure]["low"]]
+    if fewest < MIN_SAMPLES:
+        verdict, number = TOO_FEW, f"{fewest:,} of {plural(MIN_SAMPLES, 'sample')}"
+        first = (
+            f"Of the {len(cells)} settings, the one with the fewest samples to judge by has {fewest:,}; a verdict "
+            f"needs at least {MIN_SAMPLES} of each."
+        )
+    elif len(alike) > 1:
+        verdict, number = "Cannot be told apart", f"{len(alike)} of {len(cells)} settings"
+        first = (
+            f"may have the highest {_MEASURES[measure]}: their 95{_SPACE}% intervals overlap, so none can be called "
+            "the best."
+        )
+        if len(alike) <= _MOST_LISTED:
+            first += f" They are {_listed(_setting(cell, measure) for cell in alike)}."
+    else:
+        verdict = "Most varied setting" if measure == "distinct_2" else "Best setting"
+        number = f"{best['temperature']:g}, {top_p_words(best['top_p'])}"
+        what = {"mauve": "most like real plots", "genre_hit": "most often on genre", "distinct_2": "most varied"}
+        first = f"as temperature and top-p is {what[measure]} ({_MEASURES[measure]} {_shown(best, measure)})."
+    sentences = [first]
     by_temperature = sorted(model["by_temperature"], key=lambda group: group["temperature"])
     by_top_p = sorted(model["by_top_p"], key=lambda group: -(group["top_p"] or 1))  # off takes in all words, as 1 would
     for word, groups, ends in (
@@ -185,14 +261,25 @@ def settings_card(metrics: dict[str, Any], name: str) -> Card:
         ]  # fmt: skip
         if changes:
             sentences.append(f"From {word} {ends[0]} to {ends[-1]}: {', '.join(changes)}.")
-    return Card(question, "Best setting", f"{best['temperature']:g}, {top_p_words(best['top_p'])}", sentences)
+    return Card(question, verdict, number, sentences)
 
 
 def best_setting(metrics: dict[str, Any], name: str) -> tuple[dict[str, Any], str]:
-    """The cell of a model's grid that is best, and by which measure: MAUVE, or where that is missing the next one."""
+    """The cell of a model's grid with the highest value, and its measure: MAUVE, or where that is missing the next one.
+
+    Other samples could put another cell first where the intervals overlap; `settings_card` then calls none the best.
+    """
     cells = metrics["models"][name]["by_cell"]
-    measure = next(key for key in ("mauve", "genre_hit", "distinct_2") if all(cell[key] for cell in cells))
+    measure = next(key for key in _MEASURES if all(cell[key] for cell in cells))
     return max(cells, key=lambda cell: cell[measure]["value"]), measure
+
+
+def _setting(cell: dict[str, Any], measure: str) -> str:
+    return f"{cell['temperature']:g} with top-p {top_p_words(cell['top_p'])} ({_shown(cell, measure)})"
+
+
+def _shown(cell: dict[str, Any], measure: str) -> str:
+    return (_share if measure == "genre_hit" else _two_digits)(cell[measure])
 
 
 def learning_card(metrics: dict[str, Any], name: str) -> Card:
@@ -202,8 +289,9 @@ def learning_card(metrics: dict[str, Any], name: str) -> Card:
         return Card(question, "Not recorded", "–", ["The dump does not say what the loss was before and after."])
     before, after = learning["loss_before"], learning["loss_after"]
     sentences = [
-        f"Loss on held-out plots, before and after training, in nats per token ({learning['split']} split). A token is "
-        "a word or a piece of one; lower means that the model foresees unseen plots better.",
+        "Loss on plots that were held out of its training, before and after, in nats per token "
+        f"({learning['split']} split). A token is a word or a piece of one; lower means that the model foresees unseen "
+        "plots better.",
         f"Perplexity {number(learning['perplexity_before'])} → {number(learning['perplexity_after'])}: among about how "
         "many equally likely tokens it still wavers at each one.",
     ]
@@ -233,6 +321,10 @@ def classifier_card(metrics: dict[str, Any]) -> Card:
         f"Micro-F1 on {plural(quality['test_plots'], 'held-out real plot')}: 1 means that every genre is found and "
         f"none is invented. Averaged over genres (macro-F1): {own['macro_f1']:.2f}."
     ]
+    if quality["test_plots"] < MIN_SAMPLES:
+        few, needed = quality["test_plots"], plural(MIN_SAMPLES, "test plot")
+        first = f"{_there_are(few, 'test plot')} The micro-F1 is {own['micro_f1']:.2f}."
+        return Card(question, TOO_FEW, f"{few:,} of {needed}", [first, *sentences])
     if not baseline:
         return Card(question, "Measured", f"F1 {own['micro_f1']:.2f}", [*sentences, "No baseline is stored with it."])
     name, figures = baseline
@@ -240,6 +332,34 @@ def classifier_card(metrics: dict[str, Any]) -> Card:
     sentences.append(f"The better baseline, {name}, reaches {figures['micro_f1']:.2f} and {figures['macro_f1']:.2f}.")
     verdict = "Better than its baseline" if better else "No better than its baseline"
     return Card(question, verdict, f"F1 {own['micro_f1']:.2f}", sentences)
+
+
+def _if_enough(card: Card, samples: int) -> Card:
+    """The card, or where there are too few samples for its verdict, the same without one."""
+    if samples >= MIN_SAMPLES:
+        return card
+    first, *others = card.sentences
+    number = f"{samples:,} of {plural(MIN_SAMPLES, 'sample')}"
+    return Card(card.question, TOO_FEW, number, [_there_are(samples, "sample"), f"{card.number} {first}", *others])
+
+
+def _there_are(count: int, noun: str) -> str:
+    verb = "is" if count == 1 else "are"
+    return f"There {verb} {plural(count, noun)} to judge by; a verdict needs at least {MIN_SAMPLES}."
+
+
+def _trained_here(metrics: dict[str, Any], name: str) -> bool:
+    """Whether it is known that a generator was trained on the plots given here."""
+    return metrics["models"][name].get("trained_on_this_data") is True
+
+
+def _provenance(metrics: dict[str, Any], names: list[str]) -> str:
+    """What is known of the training of generators of which it is not known that it was on the plots given here."""
+    whose = "this generator" if len(metrics["models"]) == 1 else _listed(f"“{name}”" for name in names)
+    were = "was" if len(names) == 1 else "were"
+    if metrics["models"][names[0]].get("trained_on_this_data") is None:
+        return f"it is not recorded what {whose} {were} trained on"
+    return f"{whose} {were} trained on other data than the plots given here"
 
 
 def _reference(metrics: dict[str, Any], name: str) -> dict[str, Any] | None:

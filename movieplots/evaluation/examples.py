@@ -101,7 +101,7 @@ def copies(samples: pd.DataFrame, n: int = 12) -> pd.DataFrame:
     """The n texts that copy most, of those that copy more than 20 words in a row, beside the training plot's title."""
     table = copies_table(samples).head(n)
     if table.empty:
-        return pd.DataFrame({"": ["No text copies more than 20 words in a row."]})
+        return pd.DataFrame({"": ["No text copies more than 20 words in a row of the training plots given."]})
     return pd.DataFrame(
         {
             "of": table["model"],

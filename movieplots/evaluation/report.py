@@ -87,13 +87,12 @@ _FIGURES = {
     "genre_hits": (
         "Which genres are obeyed?",
         "The share of the samples prompted with a genre in which the classifier sees it; the upright marks say how "
-        "often it sees the genre in real plots that carry it. Genres with few training plots are hard for the "
-        "generator and for the classifier.",
+        "often it sees the genre in real plots that carry it. Genres that few plots carry are hard to learn, for a "
+        "generator and for a classifier.",
     ),
     "titles": (
         "Are the titles titles?",
-        "A title exists if a training plot has it; titles that do not are invented. Different titles are counted among "
-        "as many samples for each row.",
+        "A title exists if a training plot has it. Different titles are counted among as many samples for each row.",
     ),
     "training_curve": (
         "How the training went",
@@ -125,12 +124,16 @@ _FIGURES = {
     ),
 }
 
+_OF_TRAINING = ("similarity", "copied_runs", "unseen_ngrams", "by_setting", "titles", "genre_similarity")
+
 
 def _figure(name: str, drawn: Drawn, metrics: dict[str, Any]) -> FigureBlock:
     key = next(key for key in _FIGURES if name == key or name.removeprefix(key).lstrip("_").isdecimal())
     title, caption = _FIGURES[key]
     if drawn.of and len(metrics["models"]) > 1:
         title = f"{title} ({drawn.of})"
+    if key in _OF_TRAINING and any(not model["trained_on_this_data"] for model in metrics["models"].values()):
+        caption += " Training plots are those given here, which need not be those that a generator learned from."
     return FigureBlock(title, caption, _data_uri(drawn.light), _data_uri(drawn.dark), wide=key in _WIDE)
 
 

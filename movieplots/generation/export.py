@@ -14,7 +14,7 @@ import numpy as np
 
 from movieplots.bases import cache_folder, packaged_file
 from movieplots.errors import BadInput
-from movieplots.files import atomic_path, check_file, fingerprint
+from movieplots.files import atomic_path, check_file, fingerprint, read_json
 from movieplots.generation.markup import END_OF_GENRE, MarkupTokenizer, SavedTokenizer, format_sample
 from movieplots.model_folder import read_info
 from movieplots.progress import say
@@ -84,7 +84,7 @@ def _adapter(folder: Path) -> tuple[float, dict[str, np.ndarray]]:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    config = read_json(folder / "adapter_config.json", "train the model again with --fresh")
     # llama.cpp scales by alpha / rank; rank-stabilised LoRA by alpha / sqrt(rank).
     alpha = config["lora_alpha"] * (config["r"] ** 0.5 if config.get("use_rslora") else 1)
     heads = {"q_proj": 9, "k_proj": 3}

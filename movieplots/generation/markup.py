@@ -21,6 +21,8 @@ from movieplots.files import read_json
 
 MARKUPS = ("with-titles", "without-titles")
 START, END_OF_GENRE, END_OF_TITLE, END = "<|startoftext|>", "<|endofgenre|>", "<|endoftitle|>", "<|endoftext|>"
+# In dumps of gpt-2-simple these stand for END_OF_GENRE and END_OF_TITLE; the project reads them and never writes them.
+SIMPLE_END_OF_GENRE, SIMPLE_END_OF_TITLE = "|0|", "|1|"
 
 # SmolLM2's unused tokens share one embedding vector, so with tied embeddings the model could not tell them apart in
 # its output. Of those listed, the one for the title's end, the only mark besides END that is ever predicted, has a

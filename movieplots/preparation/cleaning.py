@@ -106,7 +106,7 @@ def clean_plot(text: str) -> Cleaned:
             changes.add("signature")
         elif (start := _stub_start(text, end)) is not None:
             changes.add("stub")
-            if not _is_whole(text, start):
+            if not is_whole(text, start):
                 if starts is None:  # found once: ends that move back leave the former sentences as they are
                     starts = [0, *accumulate(map(len, split_sentences(text)))]
                 start = starts[max(0, bisect_left(starts, start) - 1)]
@@ -134,6 +134,22 @@ def split_sentences(text: str) -> list[str]:
             sentences.append(text[start : match.end()])
             start = match.end()
     return [*sentences, text[start:]] if text else []
+
+
+def is_whole(text: str, end: int | None = None, ellipsis: bool = False) -> bool:
+    """Whether text[:end] ends with a sentence rather than inside one.
+
+    Closing quotes and brackets may follow the mark of punctuation. An ellipsis (`…` or `...`) ends a sentence only if
+    `ellipsis` says so: where a site cut a text off, it says that more was to follow.
+    """
+    end = len(text) if end is None else end
+    tail = text[max(0, end - _WINDOW) : end]
+    bare = tail.rstrip("\"'”’»)]」』）")
+    if bare.endswith(("..", "…")):
+        return ellipsis
+    if not bare.endswith((".", "!", "?", "。", "！", "？")):
+        return False
+    return not (tail[-1] == "." and _last_word(text, end - 1) in _BEFORE_NAMES)
 
 
 def cut_at_sentence(text: str, at_most: int, count: Callable[[str], int]) -> str:
@@ -170,15 +186,6 @@ def _is_abbreviation(text: str, stop: int, number_follows: bool = False) -> bool
     dotted = "." in word and all(part.isalpha() and len(part) < 3 for part in word.split("."))  # U.S, a.m, Ph.D
     known = word in _ABBREVIATIONS or (word.isupper() and word.capitalize() in _ABBREVIATIONS)
     return dotted or known or (number_follows and word.lower() in _NUMBERED)
-
-
-def _is_whole(text: str, end: int) -> bool:
-    """Whether text[:end] ends with a sentence rather than inside one; an ellipsis says that more was to follow."""
-    tail = text[max(0, end - _WINDOW) : end]
-    bare = tail.rstrip("\"'”’»)]」』")
-    if not bare.endswith((".", "!", "?", "。", "！", "？")) or bare.endswith(".."):
-        return False
-    return not (tail[-1] == "." and _last_word(text, end - 1) in _BEFORE_NAMES)
 
 
 def _wrapper_start(text: str, end: int) -> int | None:
