@@ -494,19 +494,20 @@ def test_a_real_argument_and_real_input_end_in_a_sentence(tmp_path):
         assert done.returncode == 2 and done.stderr.count(b"\n") == 1 and b"UTF-8" in done.stderr, done.stderr
 
 
-def test_files_and_folders_may_have_names_that_are_no_text(capsys, monkeypatch, tmp_path):
-    folder = tmp_path / os.fsdecode(b"m\xf6we")
-    folder.mkdir()
-    (folder / "movieplots.json").write_text('{"task": "generation"}')
-    status, _, err = run(capsys, monkeypatch, "genres", "--model", folder, "A ghost.")
-    assert status == 2 and "holds a model for generation" in err
-    (folder / "map.csv").write_text("tag,genres\nopera,music\n")
-    options = ("--genre-map", folder / "map.csv", "--out", tmp_path / "out")
-    assert run(capsys, monkeypatch, "prepare", "sample", *options)[0] == 0
-    (folder / "plots.csv").write_text("t,p,g\nSalt,The sea gives back a ship.,Drama\n")
-    columns = ("--columns", "title=t", "plot=p", "genres=g")
-    status, _, err = run(capsys, monkeypatch, "prepare", "table", *columns, "--path", folder / "plots.csv", "--out",
-                         tmp_path / "table")  # fmt: skip
-    assert status == 2 and "too small to split" in err
-    status, _, err = run(capsys, monkeypatch, "prepare", "sample", "--out", folder / "out")
-    assert status in (0, 2) and "Traceback" not in err
+def test_files_and_folders_may_have_names_that_are_no_text(tmp_path):
+    folder = os.fsencode(tmp_path) + b"/m\xf6we"
+    os.mkdir(folder)
+    for name, text in (("movieplots.json", '{"task": "generation"}'), ("map.csv", "tag,genres\nopera,music\n"),
+                       ("plots.csv", "t,p,g\nSalt,The sea gives back a ship.,Drama\n")):  # fmt: skip
+        with open(folder + b"/" + name.encode(), "w") as file:
+            file.write(text)
+    table = ["table", "--columns", "title=t", "plot=p", "genres=g", "--path", folder + b"/plots.csv"]
+    for arguments, status, words in (
+        (["genres", "--model", folder, "A ghost."], 2, b"holds a model for generation"),
+        (["prepare", "sample", "--genre-map", folder + b"/map.csv", "--out", tmp_path / "out"], 0, b""),
+        (["prepare", *table, "--out", tmp_path / "table"], 2, b"too small to split"),
+        (["prepare", "sample", "--out", folder + b"/out"], 2, b"is no UTF-8"),  # pyarrow cannot write there
+    ):
+        done = subprocess.run([sys.executable, "-m", "movieplots", *arguments], capture_output=True, check=False)
+        assert done.returncode == status and words in done.stderr, done.stderr
+        assert b"Traceback" not in done.stderr
