@@ -434,9 +434,8 @@ def test_of_a_dump_from_elsewhere_nothing_is_claimed_that_cannot_be_known(
 
 
 def test_a_dump_trained_on_other_data_is_not_called_new(dumps, data, quick_embedder, no_figures, tmp_path):
-    info = json.loads((dumps / "dump.json").read_text())
-    info["model"]["data_fingerprint"] = "another"
-    (dumps / "dump.json").write_text(json.dumps(info))
+    plots = load_plots(data)
+    PlotIds.of(plots.assign(id="other-" + plots["id"])).write(dumps)
     metrics = evaluate(dumps, data, tmp_path / "out").metrics
     intro = " ".join(introduction(metrics))
     assert "Mind: this generator was trained on other data than the plots given here, so copies" in intro
@@ -475,6 +474,32 @@ def test_an_unreadable_dump_or_file_does_not_stop_the_others(dumps, data, quick_
     # A damaged record is no reason to go on as if nothing was recorded.
     (dumps / "dump.json").write_text("{")
     assert list(evaluate([dumps, other], data, tmp_path / "out").metrics["models"]) == ["other"]
+
+
+def test_plots_that_the_table_has_lost_are_counted_and_learned_ones_are_named(
+    dumps, data, quick_embedder, no_figures, tmp_path
+):
+    """A generator knows its plots again by their ids: after better cleaning a few may be gone from the table."""
+    plots = load_plots(data)
+    train = plots[plots["split"] == "train"]
+    save_plots(plots.drop(index=train.index[5:7]), data / "plots.parquet")
+    metrics = evaluate(dumps, data, tmp_path / "out").metrics
+    model, intro = metrics["models"]["dump"], " ".join(introduction(metrics))
+    assert model["trained_on_this_data"] is True
+    assert (model["training_plots"], model["training_plots_elsewhere"], model["held_out_learned"]) == (120, 2, 0)
+    assert "Of the 120 plots that the generator was trained on, 2 are not among the training plots given here" in intro
+
+    save_plots(plots.drop(index=train.index[:20]), data / "plots.parquet")
+    metrics = evaluate(dumps, data, tmp_path / "out").metrics
+    assert metrics["models"]["dump"]["trained_on_this_data"] is False
+    assert "was trained on other data than the plots given here" in " ".join(introduction(metrics))
+
+    plots.loc[train.index[:3], "split"] = "test"
+    save_plots(plots, data / "plots.parquet")
+    metrics = evaluate(dumps, data, tmp_path / "out").metrics
+    assert metrics["models"]["dump"]["trained_on_this_data"] is False
+    assert "Mind: the generator was trained on 3 plots that are held out here." in introduction(metrics)
+    assert novelty_card(metrics, "dump").verdict != "Yes"
 
 
 def test_examples_show_no_more_of_a_training_plot_than_its_opening(dumps, data, quick_embedder, no_figures, tmp_path):

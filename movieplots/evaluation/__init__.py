@@ -285,8 +285,11 @@ def _control(control: GenreControl | None) -> dict[str, Any] | None:
 def _about(dump: Dump, generator: dict[str, Any], known: PlotIds | None, table: PlotIds) -> dict[str, Any]:
     """What a dump holds, what its generator's `movieplots.json` says of its training, and which plots it learned."""
     samples = dump.samples
-    learned = 0 if known is None else known.learned.size
-    elsewhere = 0 if known is None else int((~np.isin(known.learned, table.train)).sum())
+    learned, elsewhere, held_out, here = 0, 0, 0, None
+    if known is not None:
+        learned, held_out = known.learned.size, known.learned_held_out(table)
+        elsewhere = int((~np.isin(known.learned, table.train)).sum())
+        here = elsewhere <= (1 - SAME) * learned and not held_out
     return {
         "base": generator.get("base"),
         "markup": generator.get("markup"),
@@ -296,10 +299,10 @@ def _about(dump: Dump, generator: dict[str, Any], known: PlotIds | None, table: 
         "unread": dump.unread,
         "prompts": sorted(set(samples["genre"])),
         "unparsed": dump.reasons,
-        "trained_on_this_data": elsewhere <= (1 - SAME) * learned if learned else None,
+        "trained_on_this_data": here,
         "training_plots": learned,
         "training_plots_elsewhere": elsewhere,
-        "held_out_learned": 0 if known is None else known.learned_held_out(table),
+        "held_out_learned": held_out,
         "learning": _learning(generator.get("metrics") or {}, (generator.get("recipe") or {}).get("guidance")),
         "history": [entry for entry in generator.get("history") or [] if isinstance(entry, dict) and "step" in entry],
     }

@@ -78,6 +78,17 @@ def introduction(metrics: dict[str, Any]) -> list[str]:
                 f"Mind: {_provenance(metrics, names)}, so copies of {its} own training plots may go unnoticed."
             )
     for name, model in models.items():
+        if model["training_plots_elsewhere"] and _trained_here(metrics, name):
+            sentences.append(
+                f"Of the {plural(model['training_plots'], 'plot')} that {_whose(metrics, name)} was trained on, "
+                f"{model['training_plots_elsewhere']:,} {_is_or_are(model['training_plots_elsewhere'])} not among the "
+                "training plots given here, so a copy would go unnoticed."
+            )
+        if model["held_out_learned"]:
+            sentences.append(
+                f"Mind: {_whose(metrics, name)} was trained on {plural(model['held_out_learned'], 'plot')} that "
+                f"{_is_or_are(model['held_out_learned'])} held out here."
+            )
         if model["unparsed"]:
             reasons = _listed(f"{reason} ({count:,})" for reason, count in model["unparsed"].items())
             lines = plural(sum(model["unparsed"].values()), "line")
@@ -344,8 +355,11 @@ def _if_enough(card: Card, samples: int) -> Card:
 
 
 def _there_are(count: int, noun: str) -> str:
-    verb = "is" if count == 1 else "are"
-    return f"There {verb} {plural(count, noun)} to judge by; a verdict needs at least {MIN_SAMPLES}."
+    return f"There {_is_or_are(count)} {plural(count, noun)} to judge by; a verdict needs at least {MIN_SAMPLES}."
+
+
+def _is_or_are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _trained_here(metrics: dict[str, Any], name: str) -> bool:
