@@ -94,7 +94,8 @@ def test_again_it_reuses_what_is_there(trained, small_corpus, tiny_roberta):
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"block_size": 8}, "--block-size must be from 16 to 298"),
+        ({"block_size": 8}, "--block-size must be at least 16"),
+        ({"block_size": 299}, "--block-size must be from 16 to 298"),
         ({"block_size": 512}, "--block-size must be from 16 to 298"),
         ({"passes": 0}, "--passes must be at least 1"),
         ({"learning_rate": 0.0}, "--learning-rate must be above 0"),
