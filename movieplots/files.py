@@ -56,12 +56,20 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
             for file in sorted(temporary.iterdir()):
                 target = path / file.name
                 if target.is_dir():
-                    shutil.rmtree(target)
+                    remove_folder(target)
                 elif file.is_dir():
                     target.unlink(missing_ok=True)
                 os.replace(file, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder, if it is there, so that a killed process leaves the whole of it or nothing under its name."""
+    aside = folder.with_name(f".unfinished.{os.getpid()}.{folder.name}")  # swept away later where this is killed
+    with contextlib.suppress(FileNotFoundError):
+        os.replace(folder, aside)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def brought(inside: str, beside: str) -> Path:

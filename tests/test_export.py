@@ -15,7 +15,9 @@ from movieplots.bases import cache_folder
 from movieplots.errors import BadInput
 from movieplots.generation.export import cached_gguf, export_adapter, export_gguf
 from movieplots.generation.model import load_generator
+from movieplots.lineage import read_plot_ids
 from movieplots.model_folder import read_info, write_info
+from movieplots.shipped import GENERATOR
 
 
 @pytest.fixture(scope="module", params=["gpt2", "llama"])
@@ -80,7 +82,7 @@ def test_the_cached_file_is_made_once_and_follows_the_model(folder, tmp_path, ca
     assert cached_gguf(copy, info) == (file, context)
     assert file.stat().st_mtime_ns == made
     assert not capsys.readouterr().err
-    write_info(copy, info | {"history": []}, "")
+    write_info(copy, info | {"history": []}, "", read_plot_ids(copy))
     newer, _ = cached_gguf(copy, read_info(copy, "generation"))
     assert newer != file
     assert list(file.parent.glob("*.gguf")) == [newer]
@@ -120,7 +122,7 @@ def test_an_adapter_alone(tmp_path):
     }
     save_file(tensors, model / "adapter_model.safetensors")
     (model / "adapter_config.json").write_text(json.dumps({"lora_alpha": 32, "r": 4, "use_rslora": True}))
-    write_info(model, {"task": "generation", "base": "smollm2-135m"}, "")
+    write_info(model, {"task": "generation", "base": "smollm2-135m"}, "", read_plot_ids(GENERATOR))
     reader = GGUFReader(export_adapter(model, tmp_path / "adapter.gguf"))
     assert reader.fields["adapter.lora.alpha"].contents() == 64
     found = {tensor.name: tensor.data for tensor in reader.tensors}

@@ -51,6 +51,22 @@ def test_killed_at_ten_random_moments_a_rerun_gives_the_same_files(tmp_path):
     assert again == whole
 
 
+@pytest.mark.parametrize("export", [True, False])
+def test_killed_while_the_former_dataset_is_removed_a_rerun_takes_its_place(tmp_path, monkeypatch, export):
+    prepare("sample", tmp_path, export=True)
+
+    def killed(folder, **_):
+        (folder / "dataset_dict.json").unlink(missing_ok=True)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            prepare("sample", tmp_path, export=export)
+    prepare("sample", tmp_path, export=export)
+    assert (tmp_path / "dataset" / "dataset_dict.json").is_file() is export
+
+
 @pytest.mark.parametrize("room", [1_000, 30_000, 60_000])
 def test_a_full_disk_is_said_in_a_sentence_and_leaves_the_former_table(tmp_path, room):
     prepare("sample", tmp_path / "out", seed=1)

@@ -5,7 +5,6 @@ into a table of their own where they have a text, broken rows as they stand in t
 everything is done.
 """
 
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -16,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from movieplots.errors import BadInput
-from movieplots.files import atomic_folder, check_folder, read_json, write_json, write_text
+from movieplots.files import atomic_folder, check_folder, read_json, remove_folder, write_json, write_text
 from movieplots.genres import coarsen, map_tags, read_genre_map
 from movieplots.plots import FILE_NAME, SPLITS, data_fingerprint, load_plots, save_plots
 from movieplots.preparation.boilerplate import remove_boilerplate
@@ -219,7 +218,7 @@ def prepare(
         if export:
             save_dataset(plots, folder / DATASET_FOLDER, result.fingerprint)
     if not export:  # one exported before would hold other plots than the table
-        shutil.rmtree(Path(out) / DATASET_FOLDER, ignore_errors=True)
+        remove_folder(Path(out) / DATASET_FOLDER)
     return result
 
 

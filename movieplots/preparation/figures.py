@@ -247,8 +247,8 @@ def repair_table(report: Preparation) -> pd.DataFrame:
 
 
 def boilerplate_table(report: Preparation, most: int = 25) -> pd.DataFrame:
-    """The sentences that were removed because they stand under many titles, the most common first, and how often."""
-    rows = [(_short(sentence), n) for sentence, n in list(report.boilerplate.items())[:most]]
+    """How often each sentence was removed that stands under many titles: its opening words, the most common first."""
+    rows = [(opening(sentence), n) for sentence, n in list(report.boilerplate.items())[:most]]
     return pd.DataFrame(rows or [("None was found.", 0)], columns=["sentence", "removed"])
 
 
