@@ -175,7 +175,9 @@ def prepare(
     columns: Annotated[
         list[str] | None,
         typer.Option(
-            help="For `table`: title=NAME plot=NAME genres=NAME, and id=NAME, year=NAME.", metavar="PART=NAME"
+            help="For `table`, where your columns have other names than title, plot, genres, id and year: title=NAME "
+            "plot=NAME, with blanks between.",
+            metavar="PART=NAME",
         ),
     ] = None,
     languages: Annotated[str, typer.Option(help="Languages to keep: en,es or all.", metavar="CODES")] = "en",
@@ -255,16 +257,19 @@ def prepare(
     if result.boilerplate:
         times, (sentence, most) = sum(result.boilerplate.values()), next(iter(result.boilerplate.items()))
         output.print(
-            f"Boilerplate removed: {len(result.boilerplate):,} sentences, {times:,} times in all, above all "
+            f"Boilerplate removed: {len(result.boilerplate):,} different sentences, {times:,} in all, above all "
             f"“{sentence}” ({most:,}); report.json lists them."
         )
     if result.cut:
         output.print(f"Cut to length: {result.cut:,}")
     output.print("Splits: " + ", ".join(f"{name} {n:,}" for name, n in result.splits.items()))
     if result.unknown_tags:
-        tags = ", ".join(f"{tag} {n:,}" for tag, n in list(result.unknown_tags.items())[:10])
+        tags = ", ".join(f"{tag!r} ({n:,})" for tag, n in list(result.unknown_tags.items())[:10])
         output.print(f"Tags that no genre mapping names ({len(result.unknown_tags):,}): {tags}")
-        output.print("To use them, write a CSV with the columns tag,genres and give it with --genre-map.")
+        output.print(
+            "To use them, write a CSV with the line tag,genres and a line for each, such as splatter,horror; give it "
+            "with --genre-map."
+        )
 
 
 def _paths(given: list[str]) -> str | dict[str, str] | None:

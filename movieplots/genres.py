@@ -68,16 +68,18 @@ def read_genre_map(path: str | Path) -> dict[str, tuple[str, ...]]:
     the vocabulary.
     """
     mapping: dict[str, tuple[str, ...]] = {}
+    unknown: dict[str, int] = {}
     for number, row in _rows(path, "tag", "genres"):
         tag = tag_key(row["tag"])
         if tag in mapping:
             raise BadInput(f"{path}, line {number}, names the tag {tag!r} a second time: keep one of its rows.")
         mapping[tag] = tuple(row["genres"].lower().split())
-    unknown = {genre for genres in mapping.values() for genre in genres} - set(GENRES)
+        unknown |= {genre: number for genre in mapping[tag] if genre not in GENRES and genre not in unknown}
     if unknown:
+        named = ", ".join(f"{genre!r} (line {number})" for genre, number in unknown.items())
         raise BadInput(
-            f"{path} names genres outside the vocabulary: {', '.join(sorted(unknown))}; "
-            f"choose from {', '.join(GENRES)}."
+            f"{path} names genres outside the vocabulary: {named}; choose from {', '.join(GENRES)}, several with "
+            "blanks between."
         )
     return mapping
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FILE_NAME = "plot_ids.npz"
-SPLITS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")  # as in `plots`, which needs pandas
 SAME = 0.95  # of the plots of a model and a table together: what both need for the table to count as the model's data
 _NONE = np.empty(0, np.uint64)
 

@@ -114,3 +114,16 @@ def test_boilerplate_is_removed_counted_and_listed(prepared):
 def test_editions_of_one_title_are_one_title(prepared):
     plots = load_plots(prepared[1])
     assert plots["plot"].str.startswith("A deaf cellist is found in the villa on the hill.").sum() == 10
+
+
+def test_placeholders_are_no_plots_even_where_each_stands_several_times(tmp_path):
+    texts = ["Add a Plot", "No overview found.", "No overview yet.", "Plot kept under wraps.", "No plot available."]
+    texts += ["To be announced.", "No synopsis information has been added to this title."]
+    plots = [story(number) for number in range(60)] + 2 * texts + [f"No overview found. {NOTICE}"]
+    plots[:10] = [f"{plot} {NOTICE}" for plot in plots[:10]]
+    rows = [{"title": f"Salt {i}", "plot": plot, "genres": "Drama"} for i, plot in enumerate(plots)]
+    pd.DataFrame(rows).to_csv(tmp_path / "plots.csv", index=False)
+    result = prepare("table", tmp_path / "out", tmp_path / "plots.csv", near=1)
+    assert (result.kept, result.dropped) == (60, {"no_plot": 15})
+    dropped = pd.read_parquet(tmp_path / "out" / "dropped.parquet")
+    assert dropped["plot"].tolist() == [*texts, *texts, "No overview found."]

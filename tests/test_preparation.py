@@ -185,6 +185,8 @@ def test_unknown_tags_are_counted_and_their_rows_too(tmp_path):
     result = prepare("streaming", tmp_path / "out", tmp_path)
     assert result.unknown_tags == {"Slow TV": 5}
     assert result.dropped == {"no_genre": 2}
+    dropped = pd.read_parquet(tmp_path / "out" / "dropped.parquet")
+    assert dropped["detail"].tolist() == ["Slow TV", "Slow TV"]
     assert result.kept == 78
 
 
@@ -197,12 +199,12 @@ def test_unknown_tags_are_counted_and_their_rows_too(tmp_path):
         ("nowhere", [], r"Unknown source 'nowhere': choose from"),
         ("streaming", None, r"is not in data/raw/streaming: run `movieplots fetch streaming`, or .*give --path"),
         ("sample", [], r"can be used \(there are no rows\)"),
-        ("sample", [("A (2001)", "Gone.", ["drama"]), ("", "Gone.", [])], r"can be used \(too_short 1, no_title 1\)"),
-        ("sample", [("A (2001)", "The sea gives back what it took.", [])], r"can be used \(no_genre 1\)"),
+        ("sample", [("A (2001)", "Gone.", ["drama"]), ("", "Gone.", [])], r"can be used \(too short 1, no title 1\)"),
+        ("sample", [("A (2001)", "The sea gives back what it took.", [])], r"can be used \(no genre 1\)"),
         (
             "sample",
             [("A (2001)", "Un vieil horloger refuse de vendre sa petite boutique à la ville.", ["drama"])],
-            r"No plot is left after dropping: other_language 1",
+            r"No plot is left after dropping: other language 1",
         ),
         (
             "sample",

@@ -17,6 +17,7 @@ import pytest
 
 from movieplots import prepare
 from movieplots.errors import BadInput
+from movieplots.genres import map_tags
 from movieplots.sources import SOURCES, get_source
 from movieplots.sources.cmu_books import read_cmu_books
 from movieplots.sources.cmu_movies import read_cmu_movies
@@ -1507,7 +1508,7 @@ def test_rows_without_an_id_in_a_column_of_ids_are_said(tmp_path, capsys):
 
 def test_where_too_little_is_left_the_unknown_tags_are_named(tmp_path):
     with pytest.raises(
-        BadInput, match=r"No plot can be used \(no_genre 60\); no genre mapping names the tags '18' \(60\), "
+        BadInput, match=r"No plot can be used \(no genre 60\); no genre mapping names the tags '18' \(60\), "
     ):
         prepared(tmp_path, own_rows(genres="[18, 35]"))
     rows = own_rows(3) + [[f"{row[0]} b", f"{row[1]} b", "Oater / Duster", "1999"] for row in own_rows()]
@@ -1528,3 +1529,16 @@ def test_tags_that_come_apart_are_counted_by_their_parts(tmp_path):
     result = prepared(tmp_path, own_rows(genres="Drama / Romance & Oater"))
     assert result.tags == {"mapped": 120, "ignored": 0, "unknown": 60}
     assert result.unknown_tags == {"Oater": 60}
+
+
+def test_a_column_of_0_and_1_that_names_no_genre_is_reported_and_an_odd_value_is_named(tmp_path):
+    file = tmp_path / "flags.csv"
+    file.write_text("title,plot,Drama,Comedy,Zork\nSalt,A mill burns.,1,0,1\nAsh,A goat sings.,0,1,0\n")
+    assert [row.tags for row in read_own_table(file).rows] == [["Drama", "Zork"], ["Comedy"]]
+    assert map_tags("table", ["Drama", "Zork"]).unknown == ["Zork"]
+    file.write_text("title,plot,Drama,Comedy\nSalt,A mill burns.,2,0\nAsh,A goat sings.,0,1\n")
+    with pytest.raises(BadInput, match=r"no column genres, and its column 'Drama', .* has '2' in it"):
+        read_own_table(file)
+    pq.write_table(pa.table({"title": ["Salt"], "plot": ["A mill."], "Drama": [1], "War": [True], "Zork": [1]}), file)
+    file.rename(tmp_path / "flags.parquet")
+    assert read_own_table(tmp_path / "flags.parquet").rows[0].tags == ["Drama", "War", "Zork"]

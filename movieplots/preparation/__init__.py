@@ -36,6 +36,7 @@ from movieplots.words import number_words
 
 DROPPED_FILE, REPORT_FILE, CARD_FILE, DATASET_FOLDER = "dropped.parquet", "report.json", "README.md", "dataset"
 MIN_LENGTH, MAX_LENGTH = 3, 1000
+_NAMED_TAGS = 25  # unknown tags in a message: more than TMDB has ids
 NAMED_ROWS = 3  # broken rows that are named on the terminal; all are in the file of dropped rows
 _TITLE_PARTS = ("primary", "secondary", "year", "season", "episode", "air_date", "kind")
 
@@ -169,7 +170,8 @@ def prepare(
     _check_splits(plots, rows.unknown_hint())
     kept_sides = sum(sides[group] != drawn[group] for group in plots["group"].unique())
     if kept_sides:
-        say(f"{kept_sides:,} titles stay on the side of the earlier preparation; a fresh one would draw another.")
+        titles = "1 title keeps its split" if kept_sides == 1 else f"{kept_sides:,} titles keep their splits"
+        say(f"{titles} from the earlier preparation; --fresh draws new ones.")
 
     result = Preparation(
         path=str(Path(out) / FILE_NAME),
@@ -296,6 +298,7 @@ class _Rows:
             "title": clean_text(raw.published),
             "plot": cleaned.text,
             "genres": genres,
+            "tags": raw.tags,
             "group": group_of(title),
         }
         row |= {part: getattr(title, part) for part in _TITLE_PARTS}
@@ -315,7 +318,8 @@ class _Rows:
         if reason is None:
             self.kept.append(row)
         else:
-            self._drop(row | {"plot": row["plot"] or row["was"]}, reason)
+            detail = ", ".join(row["tags"]) if reason == "no_genre" else ""
+            self._drop(row | {"plot": row["plot"] or row["was"]}, reason, detail)
 
     def _free_id(self, wanted: str) -> str:
         """The id itself, or where it is taken with the first number that makes it free."""
@@ -360,21 +364,25 @@ class _Rows:
 
     def take_kept(self) -> pd.DataFrame:
         """The kept rows as a table; they are not held twice."""
+        for row in self.kept:
+            del row["tags"]
         plots = pd.DataFrame(self.kept)
         self.kept = []
         return plots
 
     def dropped_table(self) -> pd.DataFrame:
-        """The dropped rows; `detail` is the language found, the id of the plot kept instead, or what is broken."""
+        """The dropped rows; `detail` is the language found, the plot kept instead, the tags, or what is broken."""
         return pd.DataFrame(self.dropped, columns=["id", "source", "title", "plot", "genres", "reason", "detail"])
 
     def unknown_hint(self) -> str:
         """The end of a sentence on too few plots: the commonest unknown tags, if plots went for want of a genre."""
         if not (self.unknown and self.counts["no_genre"]):
             return ""
-        tags = ", ".join(f"{tag[:60]!r} ({n:,})" for tag, n in self.unknown.most_common(5))
+        tags = ", ".join(f"{tag[:60]!r} ({n:,})" for tag, n in self.unknown.most_common(_NAMED_TAGS))
+        more = f" and {len(self.unknown) - _NAMED_TAGS:,} more" if len(self.unknown) > _NAMED_TAGS else ""
         return (
-            f"; no genre mapping names the tags {tags}: map them in a CSV with the columns tag,genres, for --genre-map"
+            f"; no genre mapping names the tags {tags}{more}: map them in a CSV with the columns tag,genres, "
+            "for --genre-map"
         )
 
     def own_sides(self) -> dict[str, str]:
@@ -535,4 +543,4 @@ def _quantiles(lengths: pd.Series) -> dict[str, int]:
 
 
 def _reasons(dropped: Counter[str]) -> str:
-    return ", ".join(f"{reason} {count}" for reason, count in dropped.items())
+    return ", ".join(f"{reason.replace('_', ' ')} {count:,}" for reason, count in dropped.items())

@@ -110,36 +110,53 @@ class _Flags:
     """The columns of 0 and 1 that stand for genres, in a table without a column of genres."""
 
     def __init__(self) -> None:
-        self.names: dict[str, bool] = {}  # column -> whether it has the name of a genre, and no value but yes and no
+        self.names: dict[str, bool] = {}  # column -> whether it has no value but yes and no
+        self.odd: dict[str, str] = {}  # column with the name of a genre -> its first other value
         self.tags: list[tuple[int, list[str]]] = []
 
     def note(self, number: int, row: Mapping[str, Any]) -> None:
         """Note which columns say yes in the row of that number."""
         tags = []
         for name, value in row.items():
-            if name not in self.names:
-                self.names[name] = tag_key(name) in genre_map("table")
-            if self.names[name]:
+            if self.names.setdefault(name, bool(name)):
                 flag = FLAGS.get(_text(value).strip().lower())
                 if flag is None:
                     self.names[name] = False
+                    if _is_genre(name):
+                        self.odd[name] = _text(value)
                 elif flag:
                     tags.append(name)
         self.tags.append((number, tags))
 
     def give_tags(self, path: Path, corpus: RawCorpus) -> None:
-        """Give each row its tags. Raises BadInput where fewer than two columns stand for genres."""
-        if sum(self.names.values()) < 2:
+        """Give each row its tags; a column of 0 and 1 that names no genre is a tag, too, which a --genre-map may name.
+
+        Raises BadInput where fewer than two columns stand for genres.
+        """
+        if sum(flags and _is_genre(name) for name, flags in self.names.items()) < 2:
+            if self.odd:
+                name, value = next(iter(self.odd.items()))
+                raise BadInput(
+                    f"{path} has no column genres, and its column {name!r}, which is named after a genre, has "
+                    f"{value[:40]!r} in it: columns of genres, of which it needs two, hold only 0 and 1."
+                )
             raise _no_column(path, ["genres"], corpus.header)
         for number, tags in self.tags:
             corpus.rows[number].tags = [tag for tag in tags if self.names[tag]]
+
+
+def _is_genre(name: str) -> bool:
+    return tag_key(name) in genre_map("table")
 
 
 def _rows(path: Path, needed: list[str], wanted: list[str], corpus: RawCorpus) -> Iterator[Mapping[str, Any]]:
     """The rows with the `wanted` columns under these names, and their other columns; raises BadInput for the rest."""
     kind = path.name.lower().removesuffix(".gz").removesuffix(".bz2").rpartition(".")[2]
     if path.is_dir() or kind not in _KINDS:
-        raise BadInput(f"{path} is no table that can be read: give one file, .csv, .tsv, .json, .jsonl or .parquet.")
+        raise BadInput(
+            f"{path} is no table that can be read: give one file, .csv, .tsv, .json, .jsonl or .parquet "
+            "(text with columns may be called .csv)."
+        )
     if kind in ("csv", "tsv"):
         yield from read_table(path, needed, corpus, optional=wanted, tabs=kind == "tsv", remedy=_REMEDY)
     elif kind == "parquet":
@@ -241,7 +258,7 @@ def _parquet_rows(path: Path, needed: list[str], wanted: list[str], corpus: RawC
             found = match_columns(path, corpus.header, wanted)
             if missing := [name for name in needed if name not in found]:
                 raise _no_column(path, missing, corpus.header)
-            flags = [name for name in corpus.header if tag_key(name) in genre_map("table")]
+            flags = [column.name for column in file.schema_arrow if _may_be_flags(column)]
             number = 0
             for batch in file.iter_batches(columns=list(dict.fromkeys([*found.values(), *flags]))):
                 maps = [column.name for column in batch.schema if pa.types.is_map(column.type)]
@@ -252,6 +269,10 @@ def _parquet_rows(path: Path, needed: list[str], wanted: list[str], corpus: RawC
                     yield row | {name: row[own] for name, own in found.items()}
     except (pa.ArrowException, OSError) as error:
         raise BadInput(f"{path} cannot be read as Parquet ({str(error).splitlines()[0]}).") from None
+
+
+def _may_be_flags(column: pa.Field) -> bool:
+    return _is_genre(column.name) or pa.types.is_boolean(column.type) or pa.types.is_integer(column.type)
 
 
 def _no_column(path: Path, missing: list[str], there: list[str]) -> BadInput:
