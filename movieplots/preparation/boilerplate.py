@@ -6,8 +6,9 @@ and the search for those keeps one of them.
 """
 
 import re
+from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -34,12 +35,12 @@ def remove_boilerplate(
     least = max(MIN_TITLES, len(np.unique(names)) * MIN_SHARE)
     # Finding sentences takes time. A sentence consists of pieces that end at any full stop, and those of a repeated
     # sentence are repeated, too: so only the few plots with such a piece are taken apart with care.
-    pieces = [{hash(tuple(split_words(piece))) for piece in _PIECE_END.split(plot)} for plot in plots]
-    common = _under_many_titles(pieces, names, least)
-    few = [number for number, of_plot in enumerate(pieces) if not common.isdisjoint(of_plot)]
+    pieces, owners = _keys_of({hash(tuple(split_words(piece))) for piece in _PIECE_END.split(plot)} for plot in plots)
+    repeated = np.isin(pieces, _under_many_titles(pieces, names[owners], least))
+    few = np.unique(owners[repeated]).tolist()
     sentences = {number: [(_key(sentence), sentence) for sentence in split_sentences(plots[number])] for number in few}
-    keys = [{key for key, _ in sentences[number] if key is not None} for number in few]
-    boilerplate = _under_many_titles(keys, names[few], least)
+    keys, owners = _keys_of({key for key, _ in sentences[number] if key is not None} for number in few)
+    boilerplate = set(_under_many_titles(keys, names[few][owners], least).tolist())
 
     shorter: dict[int, str] = {}
     removed: Counter[str] = Counter()
@@ -61,10 +62,21 @@ def _key(sentence: str) -> int | None:
     return hash(tuple(words)) if len(words) >= MIN_WORDS else None
 
 
-def _under_many_titles(keys: Sequence[set[int]], names: np.ndarray, least: float) -> set[int]:
-    """The keys that stand in plots of at least so many titles; `names` has the number of each plot's title, (n,)."""
-    flat = np.fromiter((key for of_plot in keys for key in of_plot), np.int64)
-    pairs = np.stack([flat, np.repeat(names, [len(of_plot) for of_plot in keys])], axis=1)
-    different = np.unique(pairs, axis=0)[:, 0]
-    found, counts = np.unique(different, return_counts=True)
-    return set(found[counts >= least].tolist())
+def _keys_of(plots: Iterable[set[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """The keys of all plots in one array, and the number of each one's plot; objects of their own would take longer."""
+    keys, sizes = array("q"), array("q")
+    for own in plots:
+        keys.extend(own)
+        sizes.append(len(own))
+    counts = np.array(sizes, np.int64)
+    return np.array(keys, np.int64), np.repeat(np.arange(len(counts)), counts)
+
+
+def _under_many_titles(keys: np.ndarray, titles: np.ndarray, least: float) -> np.ndarray:
+    """The keys that stand under at least so many different titles; both arrays have a place for each key of a plot."""
+    order = np.lexsort((titles, keys))
+    keys, titles = keys[order], titles[order]
+    new = np.ones(len(keys), bool)
+    new[1:] = (keys[1:] != keys[:-1]) | (titles[1:] != titles[:-1])
+    found, counts = np.unique(keys[new], return_counts=True)
+    return found[counts >= least]
