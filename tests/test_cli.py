@@ -173,7 +173,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(capsys, monkeypatch, tmp_path)
             out,
         ): "show_id, type, title; say which is which with",
         ("prepare", "sample", "--languages", "english", "--out", out): "no language code",
-        ("prepare", "sample", "--languages", "de", "--out", out): "No plot is left after dropping: other_language 420",
+        ("prepare", "sample", "--languages", "de", "--out", out): "No plot is left after dropping: other language 420",
         ("prepare", "sample", "--detector", "slow", "--out", out): "choose from fast, langdetect",
         ("prepare", "sample", "--min-length", "9", "--max-length", "8", "--out", out): "leave no plot",
         ("prepare", "sample", "--long", "shorten", "--out", out): "choose cut or drop",
