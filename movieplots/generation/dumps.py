@@ -26,6 +26,7 @@ from movieplots.generation.dump_reader import COLUMNS, read_dump
 from movieplots.generation.markup import format_sample
 from movieplots.generation.sampling import Options, PlotGenerator, Task
 from movieplots.genres import check_genres, promptable
+from movieplots.lineage import FILE_NAME as PLOT_IDS
 from movieplots.lineage import read_plot_ids
 from movieplots.model_folder import read_info
 from movieplots.progress import bar, say, working
@@ -98,7 +99,7 @@ def sample_dump(
     settings["decoder"] = generator.decoder.name  # the two draw differently
     if not fresh:
         _check_settings(out, settings)
-    for file in [*out.glob("temp_*_topp_*.*"), out / "dump.json", out / JOURNAL] if fresh else []:
+    for file in [*out.glob("temp_*_topp_*.*"), out / "dump.json", out / JOURNAL, out / PLOT_IDS] if fresh else []:
         file.unlink(missing_ok=True)
     if (plots := read_plot_ids(model)) is not None:
         plots.write(out)
