@@ -1,5 +1,5 @@
 # make demo    the whole main job on the bundled corpus, in .venv, with a report at the end
-# make test    lint and tests, in the same .venv; those that need TensorFlow in .venv-use
+# make test    lint, types and tests, in the same .venv; those that need TensorFlow in .venv-use
 # make studio  the studio in the browser, with the API behind it; ARGS="--generator DIR …" for another generator
 # make setup   .venv alone, which every other target makes first; make clean removes what they made
 # make use     .venv-use: the same with TensorFlow, for the Universal Sentence Encoder
@@ -20,6 +20,7 @@ demo: setup
 test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 14))'; \
 		then $(MAKE) --no-print-directory use && $(USE)/bin/python -m pytest -m use tests/test_universal_sentence_encoder.py; \

@@ -1,11 +1,11 @@
-"""Speed of classifiers beside plain `transformers`, what compression costs, and which explanation to believe.
+"""Speed of classifiers beside plain `transformers`, what quantization costs, and which explanation to believe.
 
     python benchmarks/classification.py --data data/streaming --model data/classifiers/MiniLM/minilm-l6
-    python benchmarks/classification.py --data data/streaming --model MODEL --fast COMPRESSED_STUDENT
+    python benchmarks/classification.py --data data/streaming --model MODEL --fast QUANTIZED_STUDENT
 
 Plain `transformers` is the usual recipe: `AutoModel` and a linear layer, plots in the order they come, 32 to a batch
-padded to the longest. All run on the same held-out plots; of several runs the median counts. `--fast` is a compressed
-classifier that is promised to predict 300 plots a second on two cores; without it the compressed `--model` is measured.
+padded to the longest. All run on the same held-out plots; of several runs the median counts. `--fast` is a quantized
+classifier that is promised to predict 300 plots a second on two cores; without it the quantized `--model` is measured.
 """
 
 import argparse
@@ -29,14 +29,14 @@ from transformers import DataCollatorWithPadding
 from movieplots import GenreClassifier
 from movieplots.bases import load_encoder
 from movieplots.classification.assessment import check_same_plots
-from movieplots.classification.compression import compress, folder_size
 from movieplots.classification.explanation import at_random, deletion, integrated_gradients, occlusion
 from movieplots.classification.imbalance import make_loss
 from movieplots.classification.labelled_plots import LabelledPlots
-from movieplots.classification.metrics import headline, multilabel_metrics
+from movieplots.classification.metrics import multilabel_metrics
 from movieplots.classification.model import GenreModel
-from movieplots.classification.recipe import DEFAULTS
+from movieplots.classification.quantization import folder_size, quantize
 from movieplots.classification.training import layer_groups, training_plots
+from movieplots.classification.training_settings import ClassifierLrSettings
 from movieplots.errors import sentences
 
 PLOTS_PER_SECOND, MILLISECONDS, WORDS = 300.0, 30.0, 60
@@ -77,24 +77,24 @@ def plain_prediction(classifier: GenreClassifier) -> Callable[[Sequence[str]], n
     return predict
 
 
-def training_speed(base: str, plots: LabelledPlots, plain: bool, steps: int) -> float:
+def training_speed(base_model: str, plots: LabelledPlots, plain: bool, steps: int) -> float:
     """Training plots per second: ours, or plain `transformers` with dropout, in the order of a shuffle."""
-    encoder, tokenizer = load_encoder(base)
+    settings = ClassifierLrSettings("", base_model)  # as it is trained by default
+    encoder, tokenizer = load_encoder(base_model)
     dropout = [(module, module.p) for module in encoder.modules() if isinstance(module, torch.nn.Dropout)]
-    model = GenreModel(encoder, len(plots.labels), make_loss("weighted", plots.targets["train"]))
+    model = GenreModel(encoder, len(plots.labels), make_loss(settings.loss, plots.targets["train"]))
     if plain:
         for module, share in dropout:
             module.p = share
-    recipe = DEFAULTS | {"base": base}
-    feed = training_plots(tokenizer, plots, model.max_tokens, recipe, plots.targets["train"])
+    shown = training_plots(tokenizer, plots, model.max_tokens, settings, plots.targets["train"])
     if plain:
-        order = np.random.default_rng(0).permutation(len(feed.plots))
-        rows: Any = (feed.plots[i] for i in itertools.cycle(order))
+        order = np.random.default_rng(0).permutation(len(shown.plots))
+        rows: Any = (shown.plots[i] for i in itertools.cycle(order))
         optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5)
     else:
-        rows = iter(feed)
+        rows = iter(shown)
         optimizer = torch.optim.AdamW(layer_groups(model), fused=True)
-    size, collate, times = recipe["batch_size"], DataCollatorWithPadding(tokenizer), []
+    size, collate, times = settings.batch_size, DataCollatorWithPadding(tokenizer), []
     model.train()
     for _ in range(steps + 1):
         batch = collate(list(itertools.islice(rows, size)))
@@ -114,46 +114,46 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", default="data/streaming", help="folder that `movieplots prepare` wrote")
     parser.add_argument("--model", required=True, help="folder of a classifier trained on it")
-    parser.add_argument("--fast", help="folder of a compressed classifier trained on it")
+    parser.add_argument("--fast", help="folder of a quantized classifier trained on it")
     parser.add_argument("--runs", type=int, default=3, help="runs of each speed")
     parser.add_argument("--plots", type=int, default=600, help="held-out plots predicted in a run")
     parser.add_argument("--steps", type=int, default=25, help="training steps measured")
     arguments = parser.parse_args()
     classifier = GenreClassifier.from_pretrained(arguments.model)
-    plots = check_same_plots(classifier.info, arguments.data)
+    plots = check_same_plots(arguments.model, classifier.info, arguments.data)
     texts = plots.texts["test"][: arguments.plots]
     one = min(plots.texts["test"], key=lambda text: abs(len(text.split()) - WORDS))
     words = np.mean([len(text.split()) for text in texts])
     print(f"{len(texts)} test plots, {words:.0f} words on average; one of {len(one.split())}")
     with tempfile.TemporaryDirectory() as folder:
-        small = Path(folder) / "compressed"
-        compress(arguments.model, small, arguments.data)
-        compressed = GenreClassifier.from_pretrained(small)
+        small = Path(folder) / "quantized"
+        quantize(arguments.model, small, arguments.data)
+        quantized = GenreClassifier.from_pretrained(small)
         forms = {
             "plain transformers": (plain_prediction(classifier), classifier, arguments.model),
             "movieplots, torch": (classifier.predict_proba, classifier, arguments.model),
-            "compressed, ONNX Runtime": (compressed.predict_proba, compressed, small),
+            "quantized, ONNX Runtime": (quantized.predict_proba, quantized, small),
         }
         if arguments.fast:
             fast = GenreClassifier.from_pretrained(arguments.fast)
-            check_same_plots(fast.info, arguments.data)
-            forms["fast, compressed"] = (fast.predict_proba, fast, arguments.fast)
+            check_same_plots(arguments.fast, fast.info, arguments.data)
+            forms["fast, quantized"] = (fast.predict_proba, fast, arguments.fast)
         rows: dict[str, dict[str, float]] = {}
         for name, (predict, judged, place) in forms.items():
             speed = plots_per_second(predict, texts, arguments.runs)
             proba = judged.predict_proba(plots.texts["test"])
-            metrics = headline(multilabel_metrics(plots.targets["test"], proba, judged.thresholds, plots.labels))
+            scores, _ = multilabel_metrics(plots.targets["test"], proba, judged.thresholds, plots.labels)
             rows[name] = {
                 "plots/s": speed,
                 "times": speed / rows["plain transformers"]["plots/s"] if rows else 1.0,
                 "one, ms": milliseconds(predict, one),
                 "MB": folder_size(place),
-                "micro-F1": metrics["micro_f1"],
-                "macro-F1": metrics["macro_f1"],
-                "mAP": metrics["map"],
+                "micro-F1": scores.micro_f1,
+                "macro-F1": scores.macro_f1,
+                "mAP": scores.map,
             }
     print(f"\n{pd.DataFrame(rows).T.round(3).to_string()}")
-    promised = rows["fast, compressed" if arguments.fast else "compressed, ONNX Runtime"]
+    promised = rows["fast, quantized" if arguments.fast else "quantized, ONNX Runtime"]
     claims = [
         at_least("plots per second in batches", promised["plots/s"], PLOTS_PER_SECOND),
         at_most(f"milliseconds for one plot of {WORDS} words", promised["one, ms"], MILLISECONDS),
@@ -161,7 +161,7 @@ def main() -> int:
     print(f"\n{'training':<28}{'plots/s':>9}{'times':>7}")
     speeds = {}
     for name in ("plain transformers", "movieplots"):
-        speeds[name] = training_speed(classifier.info["base"], plots, name != "movieplots", arguments.steps)
+        speeds[name] = training_speed(classifier.info.base_model, plots, name != "movieplots", arguments.steps)
         print(f"{name:<28}{speeds[name]:>9.1f}{speeds[name] / speeds['plain transformers']:>7.2f}")
         gc.collect()
     claims.append(

@@ -175,7 +175,7 @@ def evaluate(work: Path, size: float, classifier: Path) -> tuple[float, float]:
     """Run the command in a process of its own: its seconds and its largest memory in bytes."""
     command = [
         sys.executable, "-m", "movieplots", "evaluate", "--dumps", str(work / "dump"), "--data",
-        str(work / f"corpus-{size:g}"), "--classifier", str(classifier), "--out", str(work / "out"),
+        str(work / f"corpus-{size:g}"), "--classifier", str(classifier), "--output-dir", str(work / "out"),
     ]  # fmt: skip
     return run_measured(command)
 

@@ -1,10 +1,10 @@
-"""How fast plots are written on a CPU, and whether the two decoders agree.
+"""How fast plots are written on a CPU, and whether the two backends agree.
 
     python benchmarks/generation.py --model FOLDER
 
 In one run: `generate` of transformers one plot at a time, in float32, over the cells of the default grid in turn, and
 after each plot the same prompt streamed; the grid itself, with the command a user gives; and greedy decoding of 50
-prompts by both decoders, llama.cpp on 8-bit weights against transformers on the float32 ones: about twenty minutes.
+prompts by both backends, llama.cpp on 8-bit weights against transformers on the float32 ones: about twenty minutes.
 """
 
 import argparse
@@ -25,10 +25,11 @@ from claims import at_least, at_most, conclude
 from movieplots import read_dump
 from movieplots.errors import sentences
 from movieplots.generation.agreement import agreement
-from movieplots.generation.decoders import Decoder, Request, load_decoder
-from movieplots.generation.dumps import TEMPERATURES, TOP_PS
-from movieplots.generation.markup import MarkupTokenizer
-from movieplots.generation.transformers_decoder import TransformersDecoder
+from movieplots.generation.backends import Backend, Request, load_backend
+from movieplots.generation.info import GeneratorInfo
+from movieplots.generation.prompt_format import PromptTokenizer
+from movieplots.generation.sampling_settings import DumpSettings
+from movieplots.generation.transformers_backend import TransformersBackend
 
 GRID = 1680  # samples: 28 genres, 6 cells, 10 of each
 OPENINGS = ("", "When", "After years apart, two sisters", "In a small town", "The last", "A retired detective")
@@ -45,7 +46,7 @@ class Speed:
 
 def main() -> int:
     """Print the tables, then the claims as one JSON line; the status is 1 where a claim does not hold."""
-    parser = argparse.ArgumentParser(description="Speed and agreement of the decoders.")
+    parser = argparse.ArgumentParser(description="Speed and agreement of the backends.")
     parser.add_argument("--model", type=Path, required=True, help="folder of a trained generator")
     parser.add_argument("--samples-per-genre", type=int, default=10, help="of the grid (default 10)")
     parser.add_argument("--plots", type=int, default=12, help="plots one at a time, and streamed (default 12)")
@@ -53,10 +54,10 @@ def main() -> int:
     arguments = parser.parse_args()
 
     start = time.perf_counter()
-    llama, tokenizer, info = load_decoder(arguments.model, "llama.cpp")
+    llama, tokenizer, info = load_backend(arguments.model, "llama.cpp")
     print(f"llama.cpp ready after {time.perf_counter() - start:.1f} s, with the conversion if that was not done yet\n")
-    reference, _, _ = load_decoder(arguments.model, "transformers")
-    assert isinstance(reference, TransformersDecoder)
+    reference, _, _ = load_backend(arguments.model, "transformers")
+    assert isinstance(reference, TransformersBackend)
     requests = grid_requests(tokenizer, info, arguments.plots)
     threads = torch.get_num_threads()
 
@@ -74,7 +75,7 @@ def main() -> int:
     print(f"{'':<52}{'samples a minute':>18}{'tokens a second':>18}")
     rows = {
         f"generate, one at a time ({threads} threads)": plain,
-        "transformers decoder, 32 plots together": batch,
+        "transformers backend, 32 plots together": batch,
         f"movieplots dump, {count:,} samples": dump,
         "llama.cpp, one plot streamed": streamed,
     }
@@ -97,35 +98,35 @@ def main() -> int:
     )
 
 
-def grid_requests(tokenizer: MarkupTokenizer, info: dict[str, Any], count: int) -> list[Request]:
+def grid_requests(tokenizer: PromptTokenizer, info: GeneratorInfo, count: int) -> list[Request]:
     """Requests over cells and genres in turn, as the grid has them."""
-    cells = [(temperature, top_p) for temperature in TEMPERATURES for top_p in TOP_PS]
-    genres = sorted(info["genre_counts"])
-    return [
-        request(
-            tokenizer, info, genres[i % len(genres)], "", temperature=cells[i % 6][0], top_p=cells[i % 6][1], seed=i
-        )
-        for i in range(count)
-    ]
+    cells = DumpSettings("", "").cells()
+    genres = sorted(info.genre_counts)
+    requests = []
+    for i in range(count):
+        cell = cells[i % len(cells)]
+        drawn = {"temperature": cell.temperature, "top_p": cell.top_p, "min_p": cell.min_p, "seed": i}
+        requests.append(request(tokenizer, info, genres[i % len(genres)], "", **drawn))
+    return requests
 
 
-def greedy_requests(tokenizer: MarkupTokenizer, info: dict[str, Any], count: int) -> list[Request]:
+def greedy_requests(tokenizer: PromptTokenizer, info: GeneratorInfo, count: int) -> list[Request]:
     """Prompts of each genre in turn, first bare, then with opening words, under a title where the model knows them."""
-    genres = sorted(info["genre_counts"])
+    genres = sorted(info.genre_counts)
     return [
         request(tokenizer, info, genres[i % len(genres)], OPENINGS[i // len(genres) % len(OPENINGS)], temperature=0.0)
         for i in range(count)
     ]
 
 
-def request(tokenizer: MarkupTokenizer, info: dict[str, Any], genre: str, opening: str, **options: Any) -> Request:
+def request(tokenizer: PromptTokenizer, info: GeneratorInfo, genre: str, opening: str, **options: Any) -> Request:
     """One request as `PlotGenerator` makes it."""
     title = "Salt (2009)" if opening and tokenizer.end_of_title is not None else None
     prompt = tokenizer.prompt(genre, title, opening)
-    return Request(prompt, tokenizer.end, info["max_tokens"], tuple(tokenizer.suppressed), **options)
+    return Request(prompt, tokenizer.end, info.max_tokens, tuple(tokenizer.suppressed), **options)
 
 
-def generate(reference: TransformersDecoder, request: Request) -> list[int]:
+def generate(reference: TransformersBackend, request: Request) -> list[int]:
     """What anyone would write first: `model.generate` of one prompt."""
     ids = reference.model.generate(
         torch.tensor([request.prompt], device=reference.model.device),
@@ -133,6 +134,7 @@ def generate(reference: TransformersDecoder, request: Request) -> list[int]:
         temperature=request.temperature,
         top_p=request.top_p or 1.0,
         top_k=0,
+        min_p=request.min_p,
         max_new_tokens=request.max_new_tokens,
         suppress_tokens=list(request.suppressed),
         eos_token_id=request.stop,
@@ -160,18 +162,18 @@ def one_at_a_time(requests: list[Request], *ways: Callable[[Request], list[int]]
     return speeds
 
 
-def together(decoder: Decoder, requests: list[Request]) -> Speed:
+def together(backend: Backend, requests: list[Request]) -> Speed:
     """Speed of writing all of them as one batch."""
     start = time.perf_counter()
-    tokens = sum(len(ids) for _, ids in decoder.decode(requests))
+    tokens = sum(len(ids) for _, ids in backend.decode(requests))
     seconds = time.perf_counter() - start
     return Speed(60 * len(requests) / seconds, tokens / seconds)
 
 
-def grid(model: Path, out: Path, samples: int, tokenizer: MarkupTokenizer) -> tuple[float, int, int, int]:
+def grid(model: Path, out: Path, samples: int, tokenizer: PromptTokenizer) -> tuple[float, int, int, int]:
     """Run `movieplots dump` in a process of its own: (seconds, largest memory in bytes, samples, their tokens)."""
-    command = [sys.executable, "-m", "movieplots", "dump", "--model", str(model), "--out", str(out)]
-    command += ["--samples-per-genre", str(samples), "--decoder", "llama.cpp"]
+    command = [sys.executable, "-m", "movieplots", "dump", "--model", str(model), "--output-dir", str(out)]
+    command += ["--samples-per-genre", str(samples), "--backend", "llama.cpp"]
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     memory = 0

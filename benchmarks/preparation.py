@@ -140,7 +140,18 @@ def make_title(about: RawPlot, number: int, draw: random.Random) -> str:
 
 def prepare(file: Path, out: Path) -> Run:
     """Run the command in a process of its own and wait for it."""
-    command = [sys.executable, "-m", "movieplots", "prepare", "imdb", "--path", str(file), "--out", str(out), "--fresh"]
+    command = [
+        sys.executable,
+        "-m",
+        "movieplots",
+        "prepare",
+        "imdb",
+        "--path",
+        str(file),
+        "--output-dir",
+        str(out),
+        "--overwrite",
+    ]
     seconds, memory = run_measured(command)
     return Run(seconds, memory, json.loads((out / "report.json").read_text(encoding="utf-8")))
 

@@ -1,6 +1,6 @@
 """How fast the API answers, how many it answers at once, and whether it loses or mixes up anything under load.
 
-    python benchmarks/serving.py --model GENERATOR --classifier COMPRESSED --novelty NOVELTY.npz
+    python benchmarks/serving.py --model GENERATOR --classifier QUANTIZED --novelty NOVELTY.npz
 
 In one run: plain `generate` of transformers one plot at a time, then the API as a user starts it: how soon it is
 ready, and how much memory it takes; one client alone; 16 clients at once; three ideas as the studio asks for them; 200
@@ -24,8 +24,8 @@ from generation import generate, grid_requests
 from servers import serving
 
 from movieplots.errors import sentences
-from movieplots.generation.decoders import load_decoder
-from movieplots.generation.transformers_decoder import TransformersDecoder
+from movieplots.generation.backends import load_backend
+from movieplots.generation.transformers_backend import TransformersBackend
 
 TOGETHER, ALONE, READY, MEMORY, FIRST, IDEAS, GROWTH = 8.0, 4.0, 5.0, 800.0, 1.0, 6.0, 1.05
 CLIENTS, LOADED, REQUESTS = 16, 32, 200
@@ -37,7 +37,7 @@ def main() -> int:
     """Print a table, then the claims as one JSON line; the status is 1 where a claim does not hold."""
     parser = argparse.ArgumentParser(description="Speed and load of the API.")
     parser.add_argument("--model", type=Path, required=True, help="folder of a trained generator")
-    parser.add_argument("--classifier", type=Path, required=True, help="folder of a compressed classifier")
+    parser.add_argument("--classifier", type=Path, required=True, help="folder of a quantized classifier")
     parser.add_argument("--novelty", type=Path, required=True, help="file that `movieplots novelty` wrote")
     parser.add_argument("--plots", type=int, default=12, help="plots one at a time (default 12)")
     arguments = parser.parse_args()
@@ -88,8 +88,8 @@ def main() -> int:
 
 def plain_speed(model: Path, plots: int) -> float:
     """Tokens a second of `generate`, one plot after another, the median over the plots."""
-    reference, tokenizer, info = load_decoder(model, "transformers")
-    assert isinstance(reference, TransformersDecoder)
+    reference, tokenizer, info = load_backend(model, "transformers")
+    assert isinstance(reference, TransformersBackend)
     speeds = []
     for request in grid_requests(tokenizer, info, plots + 1):
         start = time.perf_counter()
@@ -142,13 +142,14 @@ def tokens_per_second(address: str, genres: list[str], clients: int) -> float:
 
 def three_ideas(address: str, genres: list[str], number: int) -> tuple[float, float]:
     """(seconds to the first word, seconds until all are finished) of three plots side by side, as in the studio."""
-    asked = {"genres": [genres[number % len(genres)]], "seed": number * 3}
+    genre = genres[number % len(genres)]
     start, first = time.perf_counter(), float("inf")
     lock = threading.Lock()
 
     def one(idea: int) -> None:
         nonlocal first
-        with HTTP.stream("POST", f"{address}/v1/plots/stream", json=asked | {"seed": asked["seed"] + idea}) as answer:
+        asked = {"genres": [genre], "seed": number * 3 + idea}
+        with HTTP.stream("POST", f"{address}/v1/plots/stream", json=asked) as answer:
             for line in answer.iter_lines():
                 if line == "event: title" or line == "event: text":
                     with lock:

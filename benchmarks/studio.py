@@ -1,6 +1,6 @@
 """How long a writer waits: from pressing the button in a real browser to the first words, and to three finished ideas.
 
-    python benchmarks/studio.py --model GENERATOR --classifier COMPRESSED --novelty NOVELTY.npz
+    python benchmarks/studio.py --model GENERATOR --classifier QUANTIZED --novelty NOVELTY.npz
 
 The browser (Chromium, without a window), the studio and the API share the machine's cores, as on a laptop.
 """
@@ -30,7 +30,7 @@ def main() -> int:
     """Print a table, then the claims as one JSON line; the status is 1 where a claim does not hold."""
     parser = argparse.ArgumentParser(description="How long a writer waits in the studio.")
     parser.add_argument("--model", type=Path, required=True, help="folder of a trained generator")
-    parser.add_argument("--classifier", type=Path, required=True, help="folder of a compressed classifier")
+    parser.add_argument("--classifier", type=Path, required=True, help="folder of a quantized classifier")
     parser.add_argument("--novelty", type=Path, required=True, help="file that `movieplots novelty` wrote")
     arguments = parser.parse_args()
     program = shutil.which("chromium")

@@ -3,10 +3,10 @@
     python benchmarks/training.py --data data/streaming
     python benchmarks/training.py --data data/streaming --runs runs/generator runs/student
 
-Every recipe trains all weights (and ours also an adapter) of a GPT-2 with 124M and of the 135M base on the same tokens.
-Weights are random where there is no model hub: they do not change the speed. Where there is a GPU, `bf16 and compile`
-is measured too, and the share of the device's peak that the arithmetic of the model reaches (MFU; PaLM, Chowdhery et
-al. 2022, appendix B). `--runs` adds the held-out losses of trained generators, by genre.
+Every recipe trains all weights (and ours also an adapter) of a GPT-2 with 124M and of the 135M base model on the same
+tokens. Weights are random where there is no model hub: they do not change the speed. Where there is a GPU, `bf16 and
+compile` is measured too, and the share of the device's peak that the arithmetic of the model reaches (MFU; PaLM,
+Chowdhery et al. 2022, appendix B). `--runs` adds the test losses of trained generators, by genre.
 """
 
 import argparse
@@ -29,38 +29,39 @@ from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config, Trainer, 
 from movieplots import load_plots
 from movieplots.bases import load_tokenizer, resolve
 from movieplots.errors import sentences
-from movieplots.generation.blocks import TrainingBlocks, collate
-from movieplots.generation.markup import MarkupTokenizer
+from movieplots.generation.info import GeneratorInfo
 from movieplots.generation.model import RANK
-from movieplots.model_folder import read_info
-from movieplots.training import fit
+from movieplots.generation.packing import PackedPlots, collate
+from movieplots.generation.prompt_format import PromptTokenizer
+from movieplots.runs.fit import fit
+from movieplots.runs.folder import read_info
 
-BLOCK = 512
+BLOCK_SIZE = 512
 PLAIN_BATCH = 4
 PEAK = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L4": 121e12, "T4": 65e12}  # FLOP/s, 16 bit, dense
 MFU, TIMES_PLAIN = 0.40, 10.0  # promised on an H100
-BASES = {"GPT-2 124M": "gpt2", "SmolLM2 135M": "smollm2-135m"}
+BASE_MODELS = {"GPT-2 124M": "gpt2", "SmolLM2 135M": "smollm2-135m"}
 
 
-class Blocks(IterableDataset):
-    """Packed blocks with every token below the size of the vocabulary."""
+class Sequences(IterableDataset):
+    """Packed sequences with every token below the size of the vocabulary."""
 
-    def __init__(self, stream: TrainingBlocks, vocabulary: int) -> None:
+    def __init__(self, stream: PackedPlots, vocabulary: int) -> None:
         self.stream, self.vocabulary = stream, vocabulary
 
     def __iter__(self) -> Iterator[dict[str, list[int]]]:
-        for block in self.stream:
-            ids = [token % self.vocabulary for token in block["input_ids"]]
-            labels = [token if token < 0 else token % self.vocabulary for token in block["labels"]]
-            yield block | {"input_ids": ids, "labels": labels}
+        for sequence in self.stream:
+            ids = [token % self.vocabulary for token in sequence["input_ids"]]
+            labels = [token if token < 0 else token % self.vocabulary for token in sequence["labels"]]
+            yield sequence | {"input_ids": ids, "labels": labels}
 
 
-class Texts(Blocks):
-    """The same tokens without position ids: each block is one text to the model, as in the usual recipe."""
+class Texts(Sequences):
+    """The same tokens without position ids: each sequence is one text to the model, as in the usual recipe."""
 
     def __iter__(self) -> Iterator[dict[str, list[int]]]:
-        for block in super().__iter__():
-            yield {"input_ids": block["input_ids"], "labels": block["input_ids"]}
+        for sequence in super().__iter__():
+            yield {"input_ids": sequence["input_ids"], "labels": sequence["input_ids"]}
 
 
 class StepTimes(TrainerCallback):
@@ -80,20 +81,20 @@ class StepTimes(TrainerCallback):
         return tokens / median(seconds)
 
 
-def new_model(base: str) -> Any:
+def new_model(base_model: str) -> Any:
     """The architecture with random weights, which need no hub."""
     torch.manual_seed(0)
-    config = GPT2Config() if base == "gpt2" else AutoConfig.from_pretrained(resolve(base))
+    config = GPT2Config() if base_model == "gpt2" else AutoConfig.from_pretrained(resolve(base_model))
     config.use_cache = False
     return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
 
 
 def flop_per_token(model: Any) -> float:
-    """Arithmetic of a forward and a backward pass per token: 6 a parameter, and attention over the block."""
+    """Arithmetic of a forward and a backward pass per token: 6 a parameter, and attention over the sequence."""
     config = model.config
     embeddings = sum(p.numel() for name, p in model.named_parameters() if "wpe" in name)
     parameters = sum(p.numel() for p in model.parameters()) - embeddings  # tied: the output matrix counts once
-    return 6 * parameters + 12 * config.num_hidden_layers * config.hidden_size * BLOCK
+    return 6 * parameters + 12 * config.num_hidden_layers * config.hidden_size * BLOCK_SIZE
 
 
 def plain(model: Any, data: IterableDataset, steps: int, batch: int, **options: Any) -> StepTimes:
@@ -119,8 +120,8 @@ def ours(model: Any, data: IterableDataset, steps: int, batch: int) -> StepTimes
             parameter_groups=lambda module: [
                 {"params": [p for p in module.parameters() if p.requires_grad], "lr": 1e-4}
             ],
-            out=Path(folder),
-            recipe={"seed": 0},
+            output_dir=Path(folder),
+            seed=0,
             max_steps=steps,
             time_limit=None,
             evaluations=1,
@@ -138,28 +139,28 @@ def ours(model: Any, data: IterableDataset, steps: int, batch: int) -> StepTimes
 
 def speeds(data: str, steps: int, warm_up: int) -> list[dict[str, Any]]:
     """Tokens per second of every recipe and model, one dict each."""
-    tokenizer = MarkupTokenizer(load_tokenizer("smollm2-135m"), "with-titles")
-    stream = TrainingBlocks(load_plots(data, "train"), tokenizer, BLOCK, seed=0)
+    tokenizer = PromptTokenizer(load_tokenizer("smollm2-135m"), titles=True)
+    stream = PackedPlots(load_plots(data, "train"), tokenizer, BLOCK_SIZE, seed=0)
     gpu = torch.cuda.is_available()
     batch = 64 if gpu else 1
     rows = []
-    for name, base in BASES.items():
+    for name, base_model in BASE_MODELS.items():
         recipes: dict[str, Any] = {"plain Trainer, float32, batch 4": (plain, Texts, PLAIN_BATCH, {})}
         if gpu:
             fast = {"bf16": True, "torch_compile": True}
             recipes["Trainer, bf16 and compile"] = (plain, Texts, batch, fast)
-        recipes["ours, all weights"] = (ours, Blocks, batch, {})
-        recipes["ours, LoRA"] = (ours, Blocks, batch, {})
+        recipes["ours, all weights"] = (ours, Sequences, batch, {})
+        recipes["ours, LoRA"] = (ours, Sequences, batch, {})
         for recipe, (run, feed, size, options) in recipes.items():
-            model = new_model(base)
+            model = new_model(base_model)
             arithmetic = flop_per_token(model)
             if recipe.endswith("LoRA"):
                 config = LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules="all-linear", task_type="CAUSAL_LM")
                 model = get_peft_model(model, config)
             vocabulary = model.config.vocab_size
             times = run(model, feed(stream, vocabulary), steps + warm_up, size, **options)
-            speed = times.tokens_per_second(size * BLOCK, warm_up)
-            # An adapter needs no gradients of the base's weights: the same arithmetic would flatter it.
+            speed = times.tokens_per_second(size * BLOCK_SIZE, warm_up)
+            # An adapter needs no gradients of the base model's weights: the same arithmetic would flatter it.
             share = None if recipe.endswith("LoRA") else mfu(arithmetic * speed)
             rows.append({"model": name, "recipe": recipe, "tokens_per_second": speed, "mfu": share})
             del model, times
@@ -176,14 +177,13 @@ def mfu(flop_per_second: float) -> float | None:
 
 
 def print_runs(folders: list[str]) -> None:
-    """Held-out loss of trained generators, before and after, all and by genre."""
-    infos = {folder: read_info(folder, "generation") for folder in folders}
-    print("\nHeld-out loss, nats per token, before → after")
+    """Test loss of trained generators, before and after, all and by genre."""
+    infos = {folder: read_info(folder, GeneratorInfo) for folder in folders}
+    print("\nTest loss, nats per token, before → after")
     for folder, info in infos.items():
-        metrics = info["metrics"]
-        print(f"\n{folder}: {metrics['test_loss_before']:.3f} → {metrics['test_loss_after']:.3f}")
-        for genre, row in info["test_loss_by_genre"].items():
-            print(f"  {genre:<14}{row['before']:.2f} → {row['after']:.2f}   {row['plots']:>4} plots")
+        print(f"\n{folder}: {info.metrics.test_loss_before:.3f} → {info.metrics.test_loss_after:.3f}")
+        for genre, row in info.test_loss_by_genre.items():
+            print(f"  {genre:<14}{row.before:.2f} → {row.after:.2f}   {row.plots:>4} plots")
 
 
 def main() -> int:
@@ -197,7 +197,7 @@ def main() -> int:
     rows = speeds(arguments.data, arguments.steps, warm_up)
     print(f"\n{'model':<14}{'recipe':<36}{'tokens/s':>10}{'times':>8}{'MFU':>8}")
     claims = []
-    for name in BASES:
+    for name in BASE_MODELS:
         own = [row for row in rows if row["model"] == name]
         for row in own:
             times = row["tokens_per_second"] / own[0]["tokens_per_second"]

@@ -1,7 +1,7 @@
 """Write what an evaluation found into the card of a generator, as its section `## Results`.
 
-    movieplots dump --model models/generator --min-p 0.05 --samples-per-genre 11 --out data/dump
-    movieplots evaluate --dumps data/dump --data data/streaming --classifier models/classifier --out data/report
+    movieplots dump --model models/generator --samples-per-genre 11 --output-dir data/dump
+    movieplots evaluate --dumps data/dump --data data/streaming --classifier models/classifier --output-dir data/report
     python docs/generator_card.py models/generator data/dump data/report
 
 The report is of this dump alone, with a classifier. Numbers have 95 % intervals.
@@ -16,12 +16,13 @@ import pandas as pd
 from movieplots.errors import BadInput, sentences
 from movieplots.evaluation.references import REAL, SHUFFLED
 from movieplots.files import fingerprint, read_json, write_text
-from movieplots.model_folder import read_info
+from movieplots.generation.info import GeneratorInfo
+from movieplots.runs.folder import read_info, to_json
 
 KNOWN = 100  # training plots of a genre, from which on it is well known: to the judge, too
 SHARES = {
-    "unfinished": "not ended by itself",
-    "looping": "going round in circles",
+    "truncated": "not ended by itself",
+    "repetition_rate": "going round in circles",
     "copied_more_than_20": "more than 20 words in a row as in a training plot",
     "exact_copy": "a training plot, word for word",
 }
@@ -29,16 +30,16 @@ SHARES = {
 
 def main(model: Path, dump: Path, report: Path) -> None:
     """Put the section into `model/README.md`, in place of the one that stands there."""
-    info = read_info(model, "generation")
+    info = read_info(model, GeneratorInfo)
     settings = read_json(dump / "dump.json", "name a folder that `movieplots dump` wrote").get("settings", {})
-    if settings.get("model") != fingerprint(info):
+    if settings.get("model") != fingerprint(to_json(info)):
         raise BadInput(f"{dump} is of another generator: sample one from {model}.")
     for file in (report / "measures.csv", report / "samples.csv"):
         if not file.is_file():
             raise BadInput(f"There is no {file}: name the folder that `movieplots evaluate` wrote.")
     measures, samples = pd.read_csv(report / "measures.csv"), pd.read_csv(report / "samples.csv")
     of_model = measures[~measures["model"].isin([REAL, SHUFFLED])]
-    if set(of_model["model"]) != {dump.name} or "genre_hit" not in set(of_model["measure"]):
+    if set(of_model["model"]) != {dump.name} or "genre_accuracy" not in set(of_model["measure"]):
         raise BadInput(f"{report} is no report on {dump.name} alone with a classifier: make one, see above.")
     card = model / "README.md"
     text = re.sub(r"## Results\n.*?(?=^## )", "", card.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
@@ -46,9 +47,7 @@ def main(model: Path, dump: Path, report: Path) -> None:
     if not limits:
         raise BadInput(f"{card} has no section `## Limits`, before which the results stand: train the model again.")
     real = measures[measures["model"] == REAL]
-    write_text(
-        card, before + section(of_model, real, samples, info["genre_counts"], settings["min_p"]) + limits + after
-    )
+    write_text(card, before + section(of_model, real, samples, info.genre_counts, settings["min_p"]) + limits + after)
 
 
 def section(
@@ -56,21 +55,21 @@ def section(
 ) -> str:
     """The section, from the rows of `measures.csv` of the generator and of real plots, and the report's samples."""
     of_all = _rows(of_model, "all")
-    samples = int(of_all.loc["unfinished", "of"])
+    samples = int(of_all.loc["truncated", "of"])
     shares = "\n".join(f"| {name} | {_interval(of_all.loc[key], '.2%')} |" for key, name in SHARES.items())
     cells = of_model[of_model["grouping"] == "by_cell"]
-    hits, likeness = (cells[cells["measure"] == name] for name in ("genre_hit", "mauve"))
+    hits, likeness = (cells[cells["measure"] == name] for name in ("genre_accuracy", "mauve"))
     known = [name for name, count in genre_counts.items() if count >= KNOWN]
-    of_known = plots[plots["genre"].isin(known)].groupby(["temperature", "top_p"])["genre_hit"].mean()
+    of_known = plots[plots["genre"].isin(known)].groupby(["temperature", "top_p"])["genre_accuracy"].mean()
     grid = "\n".join(
         f"| {hit.temperature:g} | {f'{hit.top_p:g}' if hit.top_p else 'off'} | {_interval(hit, '.0%')} "
         f"| {of_known[hit.temperature, hit.top_p]:.0%} | {_interval(mauve, '.2f')} |"
         for hit, mauve in zip(hits.itertuples(), likeness.itertuples(), strict=True)
     )
-    of_genres = of_model[(of_model["grouping"] == "by_genre") & (of_model["measure"] == "genre_hit")]
+    of_genres = of_model[(of_model["grouping"] == "by_genre") & (of_model["measure"] == "genre_accuracy")]
     of_genres = of_genres.set_index("genre")["value"].sort_values(ascending=False)
     genres = "\n".join(f"| {name} | {value:.0%} | {genre_counts[name]:,} |" for name, value in of_genres.items())
-    of_real, ceiling = _rows(real, "all").loc["genre_hit"], _rows(real, "by_cell").loc["mauve"]
+    of_real, ceiling = _rows(real, "all").loc["genre_accuracy"], _rows(real, "by_cell").loc["mauve"]
     return f"""## Results
 
 Of {samples:,} samples over a grid of genres, temperatures and top-p, with min-p {min_p:g} and 95 % intervals:

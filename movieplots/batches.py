@@ -5,7 +5,7 @@ each core works on a batch of its own, since two cores on one batch spend much o
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any, TypeVar
@@ -64,7 +64,7 @@ def make_batches(lengths: Sequence[int], longest: int, most: int) -> list[list[i
 
 def _each_on_a_core(
     work: Callable[[list[int]], np.ndarray], batches: list[list[int]], cores: int, pool: dict[str, Any]
-) -> Iterator[np.ndarray]:
+) -> Generator[np.ndarray, None, None]:
     """Work on the batches, as many at a time as there are cores; with one, or with one batch, in this thread."""
     if cores == 1 or len(batches) == 1:
         yield from map(work, batches)

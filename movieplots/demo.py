@@ -1,7 +1,7 @@
 """`make demo`: the whole main job on the bundled corpus, each stage as a user would call it, and a report at the end.
 
-Small on purpose: about half a pass of training, so that it ends within ten minutes on two cores. Every stage keeps what
-it has done, so a second run ends in seconds.
+Small on purpose: about half an epoch of training, so that it ends within ten minutes on two cores. Every stage keeps
+what it has done, so a second run ends in seconds.
 """
 
 from pathlib import Path
@@ -14,10 +14,10 @@ from movieplots.evaluation import evaluate
 from movieplots.generation.dumps import sample_dump
 from movieplots.generation.training import train_generator
 from movieplots.preparation import prepare
-from movieplots.progress import console, say
+from movieplots.progress import console, notify
 
 FOLDER = Path("data/demo")
-GENRES = ["comedy", "crime", "horror", "romance", "sci-fi", "western"]
+GENRES = ("comedy", "crime", "horror", "romance", "sci-fi", "western")
 
 
 def main() -> None:
@@ -26,18 +26,18 @@ def main() -> None:
     _stage(1, "Preparing the bundled corpus")
     prepare("sample", corpus)
     _stage(2, "Teaching a language model to write plots")
-    train_generator(corpus, "smollm2-135m", generator, max_steps=40, blocks_per_step=1)
+    train_generator(corpus, "smollm2-135m", generator, max_steps=40, batch_size=1)
     _stage(3, "Letting it write")
-    sample_dump(generator, dump, GENRES, temperatures=[0.7, 1.0], top_ps=[0.9], samples_per_genre=4)
+    sample_dump(generator, dump, genres=GENRES, temperatures=(0.7, 1.0), top_ps=(0.9,), samples_per_genre=4)
     _stage(4, "Teaching a second model to recognise genres")
-    train_classifier(corpus, "minilm-l6", classifier, passes=5, batch_size=16)
+    train_classifier(corpus, "minilm-l6", classifier, epochs=5, batch_size=16)
     _stage(5, "Evaluating")
     report, samples = FOLDER / "report.html", FOLDER / "samples.csv"  # the samples are put there last
     inputs = [dump / "dump.json", classifier / "movieplots.json"]
     if samples.is_file() and all(file.stat().st_mtime < samples.stat().st_mtime for file in inputs):
-        say(f"{report} is up to date.")
+        notify(f"{report} is up to date.")
     else:
-        evaluate(dump, corpus, FOLDER, classifier)
+        evaluate(dump, corpus, FOLDER, classifier=classifier)
     _show(pd.read_csv(samples, keep_default_na=False))
     print(f"\nThe report, with figures: {report.resolve()}")
 

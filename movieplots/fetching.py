@@ -17,10 +17,11 @@ import tarfile
 import time
 import zipfile
 import zlib
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import unquote, urlsplit
 
 import requests
@@ -31,7 +32,7 @@ from rich.table import Column
 
 from movieplots.errors import BadInput
 from movieplots.files import atomic_path, ensure_folder, write_json
-from movieplots.progress import console, say, working
+from movieplots.progress import console, notify, working
 from movieplots.sources import get_source
 from movieplots.sources.corpus import Download, KaggleFile, Source
 from movieplots.texts import as_names
@@ -48,6 +49,13 @@ class _Interrupted(Exception):
 
 class _Refused(Exception):
     """The server gives no such file, and another try would not change that; the message is the reason."""
+
+
+class _Known(TypedDict):
+    """What the server said of a file of which a part is here: its size and version, each None where it is not known."""
+
+    size: int | None
+    version: str | None
 
 
 @dataclass(frozen=True)
@@ -115,7 +123,7 @@ def _download(download: Download, out: Path) -> list[Path]:
 
 def _already_there(target: Path) -> bool:
     if target.is_file():
-        say(f"{target} is already there.")
+        notify(f"{target} is already there.")
     return target.is_file()
 
 
@@ -159,7 +167,7 @@ def _receive(download: Download, part: Path) -> None:
                     raise BadInput(
                         f"{download.url} cannot be fetched ({error}): check the connection, then {_again(part)}."
                     ) from None
-                say(f"{download.name}: {error}; next try in {pause} s.")
+                notify(f"{download.name}: {error}; next try in {pause} s.")
                 time.sleep(pause)
 
 
@@ -172,7 +180,7 @@ def _try_once(download: Download, part: Path, progress: Progress) -> None:
     transfer = _ftp if urlsplit(download.url).scheme == "ftp" else _http
     stream = transfer(download.url, have, known)
     if have and not stream.start:
-        say(f"{download.name} starts over: it has changed on the server, or the server cannot continue a download.")
+        notify(f"{download.name} starts over: it has changed on the server, or the server cannot continue a download.")
     progress.reset(task, total=stream.size, completed=stream.start)
     with contextlib.closing(stream.chunks), open(part, "ab" if stream.start else "wb") as file:
         # A part that starts over is empty here, so that part and notes agree wherever the process is killed.
@@ -184,7 +192,7 @@ def _try_once(download: Download, part: Path, progress: Progress) -> None:
         raise _Interrupted(f"the server stopped at {decimal(_size(part))} of {decimal(stream.size)}")
 
 
-def _known(part: Path, url: str) -> dict[str, Any]:
+def _known(part: Path, url: str) -> _Known:
     """What the notes say of the part, if they are of this address."""
     with contextlib.suppress(FileNotFoundError, ValueError):
         notes = json.loads(_notes(part).read_bytes())
@@ -193,7 +201,7 @@ def _known(part: Path, url: str) -> dict[str, Any]:
     return {"size": None, "version": None}
 
 
-def _http(url: str, start: int, known: dict[str, Any]) -> _Stream:
+def _http(url: str, start: int, known: _Known) -> _Stream:
     """Ask for the bytes from `start` on. The stream starts at 0 where the file changed or the server cannot do that."""
     headers = {"Accept-Encoding": "identity"}
     if start:
@@ -211,9 +219,10 @@ def _http(url: str, start: int, known: dict[str, Any]) -> _Stream:
     if response.status_code == 200:
         length = response.headers.get("Content-Length", "")
         return _Stream(0, int(length) if length.isdecimal() else None, version, chunks)
-    if start and response.status_code == 206 and version in (known["version"], None):
-        size = known["size"]
-        if response.headers.get("Content-Range") == f"bytes {start}-{size - 1}/{size}":  # the rest of the same file
+    size = known["size"]
+    if start and size and response.status_code == 206 and version in (known["version"], None):
+        same = response.headers.get("Content-Range") == f"bytes {start}-{size - 1}/{size}"
+        if same:  # the rest of the same file
             return _Stream(start, size, known["version"], chunks)
     response.close()
     answer = f"the server answers {response.status_code} {response.reason}"
@@ -234,7 +243,7 @@ def _http_chunks(response: requests.Response) -> Generator[bytes, None, None]:
         response.close()
 
 
-def _ftp(url: str, start: int, known: dict[str, Any]) -> _Stream:
+def _ftp(url: str, start: int, known: _Known) -> _Stream:
     """As `_http`, from an FTP server that takes anonymous users."""
     address = urlsplit(url)
     path = unquote(address.path).lstrip("/")
@@ -297,7 +306,8 @@ def _fault(download: Download, part: Path) -> str | None:
                 digest.update(block)
         if digest.hexdigest() != download.md5:
             return f"has the MD5 checksum {digest.hexdigest()} where {download.md5} is expected"
-    opener = {".gz": gzip.open, ".bz2": bz2.open}.get(Path(download.name).suffix)
+    openers: dict[str, Callable[[Path], BufferedIOBase]] = {".gz": gzip.open, ".bz2": bz2.open}
+    opener = openers.get(Path(download.name).suffix)
     if opener:
         try:
             with opener(part) as file:

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from pandas.io.formats.style import Styler
+from pandas.io.formats.style_render import CSSDict
 
 from movieplots.files import fingerprint
 
@@ -125,7 +126,7 @@ def heatmap(cells: np.ndarray, names: list[str], title: str, rows: str, columns:
     axes.set_ylabel(rows)
     scale = figure.colorbar(image, ax=axes, pad=0.015, fraction=0.03)
     scale.set_label("share, %")
-    scale.outline.set_visible(False)  # type: ignore[operator]
+    scale.outline.set_visible(False)
     return figure
 
 
@@ -149,7 +150,7 @@ def shown(table: pd.DataFrame, decimals: int | None = None) -> Styler:
     With `decimals` all fractions have so many, to be compared; otherwise each has three digits that count.
     """
     numbers = [place for place, name in enumerate(table) if pd.api.types.is_numeric_dtype(table[name])]
-    styles = [{"selector": "th, td", "props": "text-align: left; vertical-align: top"}]
+    styles: list[CSSDict] = [{"selector": "th, td", "props": "text-align: left; vertical-align: top"}]
     styles += [{"selector": f"th.col{place}, td.col{place}", "props": "text-align: right"} for place in numbers]
     # A name that is not drawn at random gives the same page each time; tables of one page must not share it.
     styler = Styler(table, uuid=fingerprint(list(table)), cell_ids=False).hide(axis="index").set_table_styles(styles)
@@ -158,7 +159,7 @@ def shown(table: pd.DataFrame, decimals: int | None = None) -> Styler:
     if decimals is not None:
         numbers = [place for place in numbers if not pd.api.types.is_float_dtype(table.iloc[:, place])]
         styler = styler.format(precision=decimals, na_rep="")
-    return styler.format(number, subset=table.columns[numbers])
+    return styler.format(number, subset=table.columns[numbers])  # type: ignore[arg-type]  # the cells are numbers
 
 
 def number(value: float) -> str:

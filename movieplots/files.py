@@ -138,7 +138,7 @@ def check_folder(path: str | Path) -> None:
     path = Path(path)
     there = next(place for place in (path, *path.absolute().parents) if os.path.exists(place))  # False if forbidden
     if not there.is_dir():
-        raise BadInput(f"{there} is a file, not a folder: choose another --out.")
+        raise BadInput(f"{there} is a file, not a folder: choose another --output-dir.")
     if not os.access(there, os.W_OK):
         raise BadInput(f"{there} cannot be written to: choose a folder you own.")
 
@@ -150,7 +150,7 @@ def check_file(path: str | Path, example: str) -> Path:
     """
     path = Path(path)
     if path.is_dir():
-        raise BadInput(f"{path} is a folder: give --out the name of a file, such as {path / example}.")
+        raise BadInput(f"{path} is a folder: give --output the name of a file, such as {path / example}.")
     check_folder(path.parent)
     return path
 

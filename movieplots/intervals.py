@@ -1,19 +1,33 @@
 """How far a number measured on few samples can be trusted: an estimate with its 95 % interval."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
 RESAMPLES = 1_000
 
-Estimate = dict[str, Any]  # value, low, high, and `of`: the number of samples behind it
+
+@dataclass(frozen=True)
+class Estimate:
+    """A measured `value`, `low` and `high`, the ends of its 95 % interval, and `of`, the samples behind it."""
+
+    value: float
+    low: float
+    high: float
+    of: int
 
 
 def estimate(value: float, low: float, high: float, of: int) -> Estimate:
-    """A measured value, the ends of its 95 % interval, and the number of samples behind it."""
-    return {"value": float(value), "low": float(low), "high": float(high), "of": int(of)}
+    """An estimate from whatever kind of numbers."""
+    return Estimate(float(value), float(low), float(high), int(of))
+
+
+def resampled(value: float, values: np.ndarray, of: int) -> Estimate:
+    """An estimate with the interval that holds 95 % of the `values` that were measured on resamples."""
+    low, high = np.percentile(values, [2.5, 97.5])
+    return estimate(value, low, high, of)
 
 
 def share(values: np.ndarray) -> Estimate | None:
@@ -31,7 +45,7 @@ def share(values: np.ndarray) -> Estimate | None:
         return estimate(mean, 0 if mean == 0 else 1 - slack, slack if mean == 0 else 1, n)
     # Drawing n values with replacement from zeros and ones is drawing their sum from a binomial distribution.
     sums = np.random.default_rng(0).binomial(n, mean, 10 * RESAMPLES)
-    return estimate(mean, *np.percentile(sums / n, [2.5, 97.5]), n)
+    return resampled(mean, sums / n, n)
 
 
 def average(values: np.ndarray) -> Estimate | None:
@@ -48,8 +62,7 @@ def _bootstrap(values: np.ndarray, statistic: Callable[..., np.ndarray]) -> Esti
     values = _known(values)
     if not len(values):
         return None
-    low, high = np.percentile(statistic(values[_draws(len(values))], axis=1), [2.5, 97.5])
-    return estimate(float(statistic(values)), low, high, len(values))
+    return resampled(float(statistic(values)), statistic(values[_draws(len(values))], axis=1), len(values))
 
 
 def jackknife(value: float, without: np.ndarray, low: float = 0.0, high: float = 1.0) -> Estimate:

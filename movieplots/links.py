@@ -19,7 +19,7 @@ import nbformat
 from movieplots.errors import BadInput, sentences
 from movieplots.files import write_text
 from movieplots.notebooks import notebooks
-from movieplots.progress import say
+from movieplots.progress import notify
 
 HOST = "https://github.com/"
 NBVIEWER = "https://nbviewer.org/github/"
@@ -127,7 +127,7 @@ def main(arguments: Sequence[str]) -> None:
         raise BadInput("There is one repository at a time: give REPO=owner/name.")
     repo = arguments[0] if arguments else None
     changed = write_links(repo)
-    say(f"The links lead {f'to {HOST}{repo}' if repo else 'into the checkout'}; files changed: {len(changed)}.")
+    notify(f"The links lead {f'to {HOST}{repo}' if repo else 'into the checkout'}; files changed: {len(changed)}.")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 from rich.jupyter import JUPYTER_HTML_FORMAT
 
-from movieplots.progress import say
+from movieplots.progress import notify
 
 PLACES = ("*.ipynb", "text_generation/**/*.ipynb", "genre_prediction/**/*.ipynb")
 # For a run without a browser. Progress bars are widgets, which nobody would see, and nbclient fails on one that is
@@ -84,7 +84,7 @@ def main(names: Sequence[str]) -> None:
         if path.suffix != ".ipynb" or not path.is_file():
             sys.exit(f"There is no notebook {path}: give the path of one from the folder you are in.")
     for path in paths:
-        say(f"Running {path} …")
+        notify(f"Running {path} …")
         try:
             run_notebook(path)
         except CellExecutionError as error:

@@ -69,7 +69,7 @@ def load_plots(path: str | Path, split: str | None = None) -> pd.DataFrame:
     path = Path(path)
     file = path / FILE_NAME if path.is_dir() else path
     if not file.is_file():
-        raise BadInput(f"No Plot table at {file}: run `movieplots prepare SOURCE --out {path}` first.")
+        raise BadInput(f"No Plot table at {file}: run `movieplots prepare SOURCE --output-dir {path}` first.")
     try:
         table = pq.read_table(file)
     except pyarrow.lib.ArrowInvalid:
@@ -82,7 +82,7 @@ def load_plots(path: str | Path, split: str | None = None) -> pd.DataFrame:
     return plots if split is None else plots[plots["split"] == split].reset_index(drop=True)
 
 
-def markup_title(row: pd.Series) -> str:
+def imdb_title(row: pd.Series) -> str:
     """The title of a row by the IMDb naming rules, whatever its source: `Alien: Covenant (2017)`, `"Dark" (2017)`."""
 
     def number(name: str) -> int | None:

@@ -37,11 +37,11 @@ def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T
 def working(what: str) -> AbstractContextManager[object]:
     """A context in which a spinner says that something of unknown length is going on."""
     if console.is_jupyter:  # there the spinner is a widget that stops programs which run notebooks
-        say(what)
+        notify(what)
         return nullcontext()
     return console.status(what)
 
 
-def say(message: str) -> None:
+def notify(message: str) -> None:
     """One line on standard error."""
     console.print(message, highlight=False, markup=False, soft_wrap=True)

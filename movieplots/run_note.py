@@ -9,8 +9,8 @@ from pathlib import Path
 from IPython.display import Markdown, display
 
 from movieplots.files import read_json
-from movieplots.model_folder import FILE_NAME, RUN_FILE
 from movieplots.plots import data_fingerprint, load_plots
+from movieplots.runs.folder import FILE_NAME, RUN_FILE
 
 
 class RunNote:
@@ -22,17 +22,17 @@ class RunNote:
         self.before = ""
         self.handle = display(self._text(), display_id=True)
 
-    def begin(self, base: str, meant: str, data: str | Path, out: str | Path) -> None:
-        """State base model, data and device; `meant` is the base that the notebook is written for."""
+    def begin(self, base_model: str, meant: str, data: str | Path, output_dir: str | Path) -> None:
+        """State base model, data and device; `meant` is the base model that the notebook is written for."""
         plots = load_plots(data)
         sources = ", ".join(sorted(plots["source"].unique()))
         training = (plots["split"] == "train").sum()
-        if (Path(out) / FILE_NAME).is_file():
+        if (Path(output_dir) / FILE_NAME).is_file():
             self.before = "; the model had been trained before, by an earlier run"
-        elif (Path(out) / "checkpoints").is_dir():
+        elif (Path(output_dir) / "checkpoints").is_dir():
             self.before = "; continued from where an earlier run was stopped"
         self.lines = {
-            "Base model": f"`{base}`" if base == meant else stand_in(base, meant),
+            "Base model": f"`{base_model}`" if base_model == meant else stand_in(base_model, meant),
             "Data": f"{sources}, {len(plots):,} plots, of which {training:,} for training; fingerprint "
             f"`{data_fingerprint(plots)}`",
             "Device": f"{device()}; torch {version('torch')}, transformers {version('transformers')}",
@@ -45,7 +45,7 @@ class RunNote:
         """State how long all took, from the first cell to here, and when and how long each model was trained."""
         self.lines["Duration"] = duration(time.monotonic() - self.started) + self.before
         for folder in folders:
-            run = read_json(Path(folder) / RUN_FILE, "train the model again with --fresh")
+            run = read_json(Path(folder) / RUN_FILE, "train the model again with --overwrite")
             self.lines[f"Training of `{Path(folder).as_posix()}`"] = (
                 f"{duration(60 * run['minutes'])} on {run['device']}, finished on {run['date']}"
             )
@@ -55,12 +55,12 @@ class RunNote:
         return Markdown("\n".join(f"- **{name}:** {text}" for name, text in self.lines.items()))
 
 
-def stand_in(base: str, meant: str) -> str:
-    """That another base was used than the notebook is written for; of a folder only the name."""
+def stand_in(base_model: str, meant: str) -> str:
+    """That another base model was used than the notebook is written for; of a folder only the name."""
+    used = Path(base_model).name
     return (
-        f"`{Path(base).name}` **stands in for `{meant}`**, which this notebook is written for: every output below is "
-        f'of `{Path(base).name}`. With `BASE_MODEL = "{meant}"`, and its learning rate where the parameters name one, '
-        "nothing else changes."
+        f"`{used}` **stands in for `{meant}`**, which this notebook is written for: every output below is of `{used}`. "
+        f'With `BASE_MODEL = "{meant}"`, and its learning rate where the parameters name one, nothing else changes.'
     )
 
 
@@ -68,7 +68,7 @@ def device() -> str:
     """What torch computes on, and in which numbers."""
     import torch
 
-    from movieplots.training import mixed_precision
+    from movieplots.runs.fit import mixed_precision
 
     half = next((name for name, on in mixed_precision().items() if on), None)
     numbers = {"bf16": "bfloat16", "fp16": "float16", None: "float32"}[half]

@@ -14,7 +14,7 @@ from movieplots.bases import PACKAGED, cache_folder, resolve
 from movieplots.batches import A_TOKEN, core_count, in_batches
 from movieplots.files import atomic_path, read_json
 from movieplots.onnx_running import encode, open_session
-from movieplots.progress import say
+from movieplots.progress import notify
 from movieplots.texts import as_texts
 
 NAME = "minilm-l6"
@@ -53,7 +53,7 @@ class SentenceEncoder:
 def _cached_graph(folder: Path) -> Path:
     file = cache_folder() / "sentences" / f"{NAME}-{PACKAGED[NAME].version}.{LAYOUT}.onnx"
     if not file.is_file():
-        say(f"Writing {NAME} for ONNX Runtime, once, into {file} …")
+        notify(f"Writing {NAME} for ONNX Runtime, once, into {file} …")
         with atomic_path(file) as temporary:
             write_graph(folder, temporary)
     return file
@@ -79,7 +79,7 @@ class _Graph:
             if value.dtype != np.int64
         }
         self.nodes: list = []
-        self.constants: dict[str, np.ndarray] = {}
+        self.constants: dict[str, np.ndarray | np.generic] = {}
 
     def model(self) -> Any:
         """The finished graph as an ONNX model."""
@@ -157,7 +157,7 @@ class _Graph:
     def weight(self, name: str) -> str:
         return self.constant(name, self.weights[name])
 
-    def constant(self, name: str, value: np.ndarray) -> str:
+    def constant(self, name: str, value: np.ndarray | np.generic) -> str:
         self.constants[name] = value
         return name
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from movieplots.errors import BadInput
 from movieplots.files import brought
-from movieplots.lineage import read_plot_ids
+from movieplots.runs.lineage import read_plot_ids
 
 FOLDER = brought("models", "models")
 GENERATOR = FOLDER / "generator"
@@ -19,7 +19,7 @@ def index_of(generator: Path) -> Path | None:
     from movieplots.novelty_index import NoveltyIndex
 
     known = read_plot_ids(generator)
-    if known is None or not NOVELTY.is_file():
+    if known is None or not known.complete or not NOVELTY.is_file():
         return None
     return NOVELTY if np.isin(known.learned, NoveltyIndex.plots_of(NOVELTY)).all() else None
 

@@ -105,4 +105,5 @@ def _is_missing(item: Any) -> bool:
 
 
 def _kind(thing: Any) -> str:
-    return {str: "string", bytes: "string of bytes"}.get(type(thing), type(thing).__name__)
+    names: dict[type, str] = {str: "string", bytes: "string of bytes"}
+    return names.get(type(thing), type(thing).__name__)

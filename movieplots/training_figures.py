@@ -4,22 +4,24 @@
 """
 
 from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from movieplots.figures import LIGHT, legend, mark, titled, whole_steps
-from movieplots.rate_search import RateSearch, smooth
+from movieplots.runs.find_lr import LrSearch, smooth
+from movieplots.runs.folder import Logged
 
 BLUE, ORANGE, GREEN, PINK, RED = LIGHT.series
 TEXT = LIGHT.text
 LOSS = "loss, nats per token"
 
-History = Sequence[dict[str, float]]
+History = Sequence[Logged]
 
 
-def learning_rates(search: RateSearch, used: float, loss: str = LOSS) -> Figure:
+def learning_rates(search: LrSearch, used: float, loss: str = LOSS) -> Figure:
     """The loss at growing learning rates, with the rate where it falls fastest and the one that training will use."""
     title = f"The loss falls fastest near a learning rate of {_rate(search.suggestion)}; training uses {_rate(used)}"
     figure, axes = titled(title, 3.6)
@@ -53,7 +55,7 @@ def training_curves(runs: dict[str, History] | History, loss: str = LOSS) -> Fig
             steps, losses = zip(*trained, strict=True)
             if not several:
                 axes.plot(steps, losses, color=of_training, alpha=0.25, linewidth=1)
-            style = {"linewidth": 1, "alpha": 0.6} if several else {"linewidth": 1.6}
+            style: dict[str, Any] = {"linewidth": 1, "alpha": 0.6} if several else {"linewidth": 1.6}
             spans = np.diff(steps, prepend=0)  # each loss is a mean over the steps since the one before
             smoothed = smooth(losses, spans / spans.max())
             axes.plot(steps, smoothed, color=of_training, label=f"{prefix}training plots", **style)
@@ -70,7 +72,7 @@ def training_curves(runs: dict[str, History] | History, loss: str = LOSS) -> Fig
     return figure
 
 
-def _points(history: History, key: str) -> list[tuple[float, float]]:
+def _points(history: History, key: Literal["loss", "eval_loss"]) -> list[tuple[float, float]]:
     return [(entry["step"], entry[key]) for entry in history if entry.get(key) is not None]
 
 

@@ -144,7 +144,7 @@ def trained(small_corpus, tiny_gpt2, tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("generator")
     with pytest.MonkeyPatch.context() as patch:  # the same weights on CPUs that train in bfloat16
-        patch.setattr("movieplots.training.mixed_precision", dict)
+        patch.setattr("movieplots.runs.fit.mixed_precision", dict)
         return folder, train_generator(small_corpus, tiny_gpt2, folder, max_steps=6)
 
 
@@ -154,7 +154,7 @@ def untitled(small_corpus, tiny_llama, tmp_path_factory):
     from movieplots.generation.training import train_generator
 
     folder = tmp_path_factory.mktemp("untitled")
-    train_generator(small_corpus, tiny_llama, folder, markup="without-titles", max_steps=6)
+    train_generator(small_corpus, tiny_llama, folder, titles=False, max_steps=6)
     return folder
 
 
@@ -164,16 +164,16 @@ def classifier(small_corpus, tiny_roberta, tmp_path_factory):
     from movieplots.classification.training import train_classifier
 
     folder = tmp_path_factory.mktemp("classifier")
-    return folder, train_classifier(small_corpus, tiny_roberta, folder, passes=2, batch_size=16, titles=True)
+    return folder, train_classifier(small_corpus, tiny_roberta, folder, epochs=2, batch_size=16, titles=True)
 
 
 @pytest.fixture(scope="session")
-def compressed(classifier, small_corpus, tmp_path_factory):
+def quantized(classifier, small_corpus, tmp_path_factory):
     """The classifier in 8 bits: (folder, info)."""
-    from movieplots.classification.compression import compress
+    from movieplots.classification.quantization import quantize
 
-    folder = tmp_path_factory.mktemp("compressed")
-    return folder, compress(classifier[0], folder, small_corpus)
+    folder = tmp_path_factory.mktemp("quantized")
+    return folder, quantize(classifier[0], folder, small_corpus)
 
 
 def _saved(model, tokenizer, folder):

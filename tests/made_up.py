@@ -1,14 +1,58 @@
-"""A corpus, a dump, a classifier and an embedder whose answers are known, for tests of the evaluation."""
+"""A corpus, a dump, a classifier and an embedder whose answers are known, and what the folders of models hold."""
 
 import json
+from dataclasses import MISSING, fields
 
 import numpy as np
 import pandas as pd
 
-from movieplots.lineage import PlotIds
+from movieplots.classification.info import (
+    BaselineScores,
+    Calibration,
+    ClassifierInfo,
+    ClassifierMetrics,
+    LabelScores,
+    Measured,
+    Scores,
+)
+from movieplots.generation.info import GeneratorInfo, GeneratorMetrics
 from movieplots.plots import SCHEMA, load_plots, save_plots
+from movieplots.runs.folder import Recipe, to_json
+from movieplots.runs.lineage import PlotIds
 
 LABELS = ["comedy", "horror", "western"]
+SCORES = Scores(0.5, 0.4, 0.45, 0.6)
+
+
+def generator_info(**changes):
+    """What the folder of a generator holds, where the changes do not say otherwise."""
+    known = {
+        "base_model": "tiny", "titles": True, "anchored": True, "max_tokens": 80,
+        "genre_counts": dict.fromkeys(LABELS, 1), "sources": ["sample"], "data_fingerprint": "",
+        "ancestors_recorded": True, "recipe": Recipe("train generator", {}, ""), "history": [], "samples": [],
+        "test_loss_by_genre": {},
+        "metrics": GeneratorMetrics(4.0, 3.0, 100, 2, 120, 900, 1.0, 0.1, 0, 9000, 900),
+    }  # fmt: skip
+    return GeneratorInfo(**(known | changes))
+
+
+def classifier_info(**changes):
+    """What the folder of a classifier holds, where the changes do not say otherwise."""
+    row = LabelScores(0.5, 0.5, 0.5, 0.5, 7)
+    baselines = {"TF-IDF + linear SVM": BaselineScores(0.4, 0.3, 0.5, 0.5, "C 1")}
+    measured = Measured(SCORES, {}, dict.fromkeys(LABELS, row), baselines)
+    known = {
+        "base_model": "tiny", "labels": LABELS, "thresholds": [0.5] * len(LABELS), "not_learned": {},
+        "max_tokens": 80, "titles": True, "sources": ["sample"], "data_fingerprint": "", "history": [],
+        "recipe": Recipe("train classifier", {}, ""),
+        "metrics": ClassifierMetrics(measured, None, Calibration([0.0] * 3, 1.0, 0.1, 0.1), 120, 60, 60, 2),
+    }  # fmt: skip
+    return ClassifierInfo(**(known | changes))
+
+
+def made(kind, **given):
+    """A dataclass of which only some fields matter."""
+    return kind(**{each.name: None for each in fields(kind) if each.default is MISSING} | given)
 
 
 def made_up(rng, words, vocabulary=3000):
@@ -44,16 +88,11 @@ def write_dump(folder, data):
             title = {0: "<i>Odd</i>", 1: '"Round" (2001) {Again}', 2: "title <2> (1990)"}.get(i, f"New {i} (2002)")
             lines.append(
                 {"genre": genre, "title": title, "plot": plot, "temperature": temperature, "top_p": top_p}
-                | {"seed": i, "finished": i != 3}
+                | {"seed": i, "truncated": i == 3}
             )
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    model = {
-        "base": "tiny",
-        "markup": "with-titles",
-        "metrics": {"test_loss_before": 4.0, "test_loss_after": 3.0},
-        "history": [{"step": 1, "loss": 4.1}, {"step": 1, "eval_loss": 4.0}, {"step": 2, "loss": 3.2}],
-    }
-    (folder / "dump.json").write_text(json.dumps({"model": model}))
+    history = [{"step": 1, "loss": 4.1}, {"step": 1, "eval_loss": 4.0}, {"step": 2, "loss": 3.2}]
+    (folder / "dump.json").write_text(json.dumps({"model": to_json(generator_info(history=history))}))
     PlotIds.of(load_plots(data)).write(folder)
     return folder
 
@@ -67,14 +106,7 @@ class FakeClassifier:
     def __init__(self, folder, data):
         self.folder = folder
         PlotIds.of(load_plots(data)).write(folder)
-        figures = {"micro_f1": 0.5, "macro_f1": 0.4, "map": 0.45}
-        row = {"precision": 0.5, "recall": 0.5, "f1": 0.5, "average_precision": 0.5, "support": 7}
-        self.info = {
-            "metrics": {
-                "test_plots": 60, "test": figures, "test_per_label": dict.fromkeys(LABELS, row),
-                "baselines": {"TF-IDF + linear SVM": {"micro_f1": 0.4, "macro_f1": 0.3, "map": 0.5}},
-            },
-        }  # fmt: skip
+        self.info = classifier_info()
 
     def predict_proba(self, texts):
         assert all(text.strip() for text in texts)  # the real one refuses an empty text

@@ -4,44 +4,49 @@ import asyncio
 import json
 import threading
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from made_up import classifier_info, generator_info
 
 from movieplots.classification.prediction import GenreClassifier
 from movieplots.errors import BadInput
 from movieplots.generation.sampling import Sample
+from movieplots.generation.sampling_settings import Sampling
 from movieplots.novelty_index import Likeness
 from movieplots.serving.api import create_app
 from movieplots.serving.engine import Engine
 from movieplots.serving.metrics import Metrics
-from movieplots.serving.models import Models, Served
+from movieplots.serving.models import Models, Served, generator_name
 
 LABELS = ["comedy", "drama", "horror"]
+WRITES = generator_info(genre_counts=dict.fromkeys(LABELS, 1))
+DETECTS = classifier_info(labels=LABELS)
 ERROR = {"code", "message", "where"}
 
 
 class Scribe:
     """A generator that writes `words` words, `pause` seconds apart."""
 
-    def __init__(self, markup="with-titles", words=4, pause=0.0):
-        self.info = {"markup": markup}
+    def __init__(self, titles=True, words=4, pause=0.0):
+        self.info = replace(WRITES, titles=titles)
         self.words, self.pause, self.writing = words, pause, 0
 
     def check(self, genres, title, opening):
         if unknown := set(genres) - set(LABELS):
             raise BadInput(f"Unknown genre {unknown.pop()!r}.")
 
-    def stream(self, genres, title, opening, temperature, top_p, seed, number=0, go_on=False):
+    def stream(self, genres, title, opening, *, temperature, top_p, seed, number=0, continue_opening=False):
         self.writing += 1
         try:
             for count in range(1, self.words + 1):
                 time.sleep(self.pause)
                 yield Sample(
                     ", ".join(genres) or "drama", title or "Salt (2009)",
-                    " ".join([opening, *["word"] * count]).strip(), temperature, top_p, seed, count == self.words,
+                    " ".join([opening, *["word"] * count]).strip(), temperature, top_p, seed, count < self.words,
                 )  # fmt: skip
         finally:
             self.writing -= 1
@@ -67,8 +72,8 @@ class Reader:
         return [len(text.split()) for text in texts]
 
 
-def served(name, model, info, task):
-    found = Served(name, None, {"task": task, "base": "tiny", "metrics": {}} | info, None, model)
+def served(name, model, info):
+    found = Served(name, None, info, None, model)
     found.loaded.set()
     return found
 
@@ -76,14 +81,12 @@ def served(name, model, info, task):
 def app_of(generators=(), classifier=True, novelty=True, **settings):
     models = Models([], None)
     for generator in generators:
-        info = {"genre_counts": dict.fromkeys(LABELS, 1), "markup": generator.info["markup"]}
-        models.served[info["markup"]] = served(info["markup"], generator, info, "generation")
+        name = generator_name(generator.info)
+        models.served[name] = served(name, generator, generator.info)
     if classifier:
-        info = {"labels": LABELS, "thresholds": [0.5] * 3, "recipe": {"titles": True}}
-        models.served["classifier"] = served("classifier", GenreClassifier(Reader(), info), info, "classification")
+        models.served["classifier"] = served("classifier", GenreClassifier(Reader(), DETECTS), DETECTS)
     if novelty:
-        near = served("novelty", lambda plots: [Likeness("Salt", 0.9, 24, "Salt")] * len(plots), {}, "")
-        near.info = {}
+        near = served("novelty", lambda plots: [Likeness("Salt", 0.9, 24, "Salt")] * len(plots), None)
         models.served["novelty"] = near
     models.load = lambda: None
     metrics = Metrics()
@@ -134,7 +137,7 @@ def test_a_letter_of_several_tokens_is_told_once_it_is_whole():
         def stream(self, *_, **__):
             for plot in ("caf�", "café", "café au lait"):
                 time.sleep(0.05)
-                yield Sample("drama", "T", plot, 1.0, 0.9, 0, plot.endswith("lait"))
+                yield Sample("drama", "T", plot, 1.0, 0.9, 0, not plot.endswith("lait"))
 
     with TestClient(app_of([Halves()])) as client:
         told = events(client.post("/v1/plots/stream", json={}))
@@ -142,7 +145,7 @@ def test_a_letter_of_several_tokens_is_told_once_it_is_whole():
 
 
 def test_the_generator_is_chosen_by_the_title():
-    scribes = [Scribe("without-titles"), Scribe("with-titles")]
+    scribes = [Scribe(titles=False), Scribe()]
     with TestClient(app_of(scribes)) as client:
         assert client.post("/v1/plots", json={}).json()["model"] == "without-titles"
         assert client.post("/v1/plots", json={"title": "Salt"}).json()["model"] == "with-titles"
@@ -185,7 +188,7 @@ def test_keywords_novelty_and_posters(client):
         ("genres", {"plots": ["a"] * 5, "explain": True}, 422, "bad_input", "At most 4 plots are explained"),
         ("posters", {"provider": "picasso"}, 422, "bad_input", "Unknown provider of posters 'picasso'"),
         ("posters", {"provider": "openai"}, 422, "bad_input", "needs a key in OPENAI_API_KEY"),
-        ("plots", {"go_on": True}, 422, "bad_input", "nothing that could go on"),
+        ("plots", {"go_on": True}, 422, "bad_input", "nothing to continue"),
         ("nothing", {}, 404, "not_found", "Not Found"),
     ],
 )  # fmt: skip
@@ -212,7 +215,7 @@ def test_what_is_missing_or_still_loading_says_so():
         for path in ("genres", "novelty"):
             answer = client.post(f"/v1/{path}", json={"plots": ["a"]})
             assert answer.status_code == 503 and answer.json()["error"]["code"] == "unavailable"
-    slow = Served("classifier", None, {"task": "classification", "base": "", "labels": [], "metrics": {}}, None)
+    slow = Served("classifier", None, DETECTS, None)
     models = Models([], None)
     models.served["classifier"] = slow
     models.load = lambda: None
@@ -332,7 +335,7 @@ def test_too_many_characters_are_refused(client):
 
 def test_one_server_writes_with_one_model(trained, untitled):
     with pytest.raises(BadInput, match="writes with one model: give one generator"):
-        Models([trained[0], untitled], None, decoder="http://127.0.0.1:9/v1")
+        Models([trained[0], untitled], None, backend="http://127.0.0.1:9/v1")
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/v1/models", "/openapi.json", "/docs"])
@@ -346,3 +349,14 @@ def test_head_of_what_has_no_get_is_refused(client):
     assert client.head("/v1/plots").status_code == 405 and client.head("/v1/nothing").status_code == 404
     operations = [operation for path in client.get("/openapi.json").json()["paths"].values() for operation in path]
     assert "head" not in operations
+
+
+def test_models_are_described_and_bounds_are_those_of_the_options(client):
+    writes, detects = client.get("/v1/models").json()["models"]
+    assert (writes["task"], writes["base"], writes["genres"]) == ("generation", "tiny", LABELS)
+    assert writes["metrics"]["test_loss_after"] == 3 and detects["metrics"]["micro_f1"] == 0.5
+    fields = client.get("/openapi.json").json()["components"]["schemas"]["PlotsRequest"]["properties"]
+    assert (fields["temperature"]["exclusiveMinimum"], fields["temperature"]["maximum"]) == (0, 5)
+    assert fields["temperature"]["default"] == Sampling.temperature
+    assert (fields["n"]["minimum"], fields["n"]["maximum"]) == (1, 8)
+    assert (fields["seed"]["minimum"], fields["seed"]["maximum"]) == (0, 2**32 - 1)

@@ -28,12 +28,12 @@ def novelty(corpus, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def api(trained, untitled, compressed, novelty, tmp_path_factory):
+def api(trained, untitled, quantized, novelty, tmp_path_factory):
     """A running API with all kinds of models: (address, process)."""
     for folder in (trained[0], untitled):
         PlotGenerator.from_pretrained(folder)  # converts it for llama.cpp, which needs torch
     generators = ["--generator", trained[0], "--generator", untitled]
-    others = ["--classifier", compressed[0], "--novelty", novelty[0]]
+    others = ["--classifier", quantized[0], "--novelty", novelty[0]]
     with running(tmp_path_factory.mktemp("api"), "api", "--queue", 400, *generators, *others) as api:
         yield api
 

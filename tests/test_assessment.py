@@ -1,7 +1,7 @@
 """What a classifier does on its own test plots, as tables and figures."""
 
-import copy
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,10 +10,12 @@ from matplotlib.figure import Figure
 from movieplots import GenreClassifier, load_plots
 from movieplots.classification import assessment, figures
 from movieplots.classification.calibration import calibration_error
+from movieplots.classification.info import LabelScores, Measured, Scores
 from movieplots.classification.loglines import LOGLINES
 from movieplots.classification.metrics import NAMES
 from movieplots.errors import BadInput
 from movieplots.plots import FILE_NAME, save_plots
+from tests.made_up import classifier_info
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +30,11 @@ class Known:
     thresholds = np.array([0.5, 0.5, 0.5])
 
     def __init__(self):
-        self.info = {"metrics": {"test_per_label": {label: {"support": 30} for label in self.labels}}}
+        row = LabelScores(0.5, 0.5, 0.5, 0.5, 30)
+        measured = Measured(Scores(0.5, 0.5, 0.5, 0.5), {}, dict.fromkeys(self.labels, row), {})
+        self.info = classifier_info(metrics=replace(classifier_info().metrics, test=measured))
 
-    def name(self, proba):
+    def labels_from_proba(self, proba):
         return [label for label, p in zip(self.labels, proba, strict=True) if p >= 0.5]
 
 
@@ -73,11 +77,11 @@ def test_tables_say_what_was_measured(found):
         "tiny", "TF-IDF + logistic regression", "TF-IDF + linear SVM", "tiny, with titles",
         "TF-IDF + logistic regression, with titles", "TF-IDF + linear SVM, with titles",
     ]  # fmt: skip
-    assert table["mean average precision"][0].startswith(f"{info['metrics']['test']['map']:.3f} (")
+    assert table["mean average precision"][0].startswith(f"{info.metrics.test.scores.map:.3f} (")
     genres = assessment.genre_table(found)
     assert set(genres["genre"]) == set(found.labels) and genres["F1"].is_monotonic_decreasing
     errors = assessment.calibration_table(found)["expected calibration error"]
-    assert errors.iloc[0] == info["metrics"]["calibration"]["error_before"]
+    assert errors.iloc[0] == info.metrics.calibration.error_before
     assert errors.iloc[-1] == pytest.approx(calibration_error(found.truth["test"], found.proba["test"]))
     before = calibration_error(found.truth["test"], assessment.calibration_before(found))
     assert errors.iloc[0] == pytest.approx(before, abs=1e-4)
@@ -87,8 +91,9 @@ def test_tables_say_what_was_measured(found):
 
 def test_figures_have_titles_labels_and_nothing_outside(found, small_corpus):
     plots = load_plots(small_corpus, "train")
-    better = copy.deepcopy(found.classifier.info)
-    better["metrics"]["test_intervals"]["macro_f1"]["value"] = 0.9
+    info = found.classifier.info
+    scores = replace(info.metrics.test.scores, macro_f1=0.9)
+    better = replace(info, metrics=replace(info.metrics, test=replace(info.metrics.test, scores=scores)))
     drawn = {
         "counts": figures.genre_counts(plots),
         "thresholds": figures.thresholds(found),
@@ -97,7 +102,7 @@ def test_figures_have_titles_labels_and_nothing_outside(found, small_corpus):
         "confusions": figures.confusions(found),
         "loglines": figures.loglines(found.classifier, LOGLINES),
         "compared": figures.compared({"tiny": found.classifier.info}, NAMES),
-        "losses": figures.compared({"plain": found.classifier.info, "focal": better}, NAMES, by="macro_f1"),
+        "losses": figures.compared({"bce": found.classifier.info, "focal": better}, NAMES, by="macro_f1"),
     }
     for name, figure in drawn.items():
         assert isinstance(figure, Figure)

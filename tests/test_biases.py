@@ -13,9 +13,11 @@ def test_samples_are_counted_beside_the_training_plots(small_corpus, tmp_path, c
     for temperature in (1, 1.3):
         common = {"genre": "horror", "title": "Salt", "temperature": temperature, "top_p": 0.0, "seed": 0}
         plots = PLOTS if temperature == 1 else ["Women, and women at war only."] * 9  # too hot to count
-        rows = [json.dumps(common | {"plot": plot, "finished": True}) + "\n" for plot in plots]
+        rows = [json.dumps(common | {"plot": plot, "truncated": False}) + "\n" for plot in plots]
         if temperature == 1:
-            rows += [json.dumps(common | {"genre": "war", "plot": plot, "finished": True}) + "\n" for plot in WAR_PLOTS]
+            rows += [
+                json.dumps(common | {"genre": "war", "plot": plot, "truncated": False}) + "\n" for plot in WAR_PLOTS
+            ]
         (tmp_path / f"{cell_name(temperature, 0)}.jsonl").write_text("".join(rows))
     load_script("biases").of_generator(str(small_corpus), str(tmp_path))
     shares, peoples, *of_training, of_war, training_of_war = capsys.readouterr().out.splitlines()

@@ -97,7 +97,7 @@ def prepared(tmp_path_factory):
         plot = f"A deaf cellist is found in the villa on the hill. Her sister searches room {number}."
         rows.append({"title": f"Silence ({language})", "plot": plot, "genres": "Drama"})
     pd.DataFrame(rows).to_csv(folder / "plots.csv", index=False)
-    return prepare("table", folder / "out", folder / "plots.csv", near=1), folder / "out"
+    return prepare("table", folder / "out", folder / "plots.csv", dedup_threshold=1), folder / "out"
 
 
 def test_boilerplate_is_removed_counted_and_listed(prepared):
@@ -123,7 +123,7 @@ def test_placeholders_are_no_plots_even_where_each_stands_several_times(tmp_path
     plots[:10] = [f"{plot} {NOTICE}" for plot in plots[:10]]
     rows = [{"title": f"Salt {i}", "plot": plot, "genres": "Drama"} for i, plot in enumerate(plots)]
     pd.DataFrame(rows).to_csv(tmp_path / "plots.csv", index=False)
-    result = prepare("table", tmp_path / "out", tmp_path / "plots.csv", near=1)
+    result = prepare("table", tmp_path / "out", tmp_path / "plots.csv", dedup_threshold=1)
     assert (result.kept, result.dropped) == (60, {"no_plot": 15})
     dropped = pd.read_parquet(tmp_path / "out" / "dropped.parquet")
     assert dropped["plot"].tolist() == [*texts, *texts, "No overview found."]

@@ -47,11 +47,11 @@ def test_intervals_hold_the_value_and_shrink_with_more_plots(predictions):
     truth, logits = predictions
     proba = expit(logits)
     many, few = (intervals(truth[:n], proba[:n], np.full(3, 0.5)) for n in (4000, 250))
-    metrics = multilabel_metrics(truth, proba, 0.5, list("abc"))
+    metrics, _ = multilabel_metrics(truth, proba, 0.5, list("abc"))
     for name, found in many.items():
-        assert found["value"] == metrics[name]
-        assert found["low"] < found["value"] < found["high"]
-        assert few[name]["high"] - few[name]["low"] > 2 * (found["high"] - found["low"])
+        assert found.value == getattr(metrics, name)
+        assert found.low < found.value < found.high
+        assert few[name].high - few[name].low > 2 * (found.high - found.low)
 
 
 def test_the_bootstrap_is_that_of_resampled_plots(predictions):
@@ -67,9 +67,9 @@ def test_the_bootstrap_is_that_of_resampled_plots(predictions):
     }
     for name, values in mine.items():
         ends = np.percentile(values, [2.5, 97.5])
-        assert [found[name]["low"], found[name]["high"]] == pytest.approx(ends, abs=0.012)
+        assert [found[name].low, found[name].high] == pytest.approx(ends, abs=0.012)
 
 
 def test_plots_without_a_learned_genre_do_not_count_as_ranked_right():
     truth, proba = np.array([[0, 0], [0, 1]]), np.array([[0.9, 0.1], [0.9, 0.1]])
-    assert multilabel_metrics(truth, proba, 0.5, ["a", "b"])["lrap"] == 0.5
+    assert multilabel_metrics(truth, proba, 0.5, ["a", "b"])[0].lrap == 0.5

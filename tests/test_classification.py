@@ -12,16 +12,18 @@ from sklearn.metrics import f1_score
 
 from movieplots.bases import load_encoder
 from movieplots.classification.baseline import LOGISTIC, SVM, fit_baselines
-from movieplots.classification.feeding import MASKED, TrainingPlots
+from movieplots.classification.info import ClassifierInfo, LabelScores
 from movieplots.classification.labelled_plots import read_labelled, targets_of
-from movieplots.classification.metrics import headline, multilabel_metrics
+from movieplots.classification.metrics import multilabel_metrics
 from movieplots.classification.model import GenreModel
 from movieplots.classification.prediction import GenreClassifier
-from movieplots.classification.teachers import read_teachers, taught_targets
+from movieplots.classification.teachers import taught_targets
 from movieplots.classification.thresholds import GRID, best_thresholds
 from movieplots.classification.training import layer_groups, train_classifier
+from movieplots.classification.training_plots import MASKED, TrainingPlots
 from movieplots.errors import BadInput
-from movieplots.plots import FILE_NAME, load_plots, markup_title, save_plots
+from movieplots.plots import FILE_NAME, imdb_title, load_plots, save_plots
+from movieplots.runs.folder import read_info
 
 
 def test_thresholds_are_the_best_of_their_label():
@@ -69,15 +71,13 @@ def test_a_rare_label_gets_the_threshold_that_its_probabilities_let_expect():
 def test_metrics_by_hand():
     truth = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0]])
     proba = np.array([[0.9, 0.2, 0.9], [0.4, 0.8, 0.1], [0.1, 0.3, 0.1]])
-    metrics = multilabel_metrics(truth, proba, np.array([0.5, 0.25, 0.5]), ["war", "music", "news"])
-    assert metrics["per_label"]["war"] == {
-        "precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3), "average_precision": 1.0, "support": 2,
-    }  # fmt: skip
-    assert metrics["per_label"]["music"]["f1"] == 1.0
-    assert metrics["per_label"]["news"]["average_precision"] is None
-    assert metrics["micro_f1"] == pytest.approx(2 * 3 / (2 * 3 + 1 + 1))
-    assert metrics["macro_f1"] == pytest.approx((2 / 3 + 1) / 2)  # labels without a plot do not count
-    assert metrics["map"] == 1.0
+    scores, per_label = multilabel_metrics(truth, proba, np.array([0.5, 0.25, 0.5]), ["war", "music", "news"])
+    assert per_label["war"] == LabelScores(1.0, 0.5, pytest.approx(2 / 3), 1.0, 2)
+    assert per_label["music"].f1 == 1.0
+    assert per_label["news"].average_precision is None
+    assert scores.micro_f1 == pytest.approx(2 * 3 / (2 * 3 + 1 + 1))
+    assert scores.macro_f1 == pytest.approx((2 / 3 + 1) / 2)  # labels without a plot do not count
+    assert scores.map == 1.0
 
 
 def test_padding_does_not_change_a_prediction(tiny_roberta):
@@ -101,13 +101,13 @@ def test_learning_rates_fall_from_head_to_embeddings(tiny_roberta):
 
 def test_training_writes_a_model_that_predicts(classifier, small_corpus):
     folder, info = classifier
-    assert json.loads((folder / "movieplots.json").read_text()) == info
-    assert set(info["metrics"]["baselines"]) == {"TF-IDF + logistic regression", "TF-IDF + linear SVM"}
+    assert read_info(folder, ClassifierInfo) == info
+    assert set(info.metrics.test.baselines) == {"TF-IDF + logistic regression", "TF-IDF + linear SVM"}
     assert not [file for file in folder.rglob("*") if file.suffix in (".bin", ".pt", ".pkl")]
     counts = load_plots(small_corpus, "train")["genres"].explode().value_counts()
-    assert set(info["labels"]) == {genre for genre, n in counts.items() if n >= 10}
+    assert set(info.labels) == {genre for genre, n in counts.items() if n >= 10}
     genres = load_plots(small_corpus)["genres"].explode().unique()
-    assert info["not_learned"] == {genre: int(counts.get(genre, 0)) for genre in genres if counts.get(genre, 0) < 10}
+    assert info.not_learned == {genre: int(counts.get(genre, 0)) for genre in genres if counts.get(genre, 0) < 10}
 
     loaded = GenreClassifier.from_pretrained(folder)
     texts = load_plots(small_corpus, "test")["plot"].tolist()
@@ -124,12 +124,12 @@ def test_training_writes_a_model_that_predicts(classifier, small_corpus):
 
 def test_the_same_command_gives_the_same_weights_and_again_reuses(classifier, small_corpus, tiny_roberta, tmp_path):
     folder, info = classifier
-    train_classifier(small_corpus, tiny_roberta, tmp_path, passes=2, batch_size=16, titles=True)
+    train_classifier(small_corpus, tiny_roberta, tmp_path, epochs=2, batch_size=16, titles=True)
     for name in ("model.safetensors", "head.safetensors"):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
-    assert train_classifier(small_corpus, tiny_roberta, folder, passes=2, batch_size=16, titles=True) == info
-    with pytest.raises(BadInput, match="passes"):
-        train_classifier(small_corpus, tiny_roberta, folder, passes=3, batch_size=16, titles=True)
+    assert train_classifier(small_corpus, tiny_roberta, folder, epochs=2, batch_size=16, titles=True) == info
+    with pytest.raises(BadInput, match="trained with --epochs 2; to train it further, start from it"):
+        train_classifier(small_corpus, tiny_roberta, folder, epochs=3, batch_size=16, titles=True)
 
 
 def test_bad_input_says_what_to_change(classifier, small_corpus, tiny_roberta, tiny_gpt2, tmp_path):
@@ -161,22 +161,23 @@ def test_calibration_is_inside_the_saved_model(classifier, small_corpus):
     folder, info = classifier
     loaded, test = GenreClassifier.from_pretrained(folder), load_plots(small_corpus, "test")
     truth = targets_of(test["genres"].tolist(), loaded.labels)
-    titles = [markup_title(row) for _, row in test.iterrows()]
-    for key, given in (("test", None), ("test_titled", titles)):
+    titles = [imdb_title(row) for _, row in test.iterrows()]
+    for stored, given in ((info.metrics.test, None), (info.metrics.test_titled, titles)):
         proba = loaded.predict_proba(test["plot"].tolist(), given)
-        measured = headline(multilabel_metrics(truth, proba, loaded.thresholds, loaded.labels))
-        assert measured == pytest.approx(info["metrics"][key])
+        scores, per_label = multilabel_metrics(truth, proba, loaded.thresholds, loaded.labels)
+        assert vars(scores) == pytest.approx(vars(stored.scores)) and per_label.keys() == stored.per_label.keys()
     assert loaded.predict_proba(["A sheriff."], [""]).tolist() == loaded.predict_proba(["A sheriff."]).tolist()
 
 
 def test_lora_and_fewer_layers_give_a_folder_like_any_other(small_corpus, tiny_roberta, tmp_path):
-    info = train_classifier(small_corpus, tiny_roberta, tmp_path, passes=1, method="lora", layers=1, loss="asymmetric")
+    info = train_classifier(small_corpus, tiny_roberta, tmp_path, epochs=1, method="lora", layers=1, loss="asymmetric")
     assert json.loads((tmp_path / "config.json").read_text())["num_hidden_layers"] == 1
     with safe_open(tmp_path / "model.safetensors", "pt") as weights:
         assert not [name for name in weights.keys() if "lora" in name]  # noqa: SIM118
-    assert GenreClassifier.from_pretrained(tmp_path).predict_proba(["A sheriff."]).shape == (1, len(info["labels"]))
+    assert GenreClassifier.from_pretrained(tmp_path).predict_proba(["A sheriff."]).shape == (1, len(info.labels))
     assert (
-        info["recipe"]["method"] == "lora" and "--method lora --loss asymmetric" in (tmp_path / "README.md").read_text()
+        info.recipe.settings["method"] == "lora"
+        and "--method lora --loss asymmetric" in (tmp_path / "README.md").read_text()
     )
     with pytest.raises(BadInput, match="titles"):
         GenreClassifier.from_pretrained(tmp_path).predict(["A sheriff."], ["Salt (2009)"])
@@ -190,23 +191,22 @@ def test_a_student_learns_half_from_its_teachers(
     loaded = GenreClassifier.from_pretrained(folder)
     says = loaded.predict_proba(plots.texts["train"], plots.titles["train"])
     assert taught_targets([folder, folder], plots) == pytest.approx((plots.targets["train"] + says) / 2, abs=1e-5)
-    info = train_classifier(small_corpus, tiny_roberta, tmp_path / "out", passes=1, layers=1, teachers=[folder])
-    assert info["recipe"]["teachers"] == [teacher["recipe"]]
+    info = train_classifier(small_corpus, tiny_roberta, tmp_path / "out", epochs=1, layers=1, teachers=[folder])
+    assert info.recipe.teachers == [teacher.recipe]
     assert "--layers 1" in (tmp_path / "out" / "README.md").read_text()
     assert "--teacher TEACHER_1" in (tmp_path / "out" / "README.md").read_text()
     other = GenreClassifier.from_pretrained(tmp_path / "out").predict_proba(plots.texts["train"])
     together = expit((logit(says) + logit(other)) / 2)
     pair = [folder, tmp_path / "out"]
     assert taught_targets(pair, plots) == pytest.approx((plots.targets["train"] + together) / 2, abs=1e-5)
-    both = train_classifier(small_corpus, tiny_roberta, tmp_path / "both", passes=1, layers=1, teachers=pair)
-    assert both["recipe"]["teachers"] == [teacher["recipe"], info["recipe"]]
+    both = train_classifier(small_corpus, tiny_roberta, tmp_path / "both", epochs=1, layers=1, teachers=pair)
+    assert both.recipe.teachers == [teacher.recipe, info.recipe]
     assert "--teacher TEACHER_1 --teacher TEACHER_2" in (tmp_path / "both" / "README.md").read_text()
     with pytest.raises(BadInput, match=r"knows other genres than the student is to learn \(.*thriller"):
         train_classifier(corpus, tiny_roberta, tmp_path / "other", teachers=[folder])
-    plots = read_labelled(turned_corpus, teacher["labels"])
     with pytest.raises(BadInput, match=r"was trained on 20 of the plots that are held out here"):
-        read_teachers([folder], plots)
-    with pytest.raises(BadInput, match="no teacher somewhere: give the folder of a trained classifier"):
+        train_classifier(turned_corpus, tiny_roberta, tmp_path / "other", teachers=[folder])
+    with pytest.raises(BadInput, match="no teacher somewhere: give the folder of a trained model"):
         train_classifier(small_corpus, tiny_roberta, tmp_path / "other", teachers=["somewhere"])
     assert not (tmp_path / "other").exists()
 
@@ -215,7 +215,7 @@ def test_a_student_learns_half_from_its_teachers(
     ("settings", "says"),
     [
         ({"layers": 3}, "--layers must be from 1 to 2"),
-        ({"loss": "hinge"}, "--loss must be weighted or"),
+        ({"loss": "hinge"}, "--loss must be weighted-bce or"),
         ({"method": "half"}, "--method must be full or lora"),
         ({"label_smoothing": 1.0}, "--label-smoothing"),
         ({"batch_size": 0}, "--batch-size must be at least 1"),
@@ -232,25 +232,25 @@ def test_a_pass_shows_every_plot_once_some_words_masked_some_titled(small_corpus
     plots = read_labelled(small_corpus)
     texts, targets, titles = (part["train"] for part in (plots.texts, plots.targets, plots.titles))
     feed = TrainingPlots(tokenizer, texts, targets, 256, 16, seed=0, titles=titles)
-    rows = list(feed.one_pass(0))
-    assert len(rows) == feed.steps_per_pass * 16 >= len(texts)
+    rows = list(feed.one_epoch(0))
+    assert len(rows) == feed.steps_per_epoch * 16 >= len(texts)
     seen = Counter(tuple(row["labels"].tolist()) for row in rows)
     assert not Counter(map(tuple, targets.tolist())) - seen  # all are there; what is more fills the last batch
-    lengths = [len(row["input_ids"]) for row in TrainingPlots(tokenizer, texts, targets, 256, 16, 0).one_pass(3)]
+    lengths = [len(row["input_ids"]) for row in TrainingPlots(tokenizer, texts, targets, 256, 16, 0).one_epoch(3)]
     spread = [np.ptp(lengths[i : i + 16]) for i in range(0, len(lengths) - 16, 16)]
     assert np.median(spread) < np.ptp(lengths) / 3  # plots of a batch have about the same length
     shown = [token for row in rows for token in row["input_ids"]]
     assert shown.count(tokenizer.mask_token_id) / len(shown) == pytest.approx(MASKED, abs=0.02)
     longer = len(shown) / sum(len(row["input_ids"]) for row in feed.plots)
     assert 1.0 < longer < sum(len(row["input_ids"]) for row in feed.titled) / len(shown) * longer
-    assert rows != list(feed.one_pass(1)) and rows[0]["input_ids"] == next(feed.one_pass(0))["input_ids"]
+    assert rows != list(feed.one_epoch(1)) and rows[0]["input_ids"] == next(feed.one_epoch(0))["input_ids"]
 
 
 def test_long_plots_are_cut_and_named(classifier):
     loaded = GenreClassifier.from_pretrained(classifier[0])
     long = "word " * 600
     assert loaded.max_tokens == 298  # what the tiny encoder has room for
-    assert loaded.cut(["short", long]) == {1: len(loaded.engine.tokenizer(long)["input_ids"])}
+    assert loaded.truncated(["short", long]) == {1: len(loaded.engine.tokenizer(long)["input_ids"])}
     assert np.isfinite(loaded.predict_proba([long])).all()
 
 

@@ -7,8 +7,8 @@ from movieplots.preparation.cleaning import (
     Cleaned,
     clean_plot,
     count_words,
-    cut_at_sentence,
     split_sentences,
+    truncate_at_sentence,
 )
 from movieplots.preparation.placeholders import is_placeholder
 from movieplots.sources.sample import FILE, read_sample
@@ -397,7 +397,7 @@ def test_sentences_joined_are_the_text(plots):
     ],
 )
 def test_cut_at_sentence(at_most, cut):
-    assert cut_at_sentence("Dr. Lee left. She came back! Why? ", at_most, count_words) == cut
+    assert truncate_at_sentence("Dr. Lee left. She came back! Why? ", at_most, count_words) == cut
 
 
 def test_cut_at_sentence_is_the_longest_beginning_and_counts_few_times(plots):
@@ -411,9 +411,9 @@ def test_cut_at_sentence_is_the_longest_beginning_and_counts_few_times(plots):
     sentences = split_sentences(text)
     for at_most in (10, 1000, 12_345, len(text) - 1, len(text)):
         calls.clear()
-        cut = cut_at_sentence(text, at_most, count)
+        cut = truncate_at_sentence(text, at_most, count)
         kept = len(split_sentences(cut))
         assert text.startswith(cut) and len(cut) <= at_most
         assert cut == text or len("".join(sentences[: kept + 1]).rstrip()) > at_most
         assert len(calls) <= len(sentences).bit_length()
-    assert cut_at_sentence("", 5, count) == ""
+    assert truncate_at_sentence("", 5, count) == ""

@@ -10,8 +10,11 @@ import pytest
 from movieplots import load_plots, shipped
 from movieplots.cli import app, main
 from movieplots.errors import BadInput
-from movieplots.lineage import read_plot_ids
+from movieplots.files import write_json
 from movieplots.novelty_index import NoveltyIndex
+from movieplots.runs.folder import to_json
+from movieplots.runs.lineage import read_plot_ids
+from tests.made_up import classifier_info
 
 
 def run(capsys, monkeypatch, *arguments):
@@ -31,16 +34,18 @@ def test_the_whole_job(capsys, monkeypatch, tmp_path, tiny_gpt2, tiny_roberta):
         return json.loads(out)
 
     data, generator, classifier, dump = (tmp_path / name for name in ("data", "generator", "classifier", "dump"))
-    report = succeed("prepare", "sample", "--out", data)
+    report = succeed("prepare", "sample", "-o", data)
     assert report["read"] == report["kept"] + sum(report["dropped"].values()) == 420
-    train = ("train", "generator", "--data", data, "--base", tiny_gpt2, "--markup", "with-titles", "--out", generator)
+    train = ("train", "generator", "--data", data, "--base-model", tiny_gpt2, "--titles", "-o", generator)
     assert succeed(*train, "--max-steps", 3)["metrics"]["steps"] == 3
-    learned = succeed("train", "classifier", "--data", data, "--base", tiny_roberta, "--passes", 1, "--out", classifier)
+    learned = succeed(
+        "train", "classifier", "--data", data, "--base-model", tiny_roberta, "--epochs", 1, "-o", classifier
+    )
     assert len(learned["labels"]) == 27
     grid = ("--genres", "horror,war", "--temperatures", "0.7,1", "--top-ps", "0.9", "--samples-per-genre", 2)
-    assert succeed("dump", "--model", generator, "--out", dump, *grid)["samples"] == 8
+    assert succeed("dump", "--model", generator, "--output-dir", dump, *grid)["samples"] == 8
     out = tmp_path / "report"
-    metrics = succeed("evaluate", "--dumps", dump, "--data", data, "--classifier", classifier, "--out", out)
+    metrics = succeed("evaluate", "--dumps", dump, "--data", data, "--classifier", classifier, "-o", out)
     assert metrics["models"]["dump"]["samples"]["samples"] == 8
     assert metrics == json.loads((out / "metrics.json").read_text())
     page = (out / "report.html").read_text()
@@ -66,16 +71,17 @@ def test_the_other_classifiers(capsys, monkeypatch, tmp_path, small_corpus, tiny
 
     base, fastai, small = tmp_path / "base", tmp_path / "fastai", tmp_path / "small"
     data = ("--data", small_corpus)
-    lm = ("train", "language-model", *data, "--base", tiny_roberta, "--out", base, "--passes", 1, "--block-size", 64)
-    assert "held-out loss 6." in succeed(*lm)[0]
-    search = ("train", "fastai", *data, "--base", base, "--batch-size", 8, "--out", fastai)
-    assert "the loss falls fastest at a learning rate of" in succeed(*search, "--find-rate", tmp_path / "rate.png")[0]
-    assert (tmp_path / "rate.png").stat().st_size > 10_000 and not fastai.exists()
-    out, _ = succeed(*search, "--passes", 1, "--titles")
+    lm = ("train", "mlm", *data, "--base-model", tiny_roberta, "-o", base, "--epochs", 1, "--block-size", 64)
+    assert "test loss 6." in succeed(*lm)[0]
+    search = ("train", "fastai", *data, "--base-model", base, "--batch-size", 8, "-o", fastai)
+    rate = ("find-lr", "classifier", *data, "--base-model", base, "--batch-size", 8, "--steps", 30)
+    assert "the loss falls fastest at a learning rate of" in succeed(*rate, "-o", tmp_path / "rate.png")[0]
+    assert (tmp_path / "rate.png").stat().st_size > 10_000
+    out, _ = succeed(*search, "--epochs", 1, "--titles")
     assert "From the plot alone" in out and "With the title as well" in out
     assert out.count("TF-IDF + linear SVM ") == out.count("TF-IDF + logistic regression ") == 2
-    out, _ = succeed("compress", "--model", fastai, *data, "--out", small)
-    assert "compressed" in out and "MB" in out
+    out, _ = succeed("quantize", "--model", fastai, *data, "-o", small)
+    assert "quantized" in out and "MB" in out
     for model in (fastai, small):
         asked = ("genres", "--model", model, "--title", "Salt (2009)", "--explain")
         assert "Words that speak for a genre" in succeed(*asked, "A sheriff rides into town.")[0]
@@ -90,27 +96,27 @@ def test_the_other_classifiers(capsys, monkeypatch, tmp_path, small_corpus, tiny
 
 def test_a_student_and_a_rate_search(capsys, monkeypatch, tmp_path, small_corpus, tiny_gpt2):
     rate = tmp_path / "rate.png"
-    start = ("--data", small_corpus, "--base", tiny_gpt2, "--method", "full")
-    status, out, err = run(capsys, monkeypatch, "train", "rate", *start, "--steps", 25, "--out", rate)
+    start = ("--data", small_corpus, "--base-model", tiny_gpt2, "--method", "full")
+    status, out, err = run(capsys, monkeypatch, "find-lr", "generator", *start, "--steps", 25, "-o", rate)
     assert status == 0, err
     assert "the loss falls fastest at a learning rate of" in out
     assert rate.read_bytes().startswith(b"\x89PNG")
 
     teacher, student = tmp_path / "teacher", tmp_path / "student"
-    options = ("--schedule", "cosine", "--block-size", 256, "--blocks-per-step", 1, "--max-steps", 2)
-    status, out, err = run(capsys, monkeypatch, "train", "generator", *start, *options, "--out", teacher)
+    options = ("--lr-scheduler-type", "cosine", "--block-size", 256, "--batch-size", 1, "--max-steps", 2)
+    status, out, err = run(capsys, monkeypatch, "train", "generator", *start, *options, "-o", teacher)
     assert status == 0, err
     card = (teacher / "README.md").read_text()
-    assert "--method full --max-steps 2 --schedule cosine --block-size 256 --blocks-per-step 1" in card
+    assert "--max-steps 2 --lr-scheduler-type cosine --block-size 256 --batch-size 1 --method full" in card
 
     distill = ("distill", "--teacher", teacher, "--data", small_corpus, "--layers", 1, "--max-steps", 2)
-    status, out, err = run(capsys, monkeypatch, *distill, "--out", student, "--json")
+    status, out, err = run(capsys, monkeypatch, *distill, "-o", student, "--json")
     assert status == 0, err
     rows = json.loads(out)
     assert [row["model"] for row in rows] == ["teacher", "student"]
     assert rows[1]["parameters"] < rows[0]["parameters"]
     assert "--layers 1" in (student / "README.md").read_text()
-    status, out, _ = run(capsys, monkeypatch, *distill, "--out", student)
+    status, out, _ = run(capsys, monkeypatch, *distill, "-o", student)
     assert status == 0 and "parameters" in out
 
 
@@ -119,7 +125,7 @@ def test_plots_from_standard_input(capsys, monkeypatch, tmp_path, small_corpus, 
 
     from movieplots import train_classifier
 
-    train_classifier(small_corpus, tiny_roberta, tmp_path, passes=1)
+    train_classifier(small_corpus, tiny_roberta, tmp_path, epochs=1)
 
     def genres(text, encoding="utf-8"):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text), encoding))  # as a locale has it
@@ -151,109 +157,149 @@ def test_bad_input_is_one_line_and_leaves_nothing(capsys, monkeypatch, tmp_path)
     )
     NOWHERE, FILE, UNTITLED = tmp_path / "nowhere", tmp_path / "semicolons.csv", tmp_path / "untitled"
     UNTITLED.mkdir()
-    (UNTITLED / "movieplots.json").write_text('{"task": "classification", "recipe": {"titles": false}}')
+    write_json(UNTITLED / "movieplots.json", to_json(classifier_info(titles=False)))
     cases = {
-        ("prepare", "imbd", "--out", out): "Unknown source 'imbd'",
-        ("prepare", "streaming", "--out", out): "is not in data/raw/streaming: run `movieplots fetch streaming`",
-        ("prepare", "imdb", "mpst", "--path", "imdb=a", "mpst=b", "--out", out): "needs its own option, --path mpst=b",
-        ("prepare", "sample", "--path", "", "--out", out): "names no file",
-        ("prepare", "sample", "--path", "sample=a", "--path", "sample=b", "--out", out): "two places for sample",
-        ("prepare", "table", "--columns", "title=a", "title=b", "--out", out): "names title twice",
-        ("prepare", "table", "--path", tmp_path / "semicolons.csv", "--out", out): "separated by semicolons",
-        ("prepare", "sample", "imdb", "--path", "a", "--out", out): "With several sources each path needs its source",
-        ("prepare", "sample", "--path", "imdb=a", "--out", out): "a path for imdb, which is not among the sources",
-        ("prepare", "sample", "--columns", "title=Name", "--out", out): "--columns is for the source `table` alone",
-        ("prepare", "table", "--columns", "title", "--out", out): "is no assignment",
+        ("prepare", "imbd", "-o", out): "Unknown source 'imbd'",
+        ("prepare", "streaming", "-o", out): "is not in data/raw/streaming: run `movieplots fetch streaming`",
+        ("prepare", "imdb", "mpst", "--path", "imdb=a", "mpst=b", "-o", out): "needs its own option, --path mpst=b",
+        ("prepare", "sample", "--path", "", "-o", out): "names no file",
+        ("prepare", "sample", "--path", "sample=a", "--path", "sample=b", "-o", out): "two places for sample",
+        ("prepare", "table", "--columns", "title=a", "title=b", "-o", out): "names title twice",
+        ("prepare", "table", "--path", tmp_path / "semicolons.csv", "-o", out): "separated by semicolons",
+        ("prepare", "sample", "imdb", "--path", "a", "-o", out): "With several sources each path needs its source",
+        ("prepare", "sample", "--path", "imdb=a", "-o", out): "a path for imdb, which is not among the sources",
+        ("prepare", "sample", "--columns", "title=Name", "-o", out): "--columns is for the source `table` alone",
+        ("prepare", "table", "--columns", "title", "-o", out): "is no assignment",
         (
             "prepare",
             "table",
             "--path",
             tmp_path / "x_titles.csv",
-            "--out",
+            "-o",
             out,
         ): "show_id, type, title; say which is which with",
-        ("prepare", "sample", "--languages", "english", "--out", out): "no language code",
-        ("prepare", "sample", "--languages", "de", "--out", out): "No plot is left after dropping: other language 420",
-        ("prepare", "sample", "--detector", "slow", "--out", out): "choose from fast, langdetect",
-        ("prepare", "sample", "--min-length", "9", "--max-length", "8", "--out", out): "leave no plot",
-        ("prepare", "sample", "--long", "shorten", "--out", out): "choose cut or drop",
-        ("prepare", "sample", "--near", "0", "--out", out): "above 0 and at most 1",
-        ("prepare", "sample", "--own-splits", "--out", out): "brings a division of its own",
-        ("prepare", "sample", "--splits-from", tmp_path / "empty", "--out", out): "No Plot table",
-        ("prepare", "sample", "--genre-map", tmp_path / "x_titles.csv", "--out", out): "x_titles.csv",
-        ("prepare", "sample", "--tokenizer", "gpt2", "--out", out): "smollm2-135m or minilm-l6",
+        ("prepare", "sample", "--languages", "english", "-o", out): "no language code",
+        ("prepare", "sample", "--languages", "de", "-o", out): "No plot is left after dropping: other language 420",
+        ("prepare", "sample", "--detector", "slow", "-o", out): "--detector must be fast or langdetect",
+        (
+            "prepare",
+            "sample",
+            "--min-length",
+            "9",
+            "--max-length",
+            "8",
+            "-o",
+            out,
+        ): "--min-length must be at most --max-length",
+        ("prepare", "sample", "--too-long", "shorten", "-o", out): "--too-long must be trunc",
+        ("prepare", "sample", "--dedup-threshold", "0", "-o", out): "above 0 and at most 1",
+        ("prepare", "sample", "--own-splits", "-o", out): "brings a division of its own",
+        ("prepare", "sample", "--splits-from", tmp_path / "empty", "-o", out): "No Plot table",
+        ("prepare", "sample", "--genre-map", tmp_path / "x_titles.csv", "-o", out): "x_titles.csv",
+        ("prepare", "sample", "--tokenizer", "gpt2", "-o", out): "smollm2-135m or minilm-l6",
         ("fetch", "imbd"): "Unknown source 'imbd'",
         ("fetch", "sample"): "nothing to fetch",
         ("fetch", "streaming"): "kaggle.com/datasets/shivamb/netflix-shows",
-        ("prepare", "streaming", "--path", tmp_path / "nowhere", "--out", out): "does not exist",
-        ("prepare", "streaming", "--path", tmp_path / "empty", "--out", out): "holds no catalogue",
-        ("prepare", "streaming", "--path", tmp_path / "x_titles.csv", "--out", out): "no column release_year",
-        ("prepare", "streaming", "--path", tmp_path / "few_titles.csv", "--out", out): "too small to split",
-        ("prepare", "sample"): "--out",
-        ("train", "generator", "--data", tmp_path, "--base", "gpt2", "--out", out): "No Plot table",
-        ("dump", "--model", tmp_path, "--out", out): "not a trained model",
+        ("prepare", "streaming", "--path", tmp_path / "nowhere", "-o", out): "does not exist",
+        ("prepare", "streaming", "--path", tmp_path / "empty", "-o", out): "holds no catalogue",
+        ("prepare", "streaming", "--path", tmp_path / "x_titles.csv", "-o", out): "no column release_year",
+        ("prepare", "streaming", "--path", tmp_path / "few_titles.csv", "-o", out): "too small to split",
+        ("prepare", "sample"): "--output-dir",
+        ("train", "generator", "--data", tmp_path, "--base-model", "gpt2", "-o", out): "No Plot table",
+        ("dump", "--model", tmp_path, "-o", out): "not a trained model",
         # Each of these names a model, data or a base that is not there: the option alone is enough to be refused.
-        ("dump", "--model", NOWHERE, "--out", out, "--samples-per-genre", "0"): "samples per genre",
-        ("dump", "--model", NOWHERE, "--out", out, "--top-ps", "2"): "Top-p must be",
-        ("dump", "--model", NOWHERE, "--out", out, "--decoder", "x"): "Unknown decoder 'x'",
-        ("dump", "--model", NOWHERE, "--out", FILE): "is a file, not a folder",
-        ("generate", "--model", NOWHERE, "-n", "0"): "number of plots",
-        ("generate", "--model", NOWHERE, "--temperature", "-1"): "temperature",
-        ("generate", "--model", NOWHERE, "--top-p", "nan"): "Top-p must be",
-        ("generate", "--model", NOWHERE, "--min-p", "1"): "Min-p must be",
-        ("generate", "--model", NOWHERE, "--repetition-penalty", "0"): "repetition penalty",
-        ("generate", "--model", NOWHERE, "--no-repeat-ngram", "1"): "n-grams",
-        ("generate", "--model", NOWHERE, "--decoder", "x"): "Unknown decoder 'x'",
+        ("dump", "--model", NOWHERE, "-o", out, "--samples-per-genre", "0"): "--samples-per-genre must be at least 1",
+        ("dump", "--model", NOWHERE, "-o", out, "--top-ps", "2"): "--top-p must be from 0 to 1, not 2.",
+        ("dump", "--model", NOWHERE, "-o", out, "--backend", "x"): "Unknown backend 'x'",
+        ("dump", "--model", NOWHERE, "-o", FILE): "is a file, not a folder",
+        ("generate", "--model", NOWHERE, "-n", "0"): "--n must be at least 1, not 0.",
+        ("generate", "--model", NOWHERE, "--temperature", "9"): "--temperature must be above 0 and at most 5, not 9.",
+        ("generate", "--model", NOWHERE, "--top-p", "nan"): "--top-p must be from 0 to 1",
+        ("generate", "--model", NOWHERE, "--min-p", "1"): "--min-p must be at least 0 and below 1",
+        ("generate", "--model", NOWHERE, "--repetition-penalty", "0"): "from 1 to 10, not 0.",
+        ("generate", "--model", NOWHERE, "--no-repeat-ngram-size", "1"): "from 2 to 100, or 0 (off), not 1.",
+        ("generate", "--model", NOWHERE, "--backend", "x"): "Unknown backend 'x'",
         ("genres", "--model", NOWHERE, "--title", "Salt", "A ghost.", "A war."): "--title belongs to one plot",
         (
             "train",
             "generator",
             "--data",
             NOWHERE,
-            "--base",
+            "--base-model",
             NOWHERE,
-            "--out",
+            "-o",
             out,
             "--learning-rate",
             "2",
         ): "--learning-",
-        ("train", "generator", "--data", NOWHERE, "--base", NOWHERE, "--out", out, "--draws", "x"): "--draws must be",
-        ("train", "generator", "--data", NOWHERE, "--base", NOWHERE, "--out", FILE): "is a file, not a folder",
         (
             "train",
             "generator",
             "--data",
             NOWHERE,
-            "--base",
+            "--base-model",
             NOWHERE,
-            "--out",
+            "-o",
+            out,
+            "--sampler",
+            "x",
+        ): "--sampler must be",
+        ("train", "generator", "--data", NOWHERE, "--base-model", NOWHERE, "-o", FILE): "is a file, not a folder",
+        (
+            "train",
+            "generator",
+            "--data",
+            NOWHERE,
+            "--base-model",
+            NOWHERE,
+            "-o",
             out,
             "--time-limit",
             "nan",
         ): "--time-limit",
-        ("train", "rate", "--data", NOWHERE, "--base", NOWHERE, "--out", out, "--steps", "5"): "at least 20 steps",
-        ("train", "rate", "--data", NOWHERE, "--base", NOWHERE, "--out", tmp_path): "is a folder: give --out the name",
+        (
+            "find-lr",
+            "generator",
+            "--data",
+            NOWHERE,
+            "--base-model",
+            NOWHERE,
+            "-o",
+            out,
+            "--steps",
+            "5",
+        ): "--steps must be at least 20",
+        (
+            "find-lr",
+            "generator",
+            "--data",
+            NOWHERE,
+            "--base-model",
+            NOWHERE,
+            "-o",
+            tmp_path,
+        ): "is a folder: give --output",
         (
             "train",
             "classifier",
             "--data",
             NOWHERE,
-            "--base",
+            "--base-model",
             NOWHERE,
-            "--out",
+            "-o",
             out,
             "--batch-size",
             "0",
         ): "--batch-size",
-        ("train", "classifier", "--data", NOWHERE, "--base", NOWHERE, "--out", out, "--loss", "x"): "--loss must be",
+        ("train", "classifier", "--data", NOWHERE, "--base-model", NOWHERE, "-o", out, "--loss", "x"): "--loss must be",
         (
             "train",
             "classifier",
             "--data",
             NOWHERE,
-            "--base",
+            "--base-model",
             NOWHERE,
-            "--out",
+            "-o",
             out,
             "--method",
             "x",
@@ -263,28 +309,39 @@ def test_bad_input_is_one_line_and_leaves_nothing(capsys, monkeypatch, tmp_path)
             "classifier",
             "--data",
             NOWHERE,
-            "--base",
+            "--base-model",
             NOWHERE,
-            "--out",
+            "-o",
             out,
             "--layers",
             "0",
         ): "--layers must be",
-        ("train", "classifier", "--data", NOWHERE, "--base", NOWHERE, "--out", out, "--teacher", "x"): "no teacher x",
         (
             "train",
-            "language-model",
+            "classifier",
             "--data",
             NOWHERE,
-            "--base",
+            "--base-model",
+            NOWHERE,
+            "-o",
+            out,
+            "--teacher",
             "x",
-            "--out",
+        ): "no teacher x",
+        (
+            "train",
+            "mlm",
+            "--data",
+            NOWHERE,
+            "--base-model",
+            "x",
+            "-o",
             out,
             "--block-size",
             "2",
         ): "--block-size",
-        ("train", "language-model", "--data", NOWHERE, "--base", "x", "--out", FILE): "is a file, not a folder",
-        ("distill", "--teacher", NOWHERE, "--data", NOWHERE, "--layers", "0", "--out", out): "--layers must be",
+        ("train", "mlm", "--data", NOWHERE, "--base-model", "x", "-o", FILE): "is a file, not a folder",
+        ("distill", "--teacher", NOWHERE, "--data", NOWHERE, "--layers", "0", "-o", out): "--layers must be",
         (
             "distill",
             "--teacher",
@@ -293,47 +350,47 @@ def test_bad_input_is_one_line_and_leaves_nothing(capsys, monkeypatch, tmp_path)
             NOWHERE,
             "--layers",
             "1",
-            "--out",
+            "-o",
             out,
-            "--patience",
+            "--early-stopping-patience",
             "0",
-        ): "--patien",
+        ): "--early-stopping-p",
         (
             "evaluate",
             "--dumps",
             NOWHERE,
             "--data",
             NOWHERE,
-            "--out",
+            "-o",
             out,
             "--embedder",
             "./x",
         ): "folder ./x does not exist",
-        ("evaluate", "--dumps", NOWHERE, "--data", NOWHERE, "--out", out, "--embedder", "minilm"): "'minilm' cannot be",
-        ("evaluate", "--dumps", NOWHERE, "--data", NOWHERE, "--out", out, "--classifier", "x"): "x is not a trained",
-        ("evaluate", "--dumps", NOWHERE, "--data", NOWHERE, "--out", FILE): "is a file, not a folder",
-        ("export", "--model", NOWHERE, "--out", out, "--type", "x"): "Unknown type 'x'",
-        ("export", "--model", NOWHERE, "--out", tmp_path): "is a folder: give --out the name",
-        ("compress", "--model", NOWHERE, "--data", NOWHERE, "--out", FILE): "is a file, not a folder",
-        ("novelty", "--data", NOWHERE, "--out", tmp_path): "is a folder: give --out the name",
-        ("api", "--decoder", "x"): "Unknown decoder 'x'",
+        ("evaluate", "--dumps", NOWHERE, "--data", NOWHERE, "-o", out, "--embedder", "minilm"): "'minilm' cannot be",
+        ("evaluate", "--dumps", NOWHERE, "--data", NOWHERE, "-o", out, "--classifier", "x"): "x is not a trained",
+        ("evaluate", "--dumps", NOWHERE, "--data", NOWHERE, "-o", FILE): "is a file, not a folder",
+        ("export", "--model", NOWHERE, "-o", out, "--type", "x"): "--type must be f32 or f16",
+        ("export", "--model", NOWHERE, "-o", tmp_path): "is a folder: give",
+        ("quantize", "--model", NOWHERE, "--data", NOWHERE, "-o", FILE): "is a file, not a folder",
+        ("novelty", "--data", NOWHERE, "-o", tmp_path): "is a folder: give --output the name",
+        ("api", "--backend", "x"): "Unknown backend 'x'",
         ("api", "--novelty", NOWHERE): "There is no index",
         ("api", "--novelty", FILE): "is no index of training plots",
         ("api", "--port", "0"): "--port",
         ("studio", "--api", "here"): "--api must be",
-        ("studio", "--decoder", "x", "--port", "8599"): "Unknown decoder 'x'",
+        ("studio", "--backend", "x", "--port", "8599"): "Unknown backend 'x'",
         # These are seen in the model's movieplots.json.
         ("generate", "--genre", "opera"): "Unknown genre 'opera'",
         ("generate", "--model", shipped.FOLDER / "generator-without-titles", "--title", "Salt"): "without titles",
         ("genres", "--model", UNTITLED, "--title", "Salt", "A ghost."): "without titles",
-        ("dump", "--model", shipped.GENERATOR, "--out", out, "--genres", "opera"): "Unknown genre 'opera'",
-        ("dump", "--model", tmp_path, "--out", out, "--temperatures", "warm"): "numbers separated by commas",
-        ("evaluate", "--dumps", tmp_path / "empty", "--data", tmp_path, "--out", out): "No dump",
+        ("dump", "--model", shipped.GENERATOR, "-o", out, "--genres", "opera"): "Unknown genre 'opera'",
+        ("dump", "--model", tmp_path, "-o", out, "--temperatures", "warm"): "numbers separated by commas",
+        ("evaluate", "--dumps", tmp_path / "empty", "--data", tmp_path, "-o", out): "No dump",
         ("generate", "--model", tmp_path / "nowhere"): "no model in",
         ("genres", "--model", tmp_path / "nowhere", "A ghost sings."): "no model in",
         ("genres", "--model", tmp_path, "  "): "empty",
         ("generate", "--warmth", "3"): "--warmth",
-        ("prepare", "sample", "--seed", "-1", "--out", out): "--seed",
+        ("prepare", "sample", "--seed", "-1", "-o", out): "--seed",
     }
     for arguments, message in cases.items():
         status, stdout, err = run(capsys, monkeypatch, *arguments)
@@ -347,7 +404,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(capsys, monkeypatch, tmp_path)
 
 def test_a_hub_id_without_a_hub_names_the_offline_bases(capsys, monkeypatch, small_corpus, tmp_path):
     out = tmp_path / "out"
-    arguments = ("train", "classifier", "--data", small_corpus, "--base", "roberta-base", "--out", out)
+    arguments = ("train", "classifier", "--data", small_corpus, "--base-model", "roberta-base", "-o", out)
     status, _, err = run(capsys, monkeypatch, *arguments)
     assert status == 2
     assert "smollm2-135m or minilm-l6" in err
@@ -360,7 +417,7 @@ def test_a_hub_id_without_a_hub_names_the_offline_bases(capsys, monkeypatch, sma
         "fetch",
         "prepare",
         "train generator",
-        "train rate",
+        "find-lr generator",
         "distill",
         "export",
         "train classifier",
@@ -384,13 +441,13 @@ def test_a_table_of_one_s_own_and_the_bundled_corpus_together(capsys, monkeypatc
     (tmp_path / "my.csv").write_text("\n".join(lines))
     table = ("--path", f"table={tmp_path / 'my.csv'}", "--columns", "title=Name", "plot=Summary", "genres=Tags")
     status, out, err = run(
-        capsys, monkeypatch, "prepare", "sample", "table", *table, "--near", "1", "--out", tmp_path / "out"
+        capsys, monkeypatch, "prepare", "sample", "table", *table, "--dedup-threshold", "1", "-o", tmp_path / "out"
     )
     assert status == 0, err
     assert "kept 429 of 429 plots; dropped: none" in out
     (tmp_path / "map.csv").write_text("tag,genres\nmusical,\nhorror,thriller\n")
-    table += ("--genre-map", tmp_path / "map.csv", "--near", "1")
-    status, out, err = run(capsys, monkeypatch, "prepare", "table", *table, "--out", tmp_path / "few", "--json")
+    table += ("--genre-map", tmp_path / "map.csv", "--dedup-threshold", "1")
+    status, out, err = run(capsys, monkeypatch, "prepare", "table", *table, "-o", tmp_path / "few", "--json")
     assert status == 2
     assert "too small to split" in err
 
@@ -401,7 +458,7 @@ def test_fetching_ends_with_the_next_command(capsys, monkeypatch, tmp_path):
     (tmp_path / "data/raw/imdb/movies_genres.csv.bz2").write_bytes(b"there")
     status, out, err = run(capsys, monkeypatch, "fetch", "imdb")
     assert (status, out.splitlines()) == (
-        0, ["data/raw/imdb/movies_genres.csv.bz2", "Next: movieplots prepare imdb --out data/imdb"],
+        0, ["data/raw/imdb/movies_genres.csv.bz2", "Next: movieplots prepare imdb --output-dir data/imdb"],
     )  # fmt: skip
     assert "already there" in err
 
@@ -423,9 +480,9 @@ def test_generate_says_which_training_plot_is_near_and_loses_none(
 ):
     """With an index that is named, one that ships for just this model, and one that cannot be read."""
     model, index = tmp_path / "model", tmp_path / "novelty.npz"
-    train = ("train", "generator", "--data", small_corpus, "--base", tiny_gpt2, "--out", model, "--max-steps", 1)
-    assert run(capsys, monkeypatch, *train, "--blocks-per-step", 1)[0] == 0
-    assert run(capsys, monkeypatch, "novelty", "--data", small_corpus, "--out", index)[0] == 0
+    train = ("train", "generator", "--data", small_corpus, "--base-model", tiny_gpt2, "-o", model, "--max-steps", 1)
+    assert run(capsys, monkeypatch, *train, "--batch-size", 1)[0] == 0
+    assert run(capsys, monkeypatch, "novelty", "--data", small_corpus, "-o", index)[0] == 0
     assert set(NoveltyIndex.plots_of(index)) == set(read_plot_ids(model).learned)
     titles = NoveltyIndex.load(index).titles
     plot = load_plots(small_corpus, "train")["plot"].iloc[0]
@@ -459,15 +516,15 @@ TEXTS = {
     "--opening": ("generate", "--opening", CUT),
     "--title of a plot": ("generate", "--title", CUT),
     "--genre": ("generate", "--genre", CUT),
-    "--decoder": ("generate", "--decoder", CUT),
-    "--genres": ("dump", "--model", "m", "--out", "o", "--genres", CUT),
-    "--temperatures": ("dump", "--model", "m", "--out", "o", "--temperatures", CUT),
-    "--languages": ("prepare", "sample", "--out", "o", "--languages", CUT),
-    "--columns": ("prepare", "table", "--out", "o", "--columns", f"title={CUT}"),
-    "the source": ("prepare", CUT, "--out", "o"),
-    "--markup": ("train", "generator", "--data", "d", "--base", "b", "--out", "o", "--markup", CUT),
-    "--loss": ("train", "classifier", "--data", "d", "--base", "b", "--out", "o", "--loss", CUT),
-    "--type": ("export", "--model", "m", "--out", "o", "--type", CUT),
+    "--backend": ("generate", "--backend", CUT),
+    "--genres": ("dump", "--model", "m", "-o", "o", "--genres", CUT),
+    "--temperatures": ("dump", "--model", "m", "-o", "o", "--temperatures", CUT),
+    "--languages": ("prepare", "sample", "-o", "o", "--languages", CUT),
+    "--columns": ("prepare", "table", "-o", "o", "--columns", f"title={CUT}"),
+    "the source": ("prepare", CUT, "-o", "o"),
+    "--method": ("train", "generator", "--data", "d", "--base-model", "b", "-o", "o", "--method", CUT),
+    "--loss": ("train", "classifier", "--data", "d", "--base-model", "b", "-o", "o", "--loss", CUT),
+    "--type": ("export", "--model", "m", "-o", "o", "--type", CUT),
     "--host": ("api", "--host", CUT),
     "--api": ("studio", "--api", CUT),
 }
@@ -504,9 +561,9 @@ def test_files_and_folders_may_have_names_that_are_no_text(tmp_path):
     table = ["table", "--columns", "title=t", "plot=p", "genres=g", "--path", folder + b"/plots.csv"]
     for arguments, status, words in (
         (["genres", "--model", folder, "A ghost."], 2, b"holds a model for generation"),
-        (["prepare", "sample", "--genre-map", folder + b"/map.csv", "--out", tmp_path / "out"], 0, b""),
-        (["prepare", *table, "--out", tmp_path / "table"], 2, b"too small to split"),
-        (["prepare", "sample", "--out", folder + b"/out"], 2, b"is no UTF-8"),  # pyarrow cannot write there
+        (["prepare", "sample", "--genre-map", folder + b"/map.csv", "-o", tmp_path / "out"], 0, b""),
+        (["prepare", *table, "-o", tmp_path / "table"], 2, b"too small to split"),
+        (["prepare", "sample", "-o", folder + b"/out"], 2, b"is no UTF-8"),  # pyarrow cannot write there
     ):
         done = subprocess.run([sys.executable, "-m", "movieplots", *arguments], capture_output=True, check=False)
         assert done.returncode == status and words in done.stderr, done.stderr

@@ -24,16 +24,16 @@ def test_the_area_by_hand():
 
 def test_equal_distributions_score_high_and_different_ones_low():
     same, near, far = (mauve(sets(seed=1), sets(seed=2, shift=shift)) for shift in (0, 0.5, 3))
-    assert same["value"] > 0.9 > near["value"] > 0.1 > far["value"]
+    assert same.value > 0.9 > near.value > 0.1 > far.value
     for found in (same, near, far):
-        assert 0 <= found["low"] <= found["value"] <= found["high"] <= 1 and found["of"] == 300
+        assert 0 <= found.low <= found.value <= found.high <= 1 and found.of == 300
     assert mauve(sets(seed=1), sets(seed=2)) == same
 
 
 def test_few_texts_say_nothing():
     vectors = sets(MIN_TEXTS)
     assert mauve(vectors[1:], vectors) is mauve(vectors, vectors[:10]) is None
-    assert mauve(vectors, vectors)["of"] == MIN_TEXTS
+    assert mauve(vectors, vectors).of == MIN_TEXTS
 
 
 def test_samples_without_words_are_as_unlike_real_plots_as_can_be():
@@ -41,9 +41,9 @@ def test_samples_without_words_are_as_unlike_real_plots_as_can_be():
     values = []
     for missing in (0, 50, 150, 200):
         samples[:missing] = np.nan
-        values.append(mauve(samples, real)["value"])
+        values.append(mauve(samples, real).value)
     assert values[0] > 0.9 and values == sorted(values, reverse=True) and values[-1] < 0.01
-    assert mauve(np.full((60, 1), np.nan), real)["value"] == pytest.approx(values[-1])
+    assert mauve(np.full((60, 1), np.nan), real).value == pytest.approx(values[-1])
 
 
 def test_every_embedding_lies_in_one_bucket():

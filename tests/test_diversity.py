@@ -1,11 +1,11 @@
-"""Do samples vary: distinct n-grams, self-BLEU, loops, and the intervals that measured numbers get."""
+"""Do samples vary: distinct n-grams, self-BLEU, repeats, and the intervals that measured numbers get."""
 
 import numpy as np
 import pytest
 import sacrebleu
 
 from movieplots.evaluation import diversity
-from movieplots.evaluation.diversity import loops, unique_share
+from movieplots.evaluation.diversity import repeats, unique_share
 from movieplots.intervals import average, jackknife, median, share
 from movieplots.words import number_words
 
@@ -32,11 +32,11 @@ def test_the_interval_of_distinct_leaves_out_one_text_at_a_time():
     found = diversity.distinct_estimate(number_words(texts, {}), 2)
     without = np.array([distinct(texts[:i] + texts[i + 1 :], 2) for i in range(30)])
     assert found == pytest.approx(jackknife(distinct(texts, 2), without))
-    assert 0 < found["low"] < found["value"] < found["high"] < 1
+    assert 0 < found.low < found.value < found.high < 1
 
 
 def test_unique_share():
-    assert unique_share(["a", "b", "a", "a"])["value"] == pytest.approx(2 / 4)
+    assert unique_share(["a", "b", "a", "a"]).value == pytest.approx(2 / 4)
     assert unique_share([]) is None
 
 
@@ -60,19 +60,19 @@ def test_self_bleu_equals_sacrebleu_against_all_others():
 
 
 def test_a_loop_is_four_words_three_times():
-    assert loops("and then the dog. " * 3)
-    assert not loops("and then the dog. " * 2)
-    assert not loops("the dog " * 2)
-    assert not loops("")
+    assert repeats("and then the dog. " * 3)
+    assert not repeats("and then the dog. " * 2)
+    assert not repeats("the dog " * 2)
+    assert not repeats("")
 
 
 def test_intervals_are_seeded_and_never_claim_certainty():
     values = np.array([1.0] * 12 + [0.0] * 28)
     found = share(values)
-    assert found == share(values) and found["value"] == 0.3 and found["of"] == 40
-    assert 0.1 < found["low"] < 0.3 < found["high"] < 0.5
+    assert found == share(values) and found.value == 0.3 and found.of == 40
+    assert 0.1 < found.low < 0.3 < found.high < 0.5
     none = share(np.zeros(100))
-    assert none["low"] == 0 and none["high"] == pytest.approx(0.03, abs=0.001)
+    assert none.low == 0 and none.high == pytest.approx(0.03, abs=0.001)
     assert share(np.array([np.nan])) is average(np.array([])) is median(np.array([np.nan])) is None
 
 
@@ -83,7 +83,7 @@ def test_intervals_of_means_and_medians_hold_the_truth_nearly_always():
         values = rng.normal(7, 2, size=80)
         for sum_up in held:
             found = sum_up(values)
-            held[sum_up] += found["low"] <= 7 <= found["high"]
+            held[sum_up] += found.low <= 7 <= found.high
     assert min(held.values()) >= 88
     values[::2] = np.nan
-    assert average(values)["of"] == 40
+    assert average(values).of == 40

@@ -6,16 +6,17 @@ import pytest
 
 from movieplots.errors import BadInput
 from movieplots.generation.dump_reader import cell_values, load_dump, parse_line, read_dump
-from movieplots.generation.markup import MARKUPS, format_sample
+from movieplots.generation.prompt_format import format_sample
+from movieplots.generation.sampling import Sample
 
 
-@pytest.mark.parametrize("markup", MARKUPS)
-@pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.parametrize("titles", [True, False])
+@pytest.mark.parametrize("truncated", [True, False])
 @pytest.mark.parametrize("plot", ["The sea gives back what it took.", "", 'He said: "No (not | now)" <b>&</b> …'])
-def test_a_line_in_either_markup_is_read_as_it_was_written(markup, finished, plot):
-    title = '"Salt" (2009) {Low Tide (#1.3)}' if markup == "with-titles" else ""
-    line = format_sample(markup, "horror, comedy", title, plot, finished)
-    assert parse_line(line) == {"genre": "horror, comedy", "title": title, "plot": plot, "finished": finished}
+def test_a_line_with_or_without_title_is_read_as_it_was_written(titles, truncated, plot):
+    title = '"Salt" (2009) {Low Tide (#1.3)}' if titles else ""
+    line = format_sample(titles, "horror, comedy", title, plot, truncated)
+    assert parse_line(line) == Sample("horror, comedy", title, plot, 0.0, 0.0, -1, truncated)
 
 
 @pytest.mark.parametrize(
@@ -60,12 +61,12 @@ def test_a_line_that_is_no_sample_says_why(line, reason):
     ],
 )
 def test_a_line_with_the_marks_of_gpt_2_simple(line, title):
-    assert parse_line(line) == {"genre": "horror", "title": title, "plot": "The sea gives.", "finished": True}
+    assert parse_line(line) == Sample("horror", title, "The sea gives.", 0.0, 0.0, -1, truncated=False)
 
 
 def test_marks_of_gpt_2_simple_are_plain_text_where_others_stand():
     line = "war<|endofgenre|>A (2001)<|endoftitle|>They |0| go |1| home."
-    assert parse_line(line)["plot"] == "They |0| go |1| home."
+    assert parse_line(line).plot == "They |0| go |1| home."
 
 
 def test_where_lines_with_a_start_mark_have_titles_all_need_one(tmp_path):
@@ -80,9 +81,7 @@ def test_where_lines_with_a_start_mark_have_titles_all_need_one(tmp_path):
 
 
 def test_what_follows_the_end_is_left_out():
-    assert (
-        parse_line("<|startoftext|>war<|endofgenre|>They go.<|endoftext|>war<|endofgenre|>More")["plot"] == "They go."
-    )
+    assert parse_line("<|startoftext|>war<|endofgenre|>They go.<|endoftext|>war<|endofgenre|>More").plot == "They go."
 
 
 @pytest.mark.parametrize(
@@ -114,7 +113,7 @@ def test_every_line_is_a_sample_or_counted(tmp_path):
         "horror<|endofgenre|>no title's end<|endoftext|>",
     ]
     (tmp_path / "temp_0_7_topp_0_9.txt").write_text("\n".join(lines))  # the last line has no line end
-    record = {"genre": "war", "title": "", "plot": "x", "temperature": 1, "top_p": 0, "seed": 3, "finished": True}
+    record = {"genre": "war", "title": "", "plot": "x", "temperature": 1, "top_p": 0, "seed": 3, "truncated": False}
     rows = [record, record | {"plot": 3}, {"genre": "war"}]
     (tmp_path / "temp_1_topp_0.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"genre": "wa')
     (tmp_path / "temp_1_topp_0.txt").write_text("the same in text, which is not read\n" * 5)
@@ -122,7 +121,7 @@ def test_every_line_is_a_sample_or_counted(tmp_path):
     assert len(dump.samples) + len(dump.unparsed) == len(lines) + 4
     assert dump.samples["temperature"].tolist() == [0.7, 0.7, 1.0]
     assert dump.samples["top_p"].tolist() == [0.9, 0.9, 0.0]
-    assert dump.samples["finished"].tolist() == [True, False, True]
+    assert dump.samples["truncated"].tolist() == [False, True, False]
     assert dump.samples["seed"].tolist() == [-1, -1, 3]
     assert dump.reasons == {
         "no end of the genre": 2, "empty line": 1, "no end of the title": 1, "a plot of the wrong type": 1,
@@ -158,14 +157,14 @@ UNTITLED = "<|startoftext|>drama<|endofgenre|>Café — a father drives.<|endoft
 def test_marks_of_file_formats_are_no_part_of_a_sample(encoding, end, tmp_path):
     (tmp_path / "temp_1_topp_0.txt").write_bytes((TITLED + UNTITLED).replace("\n", end).encode(encoding))
     (tmp_path / "temp_0_7_topp_0_9.txt").write_bytes((UNTITLED + TITLED).replace("\n", end).encode(encoding))
-    record = {"genre": "war", "title": "", "plot": "Café.", "temperature": 2, "top_p": 0, "seed": 3, "finished": True}
+    record = {"genre": "war", "title": "", "plot": "Café.", "temperature": 2, "top_p": 0, "seed": 3, "truncated": False}
     text = "".join(json.dumps(record, ensure_ascii=False) + end for _ in range(2))
     (tmp_path / "temp_2_topp_0.jsonl").write_bytes(text.encode(encoding))
     dump = load_dump(tmp_path)
     assert dump.reasons == {} and dump.unread == []
     assert dump.samples["genre"].tolist() == ["drama", "horror", "horror", "drama", "war", "war"]
     assert dump.samples["title"].tolist() == ["", "Salt (2009)", "Salt (2009)", "", "", ""]
-    assert dump.samples["plot"].tolist()[::3] == ["Café — a father drives."] * 2 and dump.samples["finished"].all()
+    assert dump.samples["plot"].tolist()[::3] == ["Café — a father drives."] * 2 and not dump.samples["truncated"].any()
 
 
 def test_a_mark_of_files_that_were_joined_is_no_part_of_a_sample(tmp_path):
@@ -193,7 +192,7 @@ def test_bytes_that_are_no_text_make_their_line_unreadable(encoding, read, lost,
     ],
 )
 def test_values_that_no_report_can_hold(change, reason, tmp_path):
-    record = {"genre": "war", "title": "", "plot": "x", "temperature": 1, "top_p": 0, "seed": 3, "finished": True}
+    record = {"genre": "war", "title": "", "plot": "x", "temperature": 1, "top_p": 0, "seed": 3, "truncated": False}
     (tmp_path / "temp_1_topp_0.jsonl").write_text(json.dumps(record) + "\n" + json.dumps(record | change) + "\n")
     assert load_dump(tmp_path).reasons == {reason: 1}
 
@@ -220,23 +219,31 @@ def test_where_every_line_has_an_end_mark_the_text_says_whether_it_is_finished(t
     lines = [f"war<|endofgenre|>A (2001)<|endoftitle|>{plot} <|endoftext|>" for plot in plots]
     (tmp_path / "temp_1_topp_0.txt").write_text("\n".join(lines) + "\n\n")
     dump = load_dump(tmp_path)
-    assert dict(zip(dump.samples["plot"], dump.samples["finished"], strict=True)) == plots
+    assert dict(zip(dump.samples["plot"], ~dump.samples["truncated"], strict=True)) == plots
     assert dump.judged_by_text == len(plots)
     # One line without it, and the mark means something.
     (tmp_path / "temp_1_topp_0.txt").write_text("\n".join([*lines, "war<|endofgenre|>A<|endoftitle|>They"]))
     dump = load_dump(tmp_path)
-    assert dump.samples["finished"].tolist() == [True] * len(plots) + [False] and dump.judged_by_text == 0
+    assert dump.samples["truncated"].tolist() == [False] * len(plots) + [True] and dump.judged_by_text == 0
 
 
-@pytest.mark.parametrize(("plot", "finished"), [("They go.", True), ("They go to", False)])
-def test_a_file_of_one_line_is_judged_by_its_text(plot, finished, tmp_path):
+@pytest.mark.parametrize(("plot", "truncated"), [("They go.", False), ("They go to", True)])
+def test_a_file_of_one_line_is_judged_by_its_text(plot, truncated, tmp_path):
     (tmp_path / "temp_1_topp_0.txt").write_text(f"war|0|A (2001)|1|{plot}<|endoftext|>")
-    assert load_dump(tmp_path).samples["finished"].tolist() == [finished]
+    assert load_dump(tmp_path).samples["truncated"].tolist() == [truncated]
 
 
 def test_json_lines_say_themselves_whether_they_are_finished(tmp_path):
-    record = {"genre": "war", "title": "", "plot": "x", "temperature": 1, "top_p": 0, "seed": 3, "finished": True}
+    record = {"genre": "war", "title": "", "plot": "x", "temperature": 1, "top_p": 0, "seed": 3, "truncated": False}
     (tmp_path / "temp_1_topp_0.jsonl").write_text(json.dumps(record))
     (tmp_path / "temp_1_topp_0.txt").write_text("<|startoftext|>war<|endofgenre|>x<|endoftext|>")
     dump = load_dump(tmp_path)
-    assert dump.samples["finished"].tolist() == [True] and dump.judged_by_text == 0
+    assert dump.samples["truncated"].tolist() == [False] and dump.judged_by_text == 0
+
+
+def test_json_lines_of_an_earlier_version_are_read(tmp_path):
+    record = {"genre": "war", "title": "", "plot": "x", "temperature": 1, "top_p": 0, "seed": 3}
+    rows = [record | {"finished": True}, record | {"finished": False}, record | {"finished": 1}]
+    (tmp_path / "temp_1_topp_0.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    dump = load_dump(tmp_path)
+    assert dump.samples["truncated"].tolist() == [False, True] and dump.reasons == {"no field truncated": 1}

@@ -17,7 +17,7 @@ from movieplots.generation.export import cached_gguf
 
 
 def test_a_dump_has_the_whole_grid_in_both_files_and_continues(trained, tmp_path):
-    folder, info = trained
+    folder, _ = trained
     grid = {"genres": ["horror", "war"], "temperatures": [0.7, 1], "top_ps": [0, 0.9], "samples_per_genre": 2}
     first = sample_dump(folder, tmp_path, **grid)
     assert len(first) == 16
@@ -26,7 +26,8 @@ def test_a_dump_has_the_whole_grid_in_both_files_and_continues(trained, tmp_path
     lines = (tmp_path / "temp_0_7_topp_0_9.txt").read_text().splitlines()
     records = [json.loads(line) for line in (tmp_path / "temp_0_7_topp_0_9.jsonl").open()]
     assert [line.split("<|endofgenre|>")[0] for line in lines] == ["horror", "horror", "war", "war"]
-    assert [line.endswith("<|endoftext|>") for line in lines] == [record["finished"] for record in records]
+    assert [line.endswith("<|endoftext|>") for line in lines] == [not record["truncated"] for record in records]
+    info = json.loads((folder / "movieplots.json").read_text())
     assert json.loads((tmp_path / "dump.json").read_text())["model"] == info
 
     (tmp_path / "temp_1_topp_0.jsonl").unlink()  # as if it had been interrupted there
@@ -38,20 +39,23 @@ def test_a_dump_has_the_whole_grid_in_both_files_and_continues(trained, tmp_path
         with pytest.raises(BadInput, match="other settings"):
             sample_dump(folder, tmp_path, **(grid | changed))
     with pytest.raises(BadInput, match="temperature"):
-        sample_dump(folder, tmp_path, **(grid | {"temperatures": [-1]}), fresh=True)
+        sample_dump(folder, tmp_path, **(grid | {"temperatures": [-1]}), overwrite=True)
     assert read_dump(tmp_path).equals(first)
+    (tmp_path / "dump.json").write_text(json.dumps({"settings": {"cells": [[0.7, 0]], "decoder": "llama.cpp"}}))
+    with pytest.raises(BadInput, match="a dump of an earlier version of movieplots: choose another --output-dir"):
+        sample_dump(folder, tmp_path, **grid)
 
 
-def test_all_missing_samples_go_to_the_decoder_as_one_queue(trained, tmp_path, monkeypatch):
-    from movieplots.generation.llama_decoder import LlamaDecoder
+def test_all_missing_samples_go_to_the_backend_as_one_queue(trained, tmp_path, monkeypatch):
+    from movieplots.generation.llama_backend import LlamaBackend
 
     asked = []
-    decode = LlamaDecoder.decode
+    decode = LlamaBackend.decode
     monkeypatch.setattr(
-        LlamaDecoder, "decode", lambda self, requests: asked.append(len(requests)) or decode(self, requests)
+        LlamaBackend, "decode", lambda self, requests: asked.append(len(requests)) or decode(self, requests)
     )
     grid = {"genres": ["horror", "war"], "temperatures": [0.7, 1, 1], "top_ps": [0], "samples_per_genre": 5}
-    first = sample_dump(trained[0], tmp_path, **grid, decoder="llama.cpp")
+    first = sample_dump(trained[0], tmp_path, **grid, backend="llama.cpp")
     assert asked == [20]
     assert not first.duplicated(["title", "plot"]).any()
     lines = [json.loads(line) for line in (tmp_path / "temp_1_topp_0.jsonl").open()]
@@ -59,43 +63,45 @@ def test_all_missing_samples_go_to_the_decoder_as_one_queue(trained, tmp_path, m
     (tmp_path / "temp_1_topp_0.jsonl").unlink()
     torn = "".join(json.dumps(row) + "\n" for row in [rows[7], rows[2]]) + json.dumps(rows[3])[:-9]
     (tmp_path / JOURNAL).write_text(torn)
-    assert sample_dump(trained[0], tmp_path, **grid, decoder="llama.cpp").equals(first)
+    assert sample_dump(trained[0], tmp_path, **grid, backend="llama.cpp").equals(first)
     assert asked == [20, 8]
     assert not (tmp_path / JOURNAL).exists()
     (tmp_path / JOURNAL).write_text("".join(json.dumps(row) + "\n" for row in rows))  # killed before the cell's files
     (tmp_path / "temp_1_topp_0.jsonl").unlink()
-    assert sample_dump(trained[0], tmp_path, **grid, decoder="llama.cpp").equals(first)
+    assert sample_dump(trained[0], tmp_path, **grid, backend="llama.cpp").equals(first)
     assert asked == [20, 8, 0]
 
 
-def test_options_and_decoder_belong_to_a_dump(trained, tmp_path):
+def test_options_and_backend_belong_to_a_dump(trained, tmp_path):
     grid = {"genres": ["horror"], "temperatures": [1], "top_ps": [0], "samples_per_genre": 2}
-    first = sample_dump(trained[0], tmp_path, **grid, decoder="llama.cpp")
-    other = sample_dump(trained[0], tmp_path / "other", **grid, decoder="llama.cpp", no_repeat_ngram=2, min_p=0.1)
+    first = sample_dump(trained[0], tmp_path, **grid, backend="llama.cpp")
+    other = sample_dump(trained[0], tmp_path / "other", **grid, backend="llama.cpp", no_repeat_ngram_size=2, min_p=0.1)
     assert not other.equals(first)
-    for changed in ({"min_p": 0.1}, {"repetition_penalty": 1.1}, {"no_repeat_ngram": 2}, {"seed": 1}):
+    for changed in ({"min_p": 0.1}, {"repetition_penalty": 1.1}, {"no_repeat_ngram_size": 2}, {"seed": 1}):
         with pytest.raises(BadInput, match=next(iter(changed))):
-            sample_dump(trained[0], tmp_path, **(grid | changed), decoder="llama.cpp")
+            sample_dump(trained[0], tmp_path, **(grid | changed), backend="llama.cpp")
     (tmp_path / "temp_1_topp_0.jsonl").unlink()
-    with pytest.raises(BadInput, match="decoder"):
-        sample_dump(trained[0], tmp_path, **grid, decoder="transformers")
-    with pytest.raises(BadInput, match="Min-p"):
-        sample_dump(trained[0], tmp_path, **grid, min_p=2, fresh=True)
+    with pytest.raises(BadInput, match="backend"):
+        sample_dump(trained[0], tmp_path, **grid, backend="transformers")
+    with pytest.raises(BadInput, match="--min-p must be"):
+        sample_dump(trained[0], tmp_path, **grid, min_p=2, overwrite=True)
     with pytest.raises(BadInput, match="Unknown genre"):
         sample_dump(trained[0], tmp_path, **(grid | {"genres": ["horrror"]}))
-    assert sample_dump(trained[0], tmp_path, **grid, decoder="llama.cpp").equals(first)
+    assert sample_dump(trained[0], tmp_path, **grid, backend="llama.cpp").equals(first)
 
 
-@pytest.mark.parametrize(("decoder", "samples"), [("llama.cpp", 20), ("transformers", 8)])
-def test_a_dump_killed_again_and_again_ends_as_if_nothing_had_been(trained, tmp_path, decoder, samples):
+@pytest.mark.parametrize(("backend", "samples"), [("llama.cpp", 20), ("transformers", 8)])
+def test_a_dump_killed_again_and_again_ends_as_if_nothing_had_been(trained, tmp_path, backend, samples):
     folder = trained[0]
     grid = ("--genres", "horror,war", "--temperatures", "0.7,1.3", "--samples-per-genre", str(samples))
-    common = [sys.executable, "-m", "movieplots", "dump", "--model", str(folder), "--decoder", decoder, *grid]
-    subprocess.run([*common, "--out", str(tmp_path / "whole")], check=True, stderr=subprocess.DEVNULL)
+    common = [sys.executable, "-m", "movieplots", "dump", "--model", str(folder), "--backend", backend, *grid]
+    subprocess.run([*common, "--output-dir", str(tmp_path / "whole")], check=True, stderr=subprocess.DEVNULL)
     out, draw, total = tmp_path / "killed", random.Random(4), 8 * samples
     seen = 0
     for kill in range(3):
-        process = subprocess.Popen([*common, "--out", str(out)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [*common, "--output-dir", str(out)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
         wanted = seen + draw.randint(1, total // 4)
         deadline = time.monotonic() + 120
         while (seen := _lines(out / JOURNAL)) < wanted and process.poll() is None:
@@ -105,7 +111,7 @@ def test_a_dump_killed_again_and_again_ends_as_if_nothing_had_been(trained, tmp_
         process.kill()
         process.wait()
         seen = _lines(out / JOURNAL)
-    subprocess.run([*common, "--out", str(out)], check=True, stderr=subprocess.DEVNULL)
+    subprocess.run([*common, "--output-dir", str(out)], check=True, stderr=subprocess.DEVNULL)
     whole, killed = read_dump(tmp_path / "whole"), read_dump(out)
     assert len(whole) == total
     assert killed.equals(whole)
@@ -120,8 +126,8 @@ def test_a_full_disk_is_a_sentence_and_what_was_written_stays(trained, tmp_path)
     folder, info = trained
     cached_gguf(folder, info)
     command = [
-        sys.executable, "-m", "movieplots", "dump", "--model", str(folder), "--out", str(tmp_path), "--genres",
-        "horror", "--temperatures", "1", "--samples-per-genre", "40", "--decoder", "llama.cpp",
+        sys.executable, "-m", "movieplots", "dump", "--model", str(folder), "--output-dir", str(tmp_path), "--genres",
+        "horror", "--temperatures", "1", "--samples-per-genre", "40", "--backend", "llama.cpp",
     ]  # fmt: skip
     room = 12_000
     full = subprocess.run(

@@ -2,15 +2,17 @@
 
 import json
 import re
+from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import LABELS, FakeClassifier, WordEmbedder, write_data, write_dump
+from made_up import LABELS, FakeClassifier, WordEmbedder, made, write_data, write_dump
 
-import movieplots.evaluation as evaluation
+from movieplots.classification.info import BaselineScores, ClassifierInfo, ClassifierMetrics
 from movieplots.errors import BadInput
-from movieplots.evaluation import evaluate, examples, name_dumps
+from movieplots.evaluation import evaluate, examples, name_dumps, pipeline
 from movieplots.evaluation.answers import (
     MIN_SAMPLES,
     answers,
@@ -25,11 +27,24 @@ from movieplots.evaluation.distribution import mauve
 from movieplots.evaluation.figures import training_curve
 from movieplots.evaluation.genre_control import genre_control, genre_means
 from movieplots.evaluation.measures import budget_of
+from movieplots.evaluation.metrics import (
+    Cell,
+    ControlMeans,
+    JudgeQuality,
+    JudgeScores,
+    Learning,
+    Metrics,
+    Model,
+    NotMeasured,
+    Summary,
+    Texts,
+)
 from movieplots.evaluation.references import MOST, REAL, SHUFFLED, compared_with, real_samples, shuffled_words
 from movieplots.evaluation.report import mark_run, opening
 from movieplots.evaluation.title_quality import known_series, title_parts
-from movieplots.lineage import PlotIds
+from movieplots.intervals import Estimate
 from movieplots.plots import load_plots, save_plots
+from movieplots.runs.lineage import PlotIds
 
 
 def test_genre_control_by_hand():
@@ -66,8 +81,8 @@ def test_genre_similarity_is_the_mean_over_all_pairs():
 
 def test_titles_are_held_against_the_grammar_and_the_training_titles():
     titles = title_parts(['"Salt" (2009) {Low Tide (#1.3)}', "Heat: Again (1995)", "just words", "", '"New" (2001)'])
-    assert titles["titled"].tolist() == [True, True, True, False, True]
-    assert titles["well_formed"].tolist()[:3] == [1, 1, 0] and np.isnan(titles["well_formed"][3])
+    assert titles.titled.tolist() == [True, True, True, False, True]
+    assert titles.well_formed.tolist()[:3] == [1, 1, 0] and np.isnan(titles.well_formed[3])
     assert titles["primary"].tolist() == ["Salt", "Heat: Again", "just words", "", "New"]
     assert titles["secondary"].tolist() == ["Low Tide", "", "", "", ""]
     training = pd.DataFrame({"kind": ["series", "movie"], "primary": ["SALT!", "New"]})
@@ -151,16 +166,19 @@ def test_obeying_the_prompts_costs_no_likeness():
 
     written = embedded(genres * 30)
     asked, anyhow = (embedded(compared_with(plots, prompts)["genres"].explode()) for prompts in (genres, []))
-    assert mauve(written, asked)["value"] > 0.95
-    assert mauve(written, anyhow)["value"] < 0.8
+    assert mauve(written, asked).value > 0.95
+    assert mauve(written, anyhow).value < 0.8
 
 
 def _copying(copied, trained_on_this_data, count=100):
-    value = {"low": 0, "high": 1, "of": count}
-    samples = {name: value | {"value": 0.5} for name in ("unseen_4", "exact_copy")}
-    samples |= {"copied_more_than_20": value | {"value": copied}, "copied_words": value | {"value": 6}}
-    model = {"samples": samples | {"samples": count}, "trained_on_this_data": trained_on_this_data}
-    return novelty_card({"models": {"dump": model}, "references": {REAL: {"samples": samples}}}, "dump")
+    half, own = Estimate(0.5, 0, 1, count), Estimate(copied, 0, 1, count)
+    samples = made(
+        Summary, samples=count, novel_4grams=half, exact_copy=half, copied_more_than_20=own,
+        longest_verbatim_span=Estimate(6, 0, 1, count),
+    )  # fmt: skip
+    model = made(Model, samples=samples, trained_on_this_data=trained_on_this_data)
+    references = {REAL: made(Texts, samples=samples)}
+    return novelty_card(made(Metrics, models={"dump": model}, references=references), "dump")
 
 
 @pytest.mark.parametrize(("copied", "verdict"), [(0, "Yes"), (0.01, "Mostly"), (0.2, "Not always"), (0.9, "No")])
@@ -203,21 +221,21 @@ def test_the_fewest_samples_that_a_verdict_needs_are_those_of_a_narrow_interval(
     [(0.1, 0.2, 0.3, "No"), (0.2, 0.35, 0.5, "Cannot be told"), (0.3, 0.4, 0.5, "Partly"), (0.5, 0.6, 0.7, "Yes")],
 )
 def test_the_verdict_on_genre_lies_between_chance_and_real_plots(low, value, high, verdict):
-    hit = {"low": low, "value": value, "high": high, "of": 100}
-    model = {"genre_control": {"chance": 0.25, "unknown_genres": []}, "samples": {"genre_hit": hit}}
-    real = {REAL: {"samples": {"genre_hit": hit | {"value": 0.6}}}}
-    assert genre_card({"models": {"dump": model}, "references": real}, "dump").verdict == verdict
+    hit = Estimate(value, low, high, 100)
+    control = made(ControlMeans, chance=0.25, unknown_genres=[])
+    model = made(Model, genre_control=control, samples=made(Summary, genre_accuracy=hit))
+    real = {REAL: made(Texts, samples=made(Summary, genre_accuracy=replace(hit, value=0.6)))}
+    assert genre_card(made(Metrics, models={"dump": model}, references=real), "dump").verdict == verdict
 
 
 def _grid(*likeness, count=60):
     """A model's grid with one cell for each MAUVE, given as low, value and high."""
-    places = [{"temperature": 0.5 + i / 2, "top_p": 0.0} for i in range(len(likeness))]
     cells = [
-        place | {"samples": count, "mauve": {"low": low, "value": value, "high": high, "of": count}}
-        | dict.fromkeys(("genre_hit", "unfinished", "distinct_2"))
-        for place, (low, value, high) in zip(places, likeness, strict=True)
-    ]  # fmt: skip
-    return {"models": {"dump": {"by_cell": cells, "by_temperature": cells, "by_top_p": cells[:1]}}}
+        made(Cell, temperature=0.5 + i / 2, top_p=0.0, samples=count, mauve=Estimate(value, low, high, count))
+        for i, (low, value, high) in enumerate(likeness)
+    ]
+    model = made(Model, by_cell=cells, by_temperature=cells, by_top_p=cells[:1])
+    return made(Metrics, models={"dump": model})
 
 
 def test_the_best_setting_is_named_only_where_no_interval_overlaps():
@@ -233,19 +251,21 @@ def test_the_best_setting_is_named_only_where_no_interval_overlaps():
 
 @pytest.mark.parametrize(("plots", "verdict"), [(29, "Too few to say"), (30, "Better than its baseline")])
 def test_on_few_test_plots_there_is_no_verdict_on_the_judge(plots, verdict):
-    figures = {"micro_f1": 0.5, "macro_f1": 0.4}
-    quality = {"test_plots": plots, "classifier": figures, "baselines": {"x": {"micro_f1": 0.4, "macro_f1": 0.3}}}
-    assert classifier_card({"classifier": quality}).verdict == verdict
+    own = made(JudgeScores, micro_f1=0.5, macro_f1=0.4)
+    quality = JudgeQuality(plots, own, {"x": made(BaselineScores, micro_f1=0.4, macro_f1=0.3)})
+    assert classifier_card(made(Metrics, classifier=quality)).verdict == verdict
 
 
 @pytest.mark.parametrize(
-    ("guidance", "after", "verdict"), [(1.5, 4.1, "To obey"), (None, 4.1, "No"), (1.5, 3.9, "Yes")]
+    ("guidance", "after", "verdict"), [(2.5, 4.1, "To obey"), (None, 4.1, "No"), (2.5, 3.9, "Yes")]
 )
 def test_guidance_is_not_taken_for_a_training_that_failed(guidance, after, verdict):
-    learning = {"split": "test", "loss_before": 4.0, "loss_after": after, "train_tokens": 9, "steps": 3}
-    learning |= {"perplexity_before": 54.6, "perplexity_after": 60.3, "guidance": guidance}
-    card = learning_card({"models": {"dump": {"learning": learning}}}, "dump")
-    assert card.verdict == verdict and ("guidance (weight 1.5)" in card.sentences[-1]) == (verdict == "To obey")
+    learning = Learning(
+        split="test", loss_before=4.0, loss_after=after, perplexity_before=54.6, perplexity_after=60.3, train_tokens=9,
+        steps=3, guidance_scale=guidance,
+    )  # fmt: skip
+    card = learning_card(made(Metrics, models={"dump": made(Model, learning=learning)}), "dump")
+    assert card.verdict == verdict and ("guidance (scale 2.5)" in card.sentences[-1]) == (verdict == "To obey")
 
 
 def test_the_distance_from_guidance_has_axes_of_its_own():
@@ -281,12 +301,12 @@ def test_a_letter_that_grows_in_lower_case_does_not_shift_the_mark():
 
 @pytest.fixture
 def quick_embedder(monkeypatch):
-    monkeypatch.setattr(evaluation, "load_embedder", lambda name: WordEmbedder())
+    monkeypatch.setattr(pipeline, "load_embedder", lambda name: WordEmbedder())
 
 
 @pytest.fixture
 def no_figures(monkeypatch):
-    monkeypatch.setattr(evaluation, "draw_figures", lambda metrics, table, folder: {})
+    monkeypatch.setattr(pipeline, "draw_figures", lambda metrics, table, folder: {})
 
 
 @pytest.fixture
@@ -302,11 +322,11 @@ def dumps(tmp_path, data):
 @pytest.fixture
 def judge(monkeypatch, data, tmp_path):
     fake = FakeClassifier(tmp_path / "judge", data)
-    monkeypatch.setattr(evaluation, "_load_classifier", lambda path: fake)
+    monkeypatch.setattr(pipeline, "_load_classifier", lambda path: fake)
     return fake
 
 
-OF_ALL = {"similarity", "copied_runs", "unseen_ngrams", "by_setting", "genre_hits", "titles", "classifier_f1"}
+OF_ALL = {"similarity", "verbatim_spans", "novel_ngrams", "by_setting", "genre_accuracy", "titles", "classifier_f1"}
 OF_EACH = {"genre_probability", "genre_confusion", "genre_similarity", "training_curve"}
 
 
@@ -314,46 +334,46 @@ def test_a_full_report(dumps, data, judge, quick_embedder, tmp_path):
     out = tmp_path / "out"
     report = evaluate(dumps, data, out, classifier=judge.folder)
     metrics = report.metrics
-    assert json.loads((out / "metrics.json").read_text()) == metrics
-    model = metrics["models"]["dump"]
-    assert model["trained_on_this_data"] is True and model["unparsed"] == {}
-    assert model["learning"]["perplexity_after"] == pytest.approx(np.exp(3), abs=1e-5)
-    samples = model["samples"]
-    assert samples["samples"] == 112
-    for name in ("exact_copy", "copied_more_than_20", "looping", "unfinished", "empty"):
-        assert samples[name]["value"] == pytest.approx(2 / 112, abs=1e-6), name
-    assert samples["well_formed"]["value"] == pytest.approx(110 / 112, abs=1e-6)
-    assert samples["of_series"]["value"] == samples["primary_exact"]["value"] == pytest.approx(2 / 112, abs=1e-6)
-    assert samples["known_series"] == {"value": 0, "low": 0, "high": pytest.approx(0.776393), "of": 2}
-    assert samples["secondary_exact"]["of"] == 2 and samples["secondary_jaccard"] is None  # no training title has such
-    assert 0 < samples["mauve"]["value"] <= 1 and 0 < samples["self_bleu"]["value"] < 1
-    assert samples["plot_jaccard"]["of"] == 110
+    assert json.loads((out / "metrics.json").read_text()) == msgspec.to_builtins(metrics)
+    model = metrics.models["dump"]
+    assert model.trained_on_this_data is True and model.unparsed == {}
+    assert model.learning.perplexity_after == pytest.approx(np.exp(3), abs=1e-5)
+    samples = model.samples
+    assert samples.samples == 112
+    for name in ("exact_copy", "copied_more_than_20", "repetition_rate", "truncated", "empty"):
+        assert samples.measure(name).value == pytest.approx(2 / 112, abs=1e-6), name
+    assert samples.well_formed.value == pytest.approx(110 / 112, abs=1e-6)
+    assert samples.of_series.value == samples.primary_exact.value == pytest.approx(2 / 112, abs=1e-6)
+    assert samples.known_series == Estimate(value=0, low=0, high=pytest.approx(0.776393), of=2)
+    assert samples.secondary_exact.of == 2 and samples.secondary_jaccard is None  # no training title has such
+    assert 0 < samples.mauve.value <= 1 and 0 < samples.self_bleu.value < 1
+    assert samples.plot_jaccard.of == 110
     # "opera" is left out; of the 42 others in each cell, the copied and the empty plot miss their genre
-    assert samples["genre_hit"]["of"] == 84
-    assert model["genre_control"]["unknown_genres"] == ["opera"]
-    assert [(cell["temperature"], cell["top_p"]) for cell in model["by_cell"]] == [(0.7, 0.0), (1.0, 0.9)]
-    assert [group["temperature"] for group in model["by_temperature"]] == [0.7, 1]
-    assert [group["top_p"] for group in model["by_top_p"]] == [0, 0.9]
-    assert [row["genre"] for row in model["by_genre"]] == ["comedy", "horror", "opera"]
-    assert [row["samples"] for row in model["by_genre"]] == [56, 56, 28]
-    assert set(metrics["references"]) == {REAL, SHUFFLED}
-    assert metrics["references"][REAL]["samples"]["samples"] == 60
-    assert metrics["classifier"]["classifier"]["micro_f1"] == 0.5
+    assert samples.genre_accuracy.of == 84
+    assert model.genre_control.unknown_genres == ["opera"]
+    assert [(cell.temperature, cell.top_p) for cell in model.by_cell] == [(0.7, 0.0), (1.0, 0.9)]
+    assert [group.temperature for group in model.by_temperature] == [0.7, 1]
+    assert [group.top_p for group in model.by_top_p] == [0, 0.9]
+    assert [row.genre for row in model.by_genre] == ["comedy", "horror", "opera"]
+    assert [row.samples for row in model.by_genre] == [56, 56, 28]
+    assert set(metrics.references) == {REAL, SHUFFLED}
+    assert metrics.references[REAL].samples.samples == 60
+    assert metrics.classifier.classifier.micro_f1 == 0.5
     assert len(report.samples) == 112 + 2 * 60
 
     table = pd.read_csv(out / "samples.csv", keep_default_na=False)
     assert table["copied_from_id"][5] == table["plot_jaccard_id"][5] == load_plots(data, "train")["id"][0]
     assert float(table["plot_jaccard"][5]) == 1 and float(table["plot_cosine"][5]) == pytest.approx(1, abs=0.001)
-    assert table["primary_jaccard_nearest"][2] == "Title <2>" and float(table["primary_exact"][2]) == 1
+    assert table["primary_jaccard_nearest"][2] == "Title <2>" and float(table.primary_exact[2]) == 1
     measures = pd.read_csv(out / "measures.csv")
-    row = measures[(measures["grouping"] == "by_cell") & (measures["measure"] == "looping")].iloc[0]
+    row = measures[(measures["grouping"] == "by_cell") & (measures["measure"] == "repetition_rate")].iloc[0]
     assert (row["temperature"], row["top_p"], row["of"]) == (0.7, 0, 56)
     assert row["value"] == pytest.approx(1 / 56, abs=1e-6) and row["low"] < row["value"] < row["high"]
     genres = pd.read_csv(out / "genres.csv").set_index(["model", "prompted", "genre"])
     assert genres.loc[("dump", "horror", "horror"), "mean_probability"] > 0.8
     assert -1 < genres.loc[("dump", "opera", "western"), "mean_cosine"] < 1
     copies = pd.read_csv(out / "copies.csv")
-    assert copies["copied_words"].tolist() == [31, 31] and copies["model"].tolist() == ["dump", "dump"]
+    assert copies["longest_verbatim_span"].tolist() == [31, 31] and copies["model"].tolist() == ["dump", "dump"]
     assert {file.name for file in (out / "figures").iterdir()} == {
         f"{name}.{kind}" for name in OF_ALL | OF_EACH for kind in ("png", "svg")
     }
@@ -377,12 +397,12 @@ def test_several_dumps_stand_side_by_side(dumps, data, judge, quick_embedder, tm
     )
     out = tmp_path / "out"
     metrics = evaluate([dumps, tmp_path / "other"], data, out, classifier=judge.folder).metrics
-    assert list(metrics["models"]) == ["dump", "other"]
-    other = metrics["models"]["other"]
-    assert other["unparsed"] == {"no end of the genre": 1} and other["base"] is None and other["markup"] is None
-    assert other["samples"]["titled"]["value"] == 0 and other["samples"]["well_formed"] is None
-    assert other["samples"]["genre_hit"]["value"] == 1
-    assert metrics["models"]["dump"]["samples"]["looping"]["value"] == pytest.approx(2 / 112, abs=1e-6)
+    assert list(metrics.models) == ["dump", "other"]
+    other = metrics.models["other"]
+    assert other.unparsed == {"no end of the genre": 1} and other.base_model is None and other.titles is None
+    assert other.samples.titled.value == 0 and other.samples.well_formed is None
+    assert other.samples.genre_accuracy.value == 1
+    assert metrics.models["dump"].samples.repetition_rate.value == pytest.approx(2 / 112, abs=1e-6)
     names = OF_ALL | {f"{name}_1" for name in OF_EACH} | {f"{name}_2" for name in OF_EACH - {"training_curve"}}
     assert {file.stem for file in (out / "figures").iterdir()} == names
     assert examples.answers_table(metrics)["dump"].tolist()[0].endswith(")")
@@ -413,9 +433,9 @@ def test_of_a_dump_from_elsewhere_nothing_is_claimed_that_cannot_be_known(
     data, judge, quick_embedder, no_figures, tmp_path
 ):
     metrics = evaluate(_foreign(tmp_path / "foreign"), data, tmp_path / "out", classifier="judge").metrics
-    model = metrics["models"]["foreign"]
-    assert model["trained_on_this_data"] is None and model["judged_by_text"] == 60 and model["unread"] == []
-    assert model["samples"]["unfinished"]["value"] == pytest.approx(0.4)
+    model = metrics.models["foreign"]
+    assert model.trained_on_this_data is None and model.judged_by_text == 60 and model.unread == []
+    assert model.samples.truncated.value == pytest.approx(0.4)
     page = (tmp_path / "out" / "report.html").read_text()
     intro = " ".join(introduction(metrics))
     mind = (
@@ -462,18 +482,18 @@ def test_an_unreadable_dump_or_file_does_not_stop_the_others(dumps, data, quick_
     other = _foreign(tmp_path / "other")
     (other / "temp_hot_topp_0.txt").write_text("x")
     metrics = evaluate([dumps, tmp_path / "broken", other], data, tmp_path / "out").metrics
-    assert list(metrics["models"]) == ["dump", "other"] and list(metrics["evaluated"]["left_out"]) == ["broken"]
+    assert list(metrics.models) == ["dump", "other"] and list(metrics.evaluated.left_out) == ["broken"]
     intro, said = " ".join(introduction(metrics)), capsys.readouterr().err
     for text in (intro, said):
         assert "The dump “broken”" in text and "not UTF-8 text" in text
         assert "temp_hot_topp_0.txt does not say its temperature and top-p" in text
     assert "Mind: it is not recorded what “other” was trained on" in intro
     assert "what “dump” was trained on" not in intro
-    metrics["models"]["dump"]["trained_on_this_data"] = None
+    metrics.models["dump"] = replace(metrics.models["dump"], trained_on_this_data=None)
     assert "Mind: it is not recorded what “dump” and “other” were trained on" in " ".join(introduction(metrics))
     # A damaged record is no reason to go on as if nothing was recorded.
     (dumps / "dump.json").write_text("{")
-    assert list(evaluate([dumps, other], data, tmp_path / "out").metrics["models"]) == ["other"]
+    assert list(evaluate([dumps, other], data, tmp_path / "out").metrics.models) == ["other"]
 
 
 def test_plots_that_the_table_has_lost_are_counted_and_learned_ones_are_named(
@@ -484,20 +504,20 @@ def test_plots_that_the_table_has_lost_are_counted_and_learned_ones_are_named(
     train = plots[plots["split"] == "train"]
     save_plots(plots.drop(index=train.index[5:7]), data / "plots.parquet")
     metrics = evaluate(dumps, data, tmp_path / "out").metrics
-    model, intro = metrics["models"]["dump"], " ".join(introduction(metrics))
-    assert model["trained_on_this_data"] is True
-    assert (model["training_plots"], model["training_plots_elsewhere"], model["held_out_learned"]) == (120, 2, 0)
+    model, intro = metrics.models["dump"], " ".join(introduction(metrics))
+    assert model.trained_on_this_data is True
+    assert (model.training_plots, model.training_plots_elsewhere, model.held_out_learned) == (120, 2, 0)
     assert "Of the 120 plots that the generator was trained on, 2 are not among the training plots given here" in intro
 
     save_plots(plots.drop(index=train.index[:20]), data / "plots.parquet")
     metrics = evaluate(dumps, data, tmp_path / "out").metrics
-    assert metrics["models"]["dump"]["trained_on_this_data"] is False
+    assert metrics.models["dump"].trained_on_this_data is False
     assert "was trained on other data than the plots given here" in " ".join(introduction(metrics))
 
     plots.loc[train.index[:3], "split"] = "test"
     save_plots(plots, data / "plots.parquet")
     metrics = evaluate(dumps, data, tmp_path / "out").metrics
-    assert metrics["models"]["dump"]["trained_on_this_data"] is False
+    assert metrics.models["dump"].trained_on_this_data is False
     assert "Mind: the generator was trained on 3 plots that are held out here." in introduction(metrics)
     assert novelty_card(metrics, "dump").verdict != "Yes"
 
@@ -538,9 +558,9 @@ def test_without_classifier_history_or_losses(dumps, data, judge, quick_embedder
     (dumps / "dump.json").unlink()
     (dumps / "temp_1_topp_0_9.jsonl").unlink()
     metrics = evaluate(dumps, data, out).metrics
-    model = metrics["models"]["dump"]
-    assert model["learning"] is model["genre_control"] is metrics["classifier"] is model["samples"]["genre_hit"] is None
-    left = {"similarity", "copied_runs", "unseen_ngrams", "by_setting", "titles", "genre_similarity"}
+    model = metrics.models["dump"]
+    assert model.learning is model.genre_control is metrics.classifier is model.samples.genre_accuracy is None
+    left = {"similarity", "verbatim_spans", "novel_ngrams", "by_setting", "titles", "genre_similarity"}
     assert {file.stem for file in (out / "figures").iterdir()} == left  # the earlier ones are gone
     assert "Not recorded" in (out / "report.html").read_text()
 
@@ -549,9 +569,9 @@ def test_a_classifier_of_other_data_is_not_measured(dumps, data, judge, quick_em
     plots = load_plots(data)
     PlotIds.of(plots.assign(split=plots["split"].replace({"train": "test", "test": "train"}))).write(judge.folder)
     metrics = evaluate(dumps, data, tmp_path / "out", classifier=judge.folder).metrics
-    assert list(metrics["classifier"]) == ["skipped"]
+    assert isinstance(metrics.classifier, NotMeasured)
     assert "trained on other data" in (tmp_path / "out" / "report.html").read_text()
-    assert metrics["models"]["dump"]["samples"]["genre_hit"]["of"] == 84  # it still judges the samples
+    assert metrics.models["dump"].samples.genre_accuracy.of == 84  # it still judges the samples
 
 
 def test_only_unknown_genres_and_no_held_out_plots(dumps, data, judge, quick_embedder, no_figures, tmp_path):
@@ -559,14 +579,14 @@ def test_only_unknown_genres_and_no_held_out_plots(dumps, data, judge, quick_emb
     plots["split"] = "train"
     save_plots(plots, data / "plots.parquet")
     PlotIds.of(plots).write(judge.folder)
-    judge.info["metrics"] = {}
+    judge.info = made(ClassifierInfo, metrics=made(ClassifierMetrics, test_plots=0))
     for file in dumps.glob("*.jsonl"):
         file.write_text("".join(line + "\n" for line in file.read_text().splitlines() if '"opera"' in line))
     metrics = evaluate(dumps, data, tmp_path / "out", classifier=judge.folder).metrics
-    assert metrics["references"] == {}
-    samples = metrics["models"]["dump"]["samples"]
-    assert samples["mauve"] is samples["genre_hit"] is None
-    assert "no test plots" in metrics["classifier"]["skipped"]
+    assert metrics.references == {}
+    samples = metrics.models["dump"].samples
+    assert samples.mauve is samples.genre_accuracy is None
+    assert "no test plots" in metrics.classifier.skipped
 
 
 def test_real_plots_score_near_the_ceiling_and_noise_near_the_floor(corpus, no_figures, tmp_path):
@@ -582,23 +602,23 @@ def test_real_plots_score_near_the_ceiling_and_noise_near_the_floor(corpus, no_f
         rows = samples.assign(temperature=1.0, top_p=0.0, seed=0).to_dict("records")
         (tmp_path / name / "temp_1_topp_0.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     metrics = evaluate([tmp_path / name for name in written], tmp_path / "data", tmp_path / "out").metrics
-    real, noise = (metrics["models"][name]["samples"] for name in written)
-    ceiling, floor = (metrics["references"][name]["samples"] for name in (REAL, SHUFFLED))
+    real, noise = (metrics.models[name].samples for name in written)
+    ceiling, floor = (metrics.references[name].samples for name in (REAL, SHUFFLED))
     told_apart = []
-    for name, value in ceiling.items():
-        if not isinstance(value, dict) or name.startswith(("secondary", "known_series")):
+    for name, value in vars(ceiling).items():
+        if not isinstance(value, Estimate) or name.startswith(("secondary", "known_series")):
             continue
-        best, worst = value["value"], floor[name]["value"] if floor[name] else None
-        if (
-            worst is None
-            or abs(best - worst) <= value["high"] - value["low"] + floor[name]["high"] - floor[name]["low"]
-        ):
+        best, low = value.value, floor.measure(name)
+        if low is None or abs(best - low.value) <= value.high - value.low + low.high - low.low:
             continue  # this measure does not tell them apart, with so few plots
         told_apart.append(name)
-        assert abs(real[name]["value"] - best) < abs(real[name]["value"] - worst), name
-        assert abs(noise[name]["value"] - worst) < abs(noise[name]["value"] - best), name
-    assert {"mauve", "unseen_2", "unseen_3", "copied_words", "self_bleu", "well_formed"} <= {*told_apart}
-    assert ceiling["mauve"]["value"] > 0.8 > 0.5 > floor["mauve"]["value"]
+        worst, of_real, of_noise = low.value, real.measure(name).value, noise.measure(name).value
+        assert abs(of_real - best) < abs(of_real - worst), name
+        assert abs(of_noise - worst) < abs(of_noise - best), name
+    assert {"mauve", "novel_2grams", "novel_3grams", "longest_verbatim_span", "self_bleu", "well_formed"} <= {
+        *told_apart
+    }
+    assert ceiling.mauve.value > 0.8 > 0.5 > floor.mauve.value
 
 
 def test_bad_input_is_said_in_a_sentence_and_nothing_is_written(dumps, data, tmp_path):

@@ -14,9 +14,10 @@ from movieplots.classification.explanation import (
     occlusion,
     word_spans,
 )
-from movieplots.classification.feeding import tokenised
 from movieplots.classification.hiding import ids_without
-from movieplots.classification.language_model import packed
+from movieplots.classification.mlm import packed
+from movieplots.classification.training_plots import tokenised
+from tests.made_up import classifier_info
 
 TEXT = "A haunted house, the sheriff's house: haunted no more."
 
@@ -41,7 +42,7 @@ def hide(text, spans, mask="[MASK]"):
 
 @pytest.fixture
 def known():
-    return GenreClassifier(KnownEngine(), {"labels": ["horror", "western"], "thresholds": [0.5, 0.5]})
+    return GenreClassifier(KnownEngine(), classifier_info(labels=["horror", "western"], thresholds=[0.5, 0.5]))
 
 
 def test_words_keep_their_apostrophes_and_lose_their_commas():
@@ -88,7 +89,7 @@ def test_a_plot_without_a_genre_is_explained_by_its_likeliest(classifier):
 MARKS = "A ghost [SEP] haunts [MASK] the mill [PAD] and </s> the <mask> sea <pad><|endoftext|>."
 
 
-@pytest.mark.parametrize("engine", ["shipped", "classifier", "compressed"])
+@pytest.mark.parametrize("engine", ["shipped", "classifier", "quantized"])
 def test_marks_of_models_in_a_text_are_text(engine, request):
     """Each mark is spelled out: a text with it is read unlike one with the model's own mark in its place."""
     folder = shipped.CLASSIFIER if engine == "shipped" else request.getfixturevalue(engine)[0]

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,11 +14,11 @@ import torch
 
 from movieplots.bases import cache_folder
 from movieplots.errors import BadInput
-from movieplots.generation.export import cached_gguf, export_adapter, export_gguf
+from movieplots.generation.export import cached_gguf, export_gguf
+from movieplots.generation.info import GeneratorInfo
 from movieplots.generation.model import load_generator
-from movieplots.lineage import read_plot_ids
-from movieplots.model_folder import read_info, write_info
-from movieplots.shipped import GENERATOR
+from movieplots.runs.folder import read_info, write_info
+from movieplots.runs.lineage import read_plot_ids
 
 
 @pytest.fixture(scope="module", params=["gpt2", "llama"])
@@ -36,7 +37,7 @@ def _stock_server(file):
 
 
 def test_a_stock_program_continues_a_prompt_in_the_markup(folder, tmp_path):
-    file = export_gguf(folder, tmp_path / "new" / "model.gguf", "f32")
+    file = export_gguf(folder, tmp_path / "new" / "model.gguf", type="f32")
     model, tokenizer, _ = load_generator(folder)
     opening = "The sea gives back what it took in 1999."
     ids = tokenizer.prompt("horror", "Salt (2009)" if tokenizer.end_of_title is not None else None, opening)
@@ -55,7 +56,7 @@ def test_a_stock_program_continues_a_prompt_in_the_markup(folder, tmp_path):
 def test_types_of_weights(folder, tmp_path, kind):
     from gguf import GGUFReader, dequantize
 
-    file = export_gguf(folder, tmp_path / "model.gguf", kind)
+    file = export_gguf(folder, tmp_path / "model.gguf", type=kind)
     reader = GGUFReader(file)
     tensors = {tensor.name: tensor for tensor in reader.tensors}
     assert tensors["blk.0.ffn_down.weight"].tensor_type.name == kind.upper()
@@ -73,7 +74,7 @@ def test_the_cached_file_is_made_once_and_follows_the_model(folder, tmp_path, ca
     import shutil
 
     copy = shutil.copytree(folder, tmp_path / "model")
-    info = read_info(copy, "generation")
+    info = read_info(copy, GeneratorInfo)
     file, context = cached_gguf(copy, info)
     assert context == load_generator(copy)[0].config.max_position_embeddings
     assert cache_folder() in file.parents
@@ -82,19 +83,19 @@ def test_the_cached_file_is_made_once_and_follows_the_model(folder, tmp_path, ca
     assert cached_gguf(copy, info) == (file, context)
     assert file.stat().st_mtime_ns == made
     assert not capsys.readouterr().err
-    write_info(copy, info | {"history": []}, "", read_plot_ids(copy))
-    newer, _ = cached_gguf(copy, read_info(copy, "generation"))
+    write_info(copy, replace(info, history=[]), "", read_plot_ids(copy))
+    newer, _ = cached_gguf(copy, read_info(copy, GeneratorInfo))
     assert newer != file
     assert list(file.parent.glob("*.gguf")) == [newer]
     weights = next(copy.glob("*.safetensors"))
     weights.write_bytes(b"half")
     with pytest.raises(BadInput, match="cannot be loaded"):
-        cached_gguf(copy, read_info(copy, "generation"))
+        cached_gguf(copy, read_info(copy, GeneratorInfo))
 
 
 def test_a_killed_export_leaves_no_half_file(untitled, tmp_path):
     out = tmp_path / "model.gguf"
-    command = [sys.executable, "-m", "movieplots", "export", "--model", untitled, "--out", out]
+    command = [sys.executable, "-m", "movieplots", "export", "--model", untitled, "--output", out]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not list(tmp_path.iterdir()) and process.poll() is None and time.monotonic() < deadline:
@@ -107,7 +108,7 @@ def test_a_killed_export_leaves_no_half_file(untitled, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["model.gguf"]
 
 
-def test_an_adapter_alone(tmp_path):
+def test_an_adapter_alone(trained, tmp_path):
     """Names and the order of rows: llama.cpp rotates neighbours, transformers the two halves of a head."""
     from gguf import GGUFReader
     from safetensors.numpy import save_file
@@ -122,8 +123,8 @@ def test_an_adapter_alone(tmp_path):
     }
     save_file(tensors, model / "adapter_model.safetensors")
     (model / "adapter_config.json").write_text(json.dumps({"lora_alpha": 32, "r": 4, "use_rslora": True}))
-    write_info(model, {"task": "generation", "base": "smollm2-135m"}, "", read_plot_ids(GENERATOR))
-    reader = GGUFReader(export_adapter(model, tmp_path / "adapter.gguf"))
+    write_info(model, replace(trained[1], base_model="smollm2-135m"), "", read_plot_ids(trained[0]))
+    reader = GGUFReader(export_gguf(model, tmp_path / "adapter.gguf", adapter=True))
     assert reader.fields["adapter.lora.alpha"].contents() == 64
     found = {tensor.name: tensor.data for tensor in reader.tensors}
     assert set(found) == {"blk.3.attn_q.weight.lora_a", "blk.3.attn_q.weight.lora_b", "blk.29.ffn_down.weight.lora_b"}
@@ -131,14 +132,16 @@ def test_an_adapter_alone(tmp_path):
     assert found["blk.29.ffn_down.weight.lora_b"][:4, 0].tolist() == [0, 1, 2, 3]
     save_file({"base_model.model.lm_head.weight": rows}, model / "adapter_model.safetensors")
     with pytest.raises(BadInput, match="export the whole model"):
-        export_adapter(model, tmp_path / "adapter.gguf")
+        export_gguf(model, tmp_path / "adapter.gguf", adapter=True)
 
 
 def test_bad_exports_say_what_to_change(untitled, tmp_path):
-    with pytest.raises(BadInput, match="choose from f32"):
-        export_gguf(untitled, tmp_path / "model.gguf", "q3")
+    with pytest.raises(BadInput, match="--type must be f32 or f16"):
+        export_gguf(untitled, tmp_path / "model.gguf", type="q3")
     with pytest.raises(BadInput, match="is a folder"):
         export_gguf(untitled, tmp_path)
+    with pytest.raises(BadInput, match="leave out --type, or --adapter"):
+        export_gguf(untitled, tmp_path / "adapter.gguf", type="f16", adapter=True)
     with pytest.raises(BadInput, match="without --adapter"):
-        export_adapter(untitled, tmp_path / "adapter.gguf")
+        export_gguf(untitled, tmp_path / "adapter.gguf", adapter=True)
     assert not list(tmp_path.iterdir())

@@ -1,6 +1,5 @@
 """The fastai recipe: stages, rates, a run killed at any step, a folder that needs no fastai."""
 
-import json
 import random
 import signal
 import subprocess
@@ -13,10 +12,12 @@ from movieplots import GenreClassifier, load_plots
 from movieplots.bases import load_encoder
 from movieplots.classification import fastai_training
 from movieplots.classification.fastai_training import rates, train_with_fastai
+from movieplots.classification.info import ClassifierInfo
 from movieplots.classification.model import GenreModel
 from movieplots.errors import BadInput
+from movieplots.runs.folder import read_info
 
-CALL = "train_with_fastai({data!r}, {base!r}, {out!r}, passes=2, batch_size=16)"
+CALL = "train_with_fastai({data!r}, {base!r}, {out!r}, epochs=2, batch_size=16)"
 # Saves at every step, and dies by kill -9 after step {step}, when that one is not yet saved.
 DIES = """
 import os, signal
@@ -24,12 +25,12 @@ from movieplots.classification import fastai_training
 from movieplots.classification.fastai_training import train_with_fastai
 fastai_training.SECONDS_BETWEEN_CHECKPOINTS = -1.0
 fastai_training.EVERY = 1
-class Dies(fastai_training._Keeper):
+class Dies(fastai_training._Checkpointer):
     def after_step(self):
-        super().after_step()
-        if self.steps == {step}:
+        if self.steps + 1 == {step}:
             os.kill(os.getpid(), signal.SIGKILL)
-fastai_training._Keeper = Dies
+        super().after_step()
+fastai_training._Checkpointer = Dies
 """
 
 
@@ -37,21 +38,21 @@ fastai_training._Keeper = Dies
 def trained(small_corpus, tiny_roberta, tmp_path_factory):
     """A classifier trained with fastai: (folder, info)."""
     folder = tmp_path_factory.mktemp("fastai")
-    return folder, train_with_fastai(small_corpus, tiny_roberta, folder, passes=2, batch_size=16)
+    return folder, train_with_fastai(small_corpus, tiny_roberta, folder, epochs=2, batch_size=16)
 
 
 def test_it_unfreezes_from_the_head_down(small_corpus, tiny_roberta, tmp_path, monkeypatch):
     free = []
 
-    class Watching(fastai_training._Keeper):
+    class Watching(fastai_training._Checkpointer):
         def after_step(self):
             super().after_step()
             names = {name for name, parameter in self.learn.model.named_parameters() if parameter.requires_grad}
             if names not in free:
                 free.append(names)
 
-    monkeypatch.setattr(fastai_training, "_Keeper", Watching)
-    train_with_fastai(small_corpus, tiny_roberta, tmp_path, passes=1, batch_size=16)
+    monkeypatch.setattr(fastai_training, "_Checkpointer", Watching)
+    train_with_fastai(small_corpus, tiny_roberta, tmp_path, epochs=1, batch_size=16)
     head, upper, everything = free
     assert head == {"model.head.weight", "model.head.bias"}
     assert head < upper < everything
@@ -69,9 +70,9 @@ def test_rates_rise_from_the_embeddings_to_the_head(tiny_roberta):
 
 def test_what_it_writes_is_a_classifier_like_any_other(trained, small_corpus):
     folder, info = trained
-    assert json.loads((folder / "movieplots.json").read_text()) == info
-    assert info["metrics"]["steps"] == (1 + 1 + 2) * 6  # passes times steps a pass
-    assert [entry["step"] for entry in info["history"] if "eval_loss" in entry] == [6, 12, 18, 24]
+    assert read_info(folder, ClassifierInfo) == info
+    assert info.metrics.steps == (1 + 1 + 2) * 6  # epochs times steps an epoch
+    assert [entry["step"] for entry in info.history if "eval_loss" in entry] == [6, 12, 18, 24]
     assert not [file for file in folder.rglob("*") if file.suffix in (".bin", ".pt", ".pth", ".pkl")]
     code = (
         "import sys; sys.modules['fastai'] = None\n"
@@ -90,20 +91,20 @@ def test_killed_in_any_stage_it_ends_with_the_same_files(trained, small_corpus, 
     for step in steps:
         process = subprocess.run([sys.executable, "-c", DIES.format(step=step) + code], stderr=subprocess.DEVNULL)
         assert process.returncode == -signal.SIGKILL
-    train_with_fastai(small_corpus, tiny_roberta, tmp_path, passes=2, batch_size=16)
+    train_with_fastai(small_corpus, tiny_roberta, tmp_path, epochs=2, batch_size=16)
     for name in ("model.safetensors", "head.safetensors"):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
 
 
 def test_again_it_reuses_what_is_there(trained, small_corpus, tiny_roberta):
     folder, info = trained
-    assert train_with_fastai(small_corpus, tiny_roberta, folder, passes=2, batch_size=16) == info
+    assert train_with_fastai(small_corpus, tiny_roberta, folder, epochs=2, batch_size=16) == info
     with pytest.raises(BadInput, match="learning_rate"):
-        train_with_fastai(small_corpus, tiny_roberta, folder, passes=2, batch_size=16, learning_rate=1e-3)
+        train_with_fastai(small_corpus, tiny_roberta, folder, epochs=2, batch_size=16, learning_rate=1e-3)
 
 
 def test_the_rate_is_searched(small_corpus, tiny_roberta):
-    search = fastai_training.search_rate(small_corpus, tiny_roberta, batch_size=16, steps=60)
+    search = fastai_training.find_lr(small_corpus, tiny_roberta, batch_size=16, steps=60)
     assert len(search.rates) == len(search.losses) <= 60
     assert search.rates == sorted(search.rates)
     assert search.rates[0] == pytest.approx(1e-5)

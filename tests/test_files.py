@@ -97,7 +97,7 @@ def test_an_exception_leaves_the_folder_as_it_was(tmp_path):
 def test_a_file_where_a_folder_should_be_is_said_in_a_sentence(tmp_path):
     (tmp_path / "out").write_text("")
     for place in (tmp_path / "out", tmp_path / "out" / "deeper"):
-        with pytest.raises(BadInput, match=r"is a file, not a folder: choose another --out"):
+        with pytest.raises(BadInput, match=r"is a file, not a folder: choose another --output-dir"):
             ensure_folder(place)
 
 

@@ -1,6 +1,5 @@
-"""The generator: markup, packing, training, sampling, dumps; on tiny checkpoints."""
+"""The generator: prompts, packing, training, sampling, dumps; on tiny checkpoints."""
 
-import json
 import random
 import shutil
 
@@ -9,21 +8,23 @@ import torch
 
 from movieplots.bases import base_models, load_causal_lm, load_encoder
 from movieplots.errors import BadInput
-from movieplots.generation.blocks import (
+from movieplots.generation.info import GeneratorInfo
+from movieplots.generation.model import new_generator
+from movieplots.generation.packing import (
     SEVERAL_GENRES_SHARE,
-    HeldOutBlock,
-    TrainingBlocks,
+    HeldOutSequence,
+    PackedPlots,
     collate,
-    held_out_blocks,
+    held_out_sequences,
     join,
     pack,
     plot_examples,
 )
-from movieplots.generation.markup import Example, MarkupTokenizer, format_sample
-from movieplots.generation.model import new_generator
+from movieplots.generation.prompt_format import Example, PromptTokenizer, format_sample
 from movieplots.generation.sampling import PlotGenerator
-from movieplots.generation.training import held_out_losses, train_generator
+from movieplots.generation.training import measure_losses, train_generator
 from movieplots.plots import load_plots
+from movieplots.runs.folder import read_info
 
 BASES = ["tiny_gpt2", "tiny_llama"]
 TITLE = '"Salt" (2009) {Low Tide (#1.3)}'
@@ -34,39 +35,39 @@ def base(request):
     return request.getfixturevalue(request.param)
 
 
-def test_markup_text_is_the_documented_one():
-    with_titles = format_sample("with-titles", "horror", TITLE, "The sea gives back.")
+def test_a_line_is_the_documented_one():
+    with_titles = format_sample(True, "horror", TITLE, "The sea gives back.")
     assert with_titles == f"horror<|endofgenre|>{TITLE}<|endoftitle|>The sea gives back.<|endoftext|>"
     assert (
-        format_sample("without-titles", "horror", "", "The sea gives back.", finished=False)
+        format_sample(False, "horror", "", "The sea gives back.", truncated=True)
         == "<|startoftext|>horror<|endofgenre|>The sea gives back."
     )
 
 
-@pytest.mark.parametrize("markup", ["with-titles", "without-titles"])
-def test_an_example_reads_back_and_learns_all_but_the_genre(base, markup):
-    tokenizer = MarkupTokenizer(load_causal_lm(base)[1], markup)
+@pytest.mark.parametrize("titles", [True, False])
+def test_an_example_reads_back_and_learns_all_but_the_genre(base, titles):
+    tokenizer = PromptTokenizer(load_causal_lm(base)[1], titles)
     example = tokenizer.example("horror", TITLE, "The sea gives back what it took.", 256)
     assert example.input_ids[0] == tokenizer.end  # no genre stands first, where attention would wipe it out
     given = len(tokenizer.prompt("horror"))
     assert example.labels[:given] == [-100] * given
     assert example.labels[given:] == example.input_ids[given:]
-    title = TITLE if markup == "with-titles" else ""
+    title = TITLE if titles else ""
     assert tokenizer.read(example.input_ids[given:], has_title=False) == (
         title,
         "The sea gives back what it took.",
-        True,
+        False,
     )
-    assert tokenizer.read(example.input_ids[given:-1], has_title=False)[2] is False
+    assert tokenizer.read(example.input_ids[given:-1], has_title=False)[2] is True
 
 
 def test_stand_ins_leave_the_vocabulary_alone_and_new_marks_extend_it(tiny_gpt2, tiny_llama):
-    assert MarkupTokenizer(load_causal_lm(tiny_llama)[1], "with-titles").new_tokens == []
-    assert len(MarkupTokenizer(load_causal_lm(tiny_gpt2)[1], "with-titles").new_tokens) == 2
+    assert PromptTokenizer(load_causal_lm(tiny_llama)[1], True).new_tokens == []
+    assert len(PromptTokenizer(load_causal_lm(tiny_gpt2)[1], True).new_tokens) == 2
 
 
 def test_marks_are_single_distinct_tokens_and_only_ends_can_be_sampled(base):
-    tokenizer = MarkupTokenizer(load_causal_lm(base)[1], "with-titles")
+    tokenizer = PromptTokenizer(load_causal_lm(base)[1], True)
     marks = {*tokenizer.marks.values(), tokenizer.end}
     assert len(marks) == len(tokenizer.marks) + 1
     assert tokenizer.end not in tokenizer.suppressed
@@ -93,15 +94,15 @@ def test_packing_keeps_every_example_whole_and_once():
 def test_packed_plots_do_not_see_each_other(base, corpus):
     """The loss of each plot in a packed block equals that of the plot fed alone."""
     torch.manual_seed(0)
-    model, tokenizer = new_generator(base, "with-titles", "lora")
-    blocks = held_out_blocks(load_plots(corpus, "test"), tokenizer, 512, seed=0, at_most=20)
+    model, tokenizer = new_generator(base, True, "lora")
+    blocks = held_out_sequences(load_plots(corpus, "test"), tokenizer, 512, seed=0, at_most=20)
     packed = max(blocks, key=lambda block: len(block.spans))
     assert len(packed.spans) > 1
     alone = []
     for genre, start, end in packed.spans:
-        block = {name: values[start:end] for name, values in packed.block.items()}
-        alone.append(held_out_losses(model, [HeldOutBlock(block, [(genre, 0, end - start)])]))
-    together = held_out_losses(model, [packed])
+        block = {name: values[start:end] for name, values in packed.sequence.items()}
+        alone.append(measure_losses(model, [HeldOutSequence(block, [(genre, 0, end - start)])]))
+    together = measure_losses(model, [packed])
     tokens = sum(one["tokens"] for one in alone)
     assert together["tokens"] == tokens
     assert together["loss"] == pytest.approx(sum(one["loss"] * one["tokens"] for one in alone) / tokens, rel=1e-4)
@@ -113,26 +114,26 @@ def test_packed_plots_do_not_see_each_other(base, corpus):
 
 
 def test_the_held_out_loss_is_the_models_own(base, corpus):
-    model, tokenizer = new_generator(base, "without-titles", "full")
-    (block, *_) = held_out_blocks(load_plots(corpus, "test"), tokenizer, 256, seed=0, at_most=10)
-    own = model(**collate([block.block])).loss.item()
-    assert held_out_losses(model, [block])["loss"] == pytest.approx(own, rel=1e-5)
+    model, tokenizer = new_generator(base, False, "full")
+    (block, *_) = held_out_sequences(load_plots(corpus, "test"), tokenizer, 256, seed=0, at_most=10)
+    own = model(**collate([block.sequence])).loss.item()
+    assert measure_losses(model, [block])["loss"] == pytest.approx(own, rel=1e-5)
 
 
-def test_each_pass_draws_the_genre_anew_and_the_seed_decides(corpus, tiny_llama):
-    tokenizer = MarkupTokenizer(load_causal_lm(tiny_llama)[1], "without-titles")
+def test_each_epoch_draws_the_genre_anew_and_the_seed_decides(corpus, tiny_llama):
+    tokenizer = PromptTokenizer(load_causal_lm(tiny_llama)[1], False)
     plots = load_plots(corpus, "train").head(40)
-    blocks = TrainingBlocks(plots, tokenizer, 256, seed=1)
-    assert list(blocks.examples(0)) == list(TrainingBlocks(plots, tokenizer, 256, seed=1).examples(0))
+    blocks = PackedPlots(plots, tokenizer, 256, seed=1)
+    assert list(blocks.examples(0)) == list(PackedPlots(plots, tokenizer, 256, seed=1).examples(0))
     prompts = [tuple(example.input_ids) for number in range(6) for example in blocks.examples(number)]
     assert len(prompts) == 6 * len(plots)
     several = sum(len(genres) > 1 for genres in plots["genres"])
     assert len(set(prompts)) > len(plots) + several / 2
-    assert collate(list(blocks.one_pass(0))[:2])["input_ids"].shape == (2, 256)
+    assert collate(list(blocks.one_epoch(0))[:2])["input_ids"].shape == (2, 256)
 
 
 def test_a_quarter_of_the_draws_of_a_plot_with_several_genres_names_several(corpus, tiny_llama):
-    tokenizer = MarkupTokenizer(load_causal_lm(tiny_llama)[1], "without-titles")
+    tokenizer = PromptTokenizer(load_causal_lm(tiny_llama)[1], False)
     plots = load_plots(corpus, "train")
     (row,) = plots[plots["genres"].map(len) == 3].head(1).index
     (make,) = plot_examples(plots.loc[[row]], tokenizer, 512)
@@ -151,11 +152,11 @@ def test_a_quarter_of_the_draws_of_a_plot_with_several_genres_names_several(corp
 
 def test_training_lowers_the_held_out_loss_and_writes_a_whole_folder(trained):
     folder, info = trained
-    assert info["metrics"]["test_loss_after"] < info["metrics"]["test_loss_before"]
-    assert json.loads((folder / "movieplots.json").read_text()) == info
+    assert info.metrics.test_loss_after < info.metrics.test_loss_before
+    assert read_info(folder, GeneratorInfo) == info
     assert "adapter_model.safetensors" in {file.name for file in folder.iterdir()}
     assert not [file for file in folder.rglob("*") if file.suffix in (".bin", ".pt", ".pkl")]
-    assert f"{info['metrics']['test_loss_after']:.3f}" in (folder / "README.md").read_text()
+    assert f"{info.metrics.test_loss_after:.3f}" in (folder / "README.md").read_text()
 
 
 def test_training_again_reuses_and_another_recipe_is_refused(trained, small_corpus, tiny_gpt2):
@@ -163,23 +164,23 @@ def test_training_again_reuses_and_another_recipe_is_refused(trained, small_corp
     before = (folder / "adapter_model.safetensors").stat().st_mtime_ns
     assert train_generator(small_corpus, tiny_gpt2, folder, max_steps=6) == info
     assert (folder / "adapter_model.safetensors").stat().st_mtime_ns == before
-    with pytest.raises(BadInput, match="max_steps"):
+    with pytest.raises(BadInput, match="trained with --max-steps 6"):
         train_generator(small_corpus, tiny_gpt2, folder, max_steps=7)
 
 
 def test_the_same_command_gives_the_same_files(trained, small_corpus, tiny_gpt2, tmp_path, monkeypatch):
-    monkeypatch.setattr("movieplots.training.mixed_precision", dict)  # as in the fixture
+    monkeypatch.setattr("movieplots.runs.fit.mixed_precision", dict)  # as in the fixture
     folder, _ = trained
     train_generator(small_corpus, tiny_gpt2, tmp_path, max_steps=6)
     for name in ("adapter_model.safetensors", "movieplots.json", "README.md"):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
 
 
-def test_a_fresh_start_that_cannot_begin_leaves_the_old_model(trained, small_corpus):
+def test_a_new_start_that_cannot_begin_leaves_the_old_model(trained, small_corpus):
     folder, info = trained
     with pytest.raises(BadInput, match="could not be fetched"):
-        train_generator(small_corpus, "gpt2", folder, fresh=True)
-    assert json.loads((folder / "movieplots.json").read_text()) == info
+        train_generator(small_corpus, "gpt2", folder, overwrite=True)
+    assert read_info(folder, GeneratorInfo) == info
 
 
 def test_a_damaged_adapter_is_a_sentence(trained, tmp_path):
@@ -193,13 +194,13 @@ def test_a_damaged_adapter_is_a_sentence(trained, tmp_path):
 
 
 def test_a_mark_inside_a_text_is_only_text(base):
-    tokenizer = MarkupTokenizer(load_causal_lm(base)[1], "with-titles")
+    tokenizer = PromptTokenizer(load_causal_lm(base)[1], True)
     assert not {*tokenizer.marks.values(), tokenizer.end} & set(tokenizer.encode("a <|endoftext|> b <|endoftitle|>"))
 
 
 def test_a_time_limit_stops_training(small_corpus, tiny_gpt2, tmp_path):
     info = train_generator(small_corpus, tiny_gpt2, tmp_path, max_steps=100_000, time_limit=0.05)
-    assert 0 < info["metrics"]["steps"] < 100_000
+    assert 0 < info.metrics.steps < 100_000
 
 
 def test_base_models_that_cannot_be_loaded_say_why(tmp_path):

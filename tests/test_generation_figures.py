@@ -9,19 +9,20 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from movieplots.generation import figures
-from movieplots.generation.blocks import TrainingWindows
-from movieplots.generation.coverage import coverage, seen_in_passes, seen_in_windows
-from movieplots.rate_search import RateSearch, smooth
+from movieplots.generation.coverage import coverage, seen_in_crops, seen_in_epochs
+from movieplots.generation.info import GenreLoss, Written, WrittenAt
+from movieplots.generation.packing import RandomCrops
+from movieplots.runs.find_lr import LrSearch, smooth
 
 HISTORY = [
     {"step": 0, "eval_loss": 4.5}, {"step": 1, "loss": 4.4}, {"step": 2, "loss": 4.0}, {"step": 3, "loss": 3.6},
     {"step": 3, "eval_loss": 3.7}, {"step": 3, "samples": []},
 ]  # fmt: skip
-SEARCH = RateSearch([1e-5, 1e-4, 1e-3, 1e-2], [5.0, 4.8, 3.9, 9.0], smooth([5.0, 4.8, 3.9, 9.0]), 4.2e-4)
+SEARCH = LrSearch([1e-5, 1e-4, 1e-3, 1e-2], [5.0, 4.8, 3.9, 9.0], smooth([5.0, 4.8, 3.9, 9.0]), 4.2e-4)
 BY_GENRE = {
-    "war": {"before": 4.2, "after": 4.3, "plots": 2},
-    "drama": {"before": 4.5, "after": 3.4, "plots": 140},
-    "horror": {"before": 4.6, "after": 3.3, "plots": 31},
+    "war": GenreLoss(4.2, 4.3, 2),
+    "drama": GenreLoss(4.5, 3.4, 140),
+    "horror": GenreLoss(4.6, 3.3, 31),
 }
 
 
@@ -39,8 +40,8 @@ def all_figures():
         "token_lengths": figures.token_lengths([20, 45, 60, 61, 80, 600], 512),
         "learning_rates": figures.learning_rates(SEARCH, 1e-3),
         "training_curves": figures.training_curves(HISTORY),
-        "two training_curves": figures.training_curves({"random windows": HISTORY, "shuffled blocks": HISTORY}),
-        "times_seen": figures.times_seen(pd.DataFrame({"random windows": [0.4, 0.6], "shuffled blocks": [0.0, 1.0]})),
+        "two training_curves": figures.training_curves({"random crops": HISTORY, "packed plots": HISTORY}),
+        "times_seen": figures.times_seen(pd.DataFrame({"random crops": [0.4, 0.6], "packed plots": [0.0, 1.0]})),
         "loss_by_genre": figures.loss_by_genre(BY_GENRE),
     }
 
@@ -96,17 +97,17 @@ def test_a_loss_of_one_step_counts_less_than_the_mean_of_ten():
 
 
 def test_a_label_near_the_edge_stands_on_the_other_side():
-    search = RateSearch(list(np.geomspace(1e-6, 1, 5)), [5.0, 4.0, 4.0, 4.0, 9.0], [5.0, 4.0, 4.0, 4.0, 9.0], 2e-6)
+    search = LrSearch(list(np.geomspace(1e-6, 1, 5)), [5.0, 4.0, 4.0, 4.0, 9.0], [5.0, 4.0, 4.0, 4.0, 9.0], 2e-6)
     label, other = figures.learning_rates(search, 1e-3).axes[0].texts
     assert (label.get_text(), label.get_ha()) == ("falls fastest: 2e-6", "left")
     assert label.xyann[1] == other.xyann[1] and label.xy[1] > other.xy[1]  # in a row of its own, should both be near
 
 
 def test_several_runs_have_a_colour_each():
-    figure = figures.training_curves({"random windows": HISTORY, "shuffled blocks": HISTORY})
-    assert title(figure) == "Held-out loss after 3 steps: random windows 3.70, shuffled blocks 3.70"
+    figure = figures.training_curves({"random crops": HISTORY, "packed plots": HISTORY})
+    assert title(figure) == "Held-out loss after 3 steps: random crops 3.70, packed plots 3.70"
     colours = {line.get_label(): line.get_color() for line in figure.axes[0].lines}
-    assert list(colours) == [f"{run}: {which} plots" for run in ("random windows", "shuffled blocks")
+    assert list(colours) == [f"{run}: {which} plots" for run in ("random crops", "packed plots")
                              for which in ("training", "held-out")]  # fmt: skip
     assert len(set(colours.values())) == 2
 
@@ -119,13 +120,13 @@ def test_the_losses_by_genre_are_sorted_and_an_increase_is_not_hidden():
 
 
 def test_tokens_seen_many_times_share_the_last_bars():
-    shares = pd.DataFrame({"random windows": [0.1] * 10, "shuffled blocks": [0.0] * 9 + [1.0]})
+    shares = pd.DataFrame({"random crops": [0.1] * 10, "packed plots": [0.0] * 9 + [1.0]})
     figure = figures.times_seen(shares)
-    assert title(figure) == "Tokens never seen: random windows 10.0%, shuffled blocks 0%"
+    assert title(figure) == "Tokens never seen: random crops 10.0%, packed plots 0%"
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()][-1] == "6 or more"
-    windows, blocks = figure.axes[0].containers[:2]
-    assert [round(bar.get_height()) for bar in windows] == [10] * 6 + [40]
-    assert [round(bar.get_height()) for bar in blocks] == [0] * 6 + [100]
+    crops, packed = figure.axes[0].containers[:2]
+    assert [round(bar.get_height()) for bar in crops] == [10] * 6 + [40]
+    assert [round(bar.get_height()) for bar in packed] == [0] * 6 + [100]
 
 
 # Tables and lists
@@ -135,7 +136,7 @@ def test_tables_of_one_run_and_of_several(trained):
     _, info = trained
     table = figures.training_table(info)
     assert list(table) == ["", "value"]
-    assert dict(table.to_numpy())["held-out loss after"] == f"{info['metrics']['test_loss_after']:.3g}"
+    assert dict(table.to_numpy())["held-out loss after"] == f"{info.metrics.test_loss_after:.3g}"
     assert list(figures.training_table({"a": info, "b": info})) == ["", "a", "b"]
 
 
@@ -143,7 +144,7 @@ def test_a_dump_is_summed_up_by_cell():
     dump = pd.DataFrame(
         {
             "genre": "drama", "title": "", "plot": ["a b c", "a", "a b", ""], "temperature": [0.7, 0.7, 1.0, 1.0],
-            "top_p": [0.0, 0.0, 0.9, 0.9], "finished": [True, False, True, True],
+            "top_p": [0.0, 0.0, 0.9, 0.9], "truncated": [False, True, False, False],
         }
     )  # fmt: skip
     table = figures.dump_table(dump)
@@ -154,7 +155,7 @@ def test_a_dump_is_summed_up_by_cell():
 
 def test_samples_are_shown_as_they_are():
     sample = {"genre": "drama", "title": '"A_B" (2009)', "plot": "He *wins* $5 <b> & loses $7.", "temperature": 0.7}
-    (line,) = figures.plots_in_full(pd.DataFrame([sample | {"finished": False}])).data.splitlines()
+    (line,) = figures.plots_in_full(pd.DataFrame([sample | {"truncated": True}])).data.splitlines()
     assert line == '- *drama* **"A\\_B" (2009)** He \\*wins\\* \\$5 &lt;b&gt; &amp; loses \\$7. […]'
     rows = [sample | {"plot": ""}, sample | {"plot": "", "title": ""}, sample | {"plot": 150 * "x", "temperature": 1.0}]
     first, second, third = figures.plots_in_full(pd.DataFrame(rows)).data.splitlines()
@@ -164,7 +165,7 @@ def test_samples_are_shown_as_they_are():
 
 
 def test_samples_of_the_first_the_middle_and_the_last_step():
-    samples = [{"step": step, "samples": [{"genre": "drama", "title": "", "plot": f"P{step}"}]} for step in range(9)]
+    samples = [WrittenAt(step, [Written("drama", "", f"P{step}")]) for step in range(9)]
     shown = figures.samples_in_training(samples).data
     assert [step for step in range(9) if f"**Step {step}**" in shown and f"P{step}" in shown] == [0, 4, 8]
     assert figures.samples_in_training(samples[:1]).data.count("Step") == 1
@@ -174,36 +175,36 @@ def test_samples_of_the_first_the_middle_and_the_last_step():
 
 
 @pytest.fixture
-def windows(small_corpus, tiny_gpt2):
+def crops(small_corpus, tiny_gpt2):
     from movieplots.bases import load_tokenizer
-    from movieplots.generation.markup import MarkupTokenizer
+    from movieplots.generation.prompt_format import PromptTokenizer
     from movieplots.plots import load_plots
 
-    tokenizer = MarkupTokenizer(load_tokenizer(tiny_gpt2), "with-titles")
-    return TrainingWindows(load_plots(small_corpus, "train"), tokenizer, 64, seed=0)
+    tokenizer = PromptTokenizer(load_tokenizer(tiny_gpt2), True)
+    return RandomCrops(load_plots(small_corpus, "train"), tokenizer, 64, seed=0)
 
 
 @pytest.mark.parametrize(
-    ("passes", "shares"), [(0, [1]), (0.25, [0.75, 0.25]), (1, [0, 1]), (2.5, [0, 0, 0.5, 0.5]), (3, [0, 0, 0, 1])]
+    ("epochs", "shares"), [(0, [1]), (0.25, [0.75, 0.25]), (1, [0, 1]), (2.5, [0, 0, 0.5, 0.5]), (3, [0, 0, 0, 1])]
 )
-def test_passes_see_every_token_equally_often(passes, shares):
-    assert seen_in_passes(passes).tolist() == pytest.approx(shares)
+def test_epochs_see_every_token_equally_often(epochs, shares):
+    assert seen_in_epochs(epochs).tolist() == pytest.approx(shares)
 
 
-def test_windows_leave_it_to_chance(windows):
-    counted = np.zeros(len(windows.text))
-    for start in itertools.islice(windows.starts(), 50):
+def test_random_crops_leave_it_to_chance(crops):
+    counted = np.zeros(len(crops.text))
+    for start in itertools.islice(crops.starts(), 50):
         counted[start : start + 64] += 1
-    shares = seen_in_windows(windows, 50)
+    shares = seen_in_crops(crops, 50)
     assert shares.sum() == pytest.approx(1)
     assert all(shares[times] == pytest.approx((counted == times).mean()) for times in shares.index)
 
 
-def test_after_three_passes_of_windows_one_token_in_twenty_is_unseen():
+def test_after_three_epochs_of_random_crops_one_token_in_twenty_is_unseen():
     stream = SimpleNamespace(text=range(1_000_000), size=512)
-    stream.times_seen = lambda n: TrainingWindows.times_seen(stream, n)
-    stream.seed, stream.starts = 0, lambda: TrainingWindows.starts(stream)
+    stream.times_seen = lambda n: RandomCrops.times_seen(stream, n)
+    stream.seed, stream.starts = 0, lambda: RandomCrops.starts(stream)
     shares = coverage(stream, 3, 3)
-    assert shares.loc[0, "random windows"] == pytest.approx(np.exp(-3), abs=0.01)
-    assert shares["shuffled blocks"].tolist()[:4] == [0, 0, 0, 1]
+    assert shares.loc[0, "random crops"] == pytest.approx(np.exp(-3), abs=0.01)
+    assert shares["packed plots"].tolist()[:4] == [0, 0, 0, 1]
     assert shares.sum().tolist() == pytest.approx([1, 1])

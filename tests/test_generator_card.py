@@ -1,6 +1,7 @@
 """The results in a generator's card: what `docs/generator_card.py` writes from the measures of a report."""
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -8,21 +9,23 @@ import pytest
 from movieplots.errors import BadInput
 from movieplots.evaluation.references import REAL, SHUFFLED
 from movieplots.files import fingerprint
-from movieplots.model_folder import read_info
+from movieplots.generation.info import GeneratorInfo
+from movieplots.runs.folder import read_info, to_json
+from movieplots.shipped import GENERATOR
 from tests.scripts import load_script
 
 SCRIPT = load_script("generator_card")
 COLUMNS = ["model", "grouping", "temperature", "top_p", "genre", "measure", "value", "low", "high", "of"]
 ROWS = [
     *(("dump", "all", None, None, None, name, 0.01, 0.001, 0.02, 1716)
-      for name in ("unfinished", "looping", "copied_more_than_20", "exact_copy")),
-    ("dump", "by_cell", 0.7, 0, None, "genre_hit", 0.5, 0.4, 0.6, 286),
+      for name in ("truncated", "repetition_rate", "copied_more_than_20", "exact_copy")),
+    ("dump", "by_cell", 0.7, 0, None, "genre_accuracy", 0.5, 0.4, 0.6, 286),
     ("dump", "by_cell", 0.7, 0, None, "mauve", 0.8, 0.7, 0.9, 286),
-    ("dump", "by_cell", 1.3, 0.9, None, "genre_hit", 0.25, 0.2, 0.3, 286),
+    ("dump", "by_cell", 1.3, 0.9, None, "genre_accuracy", 0.25, 0.2, 0.3, 286),
     ("dump", "by_cell", 1.3, 0.9, None, "mauve", 0.6, 0.5, 0.7, 286),
-    ("dump", "by_genre", None, None, "war", "genre_hit", 0.1, 0, 0.2, 66),
-    ("dump", "by_genre", None, None, "drama", "genre_hit", 0.9, 0.8, 1, 66),
-    (REAL, "all", None, None, None, "genre_hit", 0.51, 0.5, 0.52, 2171),
+    ("dump", "by_genre", None, None, "war", "genre_accuracy", 0.1, 0, 0.2, 66),
+    ("dump", "by_genre", None, None, "drama", "genre_accuracy", 0.9, 0.8, 1, 66),
+    (REAL, "all", None, None, None, "genre_accuracy", 0.51, 0.5, 0.52, 2171),
     (REAL, "by_cell", None, None, None, "mauve", 0.97, 0.9, 1, 286),
     (SHUFFLED, "by_cell", None, None, None, "mauve", 0.3, 0.2, 0.4, 286),
 ]  # fmt: skip
@@ -36,10 +39,10 @@ def folders(tmp_path):
     for folder in found:
         folder.mkdir()
     model, dump, report = found
-    info = {"task": "generation", "genre_counts": {"drama": 7000, "war": 40}}
+    info = to_json(replace(read_info(GENERATOR, GeneratorInfo), genre_counts={"drama": 7000, "war": 40}))
     (model / "movieplots.json").write_text(json.dumps(info))
     (model / "README.md").write_text(CARD)
-    settings = {"model": fingerprint(read_info(model, "generation")), "min_p": 0.05}
+    settings = {"model": fingerprint(info), "min_p": 0.05}
     (dump / "dump.json").write_text(json.dumps({"settings": settings}))
     pd.DataFrame(ROWS, columns=COLUMNS).to_csv(report / "measures.csv", index=False)
     samples = [
@@ -49,7 +52,7 @@ def folders(tmp_path):
         ("drama", 1.3, 0.9, 1),
         ("drama", 1.3, 0.9, 0),
     ]
-    samples = pd.DataFrame(samples, columns=["genre", "temperature", "top_p", "genre_hit"])
+    samples = pd.DataFrame(samples, columns=["genre", "temperature", "top_p", "genre_accuracy"])
     samples.to_csv(report / "samples.csv", index=False)
     return found
 
@@ -76,7 +79,7 @@ def test_what_does_not_belong_together_is_a_sentence(folders):
     with pytest.raises(BadInput, match=r"There is no .*measures.csv: name the folder that `movieplots evaluate` wrote"):
         SCRIPT.main(model, dump, model)
     other = [("other", *row[1:]) for row in ROWS if row[0] == "dump"]
-    without = [row for row in ROWS if row[5] != "genre_hit"]
+    without = [row for row in ROWS if row[5] != "genre_accuracy"]
     for rows in (ROWS + other, other, without):
         pd.DataFrame(rows, columns=COLUMNS).to_csv(report / "measures.csv", index=False)
         with pytest.raises(BadInput, match="is no report on dump alone with a classifier"):

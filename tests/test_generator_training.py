@@ -15,16 +15,17 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import AutoModelForCausalLM
 
-from movieplots import load_plots, training
+from movieplots import load_plots
 from movieplots.errors import BadInput
 from movieplots.evaluation.comparison import compare_generators
 from movieplots.generation import training as generator_training
 from movieplots.generation.distillation import distill, new_student
 from movieplots.generation.model import load_generator, new_generator
 from movieplots.generation.sampling import PlotGenerator
-from movieplots.generation.training import corpus_of, find_learning_rate, train_generator
+from movieplots.generation.training import corpus_of, find_lr, train_generator
 from movieplots.plots import FILE_NAME, save_plots
-from movieplots.rate_search import smooth, steepest
+from movieplots.runs import fit
+from movieplots.runs.find_lr import smooth, steepest
 
 QUICK = {"max_steps": 8, "method": "full", "learning_rate": 5e-3}
 
@@ -41,42 +42,42 @@ def whole(small_corpus, tiny_gpt2, tmp_path_factory):
 
 def test_all_weights_are_trained_kept_and_loaded_again(whole, small_corpus, tiny_gpt2):
     folder, info = whole
-    metrics = info["metrics"]
-    assert metrics["trained_parameters"] == metrics["parameters"]
+    metrics = info.metrics
+    assert metrics.trained_parameters == metrics.parameters
     model, tokenizer, _ = load_generator(folder)
     assert tokenizer.new_tokens and model.config.use_cache
     before = AutoModelForCausalLM.from_pretrained(tiny_gpt2).state_dict()
     moved = [name for name, weights in before.items() if weights.shape == model.state_dict()[name].shape
              and not torch.allclose(weights, model.state_dict()[name], atol=1e-3)]  # fmt: skip
     assert len(moved) > len(before) / 2
-    test = generator_training.held_out_blocks(
+    test = generator_training.held_out_sequences(
         load_plots(small_corpus, "test"), tokenizer, 512, 0, generator_training.HELD_OUT_PLOTS
     )
-    again = generator_training.held_out_losses(model, test)
-    assert again["loss"] == pytest.approx(metrics["test_loss_after"], rel=1e-3)
-    assert again["tokens"] == metrics["test_tokens"]
+    again = generator_training.measure_losses(model, test)
+    assert again["loss"] == pytest.approx(metrics.test_loss_after, rel=1e-3)
+    assert again["tokens"] == metrics.test_tokens
 
 
 def test_the_loss_is_kept_by_genre(whole):
     _, info = whole
-    rows = info["test_loss_by_genre"].values()
-    assert sum(row["plots"] for row in rows) <= 30
-    assert all(row["after"] < row["before"] for row in rows)
+    rows = info.test_loss_by_genre.values()
+    assert sum(row.plots for row in rows) <= 30
+    assert all(row.after < row.before for row in rows)
 
 
 def test_the_curve_has_a_point_at_the_start_the_end_and_between(whole):
     _, info = whole
-    held_out = [entry["step"] for entry in info["history"] if "eval_loss" in entry]
+    held_out = [entry["step"] for entry in info.history if "eval_loss" in entry]
     assert held_out == list(range(9))
-    assert [entry["step"] for entry in info["history"] if "loss" in entry] == list(range(1, 9))
+    assert [entry["step"] for entry in info.history if "loss" in entry] == list(range(1, 9))
 
 
 def test_plots_are_written_at_each_evaluation(whole):
     _, info = whole
-    assert [entry["step"] for entry in info["samples"]] == list(range(9))
-    commonest = list(info["genre_counts"])[:3]
-    assert all([sample["genre"] for sample in entry["samples"]] == commonest for entry in info["samples"])
-    assert info["samples"][0] != info["samples"][-1] | {"step": 0}
+    assert [written.step for written in info.samples] == list(range(9))
+    commonest = list(info.genre_counts)[:3]
+    assert all([sample.genre for sample in written.samples] == commonest for written in info.samples)
+    assert info.samples[0].samples != info.samples[-1].samples
 
 
 def test_tensorboard_has_losses_rates_and_samples(whole):
@@ -88,7 +89,7 @@ def test_tensorboard_has_losses_rates_and_samples(whole):
         logs["texts"] |= set(events.Tags()["tensors"])
     assert {"train/loss", "eval/loss", "train/learning_rate"} <= set(logs["scalars"])
     last = logs["scalars"]["eval/loss"][-1]
-    assert last.value == pytest.approx(info["history"][-1]["eval_loss"], rel=1e-5)
+    assert last.value == pytest.approx(info.history[-1]["eval_loss"], rel=1e-5)
     assert any("samples" in tag for tag in logs["texts"])
 
 
@@ -99,13 +100,13 @@ def test_when_where_and_how_long_is_kept(whole):
 
 def test_fresh_with_another_method_leaves_nothing_of_the_old_weights(small_corpus, tiny_gpt2, tmp_path):
     for method in ("lora", "full", "lora"):
-        info = train_generator(small_corpus, tiny_gpt2, tmp_path, **QUICK | {"method": method}, fresh=True)
+        info = train_generator(small_corpus, tiny_gpt2, tmp_path, **QUICK | {"method": method}, overwrite=True)
         assert (tmp_path / "adapter_model.safetensors").exists() == (method == "lora")
         assert (tmp_path / "model.safetensors").exists() == (method == "full")
         model, tokenizer, _ = load_generator(tmp_path)
-        test = generator_training.held_out_blocks(load_plots(small_corpus, "test"), tokenizer, 512, 0, 400)
-        loss = generator_training.held_out_losses(model, test)["loss"]
-        assert loss == pytest.approx(info["metrics"]["test_loss_after"], rel=1e-3)
+        test = generator_training.held_out_sequences(load_plots(small_corpus, "test"), tokenizer, 512, 0, 400)
+        loss = generator_training.measure_losses(model, test)["loss"]
+        assert loss == pytest.approx(info.metrics.test_loss_after, rel=1e-3)
 
 
 def test_a_tied_matrix_is_kept_once(whole):
@@ -120,8 +121,10 @@ def test_an_adapter_is_kept_small_and_trained_further_in_float32(trained):
     folder, info = trained
     adapter = load_file(folder / "adapter_model.safetensors")
     assert {tensor.dtype for tensor in adapter.values()} == {torch.float16}
+    layers = json.loads((folder / "adapter_config.json").read_text())["target_modules"]
+    assert layers == sorted(layers) and len(layers) > 1  # in each process alike
     assert b"\n" not in (folder / "tokenizer.json").read_bytes()
-    model, _ = new_generator(str(folder), info["markup"], "lora")
+    model, _ = new_generator(str(folder), info.titles, "lora")
     assert {weight.dtype for weight in model.parameters() if weight.requires_grad} == {torch.float32}
 
 
@@ -131,27 +134,36 @@ def test_early_stopping_keeps_the_best_weights(small_corpus, tiny_gpt2, tmp_path
     strange = plots["split"] == "validation"
     plots.loc[strange, "plot"] = ["žđčćš " * 20] * strange.sum()
     save_plots(plots, tmp_path / FILE_NAME)
-    info = train_generator(tmp_path, tiny_gpt2, tmp_path / "out", patience=2, **QUICK | {"max_steps": 16})
-    curve = {entry["step"]: entry["eval_loss"] for entry in info["history"] if "eval_loss" in entry}
+    info = train_generator(
+        tmp_path, tiny_gpt2, tmp_path / "out", early_stopping_patience=2, **QUICK | {"max_steps": 16}
+    )
+    curve = {entry["step"]: entry["eval_loss"] for entry in info.history if "eval_loss" in entry}
     assert list(curve) == [0, 2, 4, 6] and curve[2] < curve[4] < curve[6]
-    assert info["metrics"]["steps"] == 6
+    assert info.metrics.steps == 6
     model, tokenizer, _ = load_generator(tmp_path / "out")
-    watched = generator_training.held_out_blocks(plots[strange], tokenizer, 512, 0, generator_training.WATCHED_PLOTS)
-    assert generator_training.held_out_losses(model, watched)["loss"] == pytest.approx(curve[2], rel=1e-3)
+    watched = generator_training.held_out_sequences(plots[strange], tokenizer, 512, 0, generator_training.WATCHED_PLOTS)
+    assert generator_training.measure_losses(model, watched)["loss"] == pytest.approx(curve[2], rel=1e-3)
 
     # Killed in the step after an evaluation that brought nothing, a run does not forget that.
-    class Dies(training._Safekeeping):
+    class Dies(fit._Safekeeping):
         def on_step_end(self, args, state, control, **kwargs):
             if state.global_step == 5:
                 raise KeyboardInterrupt
             super().on_step_end(args, state, control, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "_Safekeeping", Dies)
+        patch.setattr(fit, "_Safekeeping", Dies)
         with pytest.raises(KeyboardInterrupt):
-            train_generator(tmp_path, tiny_gpt2, tmp_path / "killed", patience=2, **QUICK | {"max_steps": 16})
-    assert training.last_checkpoint(tmp_path / "killed" / "checkpoints").name == "checkpoint-4"
-    assert train_generator(tmp_path, tiny_gpt2, tmp_path / "killed", patience=2, **QUICK | {"max_steps": 16}) == info
+            train_generator(
+                tmp_path, tiny_gpt2, tmp_path / "killed", early_stopping_patience=2, **QUICK | {"max_steps": 16}
+            )
+    assert fit.last_checkpoint(tmp_path / "killed" / "checkpoints").name == "checkpoint-4"
+    assert (
+        train_generator(
+            tmp_path, tiny_gpt2, tmp_path / "killed", early_stopping_patience=2, **QUICK | {"max_steps": 16}
+        )
+        == info
+    )
     for name in ("model.safetensors", "movieplots.json"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
 
@@ -162,24 +174,29 @@ def test_early_stopping_keeps_the_best_weights(small_corpus, tiny_gpt2, tmp_path
     with monkeypatch.context() as patch:
         patch.setattr(generator_training, "save_generator", killed)
         with pytest.raises(KeyboardInterrupt):
-            train_generator(tmp_path, tiny_gpt2, tmp_path / "late", patience=2, **QUICK | {"max_steps": 16})
-    assert train_generator(tmp_path, tiny_gpt2, tmp_path / "late", patience=2, **QUICK | {"max_steps": 16}) == info
+            train_generator(
+                tmp_path, tiny_gpt2, tmp_path / "late", early_stopping_patience=2, **QUICK | {"max_steps": 16}
+            )
+    assert (
+        train_generator(tmp_path, tiny_gpt2, tmp_path / "late", early_stopping_patience=2, **QUICK | {"max_steps": 16})
+        == info
+    )
 
 
-def test_a_step_is_the_same_however_many_blocks_go_at_once(small_corpus, tiny_llama, tmp_path, monkeypatch):
+def test_a_step_is_the_same_however_many_sequences_go_at_once(small_corpus, tiny_llama, tmp_path, monkeypatch):
     losses = []
     for at_once in (1, 4):
-        monkeypatch.setattr(generator_training, "_blocks_at_once", lambda per_step, n=at_once: n)
-        info = train_generator(small_corpus, tiny_llama, tmp_path / str(at_once), blocks_per_step=4, **QUICK)
-        losses.append([entry["loss"] for entry in info["history"] if "loss" in entry])
+        monkeypatch.setattr(generator_training, "_at_once", lambda per_step, n=at_once: n)
+        info = train_generator(small_corpus, tiny_llama, tmp_path / str(at_once), batch_size=4, **QUICK)
+        losses.append([entry["loss"] for entry in info.history if "loss" in entry])
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
-def test_windows_are_trained_on_and_counted(small_corpus, tiny_llama, tmp_path):
-    info = train_generator(small_corpus, tiny_llama, tmp_path, feeding="windows", block_size=256, **QUICK)
-    assert info["metrics"]["test_loss_after"] < info["metrics"]["test_loss_before"] - 0.1
-    corpus = corpus_of(small_corpus, tiny_llama, feeding="windows", block_size=256)
-    assert info["metrics"]["passes"] == pytest.approx(16 * 256 / corpus.tokens)
+def test_random_crops_are_trained_on_and_counted(small_corpus, tiny_llama, tmp_path):
+    info = train_generator(small_corpus, tiny_llama, tmp_path, packing="random-crops", block_size=256, **QUICK)
+    assert info.metrics.test_loss_after < info.metrics.test_loss_before - 0.1
+    corpus = corpus_of(small_corpus, tiny_llama, packing="random-crops", block_size=256)
+    assert info.metrics.epochs == pytest.approx(16 * 256 / corpus.tokens)
     seen = corpus.stream.times_seen(16)
     assert seen.sum() == 16 * 256 and len(seen) == corpus.tokens
     counted = np.zeros(corpus.tokens, int)
@@ -190,14 +207,14 @@ def test_windows_are_trained_on_and_counted(small_corpus, tiny_llama, tmp_path):
     assert first["labels"] == first["input_ids"] and first["position_ids"] == list(range(256))
 
 
-def test_memory_that_runs_out_halves_the_blocks_at_once(small_corpus, tiny_gpt2, tmp_path):
+def test_memory_that_runs_out_halves_the_at_once(small_corpus, tiny_gpt2, tmp_path):
     """Real memory runs out: while more than 16 blocks are trained on, the process may take no more than it has."""
     code = f"""
 import resource
-from movieplots import training
+from movieplots.runs import fit
 from movieplots.generation import training as generator_training
-generator_training._blocks_at_once = lambda per_step: 64
-step = training._Trainer.training_step
+generator_training._at_once = lambda per_step: 64
+step = fit._Trainer.training_step
 def limited(self, model, inputs, *rest, **more):
     if len(inputs["input_ids"]) <= 16:
         return step(self, model, inputs, *rest, **more)
@@ -207,37 +224,37 @@ def limited(self, model, inputs, *rest, **more):
         return step(self, model, inputs, *rest, **more)
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
-training._Trainer.training_step = limited
+fit._Trainer.training_step = limited
 generator_training.train_generator({str(small_corpus)!r}, {tiny_gpt2!r}, {str(tmp_path)!r}, max_steps=2, block_size=64,
-                                   blocks_per_step=64, method="full")
+                                   batch_size=64, method="full")
 """
     # No allocation may be served from memory that the process holds unused: enough for the smaller steps can lie there.
     environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_ARENA_MAX": "1"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     said = " ".join(done.stderr.split())
-    assert said.index("going on with 32 blocks at a time") < said.index("going on with 16 blocks at a time")
+    assert said.index("continuing with 32 examples at a time") < said.index("continuing with 16 examples at a time")
     assert json.loads((tmp_path / "movieplots.json").read_text())["metrics"]["steps"] == 2
 
 
-def test_no_memory_for_one_block_is_a_sentence(small_corpus, tiny_gpt2, tmp_path, monkeypatch):
+def test_no_memory_for_one_sequence_is_a_sentence(small_corpus, tiny_gpt2, tmp_path, monkeypatch):
     def full(*arguments, **more):
         return torch.empty(2**50)  # a real allocation, of a million gigabytes
 
-    monkeypatch.setattr(training._Trainer, "training_step", full)
-    with pytest.raises(BadInput, match=r"does not hold .* one block of 512 tokens: lower --block-size"):
+    monkeypatch.setattr(fit._Trainer, "training_step", full)
+    with pytest.raises(BadInput, match="does not hold the model with one of its examples: lower --batch-size"):
         train_generator(small_corpus, tiny_gpt2, tmp_path, **QUICK)
 
 
 def test_the_rate_search_finds_where_the_loss_falls(small_corpus, tiny_gpt2):
-    search = find_learning_rate(small_corpus, tiny_gpt2, method="full", steps=30)
+    search = find_lr(small_corpus, tiny_gpt2, method="full", steps=30)
     assert search.rates[0] == pytest.approx(1e-6) and len(search.rates) == len(search.losses) <= 30
     assert 1e-4 < search.suggestion < 0.3
     assert min(search.smoothed) < search.smoothed[0] - 0.1
-    again = find_learning_rate(small_corpus, tiny_gpt2, method="full", steps=30)
+    again = find_lr(small_corpus, tiny_gpt2, method="full", steps=30)
     assert again == search
-    with pytest.raises(BadInput, match="needs at least 20 steps, not 19"):
-        find_learning_rate(small_corpus, tiny_gpt2, method="full", steps=19)
+    with pytest.raises(BadInput, match="--steps must be at least 20, not 19"):
+        find_lr(small_corpus, tiny_gpt2, method="full", steps=19)
 
 
 def test_the_steepest_place_of_a_known_curve():
@@ -278,15 +295,18 @@ def test_layers_are_chosen_as_in_distilgpt2(tmp_path):
 @pytest.mark.parametrize("base", ["tiny_gpt2", "tiny_llama"])
 def test_a_student_learns_from_its_teacher(request, small_corpus, base, tmp_path):
     train_generator(small_corpus, request.getfixturevalue(base), tmp_path / "teacher", **QUICK | {"max_steps": 12})
-    info = distill(tmp_path / "teacher", small_corpus, 1, tmp_path / "student", max_steps=12, learning_rate=5e-3)
-    metrics = info["metrics"]
-    assert metrics["test_loss_after"] < metrics["test_loss_before"]
-    assert info["recipe"]["layers"] == 1
+    info = distill(tmp_path / "teacher", small_corpus, tmp_path / "student", layers=1, max_steps=12, learning_rate=5e-3)
+    metrics = info.metrics
+    assert metrics.test_loss_after < metrics.test_loss_before
+    assert info.recipe.settings["layers"] == 1
     table = compare_generators({"teacher": tmp_path / "teacher", "student": tmp_path / "student"}, samples=4)
     assert table.loc["student", "parameters"] < table.loc["teacher", "parameters"]
-    assert table.loc["student", "held_out_loss"] == metrics["test_loss_after"]
-    assert (table["tokens_per_second"] > 0).all() and table["looping"].between(0, 1).all()
-    assert distill(tmp_path / "teacher", small_corpus, 1, tmp_path / "student", 12, learning_rate=5e-3) == info
+    assert table.loc["student", "test_loss"] == metrics.test_loss_after
+    assert (table["tokens_per_second"] > 0).all() and table["repetition_rate"].between(0, 1).all()
+    assert (
+        distill(tmp_path / "teacher", small_corpus, tmp_path / "student", layers=1, max_steps=12, learning_rate=5e-3)
+        == info
+    )
 
 
 def test_the_soft_target_is_the_teachers(whole, small_corpus):
@@ -294,8 +314,8 @@ def test_the_soft_target_is_the_teachers(whole, small_corpus):
     from movieplots.generation.distillation import distillation_loss
 
     model, tokenizer, _ = load_generator(whole[0])
-    (block, *_) = generator_training.held_out_blocks(load_plots(small_corpus, "test"), tokenizer, 512, 0, 20)
-    batch = generator_training.collate([block.block])
+    (held_out, *_) = generator_training.held_out_sequences(load_plots(small_corpus, "test"), tokenizer, 512, 0, 20)
+    batch = generator_training.collate([held_out.sequence])
     model.config.use_cache = False
     tokens = int((batch["labels"][:, 1:] != -100).sum())
     own = distillation_loss(model)(model, batch, tokens)
@@ -312,17 +332,20 @@ def test_the_soft_target_is_the_teachers(whole, small_corpus):
     ("options", "message"),
     [
         ({"method": "half"}, "--method must be lora or full"),
-        ({"feeding": "spoon"}, "--feeding must be blocks or windows"),
-        ({"schedule": "flat"}, "--schedule must be linear or cosine"),
+        ({"packing": "spoon"}, "--packing must be packed or random-crops"),
+        ({"lr_scheduler_type": "flat"}, "--lr-scheduler-type must be linear or cosine"),
         ({"learning_rate": 0}, "--learning-rate must be above 0"),
-        ({"patience": 0}, "--patience must be at least 1"),
+        ({"early_stopping_patience": 0}, "--early-stopping-patience must be at least 1"),
         ({"block_size": 4}, "--block-size must be at least 16"),
         ({"block_size": 1024}, "reads at most 512 tokens at once: lower --block-size"),
         ({"max_steps": 0}, "--max-steps must be at least 1"),
         ({"time_limit": -1}, "--time-limit"),
-        ({"markup": "both"}, "Unknown markup"),
-        ({"blocks_per_step": 4096}, "do not fill the 4096 blocks of 512 of one step"),
-        ({"feeding": "windows", "blocks_per_step": 4096}, "do not fill"),
+        ({"titles": "both"}, "--titles must be true or false, not 'both'"),
+        ({"batch_size": 4096}, "do not fill the 4096 sequences of 512 of one step"),
+        ({"packing": "random-crops", "batch_size": 4096}, "do not fill"),
+        ({"packing": "random-crops", "sampler": "genre-weighted"}, "genre-weighted needs --packing packed"),
+        ({"epochs": 0}, "--epochs must be above 0"),
+        ({"epochs": "3"}, "--epochs must be a number, not '3'"),
     ],
 )
 def test_settings_out_of_range_are_sentences(small_corpus, tiny_gpt2, tmp_path, options, message):
@@ -331,10 +354,10 @@ def test_settings_out_of_range_are_sentences(small_corpus, tiny_gpt2, tmp_path, 
     assert not (tmp_path / "out" / "movieplots.json").exists()
 
 
-def test_plots_longer_than_a_block_are_counted_and_named(small_corpus, tiny_gpt2, capsys):
+def test_plots_longer_than_a_sequence_are_counted_and_named(small_corpus, tiny_gpt2, capsys):
     corpus = corpus_of(small_corpus, tiny_gpt2, block_size=128)
-    assert 0 < corpus.cut_plots == sum(length > 128 for length in corpus.lengths)
-    assert "longer than a block of 128 tokens" in " ".join(capsys.readouterr().err.split())
+    assert 0 < corpus.truncated_plots == sum(length > 128 for length in corpus.lengths)
+    assert "longer than a sequence of 128 tokens" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_tokenizer_without_an_end_token_is_a_sentence(small_corpus, tiny_gpt2, tmp_path):
@@ -349,7 +372,9 @@ def test_a_tokenizer_without_an_end_token_is_a_sentence(small_corpus, tiny_gpt2,
         train_generator(small_corpus, str(base), tmp_path / "out")
 
 
-def test_a_run_begun_with_another_base_or_markup_is_refused(small_corpus, tiny_gpt2, tiny_llama, tmp_path, monkeypatch):
+def test_a_run_begun_with_another_base_model_or_without_titles_is_refused(
+    small_corpus, tiny_gpt2, tiny_llama, tmp_path, monkeypatch
+):
     def killed(*arguments):
         raise KeyboardInterrupt
 
@@ -357,26 +382,27 @@ def test_a_run_begun_with_another_base_or_markup_is_refused(small_corpus, tiny_g
         patch.setattr("movieplots.generation.training.save_generator", killed)
         with pytest.raises(KeyboardInterrupt):
             train_generator(small_corpus, tiny_gpt2, tmp_path, max_steps=2)
-    checkpoint = training.last_checkpoint(tmp_path / "checkpoints")
-    with pytest.raises(BadInput, match=r"other settings \(base\)"):
+    checkpoint = fit.last_checkpoint(tmp_path / "checkpoints")
+    with pytest.raises(BadInput, match=r"other settings \(base_model\)"):
         train_generator(small_corpus, tiny_llama, tmp_path, max_steps=2)
-    with pytest.raises(BadInput, match=r"other settings \(markup\)"):
-        train_generator(small_corpus, tiny_gpt2, tmp_path, markup="without-titles", max_steps=2)
-    assert training.last_checkpoint(tmp_path / "checkpoints") == checkpoint
+    with pytest.raises(BadInput, match=r"other settings \(titles\)"):
+        train_generator(small_corpus, tiny_gpt2, tmp_path, titles=False, max_steps=2)
+    assert fit.last_checkpoint(tmp_path / "checkpoints") == checkpoint
 
 
 def test_a_full_disk_is_a_sentence_and_the_last_checkpoint_stays(small_corpus, tiny_gpt2, tmp_path):
     """The disk is full for one file in the sixth step: no file may grow beyond some kilobytes then."""
     code = f"""
 import resource
-from movieplots import training, train_generator
-training.SECONDS_BETWEEN_CHECKPOINTS = 0.0
-class Fills(training._Safekeeping):
+from movieplots import train_generator
+from movieplots.runs import fit
+fit.SECONDS_BETWEEN_CHECKPOINTS = 0.0
+class Fills(fit._Safekeeping):
     def on_step_end(self, args, state, control, **kwargs):
         super().on_step_end(args, state, control, **kwargs)
         if state.global_step == 6 and FULL:
             resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, -1))
-training._Safekeeping = Fills
+fit._Safekeeping = Fills
 from movieplots.errors import sentences
 with sentences():
     train_generator({str(small_corpus)!r}, {tiny_gpt2!r}, {str(tmp_path)!r}, max_steps=9)
@@ -384,14 +410,14 @@ with sentences():
     full = subprocess.run([sys.executable, "-c", "FULL = True\n" + code], capture_output=True, text=True)
     assert full.returncode == 2, full.stderr
     assert "no room on the disk" in full.stderr and "the one of step 5 is kept" in full.stderr
-    assert training.last_checkpoint(tmp_path / "checkpoints").name == "checkpoint-5"
+    assert fit.last_checkpoint(tmp_path / "checkpoints").name == "checkpoint-5"
     again = subprocess.run([sys.executable, "-c", "FULL = False\n" + code], capture_output=True, text=True)
     assert again.returncode == 0 and "Continuing at step 5" in again.stderr
 
 
 def test_too_many_layers_are_a_sentence(whole, small_corpus, tmp_path):
     with pytest.raises(BadInput, match="fewer than the teacher's 2, not 2"):
-        distill(whole[0], small_corpus, 2, tmp_path)
+        distill(whole[0], small_corpus, tmp_path, layers=2)
 
 
 def test_a_corpus_without_a_split_is_a_sentence(small_corpus, tiny_gpt2, tmp_path):
@@ -401,62 +427,66 @@ def test_a_corpus_without_a_split_is_a_sentence(small_corpus, tiny_gpt2, tmp_pat
         train_generator(tmp_path, tiny_gpt2, tmp_path / "out")
 
 
-def test_a_trained_adapter_is_trained_further_even_for_the_other_markup(
-    small_corpus, turned_corpus, tiny_llama, tmp_path
-):
-    quick = {"max_steps": 6, "learning_rate": 5e-3, "blocks_per_step": 1}
+def test_a_trained_adapter_is_trained_further_even_without_titles(small_corpus, tiny_llama, tmp_path):
+    quick = {"max_steps": 6, "learning_rate": 5e-3, "batch_size": 1}
     first = train_generator(small_corpus, tiny_llama, tmp_path / "first", **quick)
     folder = str(tmp_path / "first")
     again = train_generator(small_corpus, folder, tmp_path / "again", **quick)
-    assert again["metrics"]["test_loss_before"] == pytest.approx(first["metrics"]["test_loss_after"], rel=1e-5)
-    assert again["metrics"]["test_loss_after"] < again["metrics"]["test_loss_before"]
-    assert again["base"] == str(tiny_llama) and again["recipe"]["base"] == folder
-    assert again["recipe"]["base_recipe"] == first["recipe"]
+    assert again.metrics.test_loss_before == pytest.approx(first.metrics.test_loss_after, rel=1e-5)
+    assert again.metrics.test_loss_after < again.metrics.test_loss_before
+    assert again.base_model == str(tiny_llama) and again.recipe.settings["base_model"] == folder
+    assert again.recipe.base_recipe == first.recipe
     card = (tmp_path / "again" / "README.md").read_text()
-    assert f"--base {folder}" in card and "trained already, and has seen none of the held-out plots" in card
-    assert f"--out {folder}\n" in card  # how the base was made
-    other = train_generator(turned_corpus, folder, tmp_path / "other", "without-titles", **quick)
-    assert other["markup"] == "without-titles"
-    said = "trained already, on 20 of the plots that are held out here, too: the losses below are too low"
-    assert said in (tmp_path / "other" / "README.md").read_text()
+    assert f"--base-model {folder}" in card and "trained already, and has seen none of the held-out plots" in card
+    assert f"--output-dir {folder} " in card  # how the base model was made
+    other = train_generator(small_corpus, folder, tmp_path / "other", titles=False, **quick)
+    assert not other.titles
     (sample,) = PlotGenerator.from_pretrained(tmp_path / "other", "transformers").generate(["horror"])
     assert sample.genre == "horror" and not sample.title
     whole = train_generator(small_corpus, folder, tmp_path / "whole", method="full", **quick | {"learning_rate": 1e-3})
-    assert whole["metrics"]["test_loss_before"] == pytest.approx(first["metrics"]["test_loss_after"], rel=1e-4)
-
-
-def test_a_base_is_never_overwritten_and_its_whole_past_counts(small_corpus, turned_corpus, tiny_llama, tmp_path):
-    quick = {"max_steps": 1, "blocks_per_step": 1}
-    first, second, third = (str(tmp_path / name) for name in ("first", "second", "third"))
-    train_generator(turned_corpus, tiny_llama, first, "without-titles", **quick)
-    before = {file.name: file.read_bytes() for file in (tmp_path / "first").iterdir() if file.is_file()}
-    with pytest.raises(BadInput, match="is the base itself: choose another --out"):
-        train_generator(small_corpus, first, first, fresh=True, **quick)
-    assert before == {file.name: file.read_bytes() for file in (tmp_path / "first").iterdir() if file.is_file()}
-    train_generator(small_corpus, first, second, **quick)
-    info = train_generator(small_corpus, second, third, **quick)
-    assert info["markup"] == "without-titles"  # as the base's, where none is named
-    learned = (load_plots(small_corpus)["split"] == "test").sum()
-    assert (
-        f"trained already, on {learned} of the plots that are held out here"
-        in (tmp_path / "third" / "README.md").read_text()
-    )
-    (tmp_path / "second" / "plot_ids.npz").unlink()
-    train_generator(small_corpus, second, tmp_path / "fourth", **quick)
-    assert "trained already, on plots that are not recorded" in (tmp_path / "fourth" / "README.md").read_text()
-
-
-def test_a_base_from_before_there_were_draws(small_corpus, tiny_llama, tmp_path):
-    train_generator(small_corpus, tiny_llama, tmp_path / "old", max_steps=1, blocks_per_step=1)
-    info = json.loads((tmp_path / "old" / "movieplots.json").read_text())
-    del info["recipe"]["draws"]
-    (tmp_path / "old" / "movieplots.json").write_text(json.dumps(info))
-    train_generator(small_corpus, str(tmp_path / "old"), tmp_path / "new", max_steps=1, blocks_per_step=1)
-    assert "started from a generator" in (tmp_path / "new" / "README.md").read_text()
+    assert whole.metrics.test_loss_before == pytest.approx(first.metrics.test_loss_after, rel=1e-4)
 
 
 def test_marks_that_an_adapter_brought_are_those_of_its_markup(small_corpus, tiny_gpt2, tmp_path):
-    train_generator(small_corpus, tiny_gpt2, tmp_path / "first", max_steps=1, blocks_per_step=1, block_size=256)
-    with pytest.raises(BadInput, match="has learned the marks of with-titles alone"):
-        train_generator(small_corpus, str(tmp_path / "first"), tmp_path / "other", "without-titles", max_steps=1)
+    train_generator(small_corpus, tiny_gpt2, tmp_path / "first", max_steps=1, batch_size=1, block_size=256)
+    with pytest.raises(BadInput, match="has learned the special tokens of --titles alone"):
+        train_generator(small_corpus, str(tmp_path / "first"), tmp_path / "other", titles=False, max_steps=1)
     assert not (tmp_path / "other").exists()
+
+
+def test_a_finished_run_that_is_asked_for_more_says_how_to_train_it_further(small_corpus, tiny_llama, tmp_path):
+    quick = {"batch_size": 1}
+    info = train_generator(small_corpus, tiny_llama, tmp_path, max_steps=2, **quick)
+    with pytest.raises(
+        BadInput, match=rf"trained with --max-steps 2; .* `movieplots train generator --base-model {tmp_path}"
+    ):
+        train_generator(small_corpus, tiny_llama, tmp_path, max_steps=3, **quick)
+    with pytest.raises(BadInput, match=r"other settings \(max_steps\)"):
+        train_generator(small_corpus, tiny_llama, tmp_path, max_steps=1, **quick)
+    assert train_generator(small_corpus, tiny_llama, tmp_path, max_steps=2, **quick) == info
+
+
+def test_epochs_say_how_long(small_corpus, tiny_llama, tmp_path):
+    info = train_generator(small_corpus, tiny_llama, tmp_path, epochs=0.5, batch_size=1)
+    assert info.metrics.epochs == pytest.approx(0.5, abs=1 / corpus_of(small_corpus, tiny_llama).sequences_per_epoch)
+    assert info.recipe.settings["sampler"] == "genre-weighted" and info.recipe.settings["learning_rate"] == 1e-3
+    card = (tmp_path / "README.md").read_text()
+    assert (
+        f"    movieplots train generator --data DATA --base-model {tiny_llama} --output-dir THIS_FOLDER --epochs 0.5"
+        in card
+    )
+
+
+def test_a_model_of_an_earlier_version_gets_one_sentence(small_corpus, trained, tmp_path):
+    folder = shutil.copytree(trained[0], tmp_path / "old")
+    info = json.loads((folder / "movieplots.json").read_text())
+    info["base"] = info.pop("base_model")
+    (folder / "movieplots.json").write_text(json.dumps(info))
+    for use in (load_generator, lambda old: train_generator(small_corpus, str(old), tmp_path / "new")):
+        with pytest.raises(BadInput, match="of an earlier version of movieplots"):
+            use(folder)
+    begun = {"recipe": {"base": "gpt2", "passes": 3}}
+    (tmp_path / "begun" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "begun" / "checkpoints" / "recipe.json").write_text(json.dumps(begun))
+    with pytest.raises(BadInput, match="was begun by an earlier version"):
+        train_generator(small_corpus, "gpt2", tmp_path / "begun")

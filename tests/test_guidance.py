@@ -1,4 +1,4 @@
-"""Guidance taught to a generator: what is aimed at, the twins it is computed from, the loss, and a training with it."""
+"""Guidance taught to a generator: the aim, the contrasts it is computed from, the loss, and a training with it."""
 
 import random
 from itertools import pairwise
@@ -11,10 +11,10 @@ from safetensors.torch import load_file
 from movieplots.bases import load_causal_lm
 from movieplots.errors import BadInput
 from movieplots.generation import training
-from movieplots.generation.blocks import TrainingBlocks, collate, join, plot_examples, twinned
 from movieplots.generation.guidance import MOST_TIMES, guidance_loss, guided
-from movieplots.generation.markup import Example, MarkupTokenizer
 from movieplots.generation.model import new_generator
+from movieplots.generation.packing import PackedPlots, collate, contrasted, join, plot_examples
+from movieplots.generation.prompt_format import Example, PromptTokenizer
 from movieplots.generation.training import train_generator
 from movieplots.plots import load_plots
 
@@ -39,31 +39,31 @@ def test_a_word_of_one_genre_alone_does_not_drown_the_others():
     assert aim.tolist() == pytest.approx([*(0.9 * words / words.sum()).tolist(), 0.1])
 
 
-@pytest.mark.parametrize("markup", ["with-titles", "without-titles"])
-def test_a_twin_is_the_same_text_behind_a_genre_of_other_plots(corpus, tiny_llama, markup):
-    tokenizer = MarkupTokenizer(load_causal_lm(tiny_llama)[1], markup)
+@pytest.mark.parametrize("titles", [True, False])
+def test_a_contrast_is_the_same_text_behind_a_genre_of_other_plots(corpus, tiny_llama, titles):
+    tokenizer = PromptTokenizer(load_causal_lm(tiny_llama)[1], titles)
     plots = load_plots(corpus, "train")
     end = tokenizer.marks["<|endofgenre|>"]
-    before = 1 if markup == "with-titles" else 2  # the end mark, and without titles the start
+    before = 1 if titles else 2  # the end mark, and without titles the start
 
     def genres(example):
         return tokenizer.tokenizer.decode(example.input_ids[before : example.input_ids.index(end)]).split(", ")
 
-    for make, own in zip(plot_examples(plots, tokenizer, 512, twins=True), plots["genres"], strict=True):
+    for make, own in zip(plot_examples(plots, tokenizer, 512, contrasts=True), plots["genres"], strict=True):
         example = make(random.Random(0))
         assert set(genres(example)) <= set(own)
-        assert len(genres(example.twin)) == 1 and not set(genres(example.twin)) & set(own)
-        learned, again = ([label for label in one.labels if label != -100] for one in (example, example.twin))
+        assert len(genres(example.contrast)) == 1 and not set(genres(example.contrast)) & set(own)
+        learned, again = ([label for label in one.labels if label != -100] for one in (example, example.contrast))
         assert learned == again
-    cut = twinned(Example([1, 2, 7, 8], [-100, -100, 7, 8]), Example([1, 7, 8, 9], [-100, 7, 8, 9]))
-    assert (cut.labels, cut.twin.labels) == ([-100, -100, 7, 8], [-100, 7, 8])
+    cut = contrasted(Example([1, 2, 7, 8], [-100, -100, 7, 8]), Example([1, 7, 8, 9], [-100, 7, 8, 9]))
+    assert (cut.labels, cut.contrast.labels) == ([-100, -100, 7, 8], [-100, 7, 8])
 
 
-def test_blocks_hold_twins_beside_their_examples(corpus, tiny_llama):
-    tokenizer = MarkupTokenizer(load_causal_lm(tiny_llama)[1], "with-titles")
+def test_sequences_hold_contrasts_beside_their_examples(corpus, tiny_llama):
+    tokenizer = PromptTokenizer(load_causal_lm(tiny_llama)[1], True)
     plots = load_plots(corpus, "train")
-    blocks = list(TrainingBlocks(plots, tokenizer, 256, seed=1, twins=True).one_pass(0))
-    assert blocks == list(TrainingBlocks(plots, tokenizer, 256, seed=1, twins=True).one_pass(0))
+    blocks = list(PackedPlots(plots, tokenizer, 256, seed=1, contrasts=True).one_epoch(0))
+    assert blocks == list(PackedPlots(plots, tokenizer, 256, seed=1, contrasts=True).one_epoch(0))
 
     def texts(block, which):
         """The labels of each text of a block."""
@@ -73,12 +73,12 @@ def test_blocks_hold_twins_beside_their_examples(corpus, tiny_llama):
 
     for block in blocks:
         assert {len(ids) for ids in block.values()} == {256}
-        learned, again = ([label for label in block[name] if label != -100] for name in ("labels", "twin_labels"))
+        learned, again = ([label for label in block[name] if label != -100] for name in ("labels", "contrast_labels"))
         assert learned == again
-        assert texts(block, "") == texts(block, "twin_")
-    alone = plots.assign(genres=[["drama"]] * len(plots))  # no other genre to be told from: the twin is the same
-    (block, *_) = TrainingBlocks(alone, tokenizer, 256, seed=1, twins=True).one_pass(0)
-    assert block["twin_input_ids"] == block["input_ids"]
+        assert texts(block, "") == texts(block, "contrast_")
+    alone = plots.assign(genres=[["drama"]] * len(plots))  # no other genre to be told from: the contrast is the same
+    (block, *_) = PackedPlots(alone, tokenizer, 256, seed=1, contrasts=True).one_epoch(0)
+    assert block["contrast_input_ids"] == block["input_ids"]
 
 
 class Bigrams(torch.nn.Module):
@@ -99,8 +99,8 @@ def test_a_student_learns_what_its_teacher_would_write_under_guidance():
     student = Bigrams(teacher.logits.detach())
     loss = guidance_loss(teacher, 1.5, SimpleNamespace(end_of_title=None, ends=[5]))
     padded = {"input_ids": [0, 2, 3, 5, 5], "labels": [-100, 2, 3, 5, -100], "position_ids": [0, 1, 2, 3, 0]}
-    twins = {f"twin_{name}": [*ids] for name, ids in padded.items()} | {"twin_input_ids": [1, 2, 3, 5, 5]}
-    batch = collate([padded | twins])
+    contrasts = {f"contrast_{name}": [*ids] for name, ids in padded.items()} | {"contrast_input_ids": [1, 2, 3, 5, 5]}
+    batch = collate([padded | contrasts])
     before = teacher.logits.detach().log_softmax(-1)
     assert loss(student, batch, 3) > 0.01
     optimizer = torch.optim.Adam(student.parameters(), lr=0.05)
@@ -121,21 +121,24 @@ def test_titles_are_not_guided():
     # Two texts, a genre, a title of one token, its end, a plot of one token; genres 0 and 1 differ, all else is alike.
     texts = {"labels": [-100, 2, 4, 3, 5] * 2, "position_ids": [0, 1, 2, 3, 4] * 2}
     block = {"input_ids": [0, 2, 4, 3, 5] * 2} | texts
-    twins = {"twin_input_ids": [1, 2, 4, 3, 5] * 2} | {f"twin_{name}": ids for name, ids in texts.items()}
-    assert loss(teacher, collate([block | twins]), 8) == pytest.approx(0, abs=1e-6)
-    behind = {"input_ids": [2, 4, 0, 3, 5] * 2}, {"twin_input_ids": [2, 4, 1, 3, 5] * 2}  # the same, behind the title
-    assert loss(teacher, collate([block | twins | behind[0] | behind[1]]), 8) > 0.01
+    contrasts = {"contrast_input_ids": [1, 2, 4, 3, 5] * 2} | {f"contrast_{name}": ids for name, ids in texts.items()}
+    assert loss(teacher, collate([block | contrasts]), 8) == pytest.approx(0, abs=1e-6)
+    behind = (
+        {"input_ids": [2, 4, 0, 3, 5] * 2},
+        {"contrast_input_ids": [2, 4, 1, 3, 5] * 2},
+    )  # the same, behind the title
+    assert loss(teacher, collate([block | contrasts | behind[0] | behind[1]]), 8) > 0.01
 
 
 def test_the_loss_of_packed_blocks_is_that_of_their_texts_alone(corpus, tiny_gpt2):
     torch.manual_seed(0)
-    (teacher, tokenizer), (student, _) = (new_generator(tiny_gpt2, "with-titles", "full") for _ in range(2))
+    (teacher, tokenizer), (student, _) = (new_generator(tiny_gpt2, True, "full") for _ in range(2))
     for parameter in student.parameters():
         parameter.data += 0.02 * torch.randn_like(parameter)
     loss = guidance_loss(teacher.eval(), 2.0, tokenizer)
     plots = load_plots(corpus, "train").head(12)
-    blocks = list(TrainingBlocks(plots, tokenizer, 512, seed=1, twins=True).one_pass(0))
-    draws = list(TrainingBlocks(plots, tokenizer, 512, seed=1, twins=True).examples(0))
+    blocks = list(PackedPlots(plots, tokenizer, 512, seed=1, contrasts=True).one_epoch(0))
+    draws = list(PackedPlots(plots, tokenizer, 512, seed=1, contrasts=True).examples(0))
     alone = [join([example], 512, tokenizer.end) for example in draws]
     with torch.no_grad():
         packed = float(loss(student.eval(), collate(blocks), 100))
@@ -145,28 +148,31 @@ def test_the_loss_of_packed_blocks_is_that_of_their_texts_alone(corpus, tiny_gpt
 
 
 def test_a_generator_is_trained_further_with_guidance(small_corpus, tiny_llama, tmp_path, monkeypatch):
-    quick = {"max_steps": 3, "blocks_per_step": 1}
+    quick = {"max_steps": 3, "batch_size": 1}
     asked = []
 
     def watched(teacher, weight, tokenizer):
-        asked.append((weight, tokenizer.markup))
+        asked.append((weight, tokenizer.titles))
         return guidance_loss(teacher, weight, tokenizer)
 
     monkeypatch.setattr(training, "guidance_loss", watched)
     first = str(tmp_path / "first")
-    known = train_generator(small_corpus, tiny_llama, first, "without-titles", learning_rate=0.02, max_steps=40)
-    assert "guidance" not in known["recipe"]  # the recipe of all that was trained before there was guidance
-    info = train_generator(small_corpus, first, tmp_path / "second", guidance=1.5, **quick)
-    assert asked == [(1.5, "without-titles")]
-    assert info["recipe"]["guidance"] == 1.5
+    known = train_generator(small_corpus, tiny_llama, first, titles=False, learning_rate=0.02, max_steps=40)
+    assert known.recipe.settings["guidance_scale"] == 1
+    info = train_generator(small_corpus, first, tmp_path / "second", guidance_scale=2.5, **quick)
+    assert asked == [(1.5, False)]
+    assert info.recipe.settings["guidance_scale"] == 2.5
     card = (tmp_path / "second" / "README.md").read_text()
-    assert f"--base {first} --markup without-titles --guidance 1.5 --max-steps 3" in card
-    assert "started from a generator" in card and "| guidance | 1.5" in card
+    assert (
+        f"--base-model {first} --output-dir THIS_FOLDER --max-steps 3 --batch-size 1 --no-titles --guidance-scale 2.5"
+        in card
+    )
+    assert "started from a generator" in card and "| guidance scale | 2.5" in card
     third = train_generator(small_corpus, str(tmp_path / "second"), tmp_path / "third", **quick)
-    assert third["recipe"]["base_recipe"]["guidance"] == 1.5
+    assert third.recipe.base_recipe.settings["guidance_scale"] == 2.5
     card = (tmp_path / "third" / "README.md").read_text()
-    assert f"--base {tiny_llama} " in card and f"--base {first} " in card  # the whole way is told
-    losses = [entry["loss"] for entry in info["history"] if "loss" in entry]
+    assert f"--base-model {tiny_llama} " in card and f"--base-model {first} " in card  # the whole way is told
+    losses = [entry["loss"] for entry in info.history if "loss" in entry]
     assert all(0 < loss < 0.1 for loss in losses)  # a divergence from what it is near to, not a likelihood
     weights = [load_file(tmp_path / name / "adapter_model.safetensors") for name in ("first", "second")]
     assert any(not torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
@@ -178,9 +184,10 @@ def test_guidance_needs_a_generator(small_corpus, tiny_llama, untitled, tmp_path
             train_generator(small_corpus, str(base), tmp_path / "out", **options)
         assert not (tmp_path / "out").exists()
 
-    refused("--guidance needs a --base that `movieplots train generator` made with --method lora", guidance=1.0)
-    refused("--method lora and --markup with-titles", untitled, markup="with-titles", guidance=1.0)
-    refused("--guidance must be at least 0 and finite, not -1", guidance=-1.0)
-    refused("--guidance must be at least 0 and finite, not nan", guidance=float("nan"))
-    refused("--guidance needs --feeding blocks", untitled, feeding="windows", guidance=1.0)
-    refused("--guidance cannot go with --patience", untitled, patience=2, guidance=1.0)
+    needed = "--guidance-scale needs a --base-model that `movieplots train generator` made with --method lora"
+    refused(needed, guidance_scale=2.0)
+    refused("--method lora and --titles", untitled, titles=True, guidance_scale=2.0)
+    refused("--guidance-scale must be at least 1, not 0", guidance_scale=0.0)
+    refused("--guidance-scale must be at least 1, not nan", guidance_scale=float("nan"))
+    refused("--guidance-scale needs --packing packed", untitled, packing="random-crops", guidance_scale=2.0)
+    refused("--guidance-scale cannot go with --early", untitled, early_stopping_patience=2, guidance_scale=2.0)

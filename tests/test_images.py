@@ -23,10 +23,11 @@ import pytest
 import yaml
 
 from movieplots.generation.export import DECODED_TYPE, cached_gguf, write_gguf
+from movieplots.generation.info import GeneratorInfo
 from movieplots.generation.model import load_generator
 from movieplots.generation.training import train_generator
-from movieplots.model_folder import read_info
 from movieplots.plots import FILE_NAME, load_plots, save_plots
+from movieplots.runs.folder import read_info
 from tests.served import free_port
 
 ROOT = Path(__file__).parents[1]
@@ -41,7 +42,7 @@ def adapter(corpus, tmp_path_factory):
     plots = load_plots(corpus)
     parts = [plots[plots["split"] == "train"].head(6), plots[plots["split"] != "train"].head(4)]
     save_plots(pd.concat(parts).reset_index(drop=True), folder / FILE_NAME)
-    train_generator(folder, "smollm2-135m", folder / "out", max_steps=1, block_size=256, blocks_per_step=1)
+    train_generator(folder, "smollm2-135m", folder / "out", max_steps=1, block_size=256, batch_size=1)
     return folder / "out"
 
 
@@ -50,12 +51,13 @@ def test_an_adapter_is_merged_without_torch_as_with_it(adapter, tmp_path):
 
     program = (
         "import sys\nfrom movieplots.generation.export import cached_gguf\n"
-        "from movieplots.model_folder import read_info\n"
-        f"cached_gguf({str(adapter)!r}, read_info({str(adapter)!r}, 'generation'))\n"
+        "from movieplots.generation.info import GeneratorInfo\n"
+        "from movieplots.runs.folder import read_info\n"
+        f"cached_gguf({str(adapter)!r}, read_info({str(adapter)!r}, GeneratorInfo))\n"
         "assert not {'torch', 'transformers', 'pandas'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
-    light, context = cached_gguf(adapter, read_info(adapter, "generation"))
+    light, context = cached_gguf(adapter, read_info(adapter, GeneratorInfo))
     model, tokenizer, _ = load_generator(adapter)
     assert context == model.config.max_position_embeddings
     write_gguf(model, tokenizer, tmp_path / "torch.gguf", DECODED_TYPE, str(adapter), spelled=False)

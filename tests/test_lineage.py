@@ -1,5 +1,6 @@
 """Which plots a model has read: known again after cleaning, through all ancestors, and kept apart from other tables."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -7,12 +8,12 @@ import pandas as pd
 import pytest
 
 from movieplots import load_plots, prepare
-from movieplots.classification.language_model import train_language_model
+from movieplots.classification.mlm import train_mlm
 from movieplots.classification.training import train_classifier
 from movieplots.errors import BadInput
 from movieplots.evaluation.classifier_quality import classifier_quality
-from movieplots.lineage import FILE_NAME, PlotIds, hashed_ids, held_out_learned, lineage, read_plot_ids
 from movieplots.plots import data_fingerprint
+from movieplots.runs.lineage import FILE_NAME, PlotIds, hashed_ids, inherited, read_plot_ids
 
 
 def table(n=100, source="a", ids=None, group="group"):
@@ -60,17 +61,28 @@ def test_tables_that_number_their_rows_have_no_plot_in_common():
     assert mine.learned_held_out(yours) == 0
 
 
-def test_the_plots_of_all_ancestors_count(tmp_path):
+def test_the_plots_of_all_ancestors_count(tmp_path, capsys):
+    def write(name, ids):
+        ids.write(tmp_path / name)
+        (tmp_path / name / "movieplots.json").write_text("{}")
+
     first, second, third = (PlotIds.of(table(100, name)) for name in "abc")
-    first.write(tmp_path / "first")
-    second.after([tmp_path / "first"]).write(tmp_path / "second")
-    child = third.after([tmp_path / "second", tmp_path / "nowhere"])
-    assert set(child.learned) == {*first.train, *second.train, *third.train}
+    write("first", first)
+    write("second", inherited(second, [tmp_path / "first"]))
+    child = inherited(third, [tmp_path / "second", tmp_path / "nowhere", "minilm-l6"])
+    assert set(child.learned) == {*first.train, *second.train, *third.train} and child.complete
+    write("third", child)
     asked = PlotIds.of(table(100, "a").assign(split="test"))
     assert child.learned_held_out(asked) == first.train.size
-    child.write(tmp_path / "third")
-    assert held_out_learned(tmp_path / "third", asked) == first.train.size
-    assert held_out_learned(tmp_path / "nowhere", asked) is None
+    with pytest.raises(BadInput, match=rf"third was trained on {first.train.size} of the plots that are held out here"):
+        inherited(asked, [tmp_path / "third"])
+    assert not capsys.readouterr().err
+    (tmp_path / "second" / FILE_NAME).unlink()  # from here on nobody can know, and nobody forgets that
+    unknown = inherited(third, [tmp_path / "second"])
+    assert not unknown.complete and "It is not recorded which plots" in capsys.readouterr().err
+    write("third", unknown)
+    assert not inherited(PlotIds.of(table(100, "d")), [tmp_path / "third"]).complete
+    assert "It is not recorded which plots" in capsys.readouterr().err
 
 
 def test_cleaner_texts_are_the_same_plots(corpus, tmp_path):
@@ -95,44 +107,45 @@ def test_better_cleaning_moves_no_plot_to_another_side(tmp_path):
     sides = []
     for name, frame in (("clean", rows), ("dirty", dirty)):
         frame.to_csv(tmp_path / f"{name}.csv", index=False)
-        prepare("table", tmp_path / name, tmp_path / f"{name}.csv", near=1)
+        prepare("table", tmp_path / name, tmp_path / f"{name}.csv", dedup_threshold=1)
         sides.append(load_plots(tmp_path / name).set_index("id")["split"])
     assert len(sides[1]) == 120 - len(rows[::7])
     assert sides[0][sides[1].index].tolist() == sides[1].tolist()
 
 
-def test_a_base_that_learned_held_out_plots_is_refused_even_by_way_of_another(
-    small_corpus, turned_corpus, tiny_roberta, tmp_path, capsys
-):
-    quick = {"passes": 1, "block_size": 64}
-    first, second = tmp_path / "first", tmp_path / "second"
-    train_language_model(turned_corpus, tiny_roberta, first, **quick)
+def test_a_base_model_that_learned_held_out_plots_is_refused(small_corpus, turned_corpus, tiny_roberta, tmp_path):
+    """Also one that was trained on the plots at hand, too: its test plots have been seen before."""
+    first = tmp_path / "first"
+    train_mlm(turned_corpus, tiny_roberta, first, epochs=1, block_size=64)
     learned = (load_plots(small_corpus)["split"] == "test").sum()
-    refused = rf"was trained on {learned} of the plots that are held out here: train it on the same --data"
-    with pytest.raises(BadInput, match=rf"first {refused}"):
-        train_classifier(small_corpus, str(first), tmp_path / "out", passes=1)
-    capsys.readouterr()
-    train_language_model(small_corpus, str(first), second, **quick)
-    assert f"was trained on {learned} of the plots that are held out here" in " ".join(capsys.readouterr().err.split())
-    with pytest.raises(BadInput, match=rf"second {refused}"):
-        train_classifier(small_corpus, str(second), tmp_path / "out", passes=1)
+    for train, options in ((train_classifier, {}), (train_mlm, {"block_size": 64})):
+        with pytest.raises(BadInput, match=rf"first was trained on {learned} of the plots that are held out here"):
+            train(small_corpus, str(first), tmp_path / "out", epochs=1, **options)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_base_of_other_plots_is_taken_and_one_of_unknown_plots_is_named(tmp_path, capsys):
-    (tmp_path / "movieplots.json").write_text('{"recipe": {"base": "tiny"}}')
-    PlotIds.of(table(100, "b")).write(tmp_path)
-    here = PlotIds.of(table(100, "a"))
-    assert lineage(tmp_path, here) == {"base_recipe": {"base": "tiny"}}
-    assert not capsys.readouterr().err
-    (tmp_path / FILE_NAME).unlink()
-    assert lineage(tmp_path, here) == {"base_recipe": {"base": "tiny"}}
-    assert "It is not recorded which plots" in capsys.readouterr().err
-    assert lineage("minilm-l6", here) == {}
+@pytest.mark.parametrize("train", ["classifier", "mlm", "generator", "distillation", "fastai"])
+def test_no_training_writes_over_what_it_starts_from(train, small_corpus, tiny_roberta, tiny_gpt2, trained, tmp_path):
+    from movieplots.classification.fastai_training import train_with_fastai
+    from movieplots.generation.distillation import distill
+    from movieplots.generation.training import train_generator
+
+    start = {"generator": tiny_gpt2, "distillation": trained[0]}.get(train, tiny_roberta)
+    folder = shutil.copytree(start, tmp_path / "start")
+    before = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+    calls = {
+        "classifier": lambda: train_classifier(small_corpus, str(folder), folder, overwrite=True),
+        "mlm": lambda: train_mlm(small_corpus, str(folder), tmp_path / "x" / ".." / "start", block_size=64),
+        "generator": lambda: train_generator(small_corpus, str(folder), folder, max_steps=1, overwrite=True),
+        "distillation": lambda: distill(folder, small_corpus, folder, layers=1, max_steps=1, overwrite=True),
+        "fastai": lambda: train_with_fastai(small_corpus, str(folder), folder),
+    }
+    with pytest.raises(BadInput, match="is what this training starts from: choose another --output-dir"):
+        calls[train]()
+    assert before == {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
 
 
-def test_a_classifier_whose_plots_are_not_recorded_states_no_quality():
+def test_a_classifier_whose_plots_are_not_recorded_states_no_quality(classifier):
     here = PlotIds.of(table())
-    info = {"metrics": {"test_plots": 10, "test": {}, "test_per_label": {}}}
-    assert "not recorded which plots" in classifier_quality(info, None, here)["skipped"]
-    assert classifier_quality(info, here, here)["test_plots"] == 10
+    assert "not recorded which plots" in classifier_quality(classifier[1], None, here).skipped
+    assert classifier_quality(classifier[1], here, here).test_plots == classifier[1].metrics.test_plots

@@ -17,16 +17,18 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from movieplots import load_plots, notebooks, read_dump, shipped
 from movieplots.classification.baseline import SVM
 from movieplots.classification.imbalance import LOSSES
+from movieplots.classification.info import ClassifierInfo
 from movieplots.classification.training import train_classifier
-from movieplots.model_folder import read_info
+from movieplots.generation.info import GeneratorInfo
 from movieplots.notebooks import KERNEL_ARGUMENTS, tidy
+from movieplots.runs.folder import read_info
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = [str(path.relative_to(ROOT)) for path in notebooks.notebooks(ROOT)]
 TRAINING = [name for name in NOTEBOOKS if name.endswith("Training.ipynb")]
 EVALUATION = [name for name in NOTEBOOKS if name.endswith("Evaluation.ipynb")]
 GENRES = [name for name in NOTEBOOKS if name.startswith("genre_prediction/")]
-# The base that a notebook is written for, where another one stands in for it.
+# The base model that a notebook is written for, where another one stands in for it.
 MEANT = {"DistilGPT-2": "distilgpt2", "GPT-2": "gpt2", "RoBERTa": "roberta-base", "BERT": "bert-base-uncased"}
 MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:work|home|tmp|root|mnt|Users|private|var)/\w")
 LONGEST_CELL = 90  # characters: room for a title or a plot's opening words, not for a plot
@@ -69,7 +71,7 @@ def parameters_of(name):
 
 
 def out_of(name):
-    return re.search(r'^OUT = "(.*?)"', parameters_of(name), re.MULTILINE)[1]
+    return re.search(r'^OUTPUT_DIR = "(.*?)"', parameters_of(name), re.MULTILINE)[1]
 
 
 def meant(name):
@@ -89,14 +91,14 @@ def committed(request):
 def judge(tmp_path_factory, corpus, tiny_roberta):
     """The folder of a classifier trained on the bundled corpus, for the notebooks that evaluate on it."""
     folder = tmp_path_factory.mktemp("judge")
-    train_classifier(corpus, tiny_roberta, folder, passes=1)
+    train_classifier(corpus, tiny_roberta, folder, epochs=1)
     return str(folder)
 
 
 def evaluation_folder(name, folder, model, corpus):
-    """Lay into a folder what a quick run of the training notebooks leaves for an evaluation notebook; return `OUT`."""
+    """Lay into a folder what a quick run of the training notebooks leaves for an evaluation; return `OUTPUT_DIR`."""
     out = folder / "data" / "quick" / out_of(name)
-    for part in ("windows", "blocks") if "gpt2simple" in name else ("", "../tiny-student"):
+    for part in ("random-crops", "packed") if "gpt2simple" in name else ("", "../tiny-student"):
         shutil.copytree(model, out / "tiny" / part, dirs_exist_ok=True)
     shutil.copytree(corpus, folder / "data" / "quick" / "corpus")
     return out
@@ -120,14 +122,14 @@ def quick(
         evaluation_folder(request.param, folder, trained[0] if "with-titles" in request.param else untitled, corpus)
         parameters = {"BASE_MODEL": "tiny", "CLASSIFIER": judge, "QUICK": True}
         if "Distil" in request.param:
-            parameters["TEACHER_BASE"] = "tiny"
+            parameters["TEACHER_BASE_MODEL"] = "tiny"
         return request.param, execute(ROOT / request.param, folder / "out.ipynb", folder, **parameters), folder
     if request.param in TRAINING:
         parameters = {"BASE_MODEL": tiny_gpt2, "QUICK": True}
-        if "TEACHER_BASE = " in parameters_of(request.param):
-            parameters["TEACHER_BASE"] = tiny_gpt2
+        if "TEACHER_BASE_MODEL = " in parameters_of(request.param):
+            parameters["TEACHER_BASE_MODEL"] = tiny_gpt2
     else:
-        parameters = {"SOURCES": ["sample"], "OUT": "data/corpus"}
+        parameters = {"SOURCES": ["sample"], "OUTPUT_DIR": "data/corpus"}
     return request.param, execute(ROOT / request.param, folder / "out.ipynb", folder, **parameters), folder
 
 
@@ -148,16 +150,19 @@ def test_it_writes_what_it_shows(quick):
         assert "No plot had to be repaired." in shown
     elif name in GENRES and name in EVALUATION:
         (model,) = folder.glob("data/quick/**/movieplots.json")
-        metrics = read_info(model.parent, "classification")["metrics"]
-        assert f">{metrics['test_intervals']['map']['value']:.3f} (" in shown
+        metrics = read_info(model.parent, ClassifierInfo).metrics
+        assert f">{metrics.test.intervals['map'].value:.3f} (" in shown
         assert "politician" in shown
     elif name in GENRES:
-        models = [json.loads(file.read_text()) for file in folder.glob("data/quick/**/movieplots.json")]
-        models = [model for model in models if model["task"] == "classification"]
-        # MiniLM's two as trained and compressed, and one a loss; BERT's with reading and without
+        folders = [file.parent for file in folder.glob("data/quick/**/movieplots.json")]
+        is_classifier = {
+            place: '"task": "classification"' in (place / "movieplots.json").read_text() for place in folders
+        }
+        models = [read_info(place, ClassifierInfo).metrics.test for place in folders if is_classifier[place]]
+        # MiniLM's two as trained and quantized, and one a loss; BERT's with reading and without
         assert len(models) == {"MiniLM": 4 + len(LOSSES), "BERT": 2, "RoBERTa": 1}[Path(name).parent.name]
-        assert all(f">{model['metrics']['baselines'][SVM]['map']:.3f}<" in shown for model in models)
-        assert all(f">{model['metrics']['test']['map']:.3f}" in shown for model in models)
+        assert all(f">{measured.baselines[SVM].map:.3f}<" in shown for measured in models)
+        assert all(f">{measured.scores.map:.3f}" in shown for measured in models)
     elif name in EVALUATION:
         (report,) = folder.glob("data/quick/**/report.html")
         metrics = json.loads((report.parent / "metrics.json").read_text())
@@ -166,9 +171,9 @@ def test_it_writes_what_it_shows(quick):
         assert metrics["classifier"]["test_plots"] > 0
         assert all(name in shown for name in metrics["models"])
     else:
-        models = [read_info(file.parent, "generation") for file in folder.glob("data/quick/**/movieplots.json")]
+        models = [read_info(file.parent, GeneratorInfo) for file in folder.glob("data/quick/**/movieplots.json")]
         assert len(models) == (1 if "/GPT-2/" in name else 2)
-        assert all(f">{model['metrics']['test_loss_after']:.3g}<" in shown for model in models)
+        assert all(f">{model.metrics.test_loss_after:.3g}<" in shown for model in models)
         (dump,) = folder.glob("data/quick/**/dump.json")
         assert len(read_dump(dump.parent)) == 36
 
@@ -209,7 +214,7 @@ def test_an_evaluation_judges_with_the_classifier_that_ships(tmp_path, trained, 
     metrics = json.loads((out / "tiny" / "report" / "metrics.json").read_text())
     assert metrics["classifier"]["skipped"].startswith("The classifier was trained on other data")
     (model,) = metrics["models"].values()
-    assert model["genre_control"]["labels"] == read_info(shipped.CLASSIFIER, "classification")["labels"]
+    assert model["genre_control"]["labels"] == read_info(shipped.CLASSIFIER, ClassifierInfo).labels
     samples = pd.read_csv(out / "tiny" / "report" / "samples.csv")
     written = samples[(samples["model"] == "with titles") & ~samples["empty"]]
     assert len(written) and written["genre_probability"].between(0, 1).all()
@@ -260,7 +265,7 @@ def test_on_colab_it_works_on_the_drive(tmp_path, monkeypatch):
     assert setup.source.count('"/content/drive') == 2  # the one thing changed: only Colab has this folder
     setup.source = setup.source.replace('"/content/', f'"{content}/')
     nbformat.write(notebook, tmp_path / "colab.ipynb")
-    execute(tmp_path / "colab.ipynb", tmp_path / "out.ipynb", content, SOURCES=["sample"], OUT="data/corpus")
+    execute(tmp_path / "colab.ipynb", tmp_path / "out.ipynb", content, SOURCES=["sample"], OUTPUT_DIR="data/corpus")
     assert log.read_text().split() == [f"{content}/drive"]
     assert len(load_plots(content / "drive" / "MyDrive" / "movieplots" / "data" / "corpus")) == 420
 

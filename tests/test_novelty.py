@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from made_up import made_up
 
-from movieplots.evaluation.novelty import copied_runs, exact_copies, longest_copies, unseen_ngrams
+from movieplots.evaluation.novelty import exact_copies, longest_copies, novel_ngrams, verbatim_spans
 from movieplots.evaluation.similarity import nearest_by_embedding, nearest_by_words
 from movieplots.words import number_words
 
@@ -40,20 +40,20 @@ def test_a_planted_copy_is_found_at_its_exact_length(length):
     training = [made_up(rng, 80) for _ in range(50)]
     sample = ["before", "it", *training[31][7 : 7 + length], "after", "it"]
     samples, texts = numbered([", ".join(sample).upper()], [" ".join(text) for text in training])
-    longest, at, row = longest_copies(samples, copied_runs(samples, texts))
+    longest, at, row = longest_copies(samples, verbatim_spans(samples, texts))
     assert (longest[0], at[0], row[0]) == (length, 2, 31)
     assert not exact_copies(samples, texts)[0]
 
 
 def test_a_run_does_not_cross_from_one_training_plot_into_the_next():
     samples, training = numbered(["a b c d"], ["x a b", "c d y"])
-    assert copied_runs(samples, training).length.tolist() == [2, 1, 2, 1]
+    assert verbatim_spans(samples, training).length.tolist() == [2, 1, 2, 1]
 
 
 def test_runs_equal_a_naive_double_loop(few_words, monkeypatch):
     monkeypatch.setattr("movieplots.evaluation.novelty._CHUNK", 7)  # several chunks
     samples, training, (sample_words, training_words) = few_words
-    runs = copied_runs(sample_words, training_words)
+    runs = verbatim_spans(sample_words, training_words)
     longest, at, rows = longest_copies(sample_words, runs)
     for i, sample in enumerate(samples):
         lengths = [max(naive_run(sample, start, text) for text in training) for start in range(len(sample))]
@@ -69,7 +69,7 @@ def test_unseen_ngrams_equal_sets(few_words, n, monkeypatch):
     monkeypatch.setattr("movieplots.evaluation.novelty._CHUNK", 7)
     samples, training, (sample_words, training_words) = few_words
     seen = {tuple(text[i : i + n]) for text in training for i in range(len(text) - n + 1)}
-    shares = unseen_ngrams(sample_words, copied_runs(sample_words, training_words), n)
+    shares = novel_ngrams(sample_words, verbatim_spans(sample_words, training_words), n)
     for sample, share in zip(samples, shares, strict=True):
         ngrams = [tuple(sample[i : i + n]) for i in range(len(sample) - n + 1)]
         if ngrams:
@@ -81,7 +81,7 @@ def test_unseen_ngrams_equal_sets(few_words, n, monkeypatch):
 def test_exact_copies_ignore_case_and_punctuation():
     samples, training = numbered(["The sea, gives BACK!", "The sea gives", ""], ["The sea gives back", ""])
     assert exact_copies(samples, training).tolist() == [True, False, False]
-    assert longest_copies(samples, copied_runs(samples, training))[0].tolist() == [4, 3, 0]
+    assert longest_copies(samples, verbatim_spans(samples, training))[0].tolist() == [4, 3, 0]
 
 
 @pytest.mark.parametrize("common", [0.0, 0.4, 1.0])  # all words through the dense product, some, none

@@ -5,7 +5,7 @@ import pytest
 
 from movieplots import load_plots
 from movieplots.errors import BadInput
-from movieplots.evaluation.novelty import copied_runs, longest_copies
+from movieplots.evaluation.novelty import longest_copies, verbatim_spans
 from movieplots.novelty_index import RUN, NoveltyIndex
 from movieplots.words import number_words, split_words
 
@@ -44,7 +44,7 @@ def test_runs_are_those_that_the_words_themselves_give(plots, index, corpus):
     vocabulary: dict[str, int] = {}
     training = number_words(plots["plot"].tolist(), vocabulary)
     numbered = number_words(samples, vocabulary)
-    exact = longest_copies(numbered, copied_runs(numbered, training))[0].tolist()
+    exact = longest_copies(numbered, verbatim_spans(numbered, training))[0].tolist()
     found = [likeness.run for likeness in index.compare(samples, embed)]
     assert found == [length if length >= RUN else 0 for length in exact]
 

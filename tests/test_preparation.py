@@ -5,6 +5,7 @@ import json
 import re
 from itertools import pairwise
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,8 +13,9 @@ import pytest
 from movieplots import load_plots, parse_title, prepare
 from movieplots.errors import BadInput
 from movieplots.genres import GENRES
-from movieplots.preparation.duplicates import NEAR, exact_duplicates, near_duplicates
+from movieplots.preparation.duplicates import exact_duplicates, near_duplicates
 from movieplots.preparation.language import detect_languages
+from movieplots.preparation.settings import DEDUP_THRESHOLD
 from movieplots.preparation.splits import SHARES, assign_splits, coin, franchise_name, group_name, group_of
 from movieplots.sources.sample import DIRTY_FILE, FILE
 from movieplots.titles import Title
@@ -100,7 +102,7 @@ def test_the_same_call_gives_the_same_bytes_and_another_seed_another_split(tmp_p
 def test_the_report_is_what_was_returned(tmp_path):
     result = prepare("sample", tmp_path)
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    assert report == vars(result)
+    assert report == msgspec.to_builtins(result)
 
 
 # A spoilt corpus
@@ -154,7 +156,7 @@ def test_no_two_kept_plots_are_near_duplicates(sample, dirty):
     for _, plots in (sample, dirty):
         sets = [shingles(plot) for plot in plots["plot"]]
         worst = max(jaccard(a, b) for i, a in enumerate(sets) for b in sets[:i])
-        assert worst < NEAR
+        assert worst < DEDUP_THRESHOLD
 
 
 def test_an_invisible_character_in_a_title_does_not_part_a_series(tmp_path):
@@ -164,7 +166,7 @@ def test_an_invisible_character_in_a_title_does_not_part_a_series(tmp_path):
     rows = [(title, texts[word], ["drama"]) for word, title in zip(NUMBER_WORDS, titles, strict=True)]
     for seed in range(20):  # until the few groups happen to fill every split
         try:
-            prepare("sample", tmp_path, write_imdb(tmp_path / "a.csv", rows), seed)
+            prepare("sample", tmp_path, write_imdb(tmp_path / "a.csv", rows), seed=seed)
             break
         except BadInput:
             continue
@@ -293,7 +295,7 @@ def test_other_languages_are_recognised(plot, languages):
 # Duplicates
 
 
-def near(plots, threshold=NEAR):
+def near(plots, threshold=DEDUP_THRESHOLD):
     return near_duplicates(number_words(plots, {}), np.array([len(plot) for plot in plots], dtype=int), threshold)
 
 
@@ -317,10 +319,10 @@ def test_near_duplicates_are_those_of_the_definition():
     sets = [shingles(plot) for plot in plots]
     kept = np.flatnonzero(stands_for == np.arange(len(plots)))
     assert 40 < len(kept) < 120
-    assert all(jaccard(sets[i], sets[j]) < NEAR for i in kept for j in kept if i < j)
+    assert all(jaccard(sets[i], sets[j]) < DEDUP_THRESHOLD for i in kept for j in kept if i < j)
     for plot, other in enumerate(stands_for):
         assert other in kept
-        assert other == plot or jaccard(sets[plot], sets[other]) >= NEAR
+        assert other == plot or jaccard(sets[plot], sets[other]) >= DEDUP_THRESHOLD
         assert len(plots[other]) >= len(plots[plot])
 
 
@@ -329,7 +331,7 @@ def test_a_chain_of_small_changes_does_not_make_one_text_of_two():
     plots = [" ".join(words[start : start + 20]) for start in (0, 4, 8, 12, 16)]
     plots[0] += "!"  # the longest, so it is looked at first
     links = [jaccard(shingles(a), shingles(b)) for a, b in pairwise(plots)]
-    assert min(links) >= NEAR  # every link of the chain
+    assert min(links) >= DEDUP_THRESHOLD  # every link of the chain
     assert jaccard(shingles(plots[0]), shingles(plots[4])) < 0.1  # yet its ends have next to nothing in common
     stands_for = list(near(plots))
     assert stands_for[:2] == [0, 0]
@@ -473,13 +475,13 @@ def test_in_the_same_folder_rows_added_anywhere_move_nothing(tmp_path):
     after = load_plots(tmp_path / "out").set_index("id")["split"]
     assert len(after) == 420 > len(before)
     assert (after[before.index] == before).all()
-    assert result.kept_sides > 0
+    assert result.kept_splits > 0
     elsewhere = prepare("sample", tmp_path / "other", whole)
-    assert elsewhere.kept_sides == 0
+    assert elsewhere.kept_splits == 0
     assert (load_plots(tmp_path / "other").set_index("id")["split"][before.index] != before).any()
     prepare("sample", tmp_path / "other", whole, splits_from=tmp_path / "out")
     assert (load_plots(tmp_path / "other").set_index("id")["split"] == after).all()
-    prepare("sample", tmp_path / "out", whole, fresh=True)
+    prepare("sample", tmp_path / "out", whole, overwrite=True)
     prepare("sample", tmp_path / "new", whole)
     assert (load_plots(tmp_path / "out")["split"] == load_plots(tmp_path / "new")["split"]).all()
 

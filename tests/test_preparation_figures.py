@@ -114,7 +114,7 @@ def test_sources_show_what_was_kept_and_dropped(several):
     axes = figure.axes[0]
     kept, dropped = (np.array([bar.get_width() for bar in bars]) for bars in axes.containers)
     assert labels(axes.yaxis) == ["sample", "imdb"]
-    assert kept.tolist() == [counts["kept"] for counts in report.by_source.values()]
+    assert kept.tolist() == [counts.kept for counts in report.by_source.values()]
     assert (kept + dropped).tolist() == [57, 420]
     assert texts(figure)[0] == f"{kept[0]:.0f} of 57"
     assert title(figure).startswith(f"Of 477 rows read, {report.kept} became plots")
@@ -194,17 +194,17 @@ def test_the_bounds_are_drawn_with_what_fell_outside(dirty):
     figure = figures.plot_lengths(plots, report)
     median = plots["plot"].map(count_words).median()
     assert [line.get_xdata()[0] for line in figure.axes[0].lines] == [median, 28, 100]
-    assert report.dropped["too_short"] > 0 and report.cut > 0
+    assert report.dropped["too_short"] > 0 and report.truncated > 0
     assert texts(figure) == [
         f"median: {median:.0f} words",
         f"at least 28 words: {report.dropped['too_short']} shorter dropped",
-        f"at most 100 words: {report.cut} longer cut, {report.dropped.get('too_long', 0)} dropped",
+        f"at most 100 words: {report.truncated} longer cut, {report.dropped.get('too_long', 0)} dropped",
     ]
 
 
 def test_bounds_in_tokens_are_named_and_not_drawn(sample):
     report, plots, _ = sample
-    figure = figures.plot_lengths(plots, replace(report, settings=report.settings | {"length_in": "tokens of gpt2"}))
+    figure = figures.plot_lengths(plots, replace(report, settings=replace(report.settings, length_in="tokens of gpt2")))
     assert len(figure.axes[0].lines) == 1
     assert title(figure).endswith("(bounds: 3 to 1,000 tokens of gpt2)")
 
@@ -247,7 +247,7 @@ def test_split_shares_stand_beside_the_share_aimed_at(sample):
 
 def test_titles_that_stayed_on_an_earlier_side_are_mentioned(sample):
     assert "earlier" not in title(figures.split_shares(sample[0]))
-    assert title(figures.split_shares(replace(sample[0], kept_sides=12))).endswith(
+    assert title(figures.split_shares(replace(sample[0], kept_splits=12))).endswith(
         "; 12 titles stayed where an earlier preparation put them"
     )
 
@@ -324,7 +324,7 @@ def test_near_duplicates_reach_from_the_least_to_the_most_similar(several):
     table = figures.near_duplicate_table(plots, dropped, examples=2)
     similarity = table["similarity"].astype(float)
     assert len(table) == 2 and similarity.is_monotonic_increasing
-    assert similarity.between(report.settings["near"], 1).all()
+    assert similarity.between(report.settings.dedup_threshold, 1).all()
 
 
 def test_of_a_plot_only_the_opening_is_shown():

@@ -9,10 +9,13 @@ import datasets
 import pandas as pd
 import pytest
 
-from movieplots import cli, load_plots, prepare
+from movieplots import load_plots, prepare
+from movieplots.cli import prepare as commands
 from movieplots.errors import BadInput
 from movieplots.genres import COARSE, coarsen
+from movieplots.plots import save_plots
 from movieplots.preparation.cleaning import count_words
+from movieplots.preparation.report import SourceCounts
 from movieplots.sources.sample import FILE
 
 SPANISH = [
@@ -49,7 +52,7 @@ def test_several_sources_make_one_table_and_duplicates_go_across_them(tmp_path, 
     books.write_text("\n".join(lines), encoding="utf-8")
     result = prepare(["sample", "cmu-books"], tmp_path / "out", {"cmu-books": books})
     plots = load_plots(tmp_path / "out").set_index("id")
-    assert result.by_source == {"sample": {"read": 420, "kept": 419}, "cmu-books": {"read": 3, "kept": 2}}
+    assert result.by_source == {"sample": SourceCounts(420, 419), "cmu-books": SourceCounts(3, 2)}
     assert result.dropped == {"duplicate": 1, "near_duplicate": 1}
     dropped = pd.read_parquet(tmp_path / "out" / "dropped.parquet").set_index("reason")
     assert dropped.loc["near_duplicate", "detail"] == "cmu-books-0"  # the longer one stays
@@ -66,13 +69,13 @@ def test_a_plot_that_is_too_long_is_cut_at_a_sentence_end_or_dropped(tmp_path, t
     cut = prepare("sample", tmp_path / "cut", max_length=50)
     plots = load_plots(tmp_path / "cut")
     assert cut.kept + cut.dropped.get("too_long", 0) == 420
-    assert cut.cut > 100
+    assert cut.truncated > 100
     assert plots["plot"].map(count_words).max() <= 50
     assert all(any(whole.startswith(plot) for whole in texts) for plot in plots["plot"])
     assert plots["plot"].str.contains(r"[.!?…][\"'”’)]*$").all()
-    dropped = prepare("sample", tmp_path / "drop", max_length=50, long="drop")
+    dropped = prepare("sample", tmp_path / "drop", max_length=50, too_long="drop")
     assert dropped.dropped == {"too_long": sum(length > 50 for length in lengths)}
-    assert dropped.cut == 0
+    assert dropped.truncated == 0
     short = prepare("sample", tmp_path / "short", min_length=60)
     assert short.dropped == {"too_short": sum(length < 60 for length in lengths)}
 
@@ -82,10 +85,10 @@ def test_lengths_can_be_counted_in_tokens(tmp_path, texts, tiny_gpt2):
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_gpt2)
     lengths = [len(tokenizer(text)["input_ids"]) for text in texts]
-    result = prepare("sample", tmp_path, max_length=110, long="drop", tokenizer=tiny_gpt2)
+    result = prepare("sample", tmp_path, max_length=110, too_long="drop", tokenizer=tiny_gpt2)
     assert result.dropped == {"too_long": sum(length > 110 for length in lengths)}
     assert 0 < result.dropped["too_long"] < 420
-    assert result.settings["length_in"] == f"tokens of {tiny_gpt2}"
+    assert result.settings.length_in == f"tokens of {tiny_gpt2}"
 
 
 @pytest.mark.parametrize(
@@ -94,7 +97,9 @@ def test_lengths_can_be_counted_in_tokens(tmp_path, texts, tiny_gpt2):
 def test_any_set_of_languages_can_be_kept(tmp_path, texts, languages, kept):
     rows = [(f"Film {i}", text, ["drama"]) for i, text in enumerate(texts[:150])]
     rows += [(f"Cine {i}", SPANISH[i % 2].format(i), "drama, family") for i in range(150)]
-    result = prepare("table", tmp_path / "out", write_table(tmp_path / "a.jsonl", rows), languages=languages, near=1)
+    result = prepare(
+        "table", tmp_path / "out", write_table(tmp_path / "a.jsonl", rows), languages=languages, dedup_threshold=1
+    )
     assert set(load_plots(tmp_path / "out")["language"]) == kept
     assert result.languages == {"en": 150, "es": 150}
     assert result.dropped == ({"other_language": 150} if len(kept) == 1 else {})
@@ -108,7 +113,7 @@ def test_langdetect_can_be_chosen(tmp_path, texts):
 
 
 def test_the_nine_coarse_groups(tmp_path, corpus):
-    result = prepare("sample", tmp_path, coarse=True)
+    result = prepare("sample", tmp_path, coarse_genres=True)
     plots, fine = load_plots(tmp_path).set_index("id"), load_plots(corpus).set_index("id")
     assert set(result.genres) == set(COARSE)
     assert all(plots.loc[name, "genres"] == coarsen(fine.loc[name, "genres"]) for name in plots.index)
@@ -133,8 +138,8 @@ def test_the_threshold_of_near_duplicates(tmp_path, texts):
     rows += [(f"Copy {i}", re.sub(r"\w+", "word", text, count=1), ["drama"]) for i, text in enumerate(texts[:10])]
     run = partial(prepare, "table", path=write_table(tmp_path / "a.jsonl", rows))
     assert run(tmp_path / "a").dropped == {"near_duplicate": 10}
-    assert run(tmp_path / "b", near=1).dropped == {}
-    assert run(tmp_path / "c", near=0.99).dropped == {}
+    assert run(tmp_path / "b", dedup_threshold=1).dropped == {}
+    assert run(tmp_path / "c", dedup_threshold=0.99).dropped == {}
 
 
 def test_a_source_s_own_division_is_kept_but_no_group_is_torn(tmp_path, texts):
@@ -145,7 +150,7 @@ def test_a_source_s_own_division_is_kept_but_no_group_is_torn(tmp_path, texts):
     plots = load_plots(tmp_path / "own")
     assert result.splits == {"train": 69, "validation": 15, "test": 16}
     assert set(plots.loc[plots["primary"] == "The Same", "split"]) == {"test"}
-    assert result.torn_groups == 1
+    assert result.groups_across_splits == 1
     assert "(1 of them), the whole stands on the test side" in (tmp_path / "own" / "README.md").read_text()
     assert prepare("mpst", tmp_path / "drawn", tmp_path / "a.csv").splits != result.splits
 
@@ -256,7 +261,25 @@ def test_the_bundled_corpus_reads_from_its_folder_too(tmp_path):
     assert prepare("sample", tmp_path, FILE.parent).kept == 420
 
 
+def test_the_table_of_an_earlier_version_opens_and_keeps_its_splits(tmp_path, capsys):
+    """Its report.json names some settings and counts otherwise; of that file only the seed is read."""
+    prepare("sample", tmp_path, seed=3)
+    plots = load_plots(tmp_path)
+    swapped = plots["split"].replace({"validation": "test", "test": "validation"})
+    save_plots(plots.assign(split=swapped), tmp_path / "plots.parquet")
+    report = json.loads((tmp_path / "report.json").read_text())
+    for old, new in {"long": "too_long", "coarse": "coarse_genres", "near": "dedup_threshold"}.items():
+        report["settings"][old] = report["settings"].pop(new)
+    for old, new in {"cut": "truncated", "kept_sides": "kept_splits", "torn_groups": "groups_across_splits"}.items():
+        report[old] = report.pop(new)
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    result = prepare("sample", tmp_path, seed=3)
+    assert result.kept_splits > 0 and "keep their splits from the earlier preparation" in capsys.readouterr().err
+    assert load_plots(tmp_path)["split"].tolist() == swapped.tolist()
+
+
 def test_the_command_has_the_defaults_of_the_function():
-    command, function = signature(cli.prepare).parameters, signature(prepare).parameters
-    for name in ("detector", "min_length", "max_length", "long", "near", "coarse", "own_splits", "export", "seed"):
+    command, function = signature(commands.prepare).parameters, signature(prepare).parameters
+    names = {"detector", "min_length", "max_length", "too_long", "dedup_threshold", "coarse_genres", "own_splits"}
+    for name in names | {"export", "seed", "overwrite", "tokenizer"}:
         assert command[name].default == function[name].default

@@ -71,7 +71,7 @@ def test_killed_while_the_former_dataset_is_removed_a_rerun_takes_its_place(tmp_
 def test_a_full_disk_is_said_in_a_sentence_and_leaves_the_former_table(tmp_path, room):
     prepare("sample", tmp_path / "out", seed=1)
     before = contents(tmp_path / "out")
-    command = [sys.executable, "-m", "movieplots", "prepare", "sample", "--out", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "movieplots", "prepare", "sample", "--output-dir", str(tmp_path / "out")]
 
     def little_room():
         # Stands for a full disk: writing past the limit fails with an error, as writing without room does.

@@ -22,8 +22,8 @@ ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^    (\S.*)$", re.sub(r"^```.*?^```$", "", TEXT, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
 SHORT = {
-    "movieplots train generator": "--max-steps 2 --blocks-per-step 1",
-    "movieplots train classifier": "--passes 1",
+    "movieplots train generator": "--max-steps 2 --batch-size 1",
+    "movieplots train classifier": "--epochs 1",
     "movieplots dump": "--samples-per-genre 1 --temperatures 0.7 --top-ps 0.9",
     "accelerate launch": "--max-steps 1",
     "tensorboard": "--inspect",
@@ -61,7 +61,7 @@ def test_every_command_runs(desk, monkeypatch, tiny_llama, tiny_roberta, tiny_gp
     monkeypatch.chdir(desk)
     bases = {"smollm2-135m": tiny_llama, "minilm-l6": tiny_roberta, "gpt2": tiny_gpt2}
     order = sorted(COMMANDS, key=stage)
-    assert {"generate", "genres", "prepare", "train", "dump", "evaluate", "compress", "novelty", "studio", "api"} <= {
+    assert {"generate", "genres", "prepare", "train", "dump", "evaluate", "quantize", "novelty", "studio", "api"} <= {
         word for command in order for word in shlex.split(command, comments=True)[1:2]
     }
     asked = [command for command in order if command.startswith("curl ")]
@@ -84,7 +84,7 @@ def test_every_command_runs(desk, monkeypatch, tiny_llama, tiny_roberta, tiny_gp
         else:
             if words[0] == "accelerate":
                 words[2:4] = ["--cpu", "--num_processes", "2", "--main_process_port", "0"]
-                words[words.index("--blocks-per-step") + 1] = "2"
+                words[words.index("--batch-size") + 1] = "2"
             program = Path(sys.executable).with_name(words[0])
             done = subprocess.run([program, *words[1:], *more], capture_output=True, text=True)
             assert done.returncode == 0, (command, done.stderr)
@@ -95,7 +95,7 @@ def test_every_command_runs(desk, monkeypatch, tiny_llama, tiny_roberta, tiny_gp
 
 def stage(command):
     """What a command needs comes before it: the parts of the page are in the order of a reader, not of the work."""
-    order = ("prepare", "train", "accelerate", "compress", "novelty", "dump", "evaluate", "tensorboard", "generate")
+    order = ("prepare", "train", "accelerate", "quantize", "novelty", "dump", "evaluate", "tensorboard", "generate")
     return next((place for place, word in enumerate(order) if word in command.split()[:2]), len(order))
 
 

@@ -1,8 +1,9 @@
 """The reference page is up to date, and the docstrings behind it explain everything that can be passed in.
 
-Every argument is named in backticks in the docstring of what takes it. A docstring may instead say "arguments as for
-`generate`": then those that the named function explains, a method of the same class or a name of the front door, count
-as explained here, too. The fields of what is returned are held to the same.
+Every argument stands in the section Parameters, or in backticks, in the docstring of what takes it. A docstring may
+instead say "arguments as for `generate`": then those that the named function explains, a method of the same class or a
+name of the front door, count as explained here, too. The fields of what is returned are held to the same; those that a
+dataclass inherits are explained where they come from.
 """
 
 import dataclasses
@@ -30,14 +31,27 @@ def sections(reference):
 
 
 def named(entry):
-    return set(re.findall(r"`(\w+)`", entry.text))
+    """What a docstring names in backticks, or in a section as `name : type`."""
+    return set(re.findall(r"`(\w+)`", entry.text)) | set(re.findall(r"^(\w+) : ", entry.text, re.MULTILINE))
+
+
+def between(entry, sections):
+    """The fields that a docstring names as "from `first` to `last`", in the order of the class."""
+    if not dataclasses.is_dataclass(entry.thing):
+        return set()
+    names = [field.name for field in dataclasses.fields(entry.thing)]
+    texts = [sections[kind.__name__].text for kind in entry.thing.__mro__ if kind.__name__ in sections]
+    ends = re.findall(r"from\s+`(\w+)`\s+to\s+`(\w+)`", " ".join(texts))
+    return {name for one, other in ends for name in names[names.index(one) : names.index(other)]}
 
 
 def explained(entry, sections):
-    """What a docstring names in backticks, and what those name that it refers to."""
+    """What a docstring names, and what those name that it refers to or that the class inherits from."""
     names = named(entry)
-    for other in re.findall(r"arguments\s+as\s+for\s+`(\w+)`", entry.text):
+    for other in re.findall(r"arguments\s+as\s+for\s+`(\w+)`", entry.text, re.IGNORECASE):
         names |= named(sections.get(f"{entry.owner}.{other}") or sections[other])
+    for kind in getattr(entry.thing, "__mro__", ()):
+        names |= named(sections[kind.__name__]) if kind.__name__ in sections else set()
     return names
 
 
@@ -67,7 +81,7 @@ def test_the_whole_front_door_is_on_the_page_in_order(reference, sections):
     assert [name for name, entry in sections.items() if not entry.owner] == list(reference.ORDER)
     assert sorted(reference.ORDER) == movieplots.__all__
     public = {f"{name}.{own}" for name in CLASSES for own in vars(getattr(movieplots, name)) if own[0] != "_"}
-    returned = {"Preparation", "Title", "Sample", "Report"}
+    returned = {"Preparation", "Title", "GeneratorInfo", "ClassifierInfo", "Sample", "Report"}
     assert public | returned <= sections.keys()
 
 
@@ -93,12 +107,22 @@ def test_every_argument_and_field_is_explained(sections):
             taken = {field.name for field in dataclasses.fields(entry.thing)}
         else:
             continue
+        taken -= between(entry, sections)
         if unexplained := taken - explained(entry, sections):
             missing[name] = sorted(unexplained)
     assert not missing
 
 
 def test_every_type_is_linked_where_it_is_taken_or_returned(reference, sections):
-    for name, entry in sections.items():
-        kinds = {kind.__name__ for kind in reference.records(entry.thing, deep=False)}
-        assert kinds <= named(entry), name
+    for entry in sections.values():
+        text = reference.section(entry, list(sections.values()))
+        for kind in reference.records(entry.thing, deep=False):
+            assert f"[`{kind.__name__}`](#{kind.__name__.lower()})" in text, entry.name
+
+
+def test_sections_of_docstrings_become_lists(reference, sections):
+    text = reference.section(sections["train_generator"], list(sections.values()))
+    assert "\n**Parameters**\n\n- **`data`** : str or Path — Folder that" in text
+    assert "\n**Returns**\n\n- [`GeneratorInfo`](#generatorinfo) — What " in text
+    assert "\n- **`lr_scheduler_type`** : str, default 'linear' — How " in text
+    assert not re.search(r"^-{3,}$", reference.PAGE.read_text(encoding="utf-8"), re.MULTILINE)

@@ -5,8 +5,7 @@ import json
 import pytest
 from made_up import LABELS, FakeClassifier, WordEmbedder, write_data, write_dump
 
-import movieplots.evaluation as evaluation
-from movieplots.evaluation import evaluate
+from movieplots.evaluation import evaluate, pipeline
 
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
@@ -21,9 +20,9 @@ def report(tmp_path_factory):
     (folder / "other").mkdir()
     (folder / "other" / "temp_1_topp_0.txt").write_text("".join(lines))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation, "load_embedder", lambda name: WordEmbedder())
+        patch.setattr(pipeline, "load_embedder", lambda name: WordEmbedder())
         judge = FakeClassifier(folder / "judge", data)
-        patch.setattr(evaluation, "_load_classifier", lambda path: judge)
+        patch.setattr(pipeline, "_load_classifier", lambda path: judge)
         evaluate([dump, folder / "other"], data, folder / "out", classifier=judge.folder)
     return folder / "out"
 

@@ -17,14 +17,16 @@ import pytest
 
 from movieplots import bases, shipped
 from movieplots.bases import PACKAGED, packaged_file
+from movieplots.classification.info import ClassifierInfo
 from movieplots.errors import BadInput
-from movieplots.lineage import read_plot_ids
-from movieplots.model_folder import read_info
+from movieplots.generation.info import GeneratorInfo
 from movieplots.novelty_index import NoveltyIndex
+from movieplots.runs.folder import read_info
+from movieplots.runs.lineage import read_plot_ids
 
 ROOT = Path(__file__).parents[1]
 MB = 1_000_000
-GENERATORS = {"generator": "with-titles", "generator-without-titles": "without-titles"}
+GENERATORS = {"generator": True, "generator-without-titles": False}
 
 
 def weight(path):
@@ -43,13 +45,13 @@ def test_they_are_small_and_there_once():
 
 
 def test_they_are_from_the_same_plots_and_say_how_they_were_made():
-    infos = {name: read_info(shipped.FOLDER / name, "generation") for name in GENERATORS}
-    assert {name: info["markup"] for name, info in infos.items()} == GENERATORS
-    infos["classifier"] = read_info(shipped.CLASSIFIER, "classification")
+    infos = {name: read_info(shipped.FOLDER / name, GeneratorInfo) for name in GENERATORS}
+    assert {name: info.titles for name, info in infos.items()} == GENERATORS
+    infos["classifier"] = read_info(shipped.CLASSIFIER, ClassifierInfo)
     titles = len(NoveltyIndex.load(shipped.NOVELTY).titles)
     for name, info in infos.items():
-        assert info["data_fingerprint"] == infos["classifier"]["data_fingerprint"]
-        assert info["metrics"]["train_plots"] == titles
+        assert info.data_fingerprint == infos["classifier"].data_fingerprint
+        assert info.metrics.train_plots == titles
         known = read_plot_ids(shipped.FOLDER / name)
         assert (known.train.size, known.validation.size, known.test.size) == (titles, 2_209, 2_171)
         assert known.learned_held_out(known) == 0

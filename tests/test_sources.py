@@ -18,6 +18,7 @@ import pytest
 from movieplots import prepare
 from movieplots.errors import BadInput
 from movieplots.genres import map_tags
+from movieplots.preparation.report import ColumnCounts
 from movieplots.sources import SOURCES, get_source
 from movieplots.sources.cmu_books import read_cmu_books
 from movieplots.sources.cmu_movies import read_cmu_movies
@@ -1478,7 +1479,9 @@ def own_rows(number=60, genres="drama", year="1999"):
 
 
 def prepared(tmp_path, rows, header=("title", "plot", "genres", "year"), **options):
-    return prepare("table", tmp_path / "out", write_csv(tmp_path / "a.csv", list(header), *rows), near=1, **options)
+    return prepare(
+        "table", tmp_path / "out", write_csv(tmp_path / "a.csv", list(header), *rows), dedup_threshold=1, **options
+    )
 
 
 def test_broken_rows_and_unreadable_values_stand_in_the_report_and_on_the_terminal(tmp_path, capsys):
@@ -1488,7 +1491,7 @@ def test_broken_rows_and_unreadable_values_stand_in_the_report_and_on_the_termin
     result = prepared(tmp_path, rows)
     assert result.read == result.kept + sum(result.dropped.values()) == 65
     assert result.dropped == {"broken_row": 5}
-    assert result.columns["table"]["year"] == {"rows": 60, "empty": 1, "unreadable": 2, "example": "soon"}
+    assert result.columns["table"]["year"] == ColumnCounts(60, 1, 2, "soon")
     dropped = pd.read_parquet(tmp_path / "out" / "dropped.parquet")
     assert dropped["reason"].tolist() == ["broken_row"] * 5
     assert dropped["detail"][0] == "a.csv, line 11: 5 fields instead of 4"

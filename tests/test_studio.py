@@ -18,18 +18,21 @@ SECONDS = 60_000
 
 
 @pytest.fixture(scope="module")
-def studio(trained, untitled, classifier, compressed, corpus, tmp_path_factory):
+def studio(trained, untitled, classifier, quantized, corpus, tmp_path_factory):
     """The address of a running studio with models of every kind, and the report of an evaluation."""
     folder = tmp_path_factory.mktemp("studio")
     plots = load_plots(corpus, "train").head(60)
     novelty = folder / "novelty.npz"
     NoveltyIndex.build(plots["title"].tolist(), plots["plot"].tolist(), load_embedder().embed).save(novelty)
-    sample_dump(trained[0], folder / "dump", ["horror", "comedy"], [0.7, 1.0], [0.0, 0.9], samples_per_genre=4)
+    sample_dump(
+        trained[0], folder / "dump", genres=["horror", "comedy"], temperatures=[0.7, 1.0], top_ps=[0.0, 0.9],
+        samples_per_genre=4,
+    )  # fmt: skip
     evaluate(folder / "dump", corpus, folder / "report", classifier=classifier[0])
     samples = pd.read_csv(folder / "report" / "samples.csv")
     samples.loc[0, ["title", "plot_cosine_title"]] = "W" * 60  # wider than a phone, and nothing to break it at
     samples.to_csv(folder / "report" / "samples.csv", index=False)
-    models = ["--generator", trained[0], "--generator", untitled, "--classifier", compressed[0], "--novelty", novelty]
+    models = ["--generator", trained[0], "--generator", untitled, "--classifier", quantized[0], "--novelty", novelty]
     others = ["--report", folder / "report", "--history", folder / "history.sqlite"]
     with running(folder, "studio", *models, *others, ready="/_stcore/health") as (address, _):
         yield address

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pandas as pd
 import pytest
 
-from movieplots.plots import markup_title
+from movieplots.plots import imdb_title
 from movieplots.titles import Title, parse_title
 
 
@@ -296,4 +296,4 @@ def test_a_very_long_title_is_taken_apart():
 )
 def test_the_title_for_the_markup_follows_the_rules_whatever_the_source(row, written):
     empty = {"primary": "", "secondary": "", "kind": "movie"} | dict.fromkeys(["year", "season", "episode", "air_date"])
-    assert markup_title(pd.Series(empty | row)) == written
+    assert imdb_title(pd.Series(empty | row)) == written

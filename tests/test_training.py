@@ -13,24 +13,26 @@ from movieplots.classification.calibration import calibration_error
 from movieplots.classification.labelled_plots import targets_of
 from movieplots.classification.prediction import GenreClassifier
 from movieplots.classification.training import train_classifier
+from movieplots.generation.info import GeneratorInfo
 from movieplots.generation.training import train_generator
-from movieplots.model_folder import read_info
 from movieplots.plots import load_plots
-from movieplots.training import Clock, _schedule, last_checkpoint
+from movieplots.runs.fit import Clock, _schedule, last_checkpoint
+from movieplots.runs.folder import read_info
 
-GENERATOR = "train_generator({data!r}, {base!r}, {out!r}, max_steps=24, method={method!r}, feeding={feeding!r})"
-CLASSIFIER = "train_classifier({data!r}, {base!r}, {out!r}, passes=4, batch_size=16)"
+GENERATOR = "train_generator({data!r}, {base!r}, {out!r}, max_steps=24, method={method!r}, packing={packing!r})"
+CLASSIFIER = "train_classifier({data!r}, {base!r}, {out!r}, epochs=4, batch_size=16)"
 # Saves at every step, and dies by kill -9 at the end of step {step}, when that one is not yet saved.
 DIES = """
 import os, signal
-from movieplots import train_classifier, train_generator, training
-training.SECONDS_BETWEEN_CHECKPOINTS = 0.0
-class Dies(training._Safekeeping):
+from movieplots import train_classifier, train_generator
+from movieplots.runs import fit
+fit.SECONDS_BETWEEN_CHECKPOINTS = 0.0
+class Dies(fit._Safekeeping):
     def on_step_end(self, args, state, control, **kwargs):
         super().on_step_end(args, state, control, **kwargs)
         if state.global_step == {step}:
             os.kill(os.getpid(), signal.SIGKILL)
-training._Safekeeping = Dies
+fit._Safekeeping = Dies
 """
 
 
@@ -42,8 +44,8 @@ def files(folder):
 @pytest.mark.parametrize(
     ("call", "base", "kills", "options"),
     [
-        (GENERATOR, "tiny_gpt2", 5, {"method": "lora", "feeding": "blocks"}),
-        (GENERATOR, "tiny_llama", 1, {"method": "full", "feeding": "windows"}),
+        (GENERATOR, "tiny_gpt2", 5, {"method": "lora", "packing": "packed"}),
+        (GENERATOR, "tiny_llama", 1, {"method": "full", "packing": "random-crops"}),
         (CLASSIFIER, "tiny_roberta", 1, {}),
     ],
 )
@@ -70,18 +72,18 @@ def test_a_run_killed_at_random_steps_ends_with_the_same_files(
 
 
 def test_a_checkpoint_cut_off_while_it_is_written_is_left_out(small_corpus, tiny_gpt2, tmp_path):
-    code = GENERATOR.format(data=str(small_corpus), base=tiny_gpt2, out=str(tmp_path), method="lora", feeding="blocks")
+    code = GENERATOR.format(data=str(small_corpus), base=tiny_gpt2, out=str(tmp_path), method="lora", packing="packed")
     subprocess.run([sys.executable, "-c", DIES.format(step=5) + code], stderr=subprocess.DEVNULL)
     torn = tmp_path / "checkpoints" / "checkpoint-5"
     torn.mkdir()
     (torn / "trainer_state.json").write_text("{")
     assert last_checkpoint(tmp_path / "checkpoints").name == "checkpoint-4"
     info = train_generator(small_corpus, tiny_gpt2, tmp_path, max_steps=24)
-    assert info["metrics"]["steps"] == 24
+    assert info.metrics.steps == 24
 
 
 def test_two_processes_reach_the_loss_of_one(small_corpus, tiny_gpt2, tmp_path):
-    arguments = ["--data", str(small_corpus), "--base", tiny_gpt2, "--max-steps", "12", "--blocks-per-step", "4"]
+    arguments = ["--data", str(small_corpus), "--base-model", tiny_gpt2, "--max-steps", "12", "--batch-size", "4"]
     arguments += ["--method", "full", "--learning-rate", "0.005"]
     start = {
         "one": ["-m", "movieplots"],
@@ -90,15 +92,15 @@ def test_two_processes_reach_the_loss_of_one(small_corpus, tiny_gpt2, tmp_path):
                 "-m", "movieplots"],
     }  # fmt: skip
     for name, program in start.items():
-        command = [sys.executable, *program, "train", "generator", *arguments, "--out", str(tmp_path / name)]
+        command = [sys.executable, *program, "train", "generator", *arguments, "--output-dir", str(tmp_path / name)]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         assert json.loads((tmp_path / name / "run.json").read_text())["processes"] == {"one": 1, "two": 2}[name]
-    one, two = (read_info(tmp_path / name, "generation") for name in start)
-    assert one["metrics"]["test_loss_before"] == pytest.approx(two["metrics"]["test_loss_before"], rel=1e-6)
-    assert one["metrics"]["test_loss_after"] < one["metrics"]["test_loss_before"] - 0.1  # it learned
-    assert two["metrics"]["test_loss_after"] == pytest.approx(one["metrics"]["test_loss_after"], rel=0.01)
-    curves = [[entry["loss"] for entry in info["history"] if "loss" in entry] for info in (one, two)]
+    one, two = (read_info(tmp_path / name, GeneratorInfo) for name in start)
+    assert one.metrics.test_loss_before == pytest.approx(two.metrics.test_loss_before, rel=1e-6)
+    assert one.metrics.test_loss_after < one.metrics.test_loss_before - 0.1  # it learned
+    assert two.metrics.test_loss_after == pytest.approx(one.metrics.test_loss_after, rel=0.01)
+    curves = [[entry["loss"] for entry in info.history if "loss" in entry] for info in (one, two)]
     assert curves[1] == pytest.approx(curves[0], rel=0.01)
 
 
@@ -119,15 +121,15 @@ def test_a_run_killed_after_its_last_step_does_not_train_on(small_corpus, tiny_g
 
 def test_training_runs_in_bfloat16_where_the_cpu_has_it(monkeypatch, small_corpus, tiny_llama, tiny_roberta, tmp_path):
     """On a CPU without it, bfloat16 is emulated: slow, but the path is the same."""
-    monkeypatch.setattr("movieplots.training.mixed_precision", lambda: {"bf16": True})
-    metrics = train_generator(small_corpus, tiny_llama, tmp_path / "generator", max_steps=3)["metrics"]
-    assert metrics["test_loss_after"] < metrics["test_loss_before"]
-    info = train_classifier(small_corpus, tiny_roberta, tmp_path / "classifier", passes=1)
-    assert 0 < info["metrics"]["test"]["map"] <= 1
+    monkeypatch.setattr("movieplots.runs.fit.mixed_precision", lambda: {"bf16": True})
+    metrics = train_generator(small_corpus, tiny_llama, tmp_path / "generator", max_steps=3).metrics
+    assert metrics.test_loss_after < metrics.test_loss_before
+    info = train_classifier(small_corpus, tiny_roberta, tmp_path / "classifier", epochs=1)
+    assert 0 < info.metrics.test.scores.map <= 1
     loaded, plots = GenreClassifier.from_pretrained(tmp_path / "classifier"), load_plots(small_corpus, "test")
     truth, proba = targets_of(plots["genres"].tolist(), loaded.labels), loaded.predict_proba(plots["plot"].tolist())
     measured = calibration_error(truth, proba)  # of what was saved, in float32
-    assert measured == pytest.approx(info["metrics"]["calibration"]["error_after"], rel=1e-4)
+    assert measured == pytest.approx(info.metrics.calibration.error_after, rel=1e-4)
 
 
 def test_the_learning_rate_follows_steps_or_time_whichever_is_further():
@@ -150,7 +152,7 @@ def test_the_learning_rate_follows_steps_or_time_whichever_is_further():
 def test_memory_that_was_freed_is_taken_again_without_asking_the_system():
     script = """
 import resource, sys, torch
-from movieplots.training import reuse_memory
+from movieplots.runs.fit import reuse_memory
 if sys.argv[1] == "reuse":
     reuse_memory()
 for _ in range(3):

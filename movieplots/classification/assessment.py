@@ -3,19 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
+from movieplots.classification.info import ClassifierInfo, ClassifierMetrics, Measured
 from movieplots.classification.labelled_plots import LabelledPlots, read_labelled
 from movieplots.classification.metrics import NAMES
 from movieplots.classification.prediction import GenreClassifier
 from movieplots.classification.thresholds import GRID, f1_over_grid
 from movieplots.errors import BadInput
-from movieplots.lineage import read_plot_ids
+from movieplots.intervals import Estimate
 from movieplots.preparation.figures import opening
+from movieplots.runs.lineage import read_plot_ids
 from movieplots.texts import as_text, as_texts
 
 TRAIN_SAMPLE = 2_000  # training plots that are predicted, too: enough to see how far memory goes
@@ -39,8 +40,8 @@ class Assessment:
         return self.classifier.labels
 
     @property
-    def metrics(self) -> dict[str, Any]:
-        return self.classifier.info["metrics"]
+    def metrics(self) -> ClassifierMetrics:
+        return self.classifier.info.metrics
 
 
 def assess(model: str | Path, data: str | Path) -> Assessment:
@@ -50,8 +51,6 @@ def assess(model: str | Path, data: str | Path) -> Assessment:
     """
     classifier = GenreClassifier.from_pretrained(model)
     plots = check_same_plots(model, classifier.info, data)
-    if "shift" not in classifier.info["metrics"].get("calibration", {}):
-        raise BadInput(f"{model} was trained by an older version: train it again with --fresh.")
     keep = np.random.default_rng(0).permutation(len(plots.texts["train"]))[:TRAIN_SAMPLE]
     texts = plots.texts | {"train": [plots.texts["train"][i] for i in keep]}
     titles = plots.titles | {"train": [plots.titles["train"][i] for i in keep]}
@@ -60,13 +59,13 @@ def assess(model: str | Path, data: str | Path) -> Assessment:
     return Assessment(classifier, truth, proba, texts, titles)
 
 
-def check_same_plots(model: str | Path, info: dict[str, Any], data: str | Path) -> LabelledPlots:
+def check_same_plots(model: str | Path, info: ClassifierInfo, data: str | Path) -> LabelledPlots:
     """The plots of `data` under a classifier's labels, given its folder and info; BadInput where it learned others."""
-    plots = read_labelled(data, info["labels"])
+    plots = read_labelled(data, info.labels)
     known = read_plot_ids(model)
-    if not (plots.fingerprint == info["data_fingerprint"] if known is None else known.same_data(plots.ids)):
+    if not (plots.fingerprint == info.data_fingerprint if known is None else known.same_data(plots.ids)):
         own = set(read_labelled(data).labels)
-        unknown, missing = sorted(own - set(info["labels"])), sorted(set(info["labels"]) - own)
+        unknown, missing = sorted(own - set(info.labels)), sorted(set(info.labels) - own)
         differ = "".join(
             f" {what}: {', '.join(names)}."
             for what, names in (("Genres it does not know", unknown), ("genres it knows beyond these", missing))
@@ -118,37 +117,46 @@ def hardest(assessment: Assessment, most: int = 12) -> pd.DataFrame:
                 "title": opening(assessment.titles["test"][i]),
                 "plot": opening(assessment.texts["test"][i]),
                 "its genres": ", ".join(own) or "none that is learned",
-                "given": ", ".join(assessment.classifier.name(proba[i])) or "none",
+                "given": ", ".join(assessment.classifier.labels_from_proba(proba[i])) or "none",
                 "loss": float(loss[i]),
             }
         )
     return pd.DataFrame(rows)
 
 
-def headline_table(infos: dict[str, dict[str, Any]]) -> pd.DataFrame:
+def headline_table(infos: dict[str, ClassifierInfo]) -> pd.DataFrame:
     """The four metrics on the test split with 95 % intervals, of classifiers by name, and of the first one's baselines.
 
     With titles where a classifier was trained with them; the baselines are then given the titles, too.
     """
     rows = []
-    first = next(iter(infos.values()))["metrics"]
-    for key, what in (("", ""), ("_titled", ", with titles")):
+    first = next(iter(infos.values()))
+    for form, what in ((_alone, ""), (_titled, ", with titles")):
         for name, info in infos.items():
-            if intervals := info["metrics"].get(f"test{key}_intervals"):
-                rows.append({"": name + what} | {NAMES[m]: _between(intervals[m]) for m in NAMES})
-        for baseline, row in first.get(f"baselines{key}", {}).items():
-            rows.append({"": baseline + what} | {NAMES[m]: f"{row[m]:.3f}" for m in NAMES})
+            if measured := form(info):
+                rows.append({"": name + what} | {NAMES[m]: _between(measured.intervals[m]) for m in NAMES})
+        if measured := form(first):
+            for baseline, row in measured.baselines.items():
+                rows.append({"": baseline + what} | {NAMES[m]: f"{getattr(row, m):.3f}" for m in NAMES})
     return pd.DataFrame(rows)
+
+
+def _alone(info: ClassifierInfo) -> Measured:
+    return info.metrics.test
+
+
+def _titled(info: ClassifierInfo) -> Measured | None:
+    return info.metrics.test_titled
 
 
 def genre_table(assessment: Assessment) -> pd.DataFrame:
     """Per genre on the test split: threshold, precision, recall, F1, average precision, plots."""
-    rows = zip(assessment.metrics["test_per_label"].items(), assessment.classifier.thresholds, strict=True)
+    rows = zip(assessment.metrics.test.per_label.items(), assessment.classifier.thresholds, strict=True)
     return pd.DataFrame(
         [
             {
-                "genre": label, "threshold": float(threshold), "precision": row["precision"], "recall": row["recall"],
-                "F1": row["f1"], "average precision": row["average_precision"], "plots": row["support"],
+                "genre": label, "threshold": float(threshold), "precision": row.precision, "recall": row.recall,
+                "F1": row.f1, "average precision": row.average_precision, "plots": row.support,
             }
             for (label, row), threshold in rows
         ]
@@ -157,29 +165,29 @@ def genre_table(assessment: Assessment) -> pd.DataFrame:
 
 def calibration_before(assessment: Assessment) -> np.ndarray:
     """The test split's probabilities as they were before calibration, (n, labels)."""
-    fitted = assessment.metrics["calibration"]
+    fitted = assessment.metrics.calibration
     logits = logit(np.clip(assessment.proba["test"], 1e-9, 1 - 1e-9))
-    return expit(logits * fitted["temperature"] + fitted["shift"])
+    return expit(logits * fitted.temperature + np.array(fitted.shift))
 
 
 def calibration_table(assessment: Assessment) -> pd.DataFrame:
     """Expected calibration error on the test split, before and after."""
-    calibration = assessment.metrics["calibration"]
+    calibration = assessment.metrics.calibration
     return pd.DataFrame(
         [
-            {"": "as trained", "expected calibration error": calibration["error_before"]},
-            {"": "calibrated", "expected calibration error": calibration["error_after"]},
+            {"": "as trained", "expected calibration error": calibration.error_before},
+            {"": "calibrated", "expected calibration error": calibration.error_after},
         ]
     )
 
 
-def compression_table(info: dict[str, Any], before: float, after: float) -> pd.DataFrame:
-    """Test metrics before and after compression; `before` and `after` are sizes in MB, which a row's name states."""
-    metrics = info["metrics"]
+def quantization_table(info: ClassifierInfo, before: float, after: float) -> pd.DataFrame:
+    """Test metrics before and after quantization; `before` and `after` are sizes in MB, which a row's name states."""
+    forms = (("as trained", before, info.metrics.before_quantization), ("quantized", after, info.metrics.test.scores))
     return pd.DataFrame(
         [
-            {"": f"{name}, {size:.1f} MB"} | {NAMES[measure]: metrics[key][measure] for measure in NAMES}
-            for name, size, key in (("as trained", before, "before_compression"), ("compressed", after, "test"))
+            {"": f"{name}, {size:.1f} MB"} | {NAMES[measure]: getattr(scores, measure) for measure in NAMES}
+            for name, size, scores in forms
         ]
     )
 
@@ -205,5 +213,5 @@ def predictions(classifier: GenreClassifier, texts: Sequence[str]) -> pd.DataFra
     return pd.DataFrame(classifier.predict_proba(texts).T, index=classifier.labels, columns=texts)
 
 
-def _between(estimate: dict[str, Any]) -> str:
-    return f"{estimate['value']:.3f} ({estimate['low']:.3f} – {estimate['high']:.3f})"
+def _between(estimate: Estimate) -> str:
+    return f"{estimate.value:.3f} ({estimate.low:.3f} – {estimate.high:.3f})"

@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.svm import LinearSVC
 
-from movieplots.classification.metrics import headline, multilabel_metrics
+from movieplots.classification.metrics import multilabel_metrics
 from movieplots.classification.thresholds import best_thresholds
 from movieplots.progress import track
 from movieplots.texts import as_texts
@@ -55,8 +55,8 @@ def fit_baselines(texts: Texts, targets: dict[str, np.ndarray], labels: Sequence
         model = OneVsRestClassifier(_estimator(name, strength, weight)).fit(words["train"], targets["train"])
         proba = {split: _proba(model, words[split]) for split in words if split != "train"}
         thresholds = best_thresholds(targets["validation"], proba["validation"], calibrated=False)
-        metrics = headline(multilabel_metrics(targets["validation"], proba["validation"], thresholds, labels))
-        score = sum(metrics[measure] for measure in _COMPARED)
+        scores, _ = multilabel_metrics(targets["validation"], proba["validation"], thresholds, labels)
+        score = sum(getattr(scores, measure) for measure in _COMPARED)
         if name not in best or score > best[name][0]:
             settings = f"C = {strength:g}, {'balanced' if weight else 'equal'} weights"
             best[name] = score, Baseline(settings, thresholds, proba)

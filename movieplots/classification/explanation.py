@@ -49,7 +49,7 @@ def explain(classifier: GenreClassifier, text: str, genres: Sequence[str] | None
     """
     if genres is None:
         proba = classifier.predict_proba([as_text(text)])[0]
-        genres = classifier.name(proba) or [classifier.labels[int(proba.argmax())]]
+        genres = classifier.labels_from_proba(proba) or [classifier.labels[int(proba.argmax())]]
     genres = check_genres(genres, classifier.labels)
     labels = [classifier.labels.index(genre) for genre in genres]
     effects = occlusion(classifier, text, labels)

@@ -2,7 +2,6 @@
 
 import html
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +19,7 @@ from movieplots.classification.assessment import (
 )
 from movieplots.classification.calibration import calibration_error, reliability
 from movieplots.classification.explanation import explain
+from movieplots.classification.info import ClassifierInfo
 from movieplots.classification.prediction import GenreClassifier
 from movieplots.figures import LIGHT, heatmap, legend, sentence_figure, titled
 from movieplots.texts import as_texts
@@ -52,7 +52,7 @@ def genre_counts(plots: pd.DataFrame) -> Figure:
 def thresholds(assessment: Assessment) -> Figure:
     """F1 against one threshold for all genres, on plots it learned from and on validation plots, micro and macro."""
     table = f1_by_threshold(assessment)
-    best = table.loc[table["validation micro"].idxmax()]
+    best = table.iloc[table["validation micro"].argmax()]
     figure, axes = titled(
         f"With one threshold for all genres, validation plots have their best micro-F1, "
         f"{best['validation micro']:.2f}, at {best['threshold']:.2f}; training plots are known better",
@@ -73,24 +73,24 @@ def thresholds(assessment: Assessment) -> Figure:
 
 def by_genre(assessment: Assessment) -> Figure:
     """Precision and recall of each genre on the test plots, with the number of plots, the best F1 on top."""
-    rows = {name: row for name, row in assessment.metrics["test_per_label"].items() if row["support"]}
-    names = sorted(rows, key=lambda name: -rows[name]["f1"])
+    rows = {name: row for name, row in assessment.metrics.test.per_label.items() if row.support}
+    names = sorted(rows, key=lambda name: -rows[name].f1)
     best, worst = names[0], names[-1]
     figure, axes = titled(
-        f"{best} is detected best (F1 {rows[best]['f1']:.2f}), {worst} worst ({rows[worst]['f1']:.2f}); "
+        f"{best} is detected best (F1 {rows[best].f1:.2f}), {worst} worst ({rows[worst].f1:.2f}); "
         f"grey names have fewer than {_FEW} test plots",
         1.2 + _ROW * len(names),
     )
     places = np.arange(len(names))
-    precision, recall = ([rows[name][key] for name in names] for key in ("precision", "recall"))
+    precision, recall = ([getattr(rows[name], key) for name in names] for key in ("precision", "recall"))
     axes.hlines(places, precision, recall, color=GRID, linewidth=3)
     axes.plot(precision, places, "o", color=BLUE, label="precision: of those given it, how many carry it")
     axes.plot(
         recall, places, "D", color=ORANGE, markersize=5, label="recall: of those that carry it, how many are found"
     )
-    axes.set_yticks(places, [f"{name} ({rows[name]['support']})" for name in names])
+    axes.set_yticks(places, [f"{name} ({rows[name].support})" for name in names])
     for label, name in zip(axes.get_yticklabels(), names, strict=True):
-        label.set_color(TEXT if rows[name]["support"] >= _FEW else "#8a919b")
+        label.set_color(TEXT if rows[name].support >= _FEW else "#8a919b")
     axes.set_xlim(-0.03, 1.03)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(axis="y", visible=False)
@@ -129,7 +129,7 @@ def calibration(assessment: Assessment) -> Figure:
 
 def confusions(assessment: Assessment) -> Figure:
     """Of test plots of a genre that do not carry another, the share that is given it all the same."""
-    enough = [name for name, row in assessment.metrics["test_per_label"].items() if row["support"] >= _FEW]
+    enough = [name for name, row in assessment.metrics.test.per_label.items() if row.support >= _FEW]
     cells = invented(assessment).loc[enough, enough].to_numpy()
     if not np.nansum(cells):
         return sentence_figure(f"No two genres with {_FEW} test plots each are confused.")
@@ -177,26 +177,25 @@ def _frame(x: float, y: float) -> Rectangle:
     return Rectangle((x - 0.47, y - 0.44), 0.94, 0.88, fill=False, edgecolor=RED, linewidth=1.6)
 
 
-def compared(infos: dict[str, dict[str, Any]], measures: dict[str, str], by: str = "map") -> Figure:
+def compared(infos: dict[str, ClassifierInfo], measures: dict[str, str], by: str = "map") -> Figure:
     """The metrics of several classifiers and of the first one's baselines, with their 95 % intervals.
 
     The title names the one with the highest metric `by`, be it a baseline.
     """
-    rows: list[tuple[str, dict[str, Any], bool]] = [
-        (name, info["metrics"]["test_intervals"], True) for name, info in infos.items()
-    ]
-    first = next(iter(infos.values()))["metrics"]["baselines"]
-    rows += [(name, {key: {"value": row[key]} for key in measures}, False) for name, row in first.items()]
-    best, highest, _ = max(rows, key=lambda row: row[1][by]["value"])
-    title = f"{best} has the highest {measures[by]}, {highest[by]['value']:.3f}; bars are 95 % intervals"
+    rows = [(name, info.metrics.test.scores, info.metrics.test.intervals) for name, info in infos.items()]
+    first = next(iter(infos.values())).metrics.test.baselines
+    rows += [(name, scores, {}) for name, scores in first.items()]
+    best, highest, _ = max(rows, key=lambda row: getattr(row[1], by))
+    title = f"{best} has the highest {measures[by]}, {getattr(highest, by):.3f}; bars are 95 % intervals"
     figure, axes = titled(title, 1.3 + 0.42 * len(rows))
     for i, ((key, label), colour) in enumerate(zip(measures.items(), (BLUE, ORANGE, GREEN, PINK), strict=False)):
-        for row, (_, values, own) in enumerate(rows):
-            value, place = values[key], row + 0.12 * (i - 1.5)  # equal values do not cover each other
-            if own:
-                axes.plot([value["low"], value["high"]], [place, place], color=colour, linewidth=2, alpha=0.45)
-            named = label if row == 0 else None
-            axes.plot(value["value"], place, "o" if own else "|", color=colour, markersize=7, label=named)
+        for row, (_, scores, intervals) in enumerate(rows):
+            place = row + 0.12 * (i - 1.5)  # equal values do not cover each other
+            if intervals:
+                ends = [intervals[key].low, intervals[key].high]
+                axes.plot(ends, [place, place], color=colour, linewidth=2, alpha=0.45)
+            named, mark = label if row == 0 else None, "o" if intervals else "|"
+            axes.plot(getattr(scores, key), place, mark, color=colour, markersize=7, label=named)
     axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(axis="y", visible=False)

@@ -1,7 +1,6 @@
 """What follows each training of a classifier: calibration, thresholds, metrics beside the baselines, its folder."""
 
-import shutil
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,109 +12,111 @@ from movieplots.classification.baseline import Baseline, fit_baselines
 from movieplots.classification.calibration import calibrated, calibration_error, fit_calibration
 from movieplots.classification.card import model_card
 from movieplots.classification.imbalance import log_shift
+from movieplots.classification.info import BaselineScores, Calibration, ClassifierInfo, ClassifierMetrics, Measured
 from movieplots.classification.labelled_plots import LabelledPlots
-from movieplots.classification.metrics import headline, intervals, multilabel_metrics
+from movieplots.classification.metrics import intervals, multilabel_metrics
 from movieplots.classification.model import GenreModel, save_genre_model
 from movieplots.classification.prediction import with_title
 from movieplots.classification.thresholds import best_thresholds
 from movieplots.classification.torch_engine import TorchEngine
-from movieplots.files import atomic_folder, write_json
-from movieplots.model_folder import RUN_FILE, write_info
+from movieplots.runs.folder import Circumstances, Logged, to_json
+from movieplots.runs.lifecycle import Finished, Run
 
 _fitted: dict[tuple[Any, ...], dict[str, Baseline]] = {}
 
 
 def finish(
+    run: Run[Any],
     model: GenreModel,
     tokenizer: Any,
     plots: LabelledPlots,
-    out: Path,
-    recipe: dict[str, Any],
     steps: int,
-    history: list[dict[str, float]],
-    run: dict[str, Any],
-    learned_from: Sequence[str | Path],
-) -> dict[str, Any]:
-    """Calibrate the trained model, choose thresholds, measure it, write its folder, and return its info.
-
-    `run` are the circumstances that are no part of the recipe; they go into a file of their own. `learned_from` are the
-    base and the teachers.
-    """
-    weights = log_shift(recipe["loss"], plots.targets["train"])
+    history: list[Logged],
+    circumstances: Circumstances,
+) -> Finished[ClassifierInfo]:
+    """Calibrate the trained model, choose thresholds and measure it."""
+    settings = run.settings
+    weights = log_shift(settings.loss, plots.targets["train"])
     engine = TorchEngine(model, tokenizer)
     raw = {split: engine.logits(plots.texts[split]) for split in ("validation", "test")}
     shift, by = fit_calibration(plots.targets["validation"], raw["validation"], weights)
     model.calibrate(torch.from_numpy(shift), by)
     proba = {split: calibrated(logits, shift, by) for split, logits in raw.items()}
-    thresholds, measured = measure(engine, plots, recipe["titles"], proba)
-    metrics = measured | {
-        "baselines": _measure_baselines(plots, titles=False),
-        "calibration": {
-            "shift": [float(value) for value in shift],
-            "temperature": by,
-            "error_before": calibration_error(plots.targets["test"], expit(raw["test"])),
-            "error_after": calibration_error(plots.targets["test"], proba["test"]),
-        },
-        **{f"{name}_plots": len(plots.texts[name]) for name in plots.texts},
-        "steps": steps,
-    }
-    if recipe["titles"]:
-        metrics["baselines_titled"] = _measure_baselines(plots, titles=True)
-    info = {
-        "task": "classification",
-        "base": recipe["base"],
-        "labels": plots.labels,
-        "thresholds": [float(t) for t in thresholds],
-        "not_learned": plots.not_learned,
-        "max_tokens": model.max_tokens,
-        "sources": plots.sources,
-        "data_fingerprint": plots.fingerprint,
-        "recipe": recipe,
-        "metrics": metrics,
-        "history": history,
-    }
-    with atomic_folder(out) as temporary:
-        save_genre_model(model, tokenizer, temporary)
-    write_json(out / RUN_FILE, run)
-    write_info(out, info, model_card(info), plots.ids.after(learned_from))
-    shutil.rmtree(out / "checkpoints")
-    return info
+    thresholds, test, test_titled = measure(
+        engine, plots, settings.titles, proba, lambda titles: _measure_baselines(plots, titles)
+    )
+    info = ClassifierInfo(
+        base_model=settings.base_model,
+        labels=plots.labels,
+        thresholds=[float(t) for t in thresholds],
+        not_learned=plots.not_learned,
+        max_tokens=model.max_tokens,
+        titles=settings.titles,
+        sources=plots.sources,
+        data_fingerprint=plots.fingerprint,
+        recipe=run.recipe,
+        metrics=ClassifierMetrics(
+            test=test,
+            test_titled=test_titled,
+            calibration=Calibration(
+                shift=[float(value) for value in shift],
+                temperature=by,
+                error_before=calibration_error(plots.targets["test"], expit(raw["test"])),
+                error_after=calibration_error(plots.targets["test"], proba["test"]),
+            ),
+            train_plots=len(plots.texts["train"]),
+            validation_plots=len(plots.texts["validation"]),
+            test_plots=len(plots.texts["test"]),
+            steps=steps,
+        ),
+        history=history,
+    )
+
+    def save(folder: Path) -> None:
+        save_genre_model(model, tokenizer, folder)
+
+    return Finished(info, model_card(info), save, circumstances)
 
 
 def measure(
-    engine: Any, plots: LabelledPlots, titles: bool, proba: dict[str, np.ndarray]
-) -> tuple[np.ndarray, dict[str, Any]]:
+    engine: Any,
+    plots: LabelledPlots,
+    titles: bool,
+    proba: dict[str, np.ndarray],
+    baselines: Callable[[bool], dict[str, BaselineScores]],
+) -> tuple[np.ndarray, Measured, Measured | None]:
     """Thresholds from the validation split and the metrics of the test split with them, by an engine of logits.
 
     With `titles` both forms are predicted, and each genre gets one threshold for both, since whoever asks may have a
-    title or not. `proba` are the probabilities of both splits from the plots alone.
+    title or not. `proba` are the probabilities of both splits from the plots alone. The second metrics are those with
+    titles. `baselines` gives the scores of the baselines, without or with titles.
     """
-    forms = {"test": proba}
+    forms = [proba]
     if titles:
         both = {split: list(map(with_title, plots.titles[split], plots.texts[split])) for split in proba}
-        forms["test_titled"] = {split: expit(engine.logits(texts)) for split, texts in both.items()}
+        forms.append({split: expit(engine.logits(texts)) for split, texts in both.items()})
     thresholds = best_thresholds(
         np.tile(plots.targets["validation"], (len(forms), 1)),
-        np.concatenate([form["validation"] for form in forms.values()]),
+        np.concatenate([form["validation"] for form in forms]),
         copies=len(forms),
         calibrated=True,
     )
-    truth, metrics = plots.targets["test"], {}
-    for name, form in forms.items():
-        measured = multilabel_metrics(truth, form["test"], thresholds, plots.labels)
-        metrics[name] = headline(measured)
-        metrics[f"{name}_intervals"] = intervals(truth, form["test"], thresholds)
-        metrics[f"{name}_per_label"] = measured["per_label"]
-    return thresholds, metrics
+    truth, measured = plots.targets["test"], []
+    for number, form in enumerate(forms):
+        scores, per_label = multilabel_metrics(truth, form["test"], thresholds, plots.labels)
+        between = intervals(truth, form["test"], thresholds)
+        measured.append(Measured(scores, between, per_label, baselines(number == 1)))
+    return thresholds, measured[0], measured[1] if titles else None
 
 
-def _measure_baselines(plots: LabelledPlots, titles: bool) -> dict[str, dict[str, Any]]:
+def _measure_baselines(plots: LabelledPlots, titles: bool) -> dict[str, BaselineScores]:
     """The test metrics of both baselines, and the settings that the validation split chose."""
-    truth = plots.targets["test"]
     return {
-        name: headline(multilabel_metrics(truth, fitted.proba["test"], fitted.thresholds, plots.labels))
-        | {"settings": fitted.settings}
-        for name, fitted in baselines_for(plots, titles).items()
+        name: BaselineScores(
+            **to_json(multilabel_metrics(plots.targets["test"], each.proba["test"], each.thresholds, plots.labels)[0]),
+            settings=each.settings,
+        )
+        for name, each in baselines_for(plots, titles).items()
     }
 
 

@@ -3,9 +3,9 @@
 A loss takes logits and 0/1 targets of shape (n, labels) and gives the mean over both. All are binary, label by label;
 they differ in how much a rare positive weighs against the many negatives:
 
-- `plain`: binary cross-entropy as it is.
-- `weighted`: each label's positives times the square root of negatives over positives, at most 6. The full ratio would
-  let a genre with thirty plots shout down the rest.
+- `bce`: binary cross-entropy as it is.
+- `weighted-bce`: each label's positives times the square root of negatives over positives, at most 6. The full ratio
+  would let a genre with thirty plots shout down the rest.
 - `class-balanced`: positives and negatives each weigh by the effective number of such plots (Cui et al. 2019).
 - `focal`: what is already right counts less (Lin et al. 2017), gamma 2.
 - `asymmetric`: the same for negatives alone, and the easiest of them count nothing (Ridnik et al. 2021), gamma 0 for
@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
+from movieplots.classification.training_settings import LOSSES
 from movieplots.errors import BadInput
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
-LOSSES = ("weighted", "plain", "class-balanced", "focal", "asymmetric")
 CAP = 6.0
 BETA = 0.999  # of the effective number: what a new plot adds falls by this factor with each plot that is there
 FOCUS = 2.0
@@ -36,10 +36,8 @@ def make_loss(name: str, targets: np.ndarray, smoothing: float = 0.0) -> Loss:
     """
     if name not in LOSSES:
         raise BadInput(f"There is no loss {name!r}: choose one of {', '.join(LOSSES)}.")
-    if not 0 <= smoothing < 1:
-        raise BadInput(f"--label-smoothing must be at least 0 and below 1, not {smoothing:g}.")
     if name in ("focal", "asymmetric"):
-        loss = {"focal": focal, "asymmetric": asymmetric}[name]
+        loss: Loss = {"focal": focal, "asymmetric": asymmetric}[name]
     else:
         loss = _weighted(*(torch.from_numpy(side).float() for side in class_weights(name, targets)))
 
@@ -52,7 +50,7 @@ def make_loss(name: str, targets: np.ndarray, smoothing: float = 0.0) -> Loss:
 def class_weights(name: str, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What positives and negatives of each label weigh in the loss of that name, each (labels,)."""
     ones = np.ones(targets.shape[1])
-    if name == "weighted":
+    if name == "weighted-bce":
         return positive_weights(targets), ones
     return balanced_weights(targets) if name == "class-balanced" else (ones, ones)
 

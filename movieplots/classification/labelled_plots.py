@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from movieplots.errors import BadInput
-from movieplots.lineage import PlotIds
-from movieplots.plots import SPLITS, data_fingerprint, load_plots, markup_title
+from movieplots.plots import SPLITS, data_fingerprint, imdb_title, load_plots
+from movieplots.runs.lineage import PlotIds
 
 MIN_PLOTS = 10  # a genre with fewer training plots is not learned
 
@@ -32,15 +32,19 @@ class LabelledPlots:
 
 
 def read_labelled(data: str | Path, labels: list[str] | None = None) -> LabelledPlots:
-    """Read a Plot table; the labels are the genres with enough training plots, or those that are given.
+    """Read a Plot table as `labelled` does."""
+    return labelled(load_plots(data), data, labels)
+
+
+def labelled(plots: pd.DataFrame, data: str | Path, labels: list[str] | None = None) -> LabelledPlots:
+    """The plots of a table with its labels: the genres with enough training plots, or those that are given.
 
     Raises BadInput where there are fewer than two labels, or where a split has none of them.
     """
-    plots = load_plots(data)
     parts = {name: plots[plots["split"] == name] for name in SPLITS}
     counts = parts["train"]["genres"].explode().value_counts()
     if labels is None:
-        labels = sorted(genre for genre, n in counts.items() if n >= MIN_PLOTS)
+        labels = sorted(str(genre) for genre, n in counts.items() if n >= MIN_PLOTS)
         if len(labels) < 2:
             raise BadInput(
                 f"{data} has fewer than two genres with {MIN_PLOTS} training plots: prepare a larger corpus."
@@ -68,4 +72,4 @@ def targets_of(genres: list[list[str]], labels: list[str]) -> np.ndarray:
 
 
 def _titles(part: pd.DataFrame) -> list[str]:
-    return [markup_title(row) for _, row in part.iterrows()]
+    return [imdb_title(row) for _, row in part.iterrows()]

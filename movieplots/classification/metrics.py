@@ -1,7 +1,6 @@
 """Multilabel metrics: F1 at given thresholds, average precision over all of them, ranking, and how sure they are."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from sklearn.metrics import (
@@ -11,7 +10,8 @@ from sklearn.metrics import (
     precision_recall_fscore_support,
 )
 
-from movieplots.intervals import RESAMPLES, Estimate, estimate
+from movieplots.classification.info import LabelScores, Scores
+from movieplots.intervals import RESAMPLES, Estimate, resampled
 
 NAMES = {
     "micro_f1": "micro-F1",
@@ -23,8 +23,8 @@ NAMES = {
 
 def multilabel_metrics(
     truth: np.ndarray, proba: np.ndarray, thresholds: np.ndarray | float, labels: Sequence[str]
-) -> dict[str, Any]:
-    """The four of `NAMES` and a table per label.
+) -> tuple[Scores, dict[str, LabelScores]]:
+    """The four of `NAMES`, and precision, recall, F1 and average precision of each label.
 
     `truth` 0/1 and `proba` in [0, 1], both of shape (n, labels); `thresholds` one for all or one a label. Means over
     labels take only labels that occur in `truth`, since F1 and average precision of the others are undefined; the
@@ -32,33 +32,29 @@ def multilabel_metrics(
     """
     truth = truth.astype(int)
     predicted = (proba >= thresholds).astype(int)
-    present = truth.any(axis=0)
+    present = np.asarray(truth.any(axis=0))
     precision, recall, f1, support = precision_recall_fscore_support(truth, predicted, average=None, zero_division=0)
     average = np.array(
         [average_precision_score(t, p) if t.any() else np.nan for t, p in zip(truth.T, proba.T, strict=True)]
     )
     labelled = truth.any(axis=1)
-    return {
-        "micro_f1": float(f1_score(truth, predicted, average="micro", zero_division=0)),
-        "macro_f1": float(f1[present].mean()),
-        "map": float(average[present].mean()),
-        "lrap": float(label_ranking_average_precision_score(truth[labelled], proba[labelled])),
-        "per_label": {
-            label: {
-                "precision": float(precision[i]),
-                "recall": float(recall[i]),
-                "f1": float(f1[i]),
-                "average_precision": float(average[i]) if present[i] else None,
-                "support": int(support[i]),
-            }
-            for i, label in enumerate(labels)
-        },
+    scores = Scores(
+        micro_f1=float(f1_score(truth, predicted, average="micro", zero_division=0)),
+        macro_f1=float(f1[present].mean()),
+        map=float(average[present].mean()),
+        lrap=float(label_ranking_average_precision_score(truth[labelled], proba[labelled])),
+    )
+    per_label = {
+        label: LabelScores(
+            precision=float(precision[i]),
+            recall=float(recall[i]),
+            f1=float(f1[i]),
+            average_precision=float(average[i]) if present[i] else None,
+            support=int(support[i]),
+        )
+        for i, label in enumerate(labels)
     }
-
-
-def headline(metrics: dict[str, Any]) -> dict[str, float]:
-    """The numbers of the table: micro-F1, macro-F1, mean average precision, label-ranking average precision."""
-    return {name: metrics[name] for name in NAMES}
+    return scores, per_label
 
 
 def intervals(truth: np.ndarray, proba: np.ndarray, thresholds: np.ndarray | float) -> dict[str, Estimate]:
@@ -80,7 +76,7 @@ def intervals(truth: np.ndarray, proba: np.ndarray, thresholds: np.ndarray | flo
         with np.errstate(invalid="ignore", divide="ignore"):
             at_each = np.cumsum(positive, axis=1) / np.cumsum(ordered, axis=1)
             precisions[:, label] = np.nansum(at_each * positive, axis=1) / positive.sum(axis=1)
-    labelled = truth.any(axis=1)
+    labelled = np.asarray(truth.any(axis=1))
     ranking = np.array(
         [
             label_ranking_average_precision_score(truth[i : i + 1], proba[i : i + 1]) if labelled[i] else 0
@@ -93,5 +89,5 @@ def intervals(truth: np.ndarray, proba: np.ndarray, thresholds: np.ndarray | flo
         "map": np.nanmean(precisions, axis=1),
         "lrap": (weights @ ranking) / np.maximum(weights @ labelled, 1),
     }
-    values = headline(multilabel_metrics(truth, proba, thresholds, [""] * truth.shape[1]))
-    return {name: estimate(values[name], *np.percentile(samples[name], [2.5, 97.5]), n) for name in NAMES}
+    values, _ = multilabel_metrics(truth, proba, thresholds, [""] * truth.shape[1])
+    return {name: resampled(getattr(values, name), samples[name], n) for name in NAMES}

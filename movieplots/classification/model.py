@@ -126,6 +126,7 @@ def load_genre_model(folder: str | Path, labels: int) -> tuple[GenreModel, Any]:
         model.head.load_state_dict(load_file(Path(folder) / "head.safetensors"))
     except (OSError, RuntimeError, SafetensorError):
         raise BadInput(
-            f"{folder}/head.safetensors is missing or does not fit its labels: train the classifier again with --fresh."
+            f"{folder}/head.safetensors is missing or does not fit its labels: train the classifier again with "
+            "--overwrite."
         ) from None
     return model.eval(), tokenizer

@@ -3,8 +3,7 @@
 The head comes first, fitted on the encoder as it is; then all are trained together.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,158 +11,166 @@ import torch
 from transformers import DataCollatorWithPadding, set_seed
 
 from movieplots.bases import load_encoder
-from movieplots.classification.feeding import TrainingPlots, tokenised
 from movieplots.classification.finishing import finish
 from movieplots.classification.head import fit_head
 from movieplots.classification.imbalance import log_odds, make_loss
-from movieplots.classification.labelled_plots import LabelledPlots, read_labelled
+from movieplots.classification.info import ClassifierInfo
+from movieplots.classification.labelled_plots import LabelledPlots, labelled, read_labelled
 from movieplots.classification.model import GenreModel, add_lora, keep_layers, layers_of, merge_lora
-from movieplots.classification.recipe import make_recipe
-from movieplots.classification.teachers import check_teachers, read_teachers, taught_targets
-from movieplots.files import check_folder
-from movieplots.lineage import lineage
-from movieplots.model_folder import begin, clear, finished
-from movieplots.progress import say
-from movieplots.training import circumstances, fit, history, last_checkpoint, one_process
+from movieplots.classification.teachers import check_teachers, taught_targets
+from movieplots.classification.training_plots import TrainingPlots, tokenised
+from movieplots.classification.training_settings import (
+    TOP_RATES,
+    ClassifierLrSettings,
+    ClassifierSettings,
+    FastaiSettings,
+)
+from movieplots.progress import notify
+from movieplots.runs.find_lr import LrSearch, search_lr
+from movieplots.runs.fit import Group, circumstances, fit, history, last_checkpoint
+from movieplots.runs.lifecycle import Finished, Run, run_training
+from movieplots.settings import takes
 
-TOP_RATES = {"full": 3e-4, "lora": 2e-3}  # learning rate of the top layer, unless another is given
-LAYER_DECAY = 0.85  # its factor per layer below
+LAYER_DECAY = 0.85  # factor of the learning rate per layer below the top one
 EMBEDDING_RATE, HEAD_RATE = 1e-4, 1e-3
 
+AnySettings = ClassifierSettings | FastaiSettings | ClassifierLrSettings
 
-def train_classifier(
-    data: str | Path,
-    base: str,
-    out: str | Path,
-    passes: int = 3,
-    batch_size: int = 48,
-    *,
-    method: str = "full",
-    loss: str = "weighted",
-    label_smoothing: float = 0.0,
-    titles: bool = False,
-    layers: int | None = None,
-    learning_rate: float | None = None,
-    teachers: Sequence[str | Path] = (),
-    time_limit: float | None = None,
-    seed: int = 0,
-    fresh: bool = False,
-) -> dict[str, Any]:
-    """Fine-tune the encoder `base` on the training plots of `data`; returns what `out/movieplots.json` then holds.
 
-    `data` is the folder that `prepare` wrote, or its table; `base` a name of `base_models`, a local folder or a hub id;
-    `out` the model's folder. The labels are the genres with at least ten training plots. `passes` are over the training
-    plots, a step takes `batch_size` of them. `layers` keeps so many of the base's layers, evenly chosen (Sanh et al.
-    2019; default: all).
+@dataclass(frozen=True)
+class Made:
+    """What is to be trained: the model with its tokenizer, and the plots with their labels."""
 
-    `method` is `full` (all weights, a learning rate that falls by layer: Howard and Ruder 2018) or `lora` (adapters of
-    rank 16, Hu et al. 2022; the library peft). `learning_rate` is that of the top layer, from which all others follow;
-    the default, 3e-4 for `full` and 2e-3 for `lora`, suits `minilm-l6`, and larger encoders want less, such as 5e-5.
+    model: GenreModel
+    tokenizer: Any
+    plots: LabelledPlots
 
-    `loss` is binary cross-entropy per label as `weighted` (rare genres count more), `plain`, `class-balanced` (Cui et
-    al. 2019), `focal` (Lin et al. 2017) or `asymmetric` (Ridnik et al. 2021), see
-    `movieplots.classification.imbalance`. `label_smoothing`, from 0 to below 1, moves targets towards 0.5 by half of it
-    (Szegedy et al. 2016). With `titles` half of the plots are shown with their title, so that the model can be given
-    one. `teachers` are folders of classifiers trained on the same data; their probabilities make up half of the targets
-    (Hinton et al. 2015).
 
-    Calibration (temperature scaling: Guo et al. 2017) and thresholds (by F1) come from the validation split. Under
-    `metrics` stand the test split's, beside those of two TF-IDF baselines (scikit-learn) trained in the same run.
+@takes(ClassifierSettings)
+def train_classifier(settings: ClassifierSettings) -> ClassifierInfo:
+    """Fine-tune an encoder on the training plots, so that it detects genres.
 
-    `time_limit` is in minutes; it ends the training early, and the learning rate falls to zero at whichever end comes
-    first. `seed` sets every draw. Killed and started again with the same arguments it continues; already finished it
-    returns at once; `fresh` starts over.
+    The labels are the genres with at least ten training plots. Calibration (temperature scaling: Guo et al. 2017) and
+    thresholds (by F1) come from the validation split. A time limit ends the training early, and the learning rate falls
+    to zero at whichever end comes first. Killed and started again with the same arguments it continues; already
+    finished it returns at once.
 
-    Raises BadInput for an option out of range, a base that is no BERT-type encoder or was itself trained on held-out
-    plots, fewer than two labels, a split without any, teachers of held-out plots, a start on several processes, and an
-    `out` with other settings (unless `fresh`).
+    Returns
+    -------
+    ClassifierInfo
+        What `output_dir/movieplots.json` then holds. Under `metrics.test` stand the scores on the test split, beside
+        those of two TF-IDF baselines (scikit-learn) trained in the same run.
+
+    Raises ------ BadInput For an option out of range, a base model that is no BERT-type encoder, a base model or a
+    teacher that was trained on held-out plots, fewer than two labels, a split without any, a start on several
+    processes, and an output folder that holds a model trained with other settings.
     """
-    out = Path(out)
-    recipe = make_recipe(
-        base, passes=passes, batch_size=batch_size, method=method, loss=loss, label_smoothing=label_smoothing,
-        titles=titles, layers=layers, learning_rate=learning_rate, time_limit=time_limit, seed=seed,
-    )  # fmt: skip
-    one_process("train classifier")
-    teachers = check_teachers(teachers)
-    check_folder(out)
-    plots = read_labelled(data)
-    recipe |= {"data": plots.fingerprint} | lineage(base, plots.ids)
-    if teachers:
-        recipe["teachers"] = read_teachers(teachers, plots)
-    done = None if fresh else finished(out, recipe)
-    if done:
-        say(f"{out} already holds this classifier; --fresh trains it again.")
-        return done
-    set_seed(seed)
-    model, tokenizer = new_classifier(base, plots, recipe)
-    if fresh:  # only now that nothing can be wrong with the input any more
-        clear(out)
-    begin(out, recipe)
-    if last_checkpoint(out / "checkpoints") is None:
-        fit_head(model, tokenizer, plots, loss, seed)
-    targets = taught_targets(teachers, plots) if teachers else plots.targets["train"]
-    feed = training_plots(tokenizer, plots, model.max_tokens, recipe, targets)
-    held_out = tokenised(tokenizer, plots.texts["validation"], plots.targets["validation"], model.max_tokens)
-    trainer = fit(
-        what="Training the classifier",
-        model=model,
-        parameter_groups=lambda module: layer_groups(module, method, learning_rate),
-        out=out,
-        recipe=recipe,
-        max_steps=passes * feed.steps_per_pass,
-        time_limit=time_limit,
-        evaluations=passes,
-        arguments={
-            "per_device_train_batch_size": batch_size,
-            "per_device_eval_batch_size": batch_size,
-            "eval_strategy": "steps",
-            "label_names": ["labels"],
+
+    def make(run: Run[ClassifierSettings]) -> Made:
+        plots = labelled(run.plots, run.settings.data)
+        check_teachers(run.settings.teachers, plots.labels)
+        return Made(*new_classifier(plots, run.settings), plots)
+
+    def train(run: Run[ClassifierSettings], made: Made) -> Any:
+        settings, plots, model, tokenizer = run.settings, made.plots, made.model, made.tokenizer
+        if last_checkpoint(run.folder / "checkpoints") is None:
+            fit_head(model, tokenizer, plots, settings.loss, settings.seed)
+        teachers = settings.teachers
+        targets = taught_targets(teachers, plots) if teachers else plots.targets["train"]
+        shown = training_plots(tokenizer, plots, model.max_tokens, settings, targets)
+        return fit(
+            what="Training the classifier",
+            model=model,
+            parameter_groups=lambda module: layer_groups(module, settings.method, settings.learning_rate),
+            output_dir=run.folder,
+            seed=settings.seed,
+            max_steps=settings.epochs * shown.steps_per_epoch,
+            time_limit=settings.time_limit,
+            evaluations=settings.epochs,
+            arguments={
+                "per_device_train_batch_size": run.at_once,
+                "gradient_accumulation_steps": settings.batch_size // run.at_once,
+                "per_device_eval_batch_size": run.at_once,
+                "eval_strategy": "steps",
+                "label_names": ["labels"],
+                "remove_unused_columns": False,
+            },
+            train_dataset=shown,
+            eval_dataset=tokenised(tokenizer, plots.texts["validation"], plots.targets["validation"], model.max_tokens),
+            data_collator=DataCollatorWithPadding(tokenizer),
+        )
+
+    def finished(run: Run[ClassifierSettings], made: Made, trainer: Any) -> Finished[ClassifierInfo]:
+        merge_lora(made.model)
+        return finish(
+            run, made.model, made.tokenizer, made.plots, trainer.state.global_step, history(trainer),
+            circumstances(trainer),
+        )  # fmt: skip
+
+    return run_training(settings, ClassifierInfo, settings.batch_size, make, train, finished)
+
+
+@takes(ClassifierLrSettings)
+def find_lr(settings: ClassifierLrSettings) -> LrSearch:
+    """Search the learning rate for `train_classifier` with the same arguments: the loss over growing rates.
+
+    All weights that are trained share the rate, the head, fitted before, among them.
+
+    Returns
+    -------
+    LrSearch
+        Rates, losses, and the rate at which the loss falls fastest.
+    """
+    plots = read_labelled(settings.data)
+    set_seed(settings.seed)
+    model, tokenizer = new_classifier(plots, settings)
+    fit_head(model, tokenizer, plots, settings.loss, settings.seed)
+    return search_lr(
+        model,
+        lambda model: [parameter for parameter in model.parameters() if parameter.requires_grad],
+        settings.steps,
+        {
+            "per_device_train_batch_size": settings.batch_size, "seed": settings.seed, "label_names": ["labels"],
             "remove_unused_columns": False,
         },
-        train_dataset=feed,
-        eval_dataset=held_out,
+        train_dataset=training_plots(tokenizer, plots, model.max_tokens, settings, plots.targets["train"]),
         data_collator=DataCollatorWithPadding(tokenizer),
-    )
-    merge_lora(model)
-    return finish(
-        model, tokenizer, plots, out, recipe, trainer.state.global_step, history(trainer), circumstances(trainer),
-        [base, *teachers],
     )  # fmt: skip
 
 
-def new_classifier(base: str, plots: LabelledPlots, recipe: dict[str, Any]) -> tuple[GenreModel, Any]:
-    """(model, tokenizer) ready to be trained by the recipe: with its loss, its layers, its adapters."""
-    say(f"Loading {base} …")
-    encoder, tokenizer = load_encoder(base)
+def new_classifier(plots: LabelledPlots, settings: AnySettings) -> tuple[GenreModel, Any]:
+    """(model, tokenizer) ready to be trained by the settings: with its loss, its layers, its adapters."""
+    notify(f"Loading {settings.base_model} …")
+    encoder, tokenizer = load_encoder(settings.base_model)
     layers_of(encoder)  # raises where the encoder has none to go by
-    if recipe["layers"] is not None:
-        keep_layers(encoder, recipe["layers"])
+    if layers := getattr(settings, "layers", None):
+        keep_layers(encoder, layers)
     targets = plots.targets["train"]
-    model = GenreModel(encoder, len(plots.labels), make_loss(recipe["loss"], targets, recipe["label_smoothing"]))
+    model = GenreModel(encoder, len(plots.labels), make_loss(settings.loss, targets, settings.label_smoothing))
     model.head.bias.data = torch.from_numpy(log_odds(targets)).float()
-    if recipe["method"] == "lora":
+    if getattr(settings, "method", "full") == "lora":
         add_lora(model)
     return model, tokenizer
 
 
 def training_plots(
-    tokenizer: Any, plots: LabelledPlots, max_tokens: int, recipe: dict[str, Any], targets: np.ndarray
+    tokenizer: Any, plots: LabelledPlots, max_tokens: int, settings: AnySettings, targets: np.ndarray
 ) -> TrainingPlots:
-    """The training plots as the recipe feeds them, with `targets` (n, labels) in [0, 1]."""
+    """The training plots as the settings show them, with `targets` (n, labels) in [0, 1]."""
     return TrainingPlots(
-        tokenizer, plots.texts["train"], targets, max_tokens, recipe["batch_size"], recipe["seed"],
-        plots.titles["train"] if recipe["titles"] else None,
+        tokenizer, plots.texts["train"], targets, max_tokens, settings.batch_size, settings.seed,
+        plots.titles["train"] if settings.titles else None,
     )  # fmt: skip
 
 
-def layer_groups(model: GenreModel, method: str = "full", learning_rate: float | None = None) -> list[dict[str, Any]]:
+def layer_groups(model: GenreModel, method: str = "full", learning_rate: float | None = None) -> list[Group]:
     """Parameter groups with a learning rate each: head, encoder layers (falling from top to bottom), embeddings.
 
     Discriminative fine-tuning (Howard and Ruder 2018): lower layers hold what is general and should move less. Only
     what is to be trained is in them. `learning_rate` is that of the top layer; the others keep their relation to it.
     """
     usual = TOP_RATES[method]
-    groups: list[dict[str, Any]] = [{"params": list(model.head.parameters()), "lr": HEAD_RATE}]
+    groups: list[Group] = [{"params": list(model.head.parameters()), "lr": HEAD_RATE}]
     for depth, layer in enumerate(reversed(layers_of(model.encoder))):
         groups.append({"params": list(layer.parameters()), "lr": usual * LAYER_DECAY**depth})
     taken = {id(parameter) for group in groups for parameter in group["params"]}

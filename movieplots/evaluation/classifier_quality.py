@@ -1,57 +1,54 @@
 """How good the judge is: the genre classifier on held-out plots, beside its baseline, as its training measured both."""
 
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
+from movieplots.classification.info import BaselineScores, ClassifierInfo, LabelScores
+from movieplots.evaluation.metrics import JudgeQuality, JudgeScores, NotMeasured
 from movieplots.intervals import Estimate, estimate
-from movieplots.lineage import PlotIds
+from movieplots.runs.lineage import PlotIds
 
 
-def classifier_quality(info: dict[str, Any], known: PlotIds | None, table: PlotIds) -> dict[str, Any]:
+def classifier_quality(info: ClassifierInfo, known: PlotIds | None, table: PlotIds) -> JudgeQuality | NotMeasured:
     """What a classifier reached on the test split of the table, if it was trained on its training split.
 
-    `info` is its `movieplots.json`, `known` the plots that it has read. Returns `classifier` (micro_f1, macro_f1, map,
-    per_label), `baselines` (the same three of each baseline on the same plots, by name) and `test_plots`. Where the
-    classifier was trained on other data its test plots are not the table's, so the only key is `skipped`: the reason in
-    words.
+    `info` is its `movieplots.json`, `known` the plots that it has read. Where the classifier was trained on other data
+    its test plots are not the table's, so its quality is not stated.
     """
-    stored = info.get("metrics") or {}
     if known is None:
-        return {
-            "skipped": "It is not recorded which plots the classifier was trained on; some of the test plots may be "
-            "among them. Its quality is therefore not stated."
-        }
+        return NotMeasured(
+            "It is not recorded which plots the classifier was trained on; some of the test plots may be among them. "
+            "Its quality is therefore not stated."
+        )
     if not known.same_data(table):
-        return {
-            "skipped": "The classifier was trained on other data than the plots given here, so some of the test plots "
-            "may have been among its training plots. Its quality is therefore not stated."
-        }
-    if not stored.get("test_plots"):
-        return {"skipped": "The classifier's training measured it on no test plots, so its quality is not known."}
-    return {
-        "test_plots": stored["test_plots"],
-        "classifier": stored["test"] | {"per_label": stored["test_per_label"]},
-        "baselines": stored.get("baselines") or {},
-    }
+        return NotMeasured(
+            "The classifier was trained on other data than the plots given here, so some of the test plots may have "
+            "been among its training plots. Its quality is therefore not stated."
+        )
+    if not info.metrics.test_plots:
+        return NotMeasured("The classifier's training measured it on no test plots, so its quality is not known.")
+    test = info.metrics.test
+    return JudgeQuality(
+        info.metrics.test_plots, JudgeScores(**vars(test.scores), per_label=test.per_label), test.baselines
+    )
 
 
-def mean_recall(per_label: dict[str, dict[str, float]], genres: Collection[str]) -> Estimate | None:
+def mean_recall(per_label: Mapping[str, LabelScores], genres: Collection[str]) -> Estimate | None:
     """How often the classifier sees a genre in test plots that carry it, the mean over the genres; None without plots.
 
     This is what samples that are as good as real plots would get when each of the genres is prompted as often.
     """
-    rows = [per_label[genre] for genre in sorted(genres) if genre in per_label and per_label[genre]["support"]]
+    rows = [per_label[genre] for genre in sorted(genres) if genre in per_label and per_label[genre].support]
     if not rows:
         return None
-    recall = np.array([row["recall"] for row in rows])
-    plots = np.array([row["support"] for row in rows])
+    recall = np.array([row.recall for row in rows])
+    plots = np.array([row.support for row in rows])
     reach = 1.96 * np.sqrt((recall * (1 - recall) / plots).sum()) / len(rows)  # binomial standard errors
     value = recall.mean()
     return estimate(value, max(value - reach, 0), min(value + reach, 1), plots.sum())
 
 
-def best_baseline(quality: dict[str, Any]) -> tuple[str, dict[str, float]] | None:
-    """Name and figures of the baseline with the highest micro-F1, or None where none is stored."""
-    return max(quality["baselines"].items(), key=lambda item: item[1]["micro_f1"], default=None)
+def best_baseline(quality: JudgeQuality) -> tuple[str, BaselineScores] | None:
+    """Name and scores of the baseline with the highest micro-F1, or None where none is stored."""
+    return max(quality.baselines.items(), key=lambda item: item[1].micro_f1, default=None)

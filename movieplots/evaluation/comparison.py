@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from movieplots.evaluation.diversity import distinct, loops, shuffled
+from movieplots.evaluation.diversity import distinct, repeats, shuffled
 from movieplots.generation.sampling import PlotGenerator
 from movieplots.progress import track
 from movieplots.words import number_words
@@ -18,9 +18,9 @@ SAMPLES = 64
 def compare_generators(folders: Mapping[str, str | Path], samples: int = SAMPLES, seed: int = 0) -> pd.DataFrame:
     """One row a generator, by name; each writes the same number of plots, in genres drawn as in its training plots.
 
-    Columns: `parameters`; `held_out_loss` (nats per token, from its training); `tokens_per_second`, writing those plots
+    Columns: `parameters`; `test_loss` (nats per token, from its training); `tokens_per_second`, writing those plots
     here and now, loading not counted; `distinct_2`, the share of different word pairs over as many words for each;
-    `looping`, the share of plots in which four words in a row come three times.
+    `repetition_rate`, the share of plots in which four words in a row come three times.
     """
     rows, texts = [], []
     for name, folder in track(list(folders.items()), "Comparing generators"):
@@ -34,10 +34,10 @@ def compare_generators(folders: Mapping[str, str | Path], samples: int = SAMPLES
         rows.append(
             {
                 "model": name,
-                "parameters": generator.info["metrics"]["parameters"],
-                "held_out_loss": generator.info["metrics"]["test_loss_after"],
+                "parameters": generator.info.metrics.parameters,
+                "test_loss": generator.info.metrics.test_loss_after,
                 "tokens_per_second": tokens / seconds,
-                "looping": sum(map(loops, texts[-1])) / samples,
+                "repetition_rate": sum(map(repeats, texts[-1])) / samples,
             }
         )
     numbered = [number_words(group, {}).select(shuffled(np.arange(samples), seed)) for group in texts]

@@ -19,7 +19,7 @@ def distinct(texts: NumberedTexts, n: int, budget: int | None = None) -> float:
     The value falls as a group grows, because new words run out. To compare groups, give all the same `budget`: only
     the first `budget` words of the group then count. 0.0 where there are no words.
     """
-    return distinct_estimate(texts, n, budget)["value"]
+    return distinct_estimate(texts, n, budget).value
 
 
 def distinct_estimate(texts: NumberedTexts, n: int, budget: int | None = None) -> Estimate:
@@ -31,7 +31,7 @@ def distinct_estimate(texts: NumberedTexts, n: int, budget: int | None = None) -
     holders = np.bincount(held)
     lost = np.bincount(holder[holders[held] == 1], minlength=len(texts))
     written = texts.lengths() > 0
-    return _different(np.count_nonzero(holders), lost[written], texts.lengths()[written])
+    return _different(int(np.count_nonzero(holders)), lost[written], texts.lengths()[written])
 
 
 def unique_share(things: Sequence[Hashable]) -> Estimate | None:
@@ -118,7 +118,7 @@ def _brevity(lengths: np.ndarray) -> np.ndarray:
     return penalty
 
 
-def loops(text: str) -> bool:
+def repeats(text: str) -> bool:
     """Whether the text circles: some four words in a row occur at least three times in it.
 
     Repetition of n-grams within a sample marks degenerate text (Holtzman et al. 2020). Four words because shorter

@@ -82,8 +82,8 @@ def load_embedder(name: str = EMBEDDER) -> Embedder:
     if name == "use" or "://" in name or (Path(name) / "saved_model.pb").is_file():
         from movieplots.evaluation.universal_sentence_encoder import DEFAULT_HANDLE, UniversalSentenceEncoder
 
-        encoder = UniversalSentenceEncoder(DEFAULT_HANDLE if name == "use" else name)
-        return Embedder(name, encoder.identity, encoder.encode)
+        use = UniversalSentenceEncoder(DEFAULT_HANDLE if name == "use" else name)
+        return Embedder(name, use.identity, use.encode)
     identity, encoder = f"{_identity(name)}-{LAYOUT}", _SentenceEncoder(name)
     if name not in PACKAGED and not Path(name).is_dir():
         encoder.load()  # nothing else tells whether there is a model of that name

@@ -3,29 +3,29 @@
 Of a training plot only title and opening are shown, since it is somebody's text.
 """
 
-from typing import Any
-
 import pandas as pd
 from IPython.display import Markdown
 
 from movieplots.evaluation.answers import answers, percent, top_p_words
+from movieplots.evaluation.metrics import Metrics, Summary
 from movieplots.evaluation.report import opening
 from movieplots.evaluation.tables import copies_table
 from movieplots.figures import escaped
+from movieplots.intervals import Estimate
 
 _COLUMNS = {
-    "like real plots (MAUVE)": "mauve", "on genre": "genre_hit", "unfinished": "unfinished", "no plot": "empty",
-    "loop": "looping", "different word pairs": "distinct_2", "self-BLEU": "self_bleu",
-    "new runs of four words": "unseen_4", "copy over 20 words": "copied_more_than_20",
+    "like real plots (MAUVE)": "mauve", "on genre": "genre_accuracy", "unfinished": "truncated", "no plot": "empty",
+    "loop": "repetition_rate", "different word pairs": "distinct_2", "self-BLEU": "self_bleu",
+    "new runs of four words": "novel_4grams", "copy over 20 words": "copied_more_than_20",
 }  # fmt: skip
 _LABELS = {"temperature": "temperature", "top_p": "top\N{NON-BREAKING HYPHEN}p", "genre": "genre"}
 _NOT_SHARES = ("mauve", "distinct_2", "self_bleu")
 _LONGEST = 60  # characters of a title in a table
 
 
-def answers_table(metrics: dict[str, Any]) -> pd.DataFrame:
+def answers_table(metrics: Metrics) -> pd.DataFrame:
     """The four questions and, for each generator, the verdict and the number that carries it."""
-    names = list(metrics["models"])
+    names = list(metrics.models)
     cards = {name: answers(metrics, name) for name in names}
     rows = [
         {"question": cards[names[0]][i].question}
@@ -35,35 +35,34 @@ def answers_table(metrics: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def measures_by(metrics: dict[str, Any], grouping: str = "samples") -> pd.DataFrame:
+def measures_by(metrics: Metrics, grouping: str = "samples") -> pd.DataFrame:
     """The main measures of all `samples`, `by_cell`, `by_temperature`, `by_top_p` or `by_genre`, as text.
 
     A row each generator's group, then real plots and shuffled words, counted over as much as each of the groups.
     """
-    several = len(metrics["models"]) > 1 or grouping == "samples"
+    several = len(metrics.models) > 1 or grouping == "samples"
     keys = {"by_cell": ("temperature", "top_p"), "by_temperature": ("temperature",), "by_top_p": ("top_p",)}
     rows = []
-    for name, found in (metrics["models"] | metrics["references"]).items():
-        for group in [found["samples"]] if grouping == "samples" else found.get(grouping, []):
-            place = {_LABELS[key]: _place(key, group) for key in keys.get(grouping, ("genre",)) if key in group}
+    for name, found in metrics.texts.items():
+        for group in [found.samples] if grouping == "samples" else found.grouping(grouping):
+            place = {_LABELS[key]: _place(key, group) for key in keys.get(grouping, ("genre",)) if hasattr(group, key)}
             if several:
                 place = {"": name} | place
             elif not place:
                 place = {_LABELS[keys[grouping][0]]: name}
-            rows.append(place | {label: _text(measure, group[measure]) for label, measure in _COLUMNS.items()})
+            rows.append(place | {label: _text(measure, group.measure(measure)) for label, measure in _COLUMNS.items()})
     return pd.DataFrame(rows).fillna("")
 
 
-def _place(key: str, group: dict[str, Any]) -> str:
-    if key == "top_p":
-        return top_p_words(group[key])
-    return f"{group[key]:g}" if key == "temperature" else group[key]
+def _place(key: str, group: Summary) -> str:
+    value = getattr(group, key)
+    return top_p_words(value) if key == "top_p" else f"{value:g}" if key == "temperature" else str(value)
 
 
-def _text(measure: str, value: dict[str, Any] | None) -> str:
+def _text(measure: str, value: Estimate | None) -> str:
     if value is None:
         return "–"
-    return f"{value['value']:.2f}" if measure in _NOT_SHARES else percent(value["value"])
+    return f"{value.value:.2f}" if measure in _NOT_SHARES else percent(value.value)
 
 
 def nearest_plots(
@@ -75,7 +74,7 @@ def nearest_plots(
     chosen = samples.dropna(subset=[measure]).sort_values(measure, ascending=not most, kind="stable").head(n)
     for row in chosen.to_dict("records"):
         title = f"**{escaped(row['title'])}** " if row["title"] else ""
-        ending = "" if row["finished"] else " […]"
+        ending = " […]" if row["truncated"] else ""
         lines.append(f"- {row[measure]:.2f} *{row['genre']}* {title}{escaped(row['plot'])}{ending}")
         source = escaped(f"{row[f'{measure}_title']}: “{opening(openings[row[f'{measure}_id']])}”")
         lines.append(f"    - beside {source}")
@@ -107,7 +106,7 @@ def copies(samples: pd.DataFrame, n: int = 12) -> pd.DataFrame:
             "of": table["model"],
             "title": [title[:_LONGEST] for title in table["title"]],
             "genre": table["genre"],
-            "copied words": table["copied_words"],
+            "copied words": table["longest_verbatim_span"],
             "from": [title[:_LONGEST] for title in table["copied_from_title"]],
         }
     )

@@ -7,8 +7,9 @@ have the same colour in all figures; held-out real plots are dark and dashed, sh
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -17,12 +18,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from movieplots.classification.info import Scores
+from movieplots.errors import BadInput
 from movieplots.evaluation.classifier_quality import best_baseline
+from movieplots.evaluation.metrics import Cell, ControlMeans, JudgeScores, Metrics
 from movieplots.evaluation.novelty import NGRAMS
 from movieplots.evaluation.references import REAL, SHUFFLED
 from movieplots.figures import LIGHT, canvas, in_dark, legend, panels
 from movieplots.files import ensure_folder, write_text
+from movieplots.intervals import Estimate
 from movieplots.novelty_index import COPIED_WORDS
+from movieplots.runs.folder import Logged
 
 BLUE, ORANGE, RED, TEXT = LIGHT.series[0], LIGHT.series[1], LIGHT.series[4], LIGHT.text
 _DPI = 160
@@ -32,11 +38,11 @@ _MOST_WORDS = 40  # longer copied runs share the histogram's last bar
 # What the bars by sampling setting show: name, heading, factor.
 _BY_SETTING = (
     ("mauve", "Like real plots (MAUVE, 0 to 1)", 1),
-    ("genre_hit", "On genre, %", 100),
-    ("unfinished", "Unfinished, %", 100),
+    ("genre_accuracy", "On genre, %", 100),
+    ("truncated", "Unfinished, %", 100),
     ("distinct_2", "Different word pairs (distinct-2), %", 100),
     ("self_bleu", "Repeating one another (self-BLEU, 0 to 1)", 1),
-    ("unseen_4", "Runs of four words that no training plot has, %", 100),
+    ("novel_4grams", "Runs of four words that no training plot has, %", 100),
 )
 _OF_TITLES = (
     ("titled", "have a title"),
@@ -51,6 +57,14 @@ _OF_TITLES = (
 )
 
 
+class Style(TypedDict):
+    """Colour and line of a generator or reference."""
+
+    color: str
+    linestyle: str
+    linewidth: float
+
+
 @dataclass(frozen=True)
 class Drawn:
     """One figure as SVG, for a light and for a dark page; `of` is the model it is of, "" where it is of all."""
@@ -60,7 +74,7 @@ class Drawn:
     of: str = ""
 
 
-def draw_figures(metrics: dict[str, Any], table: pd.DataFrame, folder: Path) -> dict[str, Drawn]:
+def draw_figures(metrics: Metrics, table: pd.DataFrame, folder: Path) -> dict[str, Drawn]:
     """Draw what the input allows, write it into `folder` as PNG and SVG for light pages, and return all by name."""
     ensure_folder(folder)
     drawn = {}
@@ -73,27 +87,26 @@ def draw_figures(metrics: dict[str, Any], table: pd.DataFrame, folder: Path) -> 
     return drawn
 
 
-def _drawers(metrics: dict[str, Any], table: pd.DataFrame) -> Iterator[tuple[str, str, Callable[[], Figure]]]:
-    yield "similarity", "", lambda: similarity(metrics, table)
-    yield "copied_runs", "", lambda: copied_runs(metrics, table)
-    yield "unseen_ngrams", "", lambda: unseen_ngrams(metrics)
-    yield "by_setting", "", lambda: by_setting(metrics)
-    if any(model["samples"]["genre_hit"] for model in metrics["models"].values()):
-        yield "genre_hits", "", lambda: genre_hits(metrics)
-    if any(model["samples"]["titled"]["value"] for model in metrics["models"].values()):
-        yield "titles", "", lambda: titles(metrics)
-    for number, (name, model) in enumerate(metrics["models"].items(), 1):
-        end = "" if len(metrics["models"]) == 1 else f"_{number}"
-        if model["genre_control"] and model["genre_control"]["prompted"]:
-            yield f"genre_probability{end}", name, lambda name=name: genre_probability(metrics, name)
-            yield f"genre_confusion{end}", name, lambda name=name: genre_confusion(metrics, name)
-        yield f"genre_similarity{end}", name, lambda name=name: genre_similarity(metrics, name)
-        if any("loss" in entry or "eval_loss" in entry for entry in model["history"]):
-            curve = (model["history"], bool((model["learning"] or {}).get("guidance")))
-            yield f"training_curve{end}", name, lambda curve=curve: training_curve(*curve)
-    quality = metrics["classifier"]
-    if quality and "classifier" in quality:
-        yield "classifier_f1", "", lambda: classifier_f1(quality["classifier"], best_baseline(quality))
+def _drawers(metrics: Metrics, table: pd.DataFrame) -> Iterator[tuple[str, str, Callable[[], Figure]]]:
+    yield "similarity", "", partial(similarity, metrics, table)
+    yield "verbatim_spans", "", partial(verbatim_spans, metrics, table)
+    yield "novel_ngrams", "", partial(novel_ngrams, metrics)
+    yield "by_setting", "", partial(by_setting, metrics)
+    if any(model.samples.genre_accuracy for model in metrics.models.values()):
+        yield "genre_accuracy", "", partial(genre_accuracy, metrics)
+    if any(model.samples.titled.value for model in metrics.models.values()):
+        yield "titles", "", partial(titles, metrics)
+    for number, (name, model) in enumerate(metrics.models.items(), 1):
+        end = "" if len(metrics.models) == 1 else f"_{number}"
+        if model.genre_control and model.genre_control.prompted:
+            yield f"genre_probability{end}", name, partial(genre_probability, metrics, name)
+            yield f"genre_confusion{end}", name, partial(genre_confusion, metrics, name)
+        yield f"genre_similarity{end}", name, partial(genre_similarity, metrics, name)
+        if any("loss" in entry or "eval_loss" in entry for entry in model.history):
+            guided = bool(model.learning and model.learning.guidance_scale)
+            yield f"training_curve{end}", name, partial(training_curve, model.history, guided)
+    if quality := metrics.judge:
+        yield "classifier_f1", "", partial(classifier_f1, quality.classifier, best_baseline(quality))
 
 
 def png(figure: Figure) -> bytes:
@@ -112,7 +125,7 @@ def svg(figure: Figure) -> str:
     return buffer.getvalue()
 
 
-def similarity(metrics: dict[str, Any], table: pd.DataFrame) -> Figure:
+def similarity(metrics: Metrics, table: pd.DataFrame) -> Figure:
     """Histograms of each sample's similarity to its nearest training plot: by shared words, and by meaning."""
     figure, axes = panels(1, 2, _WIDE, 3.4)
     for place, column, label in (
@@ -129,14 +142,16 @@ def similarity(metrics: dict[str, Any], table: pd.DataFrame) -> Figure:
     return figure
 
 
-def copied_runs(metrics: dict[str, Any], table: pd.DataFrame) -> Figure:
+def verbatim_spans(metrics: Metrics, table: pd.DataFrame) -> Figure:
     """Histogram of the longest run of words that each text shares with a training plot."""
     figure, axes = canvas(_WIDTH, 3.4)
-    longest = int(table["copied_words"].max())
+    longest = int(table["longest_verbatim_span"].max())
     last = min(max(longest, COPIED_WORDS + 5), _MOST_WORDS)
     edges = np.arange(-0.5, last + 1.5)
     for name, style in _styles(metrics).items():
-        _histogram(axes, table.loc[table["model"] == name, "copied_words"].clip(upper=last), edges, name, style)
+        _histogram(
+            axes, table.loc[table["model"] == name, "longest_verbatim_span"].clip(upper=last), edges, name, style
+        )
     axes.axvline(COPIED_WORDS + 0.5, color=RED, linestyle="--", linewidth=1.4, label="counts as copying")
     ticks = [*range(0, last - 2, 5), last]
     axes.set_xticks(ticks, [str(tick) for tick in ticks[:-1]] + [f"{last}{'+' if longest > last else ''}"])
@@ -146,18 +161,18 @@ def copied_runs(metrics: dict[str, Any], table: pd.DataFrame) -> Figure:
     return figure
 
 
-def unseen_ngrams(metrics: dict[str, Any]) -> Figure:
+def novel_ngrams(metrics: Metrics) -> Figure:
     """Share of runs of one to eight words that stand in no training plot, in %, with 95 % intervals."""
     figure, axes = canvas(_WIDTH, 3.4)
     for name, style in _styles(metrics).items():
-        found = [(n, _summary(metrics, name)[f"unseen_{n}"]) for n in NGRAMS]
-        found = [(n, value) for n, value in found if value]
+        summary = metrics.texts[name].samples
+        found = [(n, value) for n in NGRAMS if (value := summary.measure(f"novel_{n}grams"))]
         if found:
             axes.plot(
-                [n for n, _ in found], [100 * value["value"] for _, value in found], label=name, marker="o",
+                [n for n, _ in found], [100 * value.value for _, value in found], label=name, marker="o",
                 markersize=4, **style,
             )  # fmt: skip
-            low, high = ([100 * value[end] for _, value in found] for end in ("low", "high"))
+            low, high = [100 * value.low for _, value in found], [100 * value.high for _, value in found]
             axes.fill_between([n for n, _ in found], low, high, color=style["color"], alpha=0.15, linewidth=0)
     axes.set_xticks(list(NGRAMS))
     axes.set_ylim(0, 102)
@@ -167,28 +182,31 @@ def unseen_ngrams(metrics: dict[str, Any]) -> Figure:
     return figure
 
 
-def by_setting(metrics: dict[str, Any]) -> Figure:
+def by_setting(metrics: Metrics) -> Figure:
     """Six measures by temperature and top-p, bars with 95 % intervals; lines for real plots and shuffled words."""
     shown = [
         row
         for row in _BY_SETTING
-        if any(cell[row[0]] for model in metrics["models"].values() for cell in model["by_cell"])
+        if any(cell.measure(row[0]) for model in metrics.models.values() for cell in model.by_cell)
     ]
     rows = -(-len(shown) // 2)
     figure, axes = panels(rows, 2, _WIDE, 2.7 * rows + 0.4)
-    settings = sorted({_setting(cell) for model in metrics["models"].values() for cell in model["by_cell"]})
+    settings = sorted({_setting(cell) for model in metrics.models.values() for cell in model.by_cell})
     labels = [f"{temperature:g}\n{f'{top_p:g}' if top_p else 'off'}" for temperature, top_p in settings]
-    styles, models = _styles(metrics), list(metrics["models"])
+    styles, models = _styles(metrics), list(metrics.models)
     width = 0.8 / len(models)
     for place, (measure, label, factor) in zip(axes.flat, shown, strict=False):
         for i, name in enumerate(models):
-            cells = [cell for cell in metrics["models"][name]["by_cell"] if cell[measure]]
-            x = [settings.index(_setting(cell)) + (i - (len(models) - 1) / 2) * width for cell in cells]
-            _bars(place, x, [cell[measure] for cell in cells], factor, width, styles[name]["color"], name)
-        for name, found in metrics["references"].items():
-            value = found["by_cell"][0][measure]
-            if value and measure != "unfinished":  # none stops at a length limit
-                place.axhline(factor * value["value"], **{**styles[name], "linewidth": 1.4}, label=name)
+            cells = [(cell, value) for cell in metrics.models[name].by_cell if (value := cell.measure(measure))]
+            x = [settings.index(_setting(cell)) + (i - (len(models) - 1) / 2) * width for cell, _ in cells]
+            _bars(place, x, [value for _, value in cells], factor, width, styles[name]["color"], name)
+        for name, found in metrics.references.items():
+            value = found.by_cell[0].measure(measure)
+            if value and measure != "truncated":  # none stops at a length limit
+                style = styles[name]
+                place.axhline(
+                    factor * value.value, color=style["color"], linestyle=style["linestyle"], linewidth=1.4, label=name
+                )
         place.set_xticks(range(len(settings)), labels)
         place.set_title(label, loc="left", fontsize=11, color=TEXT)
         place.set_ylim(bottom=0)
@@ -201,15 +219,15 @@ def by_setting(metrics: dict[str, Any]) -> Figure:
     return figure
 
 
-def genre_hits(metrics: dict[str, Any]) -> Figure:
+def genre_accuracy(metrics: Metrics) -> Figure:
     """Share of the samples of each prompted genre that carry it in the eyes of the classifier, with 95 % intervals."""
-    models = metrics["models"]
+    models = metrics.models
     shares = {
-        name: {row["genre"]: row["genre_hit"] for row in model["by_genre"] if row["genre_hit"]}
+        name: {row.genre: row.genre_accuracy for row in model.by_genre if row.genre_accuracy}
         for name, model in models.items()
     }
     genres = sorted({genre for found in shares.values() for genre in found})
-    means = {genre: np.mean([found[genre]["value"] for found in shares.values() if genre in found]) for genre in genres}
+    means = {genre: np.mean([found[genre].value for found in shares.values() if genre in found]) for genre in genres}
     genres.sort(key=lambda genre: (means[genre], genre))
     figure, axes = canvas(_WIDTH, 0.27 * len(genres) + 1.3)
     styles = _styles(metrics)
@@ -224,9 +242,8 @@ def genre_hits(metrics: dict[str, Any]) -> Figure:
     axes.set_ylim(-0.7, len(genres) - 0.3)
     axes.set_xlim(-2, 102)
     axes.set_xlabel("samples on genre, %")
-    quality = metrics["classifier"]
-    if quality and "classifier" in quality:
-        recall = {genre: row["recall"] for genre, row in quality["classifier"]["per_label"].items() if row["support"]}
+    if quality := metrics.judge:
+        recall = {genre: row.recall for genre, row in quality.classifier.per_label.items() if row.support}
         known = [genre for genre in genres if genre in recall]
         axes.plot(
             [100 * recall[genre] for genre in known], [genres.index(genre) for genre in known], "|", markersize=10,
@@ -236,16 +253,18 @@ def genre_hits(metrics: dict[str, Any]) -> Figure:
     return figure
 
 
-def titles(metrics: dict[str, Any]) -> Figure:
+def titles(metrics: Metrics) -> Figure:
     """What the titles are, and how many are different, in % of the samples, with 95 % intervals."""
-    names = [name for name, model in metrics["models"].items() if model["samples"]["titled"]["value"]]
-    names += [name for name in metrics["references"] if name == REAL]
-    shown = [(key, label) for key, label in _OF_TITLES if any(_summary(metrics, name)[key] for name in names)]
+    names = [name for name, model in metrics.models.items() if model.samples.titled.value]
+    names += [name for name in metrics.references if name == REAL]
+    shown = [
+        (key, label) for key, label in _OF_TITLES if any(metrics.texts[name].samples.measure(key) for name in names)
+    ]
     figure, axes = canvas(_WIDTH, (0.16 + 0.14 * len(names)) * len(shown) + 1.4)
     height, styles = 0.8 / len(names), _styles(metrics)
     for i, name in enumerate(names):
-        found = [(row, _summary(metrics, name)[key]) for row, (key, _) in enumerate(shown)]
-        found = [(row, value) for row, value in found if value]
+        summary = metrics.texts[name].samples
+        found = [(row, value) for row, (key, _) in enumerate(shown) if (value := summary.measure(key))]
         values, reach = _with_reach([value for _, value in found], 100)
         axes.barh(
             [row + (i - (len(names) - 1) / 2) * height for row, _ in found], values, height * 0.9, xerr=reach,
@@ -260,33 +279,42 @@ def titles(metrics: dict[str, Any]) -> Figure:
     return figure
 
 
-def genre_probability(metrics: dict[str, Any], model: str) -> Figure:
+def genre_probability(metrics: Metrics, model: str) -> Figure:
     """Mean probability of each label (columns) over the samples prompted with each genre (rows), in %."""
-    return _control_map(metrics, model, "mean_probability", "genre seen by the classifier", "mean probability, %")
+    control = _control(metrics, model)
+    return _heatmap(
+        100 * np.array(control.mean_probability), control.prompted, control.labels, "genre seen by the classifier",
+        "mean probability, %",
+    )  # fmt: skip
 
 
-def genre_confusion(metrics: dict[str, Any], model: str) -> Figure:
+def genre_confusion(metrics: Metrics, model: str) -> Figure:
     """For how many samples of each prompted genre (rows) each label (columns) is the likeliest, in %."""
-    return _control_map(metrics, model, "confusion", "likeliest genre", "share of samples, %")
+    control = _control(metrics, model)
+    return _heatmap(
+        100 * np.array(control.confusion), control.prompted, control.labels, "likeliest genre", "share of samples, %"
+    )
 
 
-def genre_similarity(metrics: dict[str, Any], model: str) -> Figure:
+def genre_similarity(metrics: Metrics, model: str) -> Figure:
     """How near the samples of each genre (rows) are to the training plots of each genre (columns), beside others.
 
     Mean cosines, times 100, less the mean of their column: some training plots are near to samples of every kind.
     """
-    near = metrics["models"][model]["genre_similarity"]
-    values = 100 * np.array(near["mean_cosine"])
+    near = metrics.models[model].genre_similarity
+    values = 100 * np.array(near.mean_cosine)
     values -= values.mean(axis=0)
     return _heatmap(
-        values, near["prompted"], near["training"], "genre of the training plots",
+        values, near.prompted, near.training, "genre of the training plots",
         "nearer than samples of all genres, cosine x 100",
     )  # fmt: skip
 
 
-def _control_map(metrics: dict[str, Any], model: str, key: str, label: str, scale_label: str) -> Figure:
-    control = metrics["models"][model]["genre_control"]
-    return _heatmap(100 * np.array(control[key]), control["prompted"], control["labels"], label, scale_label)
+def _control(metrics: Metrics, model: str) -> ControlMeans:
+    control = metrics.models[model].genre_control
+    if control is None:
+        raise BadInput("No classifier judged these samples: evaluate them with one.")
+    return control
 
 
 def _heatmap(values: np.ndarray, rows: list[str], columns: list[str], label: str, scale_label: str) -> Figure:
@@ -312,11 +340,11 @@ def _heatmap(values: np.ndarray, rows: list[str], columns: list[str], label: str
     scale = figure.colorbar(image, ax=axes, pad=0.02)
     scale.set_label(scale_label, color=TEXT)
     scale.ax.tick_params(colors=TEXT)
-    scale.outline.set_visible(False)  # type: ignore[operator]
+    scale.outline.set_visible(False)
     return figure
 
 
-def training_curve(history: list[dict[str, Any]], guided: bool = False) -> Figure:
+def training_curve(history: list[Logged], guided: bool = False) -> Figure:
     """Training loss (line) and held-out loss (dots), in nats per token, by optimiser step.
 
     In a training with guidance they measure different things, so each has axes of its own, one above the other.
@@ -327,7 +355,7 @@ def training_curve(history: list[dict[str, Any]], guided: bool = False) -> Figur
         (training, "loss", "training plots", BLUE, {"linewidth": 1.6}),
         (held_out, "eval_loss", "held-out plots", ORANGE, {"linewidth": 1.6, "marker": "o", "markersize": 5}),
     ):
-        points = [(entry["step"], entry[key]) for entry in history if entry.get(key) is not None]
+        points = [(entry["step"], entry.get(key)) for entry in history if entry.get(key) is not None]
         if points:
             axes.plot(*zip(*points, strict=True), label=label, color=colour, **style)
     training.set_xlabel("training step")
@@ -341,18 +369,18 @@ def training_curve(history: list[dict[str, Any]], guided: bool = False) -> Figur
     return figure
 
 
-def classifier_f1(quality: dict[str, Any], baseline: tuple[str, dict[str, float]] | None) -> Figure:
+def classifier_f1(quality: JudgeScores, baseline: tuple[str, Scores] | None) -> Figure:
     """F1 of each genre (0 to 1) on the test plots, with the means of the classifier and of its baseline."""
-    per_label = {name: row for name, row in quality["per_label"].items() if row["support"]}
-    names = sorted(per_label, key=lambda name: (-per_label[name]["f1"], name))
+    per_label = {name: row for name, row in quality.per_label.items() if row.support}
+    names = sorted(per_label, key=lambda name: (-per_label[name].f1, name))
     figure, axes = canvas(_genre_width(len(names)), 3.8)
-    axes.bar(names, [per_label[name]["f1"] for name in names], color=BLUE, width=0.72)
-    mean = quality["macro_f1"]
+    axes.bar(names, [per_label[name].f1 for name in names], color=BLUE, width=0.72)
+    mean = quality.macro_f1
     axes.axhline(mean, color=TEXT, linewidth=1.5, label=f"classifier, mean {mean:.2f}")
     if baseline:
-        mean = baseline[1]["macro_f1"]
+        mean = baseline[1].macro_f1
         axes.axhline(mean, color=RED, linestyle="--", linewidth=1.6, label=f"baseline, mean {mean:.2f}")
-    axes.set_xticks(range(len(names)), [f"{name} ({per_label[name]['support']})" for name in names], rotation=90)
+    axes.set_xticks(range(len(names)), [f"{name} ({per_label[name].support})" for name in names], rotation=90)
     axes.set_xlim(-0.6, len(names) - 0.4)
     axes.set_ylim(0, 1)
     axes.grid(axis="x", visible=False)
@@ -362,36 +390,32 @@ def classifier_f1(quality: dict[str, Any], baseline: tuple[str, dict[str, float]
     return figure
 
 
-def _styles(metrics: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def _styles(metrics: Metrics) -> dict[str, Style]:
     """Colour and line of each generator and reference that was measured."""
-    styles: dict[str, dict[str, Any]] = {
+    styles: dict[str, Style] = {
         name: {"color": LIGHT.series[i % len(LIGHT.series)], "linestyle": "-", "linewidth": 1.8}
-        for i, name in enumerate(metrics["models"])
+        for i, name in enumerate(metrics.models)
     }
     for name, line in ((REAL, "--"), (SHUFFLED, ":")):
-        if name in metrics["references"]:
+        if name in metrics.references:
             styles[name] = {"color": TEXT, "linestyle": line, "linewidth": 1.6}
     return styles
 
 
-def _summary(metrics: dict[str, Any], name: str) -> dict[str, Any]:
-    return (metrics["models"] | metrics["references"])[name]["samples"]
+def _setting(cell: Cell) -> tuple[float, float]:
+    return cell.temperature, cell.top_p
 
 
-def _setting(cell: dict[str, Any]) -> tuple[float, float]:
-    return cell["temperature"], cell["top_p"]
-
-
-def _histogram(axes: Axes, values: pd.Series, edges: np.ndarray, name: str, style: dict[str, Any]) -> None:
+def _histogram(axes: Axes, values: pd.Series, edges: np.ndarray, name: str, style: Style) -> None:
     if len(values):
         weights = np.full(len(values), 100 / len(values))
         if style["linestyle"] == "-":
-            axes.hist(values, bins=edges, weights=weights, color=style["color"], alpha=0.25)
-        axes.hist(values, bins=edges, weights=weights, histtype="step", label=name, **style)
+            axes.hist(values, bins=edges.tolist(), weights=weights, color=style["color"], alpha=0.25)
+        axes.hist(values, bins=edges.tolist(), weights=weights, histtype="step", label=name, **style)
 
 
 def _bars(
-    axes: Axes, x: list[float], values: list[dict[str, Any]], factor: float, width: float, colour: str, name: str,
+    axes: Axes, x: list[float], values: list[Estimate], factor: float, width: float, colour: str, name: str,
 ) -> None:  # fmt: skip
     heights, reach = _with_reach(values, factor)
     axes.bar(
@@ -400,9 +424,9 @@ def _bars(
     )  # fmt: skip
 
 
-def _with_reach(values: list[dict[str, Any]], factor: float) -> tuple[np.ndarray, np.ndarray]:
+def _with_reach(values: list[Estimate], factor: float) -> tuple[np.ndarray, np.ndarray]:
     """The values, shape (n,), and how far their intervals reach below and above, shape (2, n), times a factor."""
-    value, low, high = (np.array([factor * one[end] for one in values]) for end in ("value", "low", "high"))
+    value, low, high = factor * np.array([(one.value, one.low, one.high) for one in values]).reshape(-1, 3).T
     return value, np.array([value - low, high - value])
 
 

@@ -57,15 +57,17 @@ def genre_control(genres: Sequence[str], proba: np.ndarray, thresholds: np.ndarr
     chances, weights = [], []
     for prompt in sorted({columns for columns in known if columns}):
         own = np.array([columns == prompt for columns in known])
-        predicted = chosen[:, prompt].all(axis=1)
+        predicted = np.asarray(chosen[:, prompt].all(axis=1))
         hit[own] = predicted[own]
-        probability[own] = proba[np.ix_(own, prompt)].mean(axis=1)
+        probability[own] = proba[own][:, prompt].mean(axis=1)
         if not own.all():
             chances.append(predicted[~own].mean())
             weights.append(own.sum())
     names = [label for i, label in enumerate(labels) if any(i in columns for columns in known)]
     members = np.array([[column[name] in columns for columns in known] for name in names], bool)
-    likeliest = np.eye(len(labels))[proba.argmax(axis=1)] * proba.any(axis=1)[:, None]  # nothing for an empty text
+    likeliest = (
+        np.eye(len(labels))[proba.argmax(axis=1)] * np.asarray(proba.any(axis=1))[:, None]
+    )  # nothing for an empty text
     return GenreControl(
         hit=hit,
         probability=probability,

@@ -1,32 +1,37 @@
 """From samples to numbers: one table with a row a sample, and the summaries of groups of its rows."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from movieplots.evaluation.distribution import MIN_TEXTS, mauve
-from movieplots.evaluation.diversity import distinct_estimate, loops, self_bleu, shuffled, unique_share
+from movieplots.evaluation.diversity import distinct_estimate, repeats, self_bleu, shuffled, unique_share
 from movieplots.evaluation.embedding import Embedder
 from movieplots.evaluation.genre_control import GenreControl, split_prompt
-from movieplots.evaluation.novelty import NGRAMS, copied_runs, exact_copies, longest_copies, unseen_ngrams
+from movieplots.evaluation.metrics import Summary
+from movieplots.evaluation.novelty import NGRAMS, exact_copies, longest_copies, novel_ngrams, verbatim_spans
 from movieplots.evaluation.similarity import nearest_by_embedding, nearest_by_words
 from movieplots.evaluation.title_quality import OF_SERIES, PARTS, known_series, plain, title_parts
-from movieplots.intervals import average, median, share
+from movieplots.intervals import Estimate, average, median, share
 from movieplots.novelty_index import COPIED_WORDS
 from movieplots.words import NumberedTexts, number_words
 
+S = TypeVar("S", bound=Summary)
+T = TypeVar("T")
+Column = np.ndarray | pd.Series | list[str] | list[bool]
 SHARES = (
-    "copied_more_than_20", "exact_copy", "looping", "unfinished", "empty", "genre_hit", "titled", "well_formed",
+    "copied_more_than_20", "exact_copy", "repetition_rate", "truncated", "empty", "genre_accuracy", "titled",
+    "well_formed",
     "of_series", "known_series", "primary_exact", "secondary_exact",
 )  # fmt: skip
 MEANS = (
     "genre_probability", "plot_jaccard", "plot_cosine", "primary_jaccard", "primary_cosine", "secondary_jaccard",
-    "secondary_cosine", *(f"unseen_{n}" for n in NGRAMS),
+    "secondary_cosine", *(f"novel_{n}grams" for n in NGRAMS),
 )  # fmt: skip
-MEDIANS = ("words", "copied_words")
+MEDIANS = ("words", "longest_verbatim_span")
 
 
 @dataclass(frozen=True)
@@ -52,12 +57,12 @@ class Budget:
 
 
 def measure_samples(samples: pd.DataFrame, training: pd.DataFrame, embedder: Embedder) -> Measured:
-    """Measure each sample (`title`, `plot`, `finished`) against the training rows of the Plot table.
+    """Measure each sample (`title`, `plot`, `truncated`) against the training rows of the Plot table.
 
     Adds to each row, beside the columns of `title_parts`:
 
-    - `words`; `copied_words` (longest verbatim run), `copied_at` (its first word, from 0), `copied_from_id` and
-      `copied_from_title` ("" for none); `exact_copy`; `unseen_1` to `unseen_8`; `looping`; `unfinished`; `empty`
+    - `words`; `longest_verbatim_span` (in words), `verbatim_span_start` (its first word, from 0), `copied_from_id` and
+      `copied_from_title` ("" for none); `exact_copy`; `novel_1grams` to `novel_8grams`; `repetition_rate`; `empty`
     - `plot_jaccard` and `plot_cosine`, each with `…_id` and `…_title` of the training plot that is nearest
     - `primary_…` and `secondary_…`, `jaccard` and `cosine`, each with `…_nearest`, the nearest name among the training
       titles, and `primary_exact`, `secondary_exact`; NaN and "" where the sample has no such name
@@ -67,26 +72,28 @@ def measure_samples(samples: pd.DataFrame, training: pd.DataFrame, embedder: Emb
     texts, plots = table["plot"].tolist(), training["plot"].tolist()
     vocabulary: dict[str, int] = {}
     numbered, trained = number_words(texts, vocabulary), number_words(plots, vocabulary)
-    runs = copied_runs(numbered, trained)
+    runs = verbatim_spans(numbered, trained)
     longest, at, row = longest_copies(numbered, runs)
     vectors = embedder.embed(texts, "Embedding samples")
     training_vectors = embedder.embed(plots, "Embedding training plots")
 
-    columns: dict[str, Any] = {"words": numbered.lengths(), "copied_words": longest, "copied_at": at}
+    columns: dict[str, Column] = {
+        "words": numbered.lengths(), "longest_verbatim_span": longest, "verbatim_span_start": at,
+    }  # fmt: skip
     columns |= _named("copied_from", training, row)
     columns["copied_more_than_20"] = longest > COPIED_WORDS
     columns["exact_copy"] = exact_copies(numbered, trained)
-    columns |= {f"unseen_{n}": unseen_ngrams(numbered, runs, n) for n in NGRAMS}
-    columns["looping"] = [loops(text) for text in texts]
-    columns["unfinished"] = ~table["finished"].astype(bool)
+    columns |= {f"novel_{n}grams": novel_ngrams(numbered, runs, n) for n in NGRAMS}
+    columns["repetition_rate"] = [repeats(text) for text in texts]
     columns["empty"] = numbered.lengths() == 0
     for name, nearest in (
         ("plot_jaccard", nearest_by_words(numbered, trained)),
         ("plot_cosine", nearest_by_embedding(vectors, training_vectors)),
     ):
-        columns |= {name: nearest.similarity} | _named(name, training, nearest.row)
+        columns[name] = nearest.similarity
+        columns |= _named(name, training, nearest.row)
     titles = title_parts(table["title"].tolist())
-    columns |= {name: titles[name].to_numpy() for name in titles}
+    columns |= {str(name): titles[name].to_numpy() for name in titles}
     of_series = titles["kind"].isin(OF_SERIES).astype(float)
     columns["of_series"] = of_series.where(titles["titled"], np.nan).to_numpy()
     columns["known_series"] = known_series(titles, training)
@@ -95,7 +102,7 @@ def measure_samples(samples: pd.DataFrame, training: pd.DataFrame, embedder: Emb
     return Measured(table.assign(**columns), numbered, vectors, training_vectors)
 
 
-def _names(part: str, names: list[str], training: list[str], embedder: Embedder) -> dict[str, Any]:
+def _names(part: str, names: list[str], training: list[str], embedder: Embedder) -> "dict[str, Column]":
     known = sorted({name for name in training if name.strip()})
     asked = sorted(set(names))  # many samples have no secondary title
     vocabulary: dict[str, int] = {}
@@ -104,7 +111,7 @@ def _names(part: str, names: list[str], training: list[str], embedder: Embedder)
     vectors = embedder.embed(asked, f"Embedding {part} titles") if known else np.full((len(asked), 1), np.nan)
     by_meaning = nearest_by_embedding(vectors, embedder.embed(known, f"Embedding {part} titles"))
     there, plain_known = np.array([bool(name.strip()) for name in names], bool), {plain(name) for name in known}
-    columns: dict[str, Any] = {
+    columns: dict[str, Column] = {
         f"{part}_exact": np.where(there, [float(plain(name) in plain_known) for name in names], np.nan)
     }
     place = {name: i for i, name in enumerate(asked)}
@@ -124,35 +131,37 @@ def _named(name: str, training: pd.DataFrame, row: np.ndarray) -> dict[str, list
 
 
 def add_genre_control(table: pd.DataFrame, control: GenreControl) -> pd.DataFrame:
-    """The table with `genres_predicted`, `genre_hit` and `genre_probability` of each sample beside its measures."""
+    """The table with `genres_predicted`, `genre_accuracy` and `genre_probability` of each sample."""
     return table.assign(
         genres_predicted=[", ".join(names) for names in control.predicted],
-        genre_hit=control.hit,
+        genre_accuracy=control.hit,
         genre_probability=control.probability,
     )
 
 
-def summarise(rows: pd.DataFrame, budget: Budget, measured: Measured, real: np.ndarray) -> dict[str, Any]:
-    """Sum up a group of samples: `samples`, and each measure as value, low, high (95 %) and `of`, or None.
+def summarise(
+    kind: type[S], rows: pd.DataFrame, budget: Budget, measured: Measured, real: np.ndarray, **place: object
+) -> S:
+    """Sum up a group of samples as a `Summary` of that kind, which `place` belongs to.
 
-    Shares (`SHARES`) are in [0, 1]; `MEANS` are of similarities, probabilities and shares; `MEDIANS` of words.
     `measured` holds all samples (its row i belongs to index i), `real` the embeddings of real plots for `mauve`.
     """
     texts = shuffled(rows.index.to_numpy())
     some = rows.loc[texts[: budget.texts]]
     titled = some[some["titled"]]
-    result: dict[str, Any] = {"samples": len(rows)}
+    found: dict[str, Estimate | None] = {}
     for names, sum_up in ((SHARES, share), (MEANS, average), (MEDIANS, median)):
-        result |= {name: sum_up(rows[name].to_numpy(float)) if name in rows else None for name in names}
+        found |= {name: sum_up(rows[name].to_numpy(float)) if name in rows else None for name in names}
     words = measured.words.select(texts)
-    result |= {f"distinct_{n}": distinct_estimate(words, n, budget.words) for n in (1, 2, 3)}
-    result["self_bleu"] = average(self_bleu(words.slice(0, len(some))))
-    result["unique_primary"] = unique_share([plain(name) for name in titled["primary"]])
-    names = zip(titled["primary"], titled["secondary"], strict=True)
-    result["unique_title"] = unique_share([(plain(primary), plain(secondary)) for primary, secondary in names])
-    result["unique_plot"] = unique_share([plain(plot) for plot in some.loc[~some["empty"], "plot"]])
-    result["mauve"] = mauve(measured.vectors[some.index], real)
-    return result
+    found |= {f"distinct_{n}": distinct_estimate(words, n, budget.words) for n in (1, 2, 3)}
+    found["self_bleu"] = average(self_bleu(words.slice(0, len(some))))
+    found["unique_primary"] = unique_share([plain(name) for name in titled["primary"]])
+    pairs = zip(titled["primary"], titled["secondary"], strict=True)
+    found["unique_title"] = unique_share([(plain(primary), plain(secondary)) for primary, secondary in pairs])
+    found["unique_plot"] = unique_share([plain(plot) for plot in some.loc[~some["empty"], "plot"]])
+    found["mauve"] = mauve(measured.vectors[some.index], real)
+    made: Callable[..., S] = kind
+    return made(samples=len(rows), **found, **place)
 
 
 def budget_of(groups: Sequence[pd.DataFrame]) -> Budget:
@@ -175,16 +184,18 @@ def enough_real(genres: Sequence[Sequence[str]], genre: str) -> np.ndarray | Non
     return carry if carry.sum() >= MIN_TEXTS else None
 
 
-def rounded(value: Any) -> Any:
+def rounded(value: T) -> T:
     """The same value with floats cut to six digits and NaN as None: fit for JSON and alike on every machine."""
+    return _rounded(value)
+
+
+def _rounded(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{each.name: _rounded(getattr(value, each.name)) for each in fields(value)})
     if isinstance(value, dict):
-        return {key: rounded(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [rounded(item) for item in value]
-    if isinstance(value, (bool, np.bool_)):
-        return bool(value)
-    if isinstance(value, np.integer):
-        return int(value)
-    if isinstance(value, (float, np.floating)):
-        return round(float(value), 6) if np.isfinite(value) else None
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_rounded(item) for item in value]
+    if isinstance(value, float):
+        return round(value, 6) if np.isfinite(value) else None
     return value

@@ -28,7 +28,7 @@ class Runs:
     row: np.ndarray
 
 
-def copied_runs(samples: NumberedTexts, training: NumberedTexts) -> Runs:
+def verbatim_spans(samples: NumberedTexts, training: NumberedTexts) -> Runs:
     """Find, from each word of each sample on, the longest run of words that some training text holds verbatim."""
     length = np.zeros(len(samples.codes), np.int64)
     row = np.full(len(samples.codes), -1, np.int64)
@@ -83,7 +83,7 @@ def longest_copies(samples: NumberedTexts, runs: Runs) -> tuple[np.ndarray, np.n
     return longest, at, row
 
 
-def unseen_ngrams(samples: NumberedTexts, runs: Runs, n: int) -> np.ndarray:
+def novel_ngrams(samples: NumberedTexts, runs: Runs, n: int) -> np.ndarray:
     """The share of each sample's n-grams that stand in no training text, shape (samples,); NaN where it has none."""
     ends = np.repeat(samples.starts[1:], samples.lengths())
     begins = np.arange(len(samples.codes)) + n <= ends

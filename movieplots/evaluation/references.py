@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from movieplots.evaluation.genre_control import split_prompt
-from movieplots.plots import markup_title
+from movieplots.plots import imdb_title
 from movieplots.texts import as_texts
 
 REAL, SHUFFLED = "real plots, held out", "shuffled words"
@@ -22,14 +22,14 @@ MOST = 500  # plots of each: enough for shares within four hundredths, and measu
 
 
 def real_samples(plots: pd.DataFrame, prompts: Sequence[str], seed: int = 0) -> pd.DataFrame:
-    """Up to `MOST` plots of the test split as samples for such prompts: `genre`, `title`, `plot`, `finished`."""
+    """Up to `MOST` plots of the test split as samples for such prompts: `genre`, `title`, `plot`, `truncated`."""
     test = _drawn(plots[plots["split"] == "test"], prompts, seed)
     return pd.DataFrame(
         {
             "genre": test["prompt"].tolist(),
-            "title": [markup_title(row) for _, row in test.iterrows()],
+            "title": [imdb_title(row) for _, row in test.iterrows()],
             "plot": test["plot"].tolist(),
-            "finished": True,
+            "truncated": False,
         }
     )
 

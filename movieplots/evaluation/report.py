@@ -4,7 +4,6 @@ import base64
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -20,6 +19,7 @@ from movieplots.evaluation.answers import (
     top_p_words,
 )
 from movieplots.evaluation.figures import Drawn
+from movieplots.evaluation.metrics import Metrics
 from movieplots.evaluation.tables import OPENING_WORDS
 from movieplots.novelty_index import COPIED_WORDS
 from movieplots.words import split_words, word_spans
@@ -39,19 +39,17 @@ class FigureBlock:
     wide: bool
 
 
-def render_report(
-    metrics: dict[str, Any], table: pd.DataFrame, training: pd.DataFrame, figures: dict[str, Drawn]
-) -> str:
+def render_report(metrics: Metrics, table: pd.DataFrame, training: pd.DataFrame, figures: dict[str, Drawn]) -> str:
     """The whole page as HTML. `table` has a row a sample (see samples.csv), `training` the rows of the Plot table."""
     folder = Path(__file__).parent
     environment = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined)
     environment.trim_blocks = environment.lstrip_blocks = True
     environment.filters |= {"percent": percent, "setting": top_p_words, "number": number}
-    samples = sample_rows(table[table["model"].isin(metrics["models"])], training)
+    samples = sample_rows(table[table["model"].isin(metrics.models)], training)
     return environment.get_template("report.html.j2").render(
         intro=introduction(metrics),
-        cards={name: answers(metrics, name) for name in metrics["models"]},
-        learning={name: learning_card(metrics, name) for name in metrics["models"]},
+        cards={name: answers(metrics, name) for name in metrics.models},
+        learning={name: learning_card(metrics, name) for name in metrics.models},
         judge=classifier_card(metrics),
         figures=[_figure(name, drawn, metrics) for name, drawn in figures.items()],
         metrics=metrics,
@@ -68,12 +66,12 @@ _FIGURES = {
         "meaning (right). Samples that stand further right than real plots lean on the training plots; further left, "
         "they have wandered off.",
     ),
-    "copied_runs": (
+    "verbatim_spans": (
         "How much is copied?",
         "For each sample the longest run of words that stands in some training plot. Where the bars stand in the "
         "outline of real plots, samples share no more with the training plots than new plots by people do.",
     ),
-    "unseen_ngrams": (
+    "novel_ngrams": (
         "From how many words on is it new?",
         "The share of single words, pairs, triples and so on that no training plot has. A line below that of real "
         "plots repeats the training plots; one far above it puts words together as nobody does.",
@@ -84,7 +82,7 @@ _FIGURES = {
         "thin lines are 95\N{NO-BREAK SPACE}% intervals, and bars "
         "whose lines overlap may not differ.",
     ),
-    "genre_hits": (
+    "genre_accuracy": (
         "Which genres are obeyed?",
         "The share of the samples prompted with a genre in which the classifier sees it; the upright marks say how "
         "often it sees the genre in real plots that carry it. Genres that few plots carry are hard to learn, for a "
@@ -124,15 +122,15 @@ _FIGURES = {
     ),
 }
 
-_OF_TRAINING = ("similarity", "copied_runs", "unseen_ngrams", "by_setting", "titles", "genre_similarity")
+_OF_TRAINING = ("similarity", "verbatim_spans", "novel_ngrams", "by_setting", "titles", "genre_similarity")
 
 
-def _figure(name: str, drawn: Drawn, metrics: dict[str, Any]) -> FigureBlock:
+def _figure(name: str, drawn: Drawn, metrics: Metrics) -> FigureBlock:
     key = next(key for key in _FIGURES if name == key or name.removeprefix(key).lstrip("_").isdecimal())
     title, caption = _FIGURES[key]
-    if drawn.of and len(metrics["models"]) > 1:
+    if drawn.of and len(metrics.models) > 1:
         title = f"{title} ({drawn.of})"
-    if key in _OF_TRAINING and any(not model["trained_on_this_data"] for model in metrics["models"].values()):
+    if key in _OF_TRAINING and any(not model.trained_on_this_data for model in metrics.models.values()):
         caption += " Training plots are those given here, which need not be those that a generator learned from."
     return FigureBlock(title, caption, _data_uri(drawn.light), _data_uri(drawn.dark), wide=key in _WIDE)
 
@@ -141,12 +139,12 @@ def _data_uri(svg: str) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 
 
-def sample_rows(table: pd.DataFrame, training: pd.DataFrame) -> list[dict[str, Any]]:
+def sample_rows(table: pd.DataFrame, training: pd.DataFrame) -> list[dict[str, object]]:
     """The samples as the page's script shows them; the plot in the parts of `mark_run`, training plots by opening."""
     openings = dict(zip(training["id"], training["plot"], strict=True))
     rows = []
     for row in table.to_dict("records"):
-        copied = row["copied_words"] >= _MARKED_WORDS
+        copied = row["longest_verbatim_span"] >= _MARKED_WORDS
         rows.append(
             {
                 "model": row["model"],
@@ -154,10 +152,12 @@ def sample_rows(table: pd.DataFrame, training: pd.DataFrame) -> list[dict[str, A
                 "temperature": f"{row['temperature']:g}",
                 "top_p": top_p_words(row["top_p"]),
                 "title": row["title"],
-                "plot": mark_run(row["plot"], row["copied_at"], row["copied_words"] if copied else 0),
-                "finished": bool(row["finished"]),
+                "plot": mark_run(
+                    row["plot"], row["verbatim_span_start"], row["longest_verbatim_span"] if copied else 0
+                ),
+                "truncated": bool(row["truncated"]),
                 "seen": row.get("genres_predicted"),
-                "copied": int(row["copied_words"]),
+                "copied": int(row["longest_verbatim_span"]),
                 "copied_title": row["copied_from_title"] if copied else "",
                 "words": int(row["words"]),
             }

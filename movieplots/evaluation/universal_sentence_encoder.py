@@ -14,7 +14,7 @@ import tarfile
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ import numpy as np
 
 from movieplots.bases import cache_folder
 from movieplots.errors import BadInput
-from movieplots.progress import say
+from movieplots.progress import notify
 from movieplots.texts import as_texts
 
 DEFAULT_HANDLE = "https://tfhub.dev/google/universal-sentence-encoder/4"
@@ -79,7 +79,7 @@ class UniversalSentenceEncoder:
 
     @cached_property
     def _embed(self) -> Callable[[list[str]], np.ndarray]:
-        say(f"Loading {self.location} …")  # no spinner: the caller may have a bar, and older rich has one at a time
+        notify(f"Loading {self.location} …")  # no spinner: the caller may have a bar, and older rich has one at a time
         return _embedder(_load(self.location), self.location)
 
 
@@ -154,15 +154,17 @@ def _embedder(model: Any, location: str) -> Callable[[list[str]], np.ndarray]:
     """From texts to float32 vectors, by the first way of calling the model that turns n texts into n vectors."""
     import tensorflow as tf
 
-    def embed(call: Callable[[Any], Any], texts: list[str]) -> np.ndarray | None:
+    def embed(call: Callable[[Any], Any], texts: list[str]) -> np.ndarray:
         found = call(tf.constant([text.encode() for text in texts]))
         fits = isinstance(found, tf.Tensor) and found.dtype.is_floating
-        return np.asarray(found, np.float32) if fits and found.shape.rank == 2 and len(found) == len(texts) else None
+        if not (fits and found.shape.rank == 2 and len(found) == len(texts)):
+            raise TypeError("These are no vectors of the texts.")
+        return np.asarray(found, np.float32)
 
     for call in _ways_to_call(model):
         with contextlib.suppress(TypeError, ValueError, tf.errors.OpError):
-            if embed(call, _PROBE) is not None:
-                return lambda texts, call=call: embed(call, texts)
+            embed(call, _PROBE)
+            return partial(embed, call)
     raise BadInput(
         f"{location} has another signature than the Universal Sentence Encoder, which takes strings of shape (n,) "
         "and gives vectors of shape (n, d): give a model like it."
@@ -179,7 +181,11 @@ def _ways_to_call(model: Any) -> Iterator[Callable[[Any], Any]]:
             inputs = list(signature.structured_input_signature[1])  # a signature takes its tensors by name only
             outputs = list(signature.structured_outputs)
             if len(inputs) == 1 and len(outputs) == 1:
-                yield lambda texts, f=signature, given=inputs[0], found=outputs[0]: f(**{given: texts})[found]
+                yield partial(_by_name, signature, inputs[0], outputs[0])
+
+
+def _by_name(signature: Callable[..., Any], given: str, found: str, texts: Any) -> Any:
+    return signature(**{given: texts})[found]
 
 
 def _reason(error: BaseException) -> str:

@@ -1,7 +1,7 @@
-"""How far two decoders of one model agree: do they choose the same next token after the same text?
+"""How far two backends of one model agree: do they choose the same next token after the same text?
 
-Greedy decoding run freely is a harsh measure of that: after the first token in which two decoders differ, they go on
-with different texts, and all that follows counts as wrong. So the second decoder is also put back on the first one's
+Greedy decoding run freely is a harsh measure of that: after the first token in which two backends differ, they go on
+with different texts, and all that follows counts as wrong. So the second backend is also put back on the first one's
 text after each difference: then each token is compared after the same text.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
-from movieplots.generation.decoders import Decoder, Request
+from movieplots.generation.backends import Backend, Request
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Agreement:
     free: float
 
 
-def agreement(reference: Decoder, other: Decoder, requests: Sequence[Request]) -> Agreement:
+def agreement(reference: Backend, other: Backend, requests: Sequence[Request]) -> Agreement:
     """Compare greedy decoding of the requests, whatever their temperature."""
     requests = [replace(request, temperature=0.0) for request in requests]
     texts = dict(reference.decode(requests))

@@ -1,54 +1,55 @@
 """The model card of a generator: what it is, what it learned from, how, and how well."""
 
-from typing import Any
-
 from movieplots.bases import about
+from movieplots.generation.info import GeneratorInfo
 from movieplots.generation.model import RANK
-from movieplots.generation.recipe import command
-from movieplots.model_folder import table
+from movieplots.generation.training_settings import DistillationSettings, GeneratorSettings
+from movieplots.runs.folder import Recipe, table, to_json
 from movieplots.sources import licences
 
-DRAWS = {
-    "uniform": "each plot once a pass, under one of its genres drawn anew",
-    "evident": "plots that show their genre clearly, and small genres, more often",
+SAMPLERS = {
+    "uniform": "each plot once an epoch, under one of its genres drawn anew",
+    "genre-weighted": "plots that show their genre clearly, and small genres, more often",
 }
 
 
-def model_card(info: dict[str, Any]) -> str:
+def model_card(info: GeneratorInfo) -> str:
     """The generator's README.md."""
-    recipe, metrics = info["recipe"], info["metrics"]
+    settings, metrics = settings_of(info.recipe), info.metrics
     by_genre = "\n".join(
-        f"| {genre} | {row['before']:.2f} | {row['after']:.2f} | {row['plots']} |"
-        for genre, row in info["test_loss_by_genre"].items()
+        f"| {genre} | {row.before:.2f} | {row.after:.2f} | {row.plots} |"
+        for genre, row in info.test_loss_by_genre.items()
     )
-    settings = {
-        "learning rate": f"{recipe['learning_rate']:g}, {recipe['schedule']}",
-        "tokens per step": f"{recipe['blocks_per_step']} {recipe['feeding']} of {recipe['block_size']}",
-        "plots and genres": DRAWS[recipe.get("draws", "uniform")],
-        **({"guidance": f"{recipe['guidance']:g}"} if "guidance" in recipe else {}),
-        "seed": recipe["seed"],
+    packing = getattr(settings, "packing", "packed")
+    guidance = getattr(settings, "guidance_scale", 1.0)
+    rows = {
+        "learning rate": f"{settings.learning_rate:g}, {settings.lr_scheduler_type}",
+        "tokens per step": f"{settings.batch_size} {packing} sequences of {settings.block_size}",
+        "plots and genres": SAMPLERS[settings.sampler or "uniform"],
+        **({"guidance scale": f"{guidance:g}"} if guidance > 1 else {}),
+        "seed": settings.seed,
     }
     return f"""# Movie-plot generator
 
-{_what(info)}
+{_what(info, settings)}
 
     movieplots generate --model THIS_FOLDER --genre horror
 
 ## Data
 
-{metrics["train_plots"]} training plots from {", ".join(info["sources"])} (data fingerprint
-`{info["data_fingerprint"]}`), split by group before anything else. Licence of
-{licences(info["sources"])}.{_start(info)}
+{metrics.train_plots} training plots from {", ".join(info.sources)} (data fingerprint
+`{info.data_fingerprint}`), split by group before anything else. Licence of
+{licences(info.sources)}.{_start(info)}
 
 ## Training
 
-    {command(recipe)}
+    {settings.command()}
 
-{table(settings | {name.replace("_", " "): value for name, value in metrics.items()})}
+{table(rows | {name.replace("_", " "): value for name, value in to_json(metrics).items()})}
 
-Losses are nats per token of title, plot and end mark, on held-out (test) plots.{_why_higher(info)}
+Losses are nats per token of title, plot and end-of-sequence token, on test plots.{_why_higher(info, guidance)}
 
-## Held-out loss by genre
+## Test loss by genre
 
 | genre | before | after | plots |
 |---|---|---|---|
@@ -61,20 +62,25 @@ base model and of its corpus. Read before you publish.
 """
 
 
-def _start(info: dict[str, Any]) -> str:
-    start = info["recipe"].get("base_recipe")
+def settings_of(recipe: Recipe) -> GeneratorSettings | DistillationSettings:
+    """The settings behind a generator's recipe."""
+    if recipe.command == DistillationSettings.command_name:
+        return recipe.settings_as(DistillationSettings)
+    return recipe.settings_as(GeneratorSettings)
+
+
+def _start(info: GeneratorInfo) -> str:
+    start = info.recipe.base_recipe
     if start is None:
         return ""
-    learned = info.get("held_out_learned_before")
     plots = "and has seen none of the held-out plots"
-    if learned is None:
+    if not info.ancestors_recorded:
         plots = "on plots that are not recorded: if some of them are held out here, the losses below are too low"
-    elif learned:
-        plots = f"on {learned:,} of the plots that are held out here, too: the losses below are too low"
-    commands, folder = [], info["recipe"]["base"]
+    commands: list[str] = []
+    folder = info.recipe.settings["base_model"]
     while start is not None:
-        commands.insert(0, command(start).replace("THIS_FOLDER", folder))
-        folder, start = start["base"], start.get("base_recipe")
+        commands.insert(0, settings_of(start).command().replace("THIS_FOLDER", folder))
+        folder, start = start.settings.get("base_model", ""), start.base_recipe
     told = "\n".join(f"    {line}" for line in commands)
     return f"""
 
@@ -83,9 +89,8 @@ It started from a generator that had been trained already, {plots}:
 {told}"""
 
 
-def _why_higher(info: dict[str, Any]) -> str:
-    metrics = info["metrics"]
-    if "guidance" not in info["recipe"] or metrics["test_loss_after"] <= metrics["test_loss_before"]:
+def _why_higher(info: GeneratorInfo, guidance: float) -> str:
+    if guidance == 1 or info.metrics.test_loss_after <= info.metrics.test_loss_before:
         return ""
     return (
         "\nGuidance raises them: it learned to write what is typical of a genre, and plots are often not typical of "
@@ -93,16 +98,15 @@ def _why_higher(info: dict[str, Any]) -> str:
     )
 
 
-def _what(info: dict[str, Any]) -> str:
-    titles = " and title" if info["markup"] == "with-titles" else ""
-    does = f"{_kind(info)}, fine-tuned to write plots in the markup `{info['markup']}`, steered by genre{titles}."
-    return f"{does}\n{about(info['base'])}".rstrip()
+def _what(info: GeneratorInfo, settings: GeneratorSettings | DistillationSettings) -> str:
+    titles = " and title" if info.titles else ""
+    does = f"{_kind(info, settings)}, fine-tuned to write plots, steered by genre{titles}."
+    return f"{does}\n{about(info.base_model)}".rstrip()
 
 
-def _kind(info: dict[str, Any]) -> str:
-    recipe = info["recipe"]
-    if "teacher" in recipe:
-        return f"A model of {recipe['layers']} layers, distilled from a generator on `{info['base']}`"
-    if recipe["method"] == "lora":
-        return f"A LoRA adapter (rank {RANK}, all linear layers) on `{info['base']}`"
-    return f"`{info['base']}`, all weights trained"
+def _kind(info: GeneratorInfo, settings: GeneratorSettings | DistillationSettings) -> str:
+    if isinstance(settings, DistillationSettings):
+        return f"A model of {settings.layers} layers, distilled from a generator on `{info.base_model}`"
+    if settings.method == "lora":
+        return f"A LoRA adapter (rank {RANK}, all linear layers) on `{info.base_model}`"
+    return f"`{info.base_model}`, all weights trained"

@@ -1,7 +1,7 @@
-"""How often training has seen each token of the corpus: in passes over packed blocks, and in random windows.
+"""How often training has seen each token of the corpus: in epochs of packed plots, and in random crops.
 
-Passes are even: after two and a half, half of the tokens have been seen twice and the others three times. Windows are
-left to chance: after as many tokens some have never been seen, and others five times.
+Epochs are even: after two and a half, half of the tokens have been seen twice and the others three times. Random crops
+are left to chance: after as many tokens some have never been seen, and others five times.
 """
 
 import math
@@ -9,32 +9,32 @@ import math
 import numpy as np
 import pandas as pd
 
-from movieplots.generation.blocks import TrainingWindows
+from movieplots.generation.packing import RandomCrops
 
 
-def seen_in_passes(passes: float) -> pd.Series:
-    """The share of the tokens by the times they are seen in so many passes over shuffled blocks.
+def seen_in_epochs(epochs: float) -> pd.Series:
+    """The share of the tokens by the times they are seen in so many epochs of packed plots.
 
-    It counts what blocks hold; of a plot that is longer than a block, the end is never seen.
+    It counts what sequences hold; of a plot that is longer than one, the end is never seen.
     """
-    whole = math.floor(passes)
-    shares = pd.Series({whole: 1 - (passes - whole), whole + 1: passes - whole})
+    whole = math.floor(epochs)
+    shares = pd.Series({whole: 1 - (epochs - whole), whole + 1: epochs - whole})
     return _from_zero(shares[shares > 0])
 
 
-def seen_in_windows(stream: TrainingWindows, windows: int) -> pd.Series:
-    """The share of the tokens by the times they stand in the first so many windows of the stream: counted."""
-    counts = np.bincount(stream.times_seen(windows))
+def seen_in_crops(stream: RandomCrops, crops: int) -> pd.Series:
+    """The share of the tokens by the times they stand in the first so many crops of the stream: counted."""
+    counts = np.bincount(stream.times_seen(crops))
     return _from_zero(pd.Series(counts / counts.sum()))
 
 
-def coverage(stream: TrainingWindows, window_passes: float, block_passes: float) -> pd.DataFrame:
+def coverage(stream: RandomCrops, crop_epochs: float, packed_epochs: float) -> pd.DataFrame:
     """Both ways side by side: a row for each number of times, from 0, and a column for each way.
 
-    `window_passes` are the windows as a multiple of the corpus: at 1 they hold as many tokens as it has.
+    `crop_epochs` are the crops as a multiple of the corpus: at 1 they hold as many tokens as it has.
     """
-    windows = seen_in_windows(stream, round(window_passes * len(stream.text) / stream.size))
-    return pd.DataFrame({"random windows": windows, "shuffled blocks": seen_in_passes(block_passes)}).fillna(0.0)
+    crops = seen_in_crops(stream, round(crop_epochs * len(stream.text) / stream.size))
+    return pd.DataFrame({"random crops": crops, "packed plots": seen_in_epochs(packed_epochs)}).fillna(0.0)
 
 
 def _from_zero(shares: pd.Series) -> pd.Series:

@@ -5,7 +5,6 @@ their third term, the likeness of hidden states. It costs little quality and hal
 """
 
 import re
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,65 +12,50 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax
 from transformers import AutoModelForCausalLM
 
 from movieplots.errors import BadInput
-from movieplots.files import check_folder
+from movieplots.generation.info import GeneratorInfo
 from movieplots.generation.model import load_generator
-from movieplots.generation.recipe import DEFAULTS, check_settings, make_recipe
-from movieplots.generation.training import Made, train
-from movieplots.model_folder import read_info
-from movieplots.progress import say
-from movieplots.training import Loss, half_precision
+from movieplots.generation.training import Made, measure_corpus, run_generator_training
+from movieplots.generation.training_settings import DistillationSettings
+from movieplots.progress import notify
+from movieplots.runs.fit import Loss, half_precision
+from movieplots.runs.folder import read_info
+from movieplots.runs.lifecycle import Run
+from movieplots.settings import takes
 
 TEMPERATURE = 2.0
 SOFT_SHARE = 0.5  # of the loss; the rest is the usual one
-LEARNING_RATE = 3e-4
 
 
-def distill(
-    teacher: str | Path,
-    data: str | Path,
-    layers: int,
-    out: str | Path,
-    max_steps: int | None = None,
-    time_limit: float | None = None,
-    *,
-    learning_rate: float | None = None,
-    schedule: str = "linear",
-    patience: int | None = None,
-    block_size: int = 512,
-    blocks_per_step: int = 2,
-    seed: int = 0,
-    fresh: bool = False,
-) -> dict[str, Any]:
-    """Train a student with `layers` of the layers of the generator in the folder `teacher`; returns its info.
+@takes(DistillationSettings)
+def distill(settings: DistillationSettings) -> GeneratorInfo:
+    """Train a student with some of the layers of a trained generator, its teacher.
 
-    All of the student's weights are trained, on the training plots of `data`, half by the plots' own tokens and half by
-    the teacher's probabilities (Hinton et al. 2015). The other arguments, and what happens to a killed run, are those
-    of `train_generator`; the default learning rate is 3e-4. The loss before is the untrained student's.
+    All of the student's weights are trained, half by the plots' own tokens and half by the teacher's probabilities
+    (Hinton et al. 2015). What happens to a killed run is as in `train_generator`. The loss before is that of the
+    untrained student.
+
+    Returns
+    -------
+    GeneratorInfo
+        What the student's `movieplots.json` then holds.
+
+    Raises
+    ------
+    BadInput
+        As `train_generator` does, and for more layers than the teacher has but one.
     """
-    if layers < 1:
-        raise BadInput(f"--layers must be at least 1, not {layers}.")
-    rate = LEARNING_RATE if learning_rate is None else learning_rate
-    settings = DEFAULTS | {
-        "method": "full", "max_steps": max_steps, "time_limit": time_limit, "schedule": schedule, "patience": patience,
-        "block_size": block_size, "blocks_per_step": blocks_per_step, "seed": seed,
-    }  # fmt: skip
-    check_settings(None, rate, settings)  # before the teacher is looked for
-    check_folder(out)
-    known = read_info(teacher, "generation")
-    recipe = make_recipe(known["base"], known["markup"], rate, **settings) | {
-        "layers": layers,
-        "teacher": known["recipe"],
-    }
+    known = read_info(settings.teacher, GeneratorInfo)
 
-    def make() -> Made:
-        say(f"Loading the teacher {teacher} …")
-        model, tokenizer, _ = load_generator(teacher)
-        student = new_student(model, layers)
+    def make(run: Run[DistillationSettings]) -> Made:
+        notify(f"Loading the teacher {settings.teacher} …")
+        model, tokenizer, _ = load_generator(settings.teacher)
+        student = new_student(model, settings.layers)
         student.config.use_cache = False  # with one, packed plots would see their neighbours
         model.config.use_cache = False
-        return student, tokenizer, distillation_loss(model.requires_grad_(False))
+        corpus = measure_corpus(run.parts["train"], student, tokenizer, run.settings)
+        return Made(known.base_model, student, tokenizer, corpus, distillation_loss(model.requires_grad_(False)))
 
-    return train(data, Path(out), recipe, make, fresh, teacher)
+    return run_generator_training(settings, make)
 
 
 def new_student(teacher: Any, layers: int) -> Any:

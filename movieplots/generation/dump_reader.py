@@ -13,10 +13,10 @@ A start mark says that there is no title, unless the line has an end of the titl
 start mark have one, all need it. A second end of the genre or of the title and a start mark inside a line make the line
 unreadable: nobody can tell where its plot begins.
 
-The end mark says that a sample is finished. Some programs write it after every sample, cut off or not. Where it stands
-at the end of every line of a text file, it therefore says nothing, and a sample is finished if its text ends with a
-sentence: with `.`, `!`, `?`, `…`, `...` or `。`, perhaps before closing quotes or brackets. That holds for a file of a
-single line, too: a text that is not cut off nearly always ends so, whether or not the mark means anything.
+The end mark says that a sample is not truncated. Some programs write it after every sample, cut off or not. Where it
+stands at the end of every line of a text file, it therefore says nothing, and a sample is truncated unless its text
+ends with a sentence: with `.`, `!`, `?`, `…`, `...` or `。`, perhaps before closing quotes or brackets. That holds for
+a file of a single line, too: a text that is not cut off nearly always ends so, whether or not the mark means anything.
 
 Files are UTF-8, or UTF-16 with a byte-order mark. Bytes that are no text make their line unreadable.
 """
@@ -26,14 +26,13 @@ import contextlib
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from movieplots.errors import BadInput
-from movieplots.generation.markup import (
+from movieplots.generation.prompt_format import (
     END,
     END_OF_GENRE,
     END_OF_TITLE,
@@ -41,10 +40,13 @@ from movieplots.generation.markup import (
     SIMPLE_END_OF_TITLE,
     START,
 )
-from movieplots.progress import say
+from movieplots.generation.sampling import Sample
+from movieplots.progress import notify
 
-COLUMNS = ["genre", "title", "plot", "temperature", "top_p", "seed", "finished"]
-_TYPES = {"genre": str, "title": str, "plot": str, "temperature": (int, float), "top_p": (int, float), "finished": bool}
+COLUMNS = [each.name for each in fields(Sample)]
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "genre": str, "title": str, "plot": str, "temperature": (int, float), "top_p": (int, float), "truncated": bool,
+}  # fmt: skip
 _TOO_LARGE = 1e6  # for a temperature; NaN is not below it either
 _HALF = re.compile("[\ud800-\udfff]")  # half of a character, which JSON can hold and no text file
 _CELL = re.compile(r"temp_(\d+(?:_\d+)?)_topp_(\d+(?:_\d+)?)")
@@ -54,8 +56,8 @@ _CELL = re.compile(r"temp_(\d+(?:_\d+)?)_topp_(\d+(?:_\d+)?)")
 class Dump:
     """The samples of a dump (see `read_dump`), and its lines that are none: `file`, `line` (from 1), `reason`.
 
-    `unread` has a sentence for each file that could not be read at all. Whether they are finished was judged by their
-    final punctuation mark in `judged_by_text` of the samples.
+    `unread` has a sentence for each file that could not be read at all. Whether they are truncated was judged by
+    their final punctuation mark in `judged_by_text` of the samples.
     """
 
     samples: pd.DataFrame
@@ -72,25 +74,24 @@ class Dump:
 def read_dump(path: str | Path) -> pd.DataFrame:
     """All samples of the dump folder `path`, one row each.
 
-    The columns are `genre`, `title`, `plot`, `temperature`, `top_p`, `seed` and `finished`, as in `Sample`. Cells stand
-    in the order of their temperatures, then of their top-p values. Text files are read where there is no JSON Lines
-    file beside them, in either markup or with the marks of gpt-2-simple; they hold no seeds: -1. Where every line of a
-    text file has an end mark, `finished` says whether the text ends with a sentence. Lines that are no samples are left
-    out and counted in a message, which names files that cannot be read, too. Raises BadInput where there are no samples
-    at all.
+    The columns are those of `Sample`. Cells stand in the order of their temperatures, then of their top-p values. Text
+    files are read where there is no JSON Lines file beside them, with or without titles or with the marks of
+    gpt-2-simple; they hold no seeds: -1. Where every line of a text file has an end mark, `truncated` says whether the
+    text ends in the middle of a sentence. Lines that are no samples are left out and counted in a message, which names
+    files that cannot be read, too. Raises BadInput where there are no samples at all.
     """
     dump = load_dump(path)
-    say_left_out(path, dump)
+    notify_left_out(path, dump)
     return dump.samples
 
 
-def say_left_out(path: str | Path, dump: Dump) -> None:
+def notify_left_out(path: str | Path, dump: Dump) -> None:
     """Say on standard error which lines and files of the dump are not among its samples."""
     if dump.reasons:
         counted = ", ".join(f"{count:,} × {reason}" for reason, count in dump.reasons.items())
-        say(f"Lines of {path} that are no samples were left out: {counted}.")
+        notify(f"Lines of {path} that are no samples were left out: {counted}.")
     for sentence in dump.unread:
-        say(f"A file of {path} was left out: {sentence}")
+        notify(f"A file of {path} was left out: {sentence}")
 
 
 def load_dump(path: str | Path) -> Dump:
@@ -98,8 +99,11 @@ def load_dump(path: str | Path) -> Dump:
     cells = {file.with_suffix(""): file for file in Path(path).glob("temp_*_topp_*.txt")}
     cells |= {file.with_suffix(""): file for file in Path(path).glob("temp_*_topp_*.jsonl")}
     if not cells:
-        raise BadInput(f"No dump in {path}: run `movieplots dump --model DIR --out {path}` first.")
-    rows, unparsed, unread, judged = [], [], [], 0
+        raise BadInput(f"No dump in {path}: run `movieplots dump --model DIR --output-dir {path}` first.")
+    rows: list[Sample] = []
+    unparsed: list[tuple[str, int, str]] = []
+    unread: list[str] = []
+    judged = 0
     for file in sorted(cells.values()):
         try:
             temperature, top_p = cell_values(file.name)
@@ -108,7 +112,6 @@ def load_dump(path: str | Path) -> Dump:
             unread.append(str(error))
             continue
         of_text = file.suffix != ".jsonl"
-        place = {"temperature": temperature, "top_p": top_p, "seed": -1}
         started = [line for line in lines if line and line.lstrip().startswith(START)]
         titled = 2 * sum(_title_mark(line) in line for line in started) > len(started)
         by_text = of_text and all(line.rstrip().endswith(END) for line in lines if line and line.strip())
@@ -116,19 +119,21 @@ def load_dump(path: str | Path) -> Dump:
             try:
                 if line is None:
                     raise ValueError("not UTF-8 text")
-                row = parse_line(line, titled) | place if of_text else _record(line)
+                row = parse_line(line, titled, temperature, top_p) if of_text else _record(line)
             except ValueError as error:
-                unparsed.append({"file": file.name, "line": number, "reason": str(error)})
+                unparsed.append((file.name, number, str(error)))
                 continue
             if by_text:
-                row["finished"] = _ends_with_sentence(row["plot"])
+                row = replace(row, truncated=not _ends_with_sentence(row.plot))
                 judged += 1
             rows.append(row)
     if not rows:
-        reasons = [*unread, *sorted({row["reason"] for row in unparsed})]
+        reasons = [*unread, *sorted({reason for *_, reason in unparsed})]
         counted = ", ".join(reason.rstrip(".") for reason in reasons) or "its files are empty"
-        raise BadInput(f"The dump in {path} holds no samples ({counted}): mend it, or sample it again with --fresh.")
-    samples = pd.DataFrame(rows, columns=COLUMNS)
+        raise BadInput(
+            f"The dump in {path} holds no samples ({counted}): mend it, or sample it again with --overwrite."
+        )
+    samples = pd.DataFrame(list(map(vars, rows)), columns=COLUMNS)
     samples = samples.sort_values(["temperature", "top_p"], kind="stable", ignore_index=True)
     return Dump(samples, pd.DataFrame(unparsed, columns=["file", "line", "reason"]), unread, judged)
 
@@ -161,8 +166,8 @@ def _decoded(line: bytes) -> str | None:
         return None
 
 
-def parse_line(line: str, titled: bool = False) -> dict[str, Any]:
-    """A line in any layout -> `genre`, `title`, `plot`, `finished`; raises ValueError with the reason if it is none.
+def parse_line(line: str, titled: bool = False, temperature: float = 0.0, top_p: float = 0.0) -> Sample:
+    """A line in any layout as a sample of the seed -1; raises ValueError with the reason if it is none.
 
     What follows the end mark is left out. A line with a start mark has no title, unless it has an end of the title;
     with `titled` it must have one.
@@ -191,9 +196,7 @@ def parse_line(line: str, titled: bool = False) -> dict[str, Any]:
         # The marks of gpt-2-simple are plain text where the others stand.
         if mark in (genre_mark, title_mark, END_OF_GENRE, END_OF_TITLE) and mark in genre + title + plot:
             raise ValueError(reason)
-    return {
-        "genre": genre.strip().lower(), "title": title.strip(), "plot": plot.strip(), "finished": bool(end),
-    }  # fmt: skip
+    return Sample(genre.strip().lower(), title.strip(), plot.strip(), temperature, top_p, -1, not end)
 
 
 _TWICE = {
@@ -214,19 +217,23 @@ def _ends_with_sentence(text: str) -> bool:
     return is_whole(text, ellipsis=True)
 
 
-def _record(line: str) -> dict[str, Any]:
+def _record(line: str) -> Sample:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
         raise ValueError("not JSON") from None
+    if not isinstance(record, dict):
+        record = {}
+    if isinstance(record.get("finished"), bool):  # as an earlier version wrote it
+        record.setdefault("truncated", not record["finished"])
     for name in COLUMNS:
-        if not isinstance(record, dict) or name not in record:
+        if name not in record:
             raise ValueError(f"no field {name}")
         value, numeric = record[name], name in ("temperature", "top_p")
         if not isinstance(value, _TYPES.get(name, object)) or (numeric and isinstance(value, bool)):
             raise ValueError(f"a {name} of the wrong type")
-        if numeric and not 0 <= value < _TOO_LARGE:
+        if numeric and not 0 <= record[name] < _TOO_LARGE:
             raise ValueError(f"a {name} out of range")
         if isinstance(value, str) and _HALF.search(value):
             raise ValueError(f"a {name} that is not UTF-8 text")
-    return {name: record[name] for name in COLUMNS}
+    return Sample(*(record[name] for name in COLUMNS))

@@ -15,13 +15,15 @@ import numpy as np
 from movieplots.bases import cache_folder, packaged_file
 from movieplots.errors import BadInput
 from movieplots.files import atomic_path, check_file, fingerprint, read_json
-from movieplots.generation.markup import END_OF_GENRE, MarkupTokenizer, SavedTokenizer, format_sample
-from movieplots.model_folder import read_info
-from movieplots.progress import say
+from movieplots.generation.export_settings import ExportSettings
+from movieplots.generation.info import GeneratorInfo
+from movieplots.generation.prompt_format import END_OF_GENRE, PromptTokenizer, SavedTokenizer, format_sample
+from movieplots.progress import notify
+from movieplots.runs.folder import read_info, to_json
+from movieplots.settings import Json, takes
 
-TYPES = ("f32", "f16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0")
 ADAPTER_BASE = "smollm2-135m"
-DECODED_TYPE = "q8_0"  # what our own decoder reads
+DECODED_TYPE = "q8_0"  # what our own backend reads
 LAYOUT = 1  # of the cached files: one more where what is written into them changes
 
 
@@ -29,51 +31,48 @@ class UnsupportedModel(BadInput):
     """A model or tokenizer of a kind that is not written as GGUF here."""
 
 
-def export_gguf(folder: str | Path, out: str | Path, kind: str = "q8_0") -> Path:
-    """Write the generator in `folder`, its adapter merged in, as one GGUF file with weights of type `kind`.
+@takes(ExportSettings)
+def export_gguf(settings: ExportSettings) -> Path:
+    """Write a generator, its adapter merged in, as one GGUF file; or with `adapter` that alone, in float16.
 
-    The file holds the vocabulary with the marks as they are (`<|endofgenre|>`), so any program that runs GGUF continues
-    a prompt in the markup. Raises BadInput for an unknown `kind`, architecture or tokenizer.
+    The file holds the vocabulary with the special tokens as they are (`<|endofgenre|>`), so any program that runs GGUF
+    continues a prompt in our format. An adapter fits the GGUF file of the packaged base model.
+
+    Raises
+    ------
+    BadInput
+        For an architecture or tokenizer that cannot be written, and for an `adapter` where the generator is none, or
+        has another base model than `smollm2-135m`.
     """
-    check_type(kind)
-    out = check_file(out, "generator.gguf")
+    file, folder = check_file(settings.output, "generator.gguf"), Path(settings.model)
+    if settings.adapter:
+        _write_adapter(folder, file)
+        return file
     from movieplots.generation.model import load_generator
 
     model, tokenizer, info = load_generator(folder)
-    write_gguf(model, tokenizer, out, kind, f"movie-plot generator on {info['base']}")
-    return out
+    write_gguf(model, tokenizer, file, settings.type or DECODED_TYPE, f"movie-plot generator on {info.base_model}")
+    return file
 
 
-def check_type(kind: str) -> None:
-    """Raise BadInput for a type of weights that there is not."""
-    if kind not in TYPES:
-        raise BadInput(f"Unknown type {kind!r} for weights: choose from {', '.join(TYPES)}.")
-
-
-def export_adapter(folder: str | Path, out: str | Path) -> Path:
-    """Write only the LoRA adapter of the generator in `folder` as GGUF, in float16, for the packaged base's GGUF file.
-
-    Raises BadInput where the generator is no adapter, or has another base than `smollm2-135m`.
-    """
-    out, folder = check_file(out, "generator.gguf"), Path(folder)
-    info = read_info(folder, "generation")
-    file = folder / "adapter_config.json"
-    if info["base"] != ADAPTER_BASE or not file.is_file():
-        what = f"is an adapter on {info['base']}" if file.is_file() else "is no adapter"
+def _write_adapter(folder: Path, file: Path) -> None:
+    info = read_info(folder, GeneratorInfo)
+    there = (folder / "adapter_config.json").is_file()
+    if info.base_model != ADAPTER_BASE or not there:
+        what = f"is an adapter on {info.base_model}" if there else "is no adapter"
         raise BadInput(
             f"The generator in {folder} {what}, and only an adapter on {ADAPTER_BASE} fits a GGUF base: "
             "export the whole model, without --adapter."
         )
     alpha, tensors = _adapter(folder)
-    with atomic_path(out) as temporary:
-        writer = _Writer(temporary, "llama", f"movie-plot adapter on {info['base']}")
+    with atomic_path(file) as temporary:
+        writer = _Writer(temporary, "llama", f"movie-plot adapter on {info.base_model}")
         writer.string("general.type", "adapter")
         writer.string("adapter.type", "lora")
         writer.float("adapter.lora.alpha", alpha)
         for name, tensor in tensors.items():
             writer.tensor(name, tensor, "f16")
         writer.close()
-    return out
 
 
 def _adapter(folder: Path) -> tuple[float, dict[str, np.ndarray]]:
@@ -84,7 +83,7 @@ def _adapter(folder: Path) -> tuple[float, dict[str, np.ndarray]]:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    config = read_json(folder / "adapter_config.json", "train the model again with --fresh")
+    config = read_json(folder / "adapter_config.json", "train the model again with --overwrite")
     # llama.cpp scales by alpha / rank; rank-stabilised LoRA by alpha / sqrt(rank).
     alpha = config["lora_alpha"] * (config["r"] ** 0.5 if config.get("use_rslora") else 1)
     heads = {"q_proj": 9, "k_proj": 3}
@@ -105,8 +104,8 @@ def _adapter(folder: Path) -> tuple[float, dict[str, np.ndarray]]:
     return alpha, tensors
 
 
-def cached_gguf(folder: str | Path, info: dict[str, Any]) -> tuple[Path, int]:
-    """(the GGUF file that our llama.cpp decoder reads for this generator, the model's context in tokens).
+def cached_gguf(folder: str | Path, info: GeneratorInfo) -> tuple[Path, int]:
+    """(the GGUF file that our llama.cpp backend reads for this generator, the model's context in tokens).
 
     Made on first use, and made anew where the generator in the folder has changed; the file it had before is removed.
     """
@@ -114,11 +113,11 @@ def cached_gguf(folder: str | Path, info: dict[str, Any]) -> tuple[Path, int]:
     place = cache_folder() / "gguf" / fingerprint(str(folder.resolve()))
     files = {file.name: file.stat() for file in sorted(folder.glob("*.safetensors"))}
     weights = {name: [found.st_size, found.st_mtime_ns] for name, found in files.items()}
-    version = fingerprint(LAYOUT, DECODED_TYPE, info, weights)
+    version = fingerprint(LAYOUT, DECODED_TYPE, to_json(info), weights)
     for file in place.glob(f"{version}.*.gguf"):
         return file, int(file.name.split(".")[1])  # the context stands in the name: reading GGUF would take longer
-    say(f"Converting {folder} for llama.cpp, once, into {place} …")
-    if info["base"] == ADAPTER_BASE and (folder / "adapter_config.json").is_file():
+    notify(f"Converting {folder} for llama.cpp, once, into {place} …")
+    if info.base_model == ADAPTER_BASE and (folder / "adapter_config.json").is_file():
         context = _packaged_context()
         out = place / f"{version}.{context}.gguf"
         _write_merged(folder, info, out)
@@ -138,7 +137,7 @@ def cached_gguf(folder: str | Path, info: dict[str, Any]) -> tuple[Path, int]:
     return out, context
 
 
-def write_gguf(model: Any, tokenizer: MarkupTokenizer, out: Path, kind: str, name: str, spelled: bool = True) -> None:
+def write_gguf(model: Any, tokenizer: PromptTokenizer, out: Path, kind: str, name: str, spelled: bool = True) -> None:
     """Write a causal language model (its weights on the CPU) and its vocabulary atomically to the file `out`.
 
     Without `spelled` the tokens have numbers for names, are all control tokens, and so have no text: llama.cpp's server
@@ -157,8 +156,8 @@ def write_gguf(model: Any, tokenizer: MarkupTokenizer, out: Path, kind: str, nam
         writer.close()
 
 
-def _write_merged(folder: Path, info: dict[str, Any], out: Path) -> None:
-    """Write an adapter on the packaged base, merged in, as our decoder reads it: the same file without torch."""
+def _write_merged(folder: Path, info: GeneratorInfo, out: Path) -> None:
+    """Write an adapter on the packaged base, merged in, as our backend reads it: the same file without torch."""
     from gguf import GGUFReader, dequantize
 
     alpha, tensors = _adapter(folder)
@@ -169,7 +168,7 @@ def _write_merged(folder: Path, info: dict[str, Any], out: Path) -> None:
             if key.startswith("llama."):
                 (writer.float if isinstance(field.contents(), float) else writer.number)(key, field.contents())
         writer.string("general.type", "model")
-        tokenizer = MarkupTokenizer.of(SavedTokenizer(folder), info)
+        tokenizer = PromptTokenizer.of(SavedTokenizer(folder), info)
         for weight in base.tensors:
             tensor = dequantize(weight.data, weight.tensor_type)
             tensor = tensor.astype(np.float16).astype(np.float32)  # as the base is kept for torch
@@ -299,7 +298,7 @@ def _weight_type(name: str, tensor: np.ndarray, kind: str) -> str:
     return kind
 
 
-def _write_vocabulary(writer: _Writer, tokenizer: MarkupTokenizer, size: int, spelled: bool) -> None:
+def _write_vocabulary(writer: _Writer, tokenizer: PromptTokenizer, size: int, spelled: bool) -> None:
     """A byte-level BPE vocabulary: `size` tokens, merges, and which tokens are text, marks or nothing."""
     from gguf import TokenType
 
@@ -329,11 +328,11 @@ def _write_vocabulary(writer: _Writer, tokenizer: MarkupTokenizer, size: int, sp
     gguf.add_token_types(types)
     merges = fast["model"]["merges"]
     gguf.add_token_merges([merge if isinstance(merge, str) else " ".join(merge) for merge in merges])
-    prompt = format_sample(tokenizer.markup, "horror", "", "", finished=False).partition(END_OF_GENRE)
+    prompt = format_sample(tokenizer.titles, "horror", "", "", truncated=True).partition(END_OF_GENRE)
     writer.string("general.description", f"Writes movie plots. Prompt: {prompt[0]}{prompt[1]}")
 
 
-def _splitting(fast: dict[str, Any]) -> str:
+def _splitting(fast: dict[str, Json]) -> str:
     """llama.cpp's name for the way in which the tokenizer splits text before merging."""
     parts = fast.get("pre_tokenizer") or {}
     parts = parts.get("pretokenizers", [parts])

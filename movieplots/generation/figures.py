@@ -3,7 +3,7 @@
 Texts are shown in full only where a model wrote them. Losses are nats per token, lower is better.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodF
 
 from movieplots.figures import LIGHT, STEPS, escaped, legend, mark, number, titled
 from movieplots.figures import shown as shown
+from movieplots.generation.info import GeneratorInfo, GeneratorMetrics, GenreLoss, WrittenAt
 from movieplots.training_figures import LOSS
 from movieplots.training_figures import learning_rates as learning_rates
 from movieplots.training_figures import training_curves as training_curves
@@ -84,9 +85,9 @@ def times_seen(shares: pd.DataFrame) -> Figure:
     return figure
 
 
-def loss_by_genre(losses: dict[str, dict[str, float]]) -> Figure:
+def loss_by_genre(losses: Mapping[str, GenreLoss]) -> Figure:
     """Held-out loss of each genre before and after training, the lowest after it on top."""
-    table = pd.DataFrame(losses).T.sort_values(["after", "before"])
+    table = pd.DataFrame({genre: vars(loss) for genre, loss in losses.items()}).T.sort_values(["after", "before"])
     better = int((table["after"] < table["before"]).sum())
     which = f"all {better}" if better == len(table) else f"{better} of {len(table)}"
     title = f"The held-out loss fell in {which} genres"
@@ -108,52 +109,57 @@ def loss_by_genre(losses: dict[str, dict[str, float]]) -> Figure:
     return figure
 
 
-def training_table(runs: dict[str, Any]) -> pd.DataFrame:
+def training_table(runs: GeneratorInfo | Mapping[str, GeneratorInfo]) -> pd.DataFrame:
     """What a training run took and gave: the info of one run, or the infos of several by name, a column each."""
-    named = {"value": runs} if "metrics" in runs else runs
+    named = runs if isinstance(runs, Mapping) else {"value": runs}
     rows = {
         "held-out loss before, nats per token": "test_loss_before", "held-out loss after": "test_loss_after",
-        "training steps": "steps", "tokens trained on": "train_tokens", "passes over the training plots": "passes",
+        "training steps": "steps", "tokens trained on": "train_tokens", "epochs over the training plots": "epochs",
         "share of padding": "padding_share", "parameters": "parameters", "parameters trained": "trained_parameters",
     }  # fmt: skip
 
-    def column(metrics: dict[str, float]) -> list[str]:
-        return [_percent(metrics[key]) if key == "padding_share" else number(metrics[key]) for key in rows.values()]
+    def column(metrics: GeneratorMetrics) -> list[str]:
+        values = {key: getattr(metrics, key) for key in rows.values()}
+        return [_percent(value) if key == "padding_share" else number(value) for key, value in values.items()]
 
-    columns = {name: column(info["metrics"]) for name, info in named.items()}
+    columns = {name: column(info.metrics) for name, info in named.items()}
     return pd.DataFrame({"": list(rows)} | columns)
 
 
 def comparison_table(models: pd.DataFrame) -> pd.DataFrame:
     """What `compare_generators` gives, with headings for readers."""
     names = {
-        "parameters": "parameters", "held_out_loss": "held-out loss, nats per token",
+        "parameters": "parameters", "test_loss": "test loss, nats per token",
         "tokens_per_second": "tokens per second", "distinct_2": "different word pairs",
-        "looping": "plots that go round in circles",
+        "repetition_rate": "plots that repeat themselves",
     }  # fmt: skip
-    table = models.assign(looping=models["looping"].map(_percent)).rename(columns=names)
+    table = models.assign(repetition_rate=models["repetition_rate"].map(_percent)).rename(columns=names)
     return table[list(names.values())].rename_axis("model").reset_index()
 
 
 def dump_table(dump: pd.DataFrame) -> pd.DataFrame:
     """Each cell of a dump's grid: how many samples it has, how many ended by themselves, and their length in words."""
-    cells = dump.assign(words=dump["plot"].str.split().str.len()).groupby(["temperature", "top_p"], sort=True)
-    table = cells.agg(samples=("plot", "size"), finished=("finished", "mean"), words=("words", "median")).reset_index()
+    words = dump["plot"].str.split().str.len()  # type: ignore[misc]  # the stubs give lists no length
+    cells = dump.assign(words=words).groupby(["temperature", "top_p"], sort=True)
+    table = cells.agg(
+        samples=("plot", "size"), truncated=("truncated", "mean"), words=("words", "median")
+    ).reset_index()
     return pd.DataFrame(
         {
             "temperature": [f"{value:g}" for value in table["temperature"]],
             "top-p": [f"{value:g}" if value else "off" for value in table["top_p"]],
             "samples": table["samples"],
-            "ended by themselves": [f"{share:.0%}" for share in table["finished"]],
+            "ended by themselves": [f"{share:.0%}" for share in 1 - table["truncated"]],
             "words (median)": [f"{words:.0f}" for words in table["words"]],
         }
     )
 
 
-def samples_in_training(samples: Sequence[dict[str, Any]]) -> Markdown:
+def samples_in_training(samples: Sequence[WrittenAt]) -> Markdown:
     """What the model wrote at the start, in the middle and at the end of its training."""
     places = sorted({0, len(samples) // 2, len(samples) - 1})
-    return Markdown("\n\n".join(f"**Step {samples[i]['step']:,}**\n\n{_list(samples[i]['samples'])}" for i in places))
+    lists = {samples[i].step: _list([vars(sample) for sample in samples[i].samples]) for i in places}
+    return Markdown("\n\n".join(f"**Step {step:,}**\n\n{plots}" for step, plots in lists.items()))
 
 
 def plots_in_full(dump: pd.DataFrame) -> Markdown:
@@ -164,15 +170,15 @@ def plots_in_full(dump: pd.DataFrame) -> Markdown:
     return Markdown(_list(samples))
 
 
-def _list(samples: Sequence[dict[str, Any]]) -> str:
+def _list(samples: Sequence[Mapping[Any, object]]) -> str:
     lines = []
     for sample in samples:
-        title, plot = escaped(sample["title"]), escaped(sample["plot"])
+        title, plot = escaped(str(sample["title"])), escaped(str(sample["plot"]))
         if plot:
             text = f"**{title}** {plot}" if title else plot
         else:
             text = f"{title} (a title without an end)" if title else "(nothing)"
-        lines.append(f"- *{sample['genre']}* {text}{'' if sample.get('finished', True) else ' […]'}")
+        lines.append(f"- *{sample['genre']}* {text}{' […]' if sample.get('truncated') else ''}")
     return "\n".join(lines)
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch.nn.functional import kl_div, log_softmax
 
-from movieplots.generation.markup import MarkupTokenizer
-from movieplots.training import Loss, half_precision
+from movieplots.generation.prompt_format import PromptTokenizer
+from movieplots.runs.fit import Loss, half_precision
 
 # A token less likely than this share of the likeliest gains nothing from guidance, though it may lose: far down,
 # quotients of two probabilities are noise (after the plausibility constraint of Li et al. 2023).
@@ -26,8 +26,8 @@ PLAUSIBLE = 0.01
 MOST_TIMES = 4.0
 
 
-def guidance_loss(teacher: Any, weight: float, tokenizer: MarkupTokenizer) -> Loss:
-    """The loss of a batch of blocks with twins: the divergence from the `teacher` under guidance of this weight.
+def guidance_loss(teacher: Any, weight: float, tokenizer: PromptTokenizer) -> Loss:
+    """The loss of a batch of blocks with contrasts: the divergence from the `teacher` under guidance of this weight.
 
     `teacher` is the generator before. Titles are learned as they are: guided ones list what is typical ("Kids Songs
     Nursery Rhymes Kids Songs …") without an end. The loss is summed over target tokens and divided by those of the
@@ -42,11 +42,13 @@ def guidance_loss(teacher: Any, weight: float, tokenizer: MarkupTokenizer) -> Lo
         return log_softmax(logits[:, :-1][_learned(inputs)].float(), -1)
 
     def loss(student: Any, inputs: dict[str, torch.Tensor], tokens: Any) -> torch.Tensor:
-        twins = {name.removeprefix("twin_"): tensor for name, tensor in inputs.items() if name.startswith("twin_")}
+        contrasts = {
+            name.removeprefix("contrast_"): tensor for name, tensor in inputs.items() if name.startswith("contrast_")
+        }
         weights = weight * _in_plots(inputs, tokenizer.end_of_title)[:, :-1][_learned(inputs)].float()
         with torch.no_grad(), half_precision(inputs["labels"].device):
             teacher.to(inputs["labels"].device)
-            aim = guided(predict(teacher, inputs), predict(teacher, twins), weights, tokenizer.ends)
+            aim = guided(predict(teacher, inputs), predict(teacher, contrasts), weights, tokenizer.ends)
         return kl_div(predict(student, inputs), aim, reduction="sum", log_target=True) / tokens
 
     return loss

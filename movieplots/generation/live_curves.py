@@ -7,6 +7,7 @@ from typing import Any
 from IPython.display import DisplayHandle, Image, display
 from transformers import TrainerCallback
 
+from movieplots.runs.folder import Logged
 from movieplots.training_figures import training_curves
 
 SECONDS = 5.0  # between two pictures, at least
@@ -29,7 +30,7 @@ class LiveCurves(TrainerCallback):
         if state.is_world_process_zero:
             self._draw(state.log_history)
 
-    def _draw(self, history: list[dict[str, Any]]) -> None:
+    def _draw(self, history: list[Logged]) -> None:
         if not any("loss" in entry or "eval_loss" in entry for entry in history):
             return
         started = time.monotonic()
@@ -42,7 +43,7 @@ class LiveCurves(TrainerCallback):
         self.next = now + max(SECONDS, (now - started) / SHARE)
 
 
-def draw(history: list[dict[str, Any]]) -> Image:
+def draw(history: list[Logged]) -> Image:
     """The curves as a PNG of twice the resolution, whatever the notebook's own settings are."""
     buffer = io.BytesIO()
     training_curves(history).savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})

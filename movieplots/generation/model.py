@@ -9,31 +9,33 @@ from safetensors import SafetensorError
 
 from movieplots.bases import load_causal_lm
 from movieplots.errors import BadInput
-from movieplots.generation.markup import MarkupTokenizer
-from movieplots.generation.recipe import adapter_info
-from movieplots.model_folder import read_info
+from movieplots.generation.info import GeneratorInfo
+from movieplots.generation.prompt_format import PromptTokenizer
+from movieplots.generation.training_settings import adapter_info
+from movieplots.runs.folder import read_info
 
 RANK = 16
 
 
-def new_generator(base: str, markup: str, method: str) -> tuple[Any, MarkupTokenizer]:
+def new_generator(base_model: str, titles: bool, method: str) -> tuple[Any, PromptTokenizer]:
     """The base in float32, ready to be trained: `lora` adds an adapter, `full` trains all weights.
 
     The adapter has rank 16 and sits on all linear layers (Hu et al. 2022). Marks for which the base has no stand-in
     get new rows in the embedding matrix, which are always trained. A base that is itself a trained generator's folder
     is trained further, its adapter where it left off.
     """
-    start = adapter_info(base)
-    model, tokenizer = _base_with_marks(start["base"] if start else base, markup)
-    _check_causal(model, base)
+    start = adapter_info(base_model)
+    model, tokenizer = _base_with_marks(start.base_model if start else base_model, titles)
+    _check_causal(model, base_model)
     # With a cache, transformers takes packed blocks for one long text: plots would see their neighbours.
     model.config.use_cache = False
-    if start and tokenizer.new_tokens and start["markup"] != markup:
-        raise BadInput(f"{base} has learned the marks of {start['markup']} alone: choose that --markup.")
+    if start and tokenizer.new_tokens and start.titles != titles:
+        flag = "--titles" if start.titles else "--no-titles"
+        raise BadInput(f"{base_model} has learned the special tokens of {flag} alone: choose that.")
     if method == "full":
-        return _adapted(model, base).merge_and_unload().requires_grad_(True) if start else model, tokenizer
+        return _adapted(model, base_model).merge_and_unload().requires_grad_(True) if start else model, tokenizer
     if start and method == "lora":
-        return _adapted(model, base, trainable=True), tokenizer
+        return _adapted(model, base_model, trainable=True), tokenizer
     config = LoraConfig(
         r=RANK,
         lora_alpha=2 * RANK,
@@ -44,14 +46,16 @@ def new_generator(base: str, markup: str, method: str) -> tuple[Any, MarkupToken
     return get_peft_model(model, config), tokenizer
 
 
-def save_generator(model: Any, weights: dict[str, torch.Tensor], base: str, folder: Path) -> None:
+def save_generator(model: Any, weights: dict[str, torch.Tensor], base_model: str, folder: Path) -> None:
     """Write an adapter or a whole model, of which `weights` is the state dict, as safetensors.
 
     An adapter holds the vocabulary's new rows, but not the base's weights. Both are kept in float16, which halves the
     file; sampling and held-out losses do not notice.
     """
     if isinstance(model, PeftModel):
-        model.peft_config["default"].base_model_name_or_path = base
+        config = model.peft_config["default"]
+        config.base_model_name_or_path = base_model
+        config.target_modules = sorted(config.target_modules)  # a set has another order in each process
         trained = {name for name, weight in model.named_parameters() if weight.requires_grad}
         half = {name: tensor.half() if name in trained else tensor for name, tensor in weights.items()}
         model.save_pretrained(folder, state_dict=half, save_embedding_layers=False)
@@ -63,13 +67,13 @@ def save_generator(model: Any, weights: dict[str, torch.Tensor], base: str, fold
         model.save_pretrained(folder, state_dict=half)
 
 
-def load_generator(folder: str | Path) -> tuple[Any, MarkupTokenizer, dict[str, Any]]:
+def load_generator(folder: str | Path) -> tuple[Any, PromptTokenizer, GeneratorInfo]:
     """(model in float32 with the adapter merged in, tokenizer, info) of a trained generator's folder."""
-    info = read_info(folder, "generation")
+    info = read_info(folder, GeneratorInfo)
     if not (Path(folder) / "adapter_config.json").is_file():
         model, tokenizer = load_causal_lm(str(folder))
-        return model.eval(), MarkupTokenizer.of(tokenizer, info), info
-    model, markup_tokenizer = _base_with_marks(info["base"], info["markup"], info.get("anchored", False))
+        return model.eval(), PromptTokenizer.of(tokenizer, info), info
+    model, markup_tokenizer = _base_with_marks(info.base_model, info.titles, info.anchored)
     return _adapted(model, folder).merge_and_unload().eval(), markup_tokenizer, info
 
 
@@ -86,10 +90,10 @@ def _adapted(model: Any, folder: str | Path, trainable: bool = False) -> PeftMod
         raise BadInput(f"The adapter in {folder} cannot be loaded: {str(error).splitlines()[0]}") from None
 
 
-def _base_with_marks(base: str, markup: str, anchored: bool = True) -> tuple[Any, MarkupTokenizer]:
-    model, hub_tokenizer = load_causal_lm(base)
+def _base_with_marks(base_model: str, titles: bool, anchored: bool = True) -> tuple[Any, PromptTokenizer]:
+    model, hub_tokenizer = load_causal_lm(base_model)
     known = len(hub_tokenizer)
-    tokenizer = MarkupTokenizer(hub_tokenizer, markup, anchored)
+    tokenizer = PromptTokenizer(hub_tokenizer, titles, anchored)
     if len(hub_tokenizer) > known:
         # The mean of the old rows is a better start than noise (Hewitt 2021), and the same on every load.
         model.resize_token_embeddings(len(hub_tokenizer))
@@ -99,12 +103,12 @@ def _base_with_marks(base: str, markup: str, anchored: bool = True) -> tuple[Any
 
 
 @torch.inference_mode()
-def _check_causal(model: Any, base: str) -> None:
+def _check_causal(model: Any, base_model: str) -> None:
     """Refuse an encoder, which transformers would load with a new head: its first output changes with the last word."""
     ends = torch.tensor([[1, 2, 3], [1, 2, 4]])
     first = model.eval()(input_ids=ends).logits[:, 0]
     if not torch.allclose(first[0], first[1], atol=1e-4):
         raise BadInput(
-            f"{base} is an encoder, not a language model that writes from left to right: "
+            f"{base_model} is an encoder, not a language model that writes from left to right: "
             "choose a causal one such as smollm2-135m or gpt2."
         )

@@ -1,5 +1,6 @@
 """A few plots written at each evaluation of a training run: seen to grow from the base's prose into plots."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +8,12 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 from transformers import Trainer, TrainerCallback
 
-from movieplots.generation.markup import MarkupTokenizer
+from movieplots.generation.info import Written, WrittenAt
+from movieplots.generation.prompt_format import PromptTokenizer
+from movieplots.generation.sampling_settings import Sampling
 
 GENRES = 3
 NEW_TOKENS = 72
-TEMPERATURE, TOP_P = 0.8, 0.9
 
 
 class SampleWriter(TrainerCallback):
@@ -21,7 +23,7 @@ class SampleWriter(TrainerCallback):
     state of the training is left as it was.
     """
 
-    def __init__(self, tokenizer: MarkupTokenizer, genres: list[str], out: Path, seed: int) -> None:
+    def __init__(self, tokenizer: PromptTokenizer, genres: list[str], out: Path, seed: int) -> None:
         self.tokenizer, self.genres, self.seed = tokenizer, genres[:GENRES], seed
         self.folder = out / "tensorboard"
 
@@ -29,26 +31,25 @@ class SampleWriter(TrainerCallback):
         if any(entry["step"] == state.global_step and "samples" in entry for entry in state.log_history):
             return
         samples = write_samples(model, self.tokenizer, self.genres, self.seed)
-        state.log_history.append({"step": state.global_step, "samples": samples})
+        state.log_history.append({"step": state.global_step, "samples": [asdict(sample) for sample in samples]})
         if state.is_world_process_zero:
-            text = "\n\n".join(f"**{s['genre']}** {s['title']} {s['plot']}" for s in samples)
+            text = "\n\n".join(f"**{s.genre}** {s.title} {s.plot}" for s in samples)
             with SummaryWriter(str(self.folder)) as writer:
                 writer.add_text("samples", text, state.global_step)
 
     @staticmethod
-    def kept(trainer: Trainer) -> list[dict[str, Any]]:
-        """What was written, one dict an evaluation: `step` and `samples`, each with `genre`, `title` and `plot`."""
-        keys = ("genre", "title", "plot")  # a log that went through a checkpoint has them in another order
+    def kept(trainer: Trainer) -> list[WrittenAt]:
+        """What was written, at each evaluation."""
         return [
-            {"step": entry["step"], "samples": [{key: sample[key] for key in keys} for sample in entry["samples"]]}
+            WrittenAt(entry["step"], [Written(**sample) for sample in entry["samples"]])
             for entry in trainer.state.log_history
             if "samples" in entry
         ]
 
 
 @torch.inference_mode()
-def write_samples(model: Any, tokenizer: MarkupTokenizer, genres: list[str], seed: int) -> list[dict[str, str]]:
-    """One plot a genre from a model in the middle of its training, as dicts of `genre`, `title` and `plot`."""
+def write_samples(model: Any, tokenizer: PromptTokenizer, genres: list[str], seed: int) -> list[Written]:
+    """One plot a genre from a model in the middle of its training."""
     prompts = [tokenizer.prompt(genre) for genre in genres]
     width = max(map(len, prompts))
     padded = [[tokenizer.end] * (width - len(prompt)) + prompt for prompt in prompts]
@@ -61,8 +62,8 @@ def write_samples(model: Any, tokenizer: MarkupTokenizer, genres: list[str], see
             input_ids=torch.tensor(padded, device=model.device),
             attention_mask=torch.tensor(mask, device=model.device),
             do_sample=True,
-            temperature=TEMPERATURE,
-            top_p=TOP_P,
+            temperature=Sampling.temperature,
+            top_p=Sampling.top_p,
             top_k=0,
             max_new_tokens=NEW_TOKENS,
             suppress_tokens=tokenizer.suppressed or None,
@@ -72,4 +73,4 @@ def write_samples(model: Any, tokenizer: MarkupTokenizer, genres: list[str], see
         )
     model.train(training)
     texts = [tokenizer.read(row[width:], has_title=False) for row in ids.tolist()]
-    return [{"genre": g, "title": title, "plot": plot} for g, (title, plot, _) in zip(genres, texts, strict=True)]
+    return [Written(genre, title, plot) for genre, (title, plot, _) in zip(genres, texts, strict=True)]

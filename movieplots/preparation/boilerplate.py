@@ -51,7 +51,7 @@ def remove_boilerplate(
             continue
         shorter[number] = kept
         for key, sentence in sentences[number]:
-            if key in boilerplate:
+            if key is not None and key in boilerplate:
                 removed[written.setdefault(key, sentence.strip())] += 1
     return shorter, removed
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from movieplots.plots import FILE_NAME, SPLITS
+from movieplots.preparation.report import Preparation
 from movieplots.sources.corpus import Source
 
 _BEGINNING = "---\npretty_name: Plots from "
@@ -39,45 +40,45 @@ REPAIRS = {
 }
 
 
-def dataset_card(report: dict[str, Any], sources: list[Source]) -> str:
+def dataset_card(report: Preparation, sources: list[Source]) -> str:
     """The card in Markdown; `report` is what stands in `report.json`."""
-    settings, total = report["settings"], max(1, sum(report["tags"].values()))
-    languages = [code for code in settings["languages"] if code != "all"] or list(report["languages"])
-    size = next((name for most, name in _SIZES if report["kept"] < most), "n>1M")
+    settings, counts, total = report.settings, report.by_source, max(1, sum(report.tags.values()))
+    languages = [code for code in settings.languages if code != "all"] or list(report.languages)
+    size = next((name for most, name in _SIZES if report.kept < most), "n>1M")
     header = [
-        f"{_BEGINNING}{', '.join(report['sources'])}", "language:",
+        f"{_BEGINNING}{', '.join(report.sources)}", "language:",
         *(f"- {code}" for code in languages), "task_categories:", "- text-generation", "- text-classification",
         "size_categories:", f"- {size}", "configs:", "- config_name: default", f"  data_files: {FILE_NAME}", "---",
     ]  # fmt: skip
     body = [
-        f"# Plots from {', '.join(report['sources'])}",
-        f"{report['kept']:,} plots of {report['groups']:,} groups (titles and series), with genres; "
-        f"fingerprint `{report['fingerprint']}`.",
+        f"# Plots from {', '.join(report.sources)}",
+        f"{report.kept:,} plots of {report.groups:,} groups (titles and series), with genres; "
+        f"fingerprint `{report.fingerprint}`.",
         "## Sources",
         _table(
             ("source", "what", "licence", "read", "kept"),
-            [(s.name, s.what, s.licence, *report["by_source"][s.name].values()) for s in sources],
+            [(s.name, s.what, s.licence, counts[s.name].read, counts[s.name].kept) for s in sources],
         ),
         "## What was done",
-        f"Of {report['read']:,} rows read, {report['kept']:,} were kept. "
+        f"Of {report.read:,} rows read, {report.kept:,} were kept. "
         "The others, as far as they have a text, are in `dropped.parquet`:",
-        _table(("dropped because", "rows"), [(REASONS[reason], n) for reason, n in report["dropped"].items()]),
+        _table(("dropped because", "rows"), [(REASONS[reason], n) for reason, n in report.dropped.items()]),
         "Cleaning changed nothing but these, and white space:",
-        _table(("removed or repaired", "plots"), [(REPAIRS[repair], n) for repair, n in report["repaired"].items()]),
-        *_boilerplate(report["boilerplate"]),
-        f"Lengths are in {settings['length_in']}: at least {settings['min_length']}, at most "
-        f"{settings['max_length']:,} ({report['cut']:,} plots were cut there, at a sentence end). "
-        f"Near-duplicates are those with a similarity of {settings['near']:g} or more.",
-        f"Of {total:,} genre names, {report['tags']['mapped'] / total:.1%} were mapped onto the vocabulary, "
-        f"{report['tags']['ignored'] / total:.1%} are ignored on purpose because they tell no genre, and "
-        f"{report['tags']['unknown'] / total:.1%} are in no mapping"
-        + (f", above all {', '.join(list(report['unknown_tags'])[:10])}." if report["unknown_tags"] else "."),
+        _table(("removed or repaired", "plots"), [(REPAIRS[repair], n) for repair, n in report.repaired.items()]),
+        *_boilerplate(report.boilerplate),
+        f"Lengths are in {settings.length_in}: at least {settings.min_length}, at most "
+        f"{settings.max_length:,} ({report.truncated:,} plots were cut there, at a sentence end). "
+        f"Near-duplicates are those with a similarity of {settings.dedup_threshold:g} or more.",
+        f"Of {total:,} genre names, {report.tags['mapped'] / total:.1%} were mapped onto the vocabulary, "
+        f"{report.tags['ignored'] / total:.1%} are ignored on purpose because they tell no genre, and "
+        f"{report.tags['unknown'] / total:.1%} are in no mapping"
+        + (f", above all {', '.join(list(report.unknown_tags)[:10])}." if report.unknown_tags else "."),
         "## Splits",
         _how_split(report),
         _table(
             ("genre", *SPLITS),
-            [("all plots", *report["splits"].values())]
-            + [(genre, *report["genres_by_split"][genre].values()) for genre in report["genres"]],
+            [("all plots", *report.splits.values())]
+            + [(genre, *report.genres_by_split[genre].values()) for genre in report.genres],
         ),
         "## Columns",
         "`id`, `source`, `title` (as published), `primary`, `secondary`, `year`, `season`, `episode`, `air_date`, "
@@ -105,18 +106,16 @@ def is_card(file: Path) -> bool:
     return file.is_file() and file.read_bytes().startswith(_BEGINNING.encode())
 
 
-def _how_split(report: dict[str, Any]) -> str:
-    settings = report["settings"]
-    sentences = [
-        f"By group, so that no title or series stands on two sides; balanced by genre, seed {settings['seed']}."
-    ]
-    if settings["own_splits"]:
+def _how_split(report: Preparation) -> str:
+    settings = report.settings
+    sentences = [f"By group, so that no title or series stands on two sides; balanced by genre, seed {settings.seed}."]
+    if settings.own_splits:
         sentences = [
             "The sources' own division, by group: where it tore a title or series apart "
-            f"({report['torn_groups']:,} of them), the whole stands on the test side."
+            f"({report.groups_across_splits:,} of them), the whole stands on the test side."
         ]
-    if report["kept_sides"]:
-        sentences.append(f"{report['kept_sides']:,} groups stand where an earlier preparation had put them.")
+    if report.kept_splits:
+        sentences.append(f"{report.kept_splits:,} groups stand where an earlier preparation had put them.")
     return " ".join(sentences)
 
 

@@ -152,7 +152,7 @@ def is_whole(text: str, end: int | None = None, ellipsis: bool = False) -> bool:
     return not (tail[-1] == "." and _last_word(text, end - 1) in _BEFORE_NAMES)
 
 
-def cut_at_sentence(text: str, at_most: int, count: Callable[[str], int]) -> str:
+def truncate_at_sentence(text: str, at_most: int, count: Callable[[str], int]) -> str:
     """The longest beginning of whole sentences for which `count` gives at most `at_most`, empty if there is none.
 
     `count` counts words or tokens. It is called on about log2(sentences) beginnings, and must not fall as they grow.

@@ -14,10 +14,10 @@ import numpy as np
 from rensa import RMinHash
 from scipy.sparse import csr_matrix
 
+from movieplots.preparation.settings import DEDUP_THRESHOLD
 from movieplots.words import NumberedTexts
 
 SHINGLE_WORDS = 3
-NEAR = 0.6  # Jaccard similarity from which two plots count as the same text
 _HASHES = 256
 _MISSED = 2e-4
 _DOUBT = 5  # standard deviations by which a pair's estimated similarity may fall short before it is measured
@@ -36,7 +36,7 @@ def exact_duplicates(plots: NumberedTexts, lengths: np.ndarray) -> np.ndarray:
     return np.array([best[key] for key in keys], dtype=np.int64)
 
 
-def near_duplicates(plots: NumberedTexts, lengths: np.ndarray, threshold: float = NEAR) -> np.ndarray:
+def near_duplicates(plots: NumberedTexts, lengths: np.ndarray, threshold: float = DEDUP_THRESHOLD) -> np.ndarray:
     """The plot that stands for each plot, shape (n,): its own number, or that of a longer one with nearly its text.
 
     `lengths` is what "longer" means, shape (n,). From the longest on, a plot stands for itself and for all that are at

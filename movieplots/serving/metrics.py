@@ -10,14 +10,16 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        say = {"registry": self.registry}
-        self.requests = Counter("movieplots_requests", "Requests answered.", ["route", "status"], **say)
+        registry = {"registry": self.registry}
+        self.requests = Counter("movieplots_requests", "Requests answered.", ["route", "status"], **registry)
         self.seconds = Histogram(
-            "movieplots_request_seconds", "Seconds until a request was answered.", ["route"], **say
+            "movieplots_request_seconds", "Seconds until a request was answered.", ["route"], **registry
         )
-        self.first_token = Histogram("movieplots_first_token_seconds", "Seconds until a plot's first token.", **say)
+        self.first_token = Histogram(
+            "movieplots_first_token_seconds", "Seconds until a plot's first token.", **registry
+        )
         self.events = {
-            event: Counter(f"movieplots_{event}", what, **say)
+            event: Counter(f"movieplots_{event}", what, **registry)
             for event, what in (
                 ("tokens", "Tokens written."), ("plots", "Plots written."), ("left", "Plots that were given up."),
             )

@@ -2,21 +2,25 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from movieplots.classification.info import ClassifierInfo
 from movieplots.classification.prediction import GenreClassifier
 from movieplots.errors import BadInput
-from movieplots.generation.decoders import check_decoder, is_address
+from movieplots.generation.info import GeneratorInfo
 from movieplots.generation.sampling import PlotGenerator
-from movieplots.model_folder import read_info
-from movieplots.novelty_index import NoveltyIndex, load_comparison
+from movieplots.generation.sampling_settings import check_backend, is_address
+from movieplots.novelty_index import Likeness, NoveltyIndex, load_comparison
+from movieplots.runs.folder import read_info
 
 PATIENCE = 60.0  # seconds for a server that writes the plots to be there
 CONTEXT = 640  # tokens of a prompt and its plot: each place of llama.cpp takes memory for so many
+
+Comparison = Callable[[Sequence[str]], list[Likeness]]
 
 
 class NotReady(Exception):
@@ -33,15 +37,15 @@ class Served:
 
     name: str
     folder: Path
-    info: dict[str, Any]
+    info: GeneratorInfo | ClassifierInfo | None
     load: Callable[[Path], Any]
     model: Any = None
     error: str = ""
     loaded: threading.Event = field(default_factory=threading.Event)
 
     @property
-    def state(self) -> str:
-        """`loading`, `ready` or `failed`."""
+    def state(self) -> Literal["loading", "ready", "failed"]:
+        """How far it is."""
         if not self.loaded.is_set():
             return "loading"
         return "failed" if self.error else "ready"
@@ -54,41 +58,45 @@ class Served:
             raise NotReady(f"The model {self.name} is still being loaded.", loading=True)
 
 
-class Models:
-    """Generators (one a markup: `with-titles`, `without-titles`) and one classifier, by name.
+def generator_name(info: GeneratorInfo) -> str:
+    """What a generator is called here."""
+    return "with-titles" if info.titles else "without-titles"
 
-    `decoder` is what writes the plots, see `PlotGenerator.from_pretrained`. Raises BadInput at once where a folder
-    holds no such model, or where two generators have the same markup.
+
+class Models:
+    """Generators (one `with-titles`, one `without-titles`) and one classifier, by name.
+
+    `backend` is what writes the plots, see `PlotGenerator.from_pretrained`. Raises BadInput at once where a folder
+    holds no such model, or where two generators have the same name.
     """
 
     def __init__(
-        self, generators: list[Path], classifier: Path | None, novelty: Path | None = None, decoder: str = "auto"
+        self, generators: list[Path], classifier: Path | None, novelty: Path | None = None, backend: str = "auto"
     ) -> None:
         self.served: dict[str, Served] = {}
-        check_decoder(decoder)
-        if is_address(decoder) and len(generators) > 1:
-            raise BadInput(f"The server at {decoder} writes with one model: give one generator.")
+        check_backend(backend)
+        if is_address(backend) and len(generators) > 1:
+            raise BadInput(f"The server at {backend} writes with one model: give one generator.")
         for folder in generators:
-            info = read_info(folder, "generation")
-            name = info["markup"]
+            info = read_info(folder, GeneratorInfo)
+            name = generator_name(info)
             if name in self.served:
                 raise BadInput(
                     f"{self.served[name].folder} and {folder} are both generators {name.replace('-', ' ')}: give one."
                 )
-            self.served[name] = Served(name, folder, info, partial(_load_generator, decoder=decoder))
+            self.served[name] = Served(name, folder, info, partial(_load_generator, backend=backend))
         if classifier is not None:
-            info = read_info(classifier, "classification")
-            self.served["classifier"] = Served("classifier", classifier, info, GenreClassifier.from_pretrained)
+            known = read_info(classifier, ClassifierInfo)
+            self.served["classifier"] = Served("classifier", classifier, known, GenreClassifier.from_pretrained)
         if novelty is not None:
             if not novelty.is_file():
                 raise BadInput(f"There is no index {novelty}: make it with `movieplots novelty`.")
             NoveltyIndex.plots_of(novelty)  # says where the file is none
-            self.served["novelty"] = Served("novelty", novelty, {}, load_comparison)
+            self.served["novelty"] = Served("novelty", novelty, None, load_comparison)
 
     def load(self) -> None:
         """Load all in a thread; returns at once. One after another: two at a time disturb each other inside torch."""
-        every = list(self.served.values())
-        threading.Thread(target=lambda: [_load(served) for served in every], daemon=True, name="load models").start()
+        threading.Thread(target=_load, args=(list(self.served.values()),), daemon=True, name="load models").start()
 
     def generator(self, title: str | None, name: str | None = None) -> PlotGenerator:
         """The generator of this name; without one, that with titles for a given title, else rather the other.
@@ -109,7 +117,7 @@ class Models:
             raise NotReady("No classifier is served here: start the server with --classifier.", loading=False)
         return self._get("classifier")
 
-    def novelty(self) -> Any:
+    def novelty(self) -> Comparison:
         """A function from plots to how near each is to the training plots."""
         if "novelty" not in self.served:
             raise NotReady("No index of training plots is served here: start the server with --novelty.", loading=False)
@@ -121,25 +129,28 @@ class Models:
         return served.model
 
 
-def _load(served: Served) -> None:
-    try:
-        served.model = served.load(served.folder)
-    except ModuleNotFoundError as error:
-        served.error = (
-            f"it needs {error.name}, which is not installed here: compress the classifier, or convert the generator "
-            "where it is."
-        )
-    except Exception as error:  # told to whoever asks for the model
-        served.error = str(error) or type(error).__name__
-    finally:
-        served.loaded.set()
+def _load(every: list[Served]) -> None:
+    for served in every:
+        try:
+            served.model = served.load(served.folder)
+        except ModuleNotFoundError as error:
+            served.error = (
+                f"it needs {error.name}, which is not installed here: quantize the classifier, or convert the "
+                "generator where it is."
+            )
+        except Exception as error:  # told to whoever asks for the model
+            served.error = str(error) or type(error).__name__
+        finally:
+            served.loaded.set()
 
 
-def _load_generator(folder: Path, decoder: str) -> PlotGenerator:
-    generator = _from_server(folder, decoder) if is_address(decoder) else PlotGenerator.from_pretrained(folder, decoder)
-    generator.decoder.context = min(generator.decoder.context, CONTEXT)
-    genre = max(generator.info["genre_counts"], key=generator.info["genre_counts"].get)
-    for _ in generator.stream([genre], max_tokens=1):  # starts what is started with the first plot
+def _load_generator(folder: Path, backend: str) -> PlotGenerator:
+    generator = _from_server(folder, backend) if is_address(backend) else PlotGenerator.from_pretrained(folder, backend)
+    generator.backend.context = min(generator.backend.context, CONTEXT)
+    counts = generator.info.genre_counts
+    for _ in generator.stream(
+        (max(counts, key=lambda genre: counts[genre]),), max_tokens=1
+    ):  # starts what is started with the first plot
         pass
     return generator
 

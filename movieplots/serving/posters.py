@@ -16,6 +16,7 @@ import httpx
 
 from movieplots.errors import BadInput
 from movieplots.serving.typographic_poster import draw_poster
+from movieplots.settings import Json
 from movieplots.titles import parse_title
 
 SECONDS = 120  # that a painted poster may take
@@ -164,7 +165,7 @@ def _ask(provider: str, url: str, headers: dict[str, str], method: str = "POST",
     return answer
 
 
-def _json(provider: str, answer: httpx.Response) -> dict[str, Any]:
+def _json(provider: str, answer: httpx.Response) -> dict[str, Json]:
     try:
         return dict(answer.json())
     except (ValueError, TypeError):

@@ -1,14 +1,24 @@
 """What the API takes and gives, with an example of each: the source of its OpenAPI document."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from movieplots.generation.sampling_settings import GenerateSettings
+from movieplots.settings import Settings, default_of, option_of
 
 MOST_PLOTS, MOST_WORDS, MOST_TEXTS, MOST_EXPLAINED = 8, 400, 64, 4
 
 Genre = Annotated[str, StringConstraints(min_length=1, max_length=40)]
 Title = Annotated[str, StringConstraints(max_length=200)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=20_000, pattern=r"\S")]
+
+
+def field_of(kind: type[Settings], name: str, **own: Any) -> Any:
+    """A field with the default, range and help of an option; `own` replaces some of them, or adds limits of the API."""
+    option = option_of(kind, name)
+    bounds = {bound: getattr(option, bound) for bound in ("ge", "gt", "le", "lt")}
+    return Field(**{"default": default_of(kind, name), "description": option.help} | bounds | own)
 
 
 class _Strict(BaseModel):
@@ -25,16 +35,16 @@ class PlotsRequest(_Strict):
         default="", description="The plot's title, best as `Salt (2009)`; empty lets the model decide."
     )
     opening: Annotated[str, StringConstraints(max_length=4_000)] = Field(
-        default="", description="The plot's first words, or a plot that is to go on."
+        default="", description="The plot's first words, or a plot to continue."
     )
-    n: int = Field(default=1, ge=1, le=MOST_PLOTS, description="How many plots.")
-    temperature: float = Field(default=0.8, gt=0, le=5, description="Higher is wilder.")
-    top_p: float = Field(default=0.9, ge=0, le=1, description="Keep the likeliest words up to this share; 0 is off.")
-    seed: int = Field(default=0, ge=0, lt=2**32, description="The same seed gives the same plots.")
+    n: int = field_of(GenerateSettings, "n", le=MOST_PLOTS)
+    temperature: float = field_of(GenerateSettings, "temperature")
+    top_p: float = field_of(GenerateSettings, "top_p")
+    seed: int = field_of(GenerateSettings, "seed")
     max_words: int | None = Field(
         default=None, ge=1, le=MOST_WORDS, description="The most words of a plot beyond the opening."
     )
-    go_on: bool = Field(default=False, description="The opening is a plot that is to go on before it may end.")
+    go_on: bool = Field(default=False, description="The opening is a plot to continue before it may end.")
     model: Literal["with-titles", "without-titles"] | None = Field(
         default=None, description="Which generator; by default the one with titles where a title is given."
     )

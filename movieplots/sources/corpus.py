@@ -18,11 +18,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from io import BufferedIOBase
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from movieplots.errors import BadInput
-from movieplots.progress import say
+from movieplots.progress import notify
 from movieplots.titles import Title, parse_title
 
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a synopsis may be longer than the default of 128 KiB
@@ -228,7 +229,7 @@ def open_text(path: Path, encoding: str = "utf-8-sig") -> Iterator[TextIO]:
         raise BadInput(f"{path} cannot be read: {error.strerror}.") from None
 
 
-def _not_utf8(path: Path, opener: Callable[..., TextIO]) -> str:
+def _not_utf8(path: Path, opener: Callable[..., BufferedIOBase]) -> str:
     """Read the whole file and say where it is not UTF-8 text."""
     bad, encoding = 0, "latin1"
     with opener(path, "rb") as file:
@@ -287,7 +288,7 @@ def read_table(
                 f"{remedy}."
             )
         if separated:
-            say(f"{path} is separated by {_in_words(mark)}, and is read so.")
+            notify(f"{path} is separated by {_in_words(mark)}, and is read so.")
         own_names = {own: name for name, own in found.items()}
         corpus.header = header = [own_names.get(name, name) for name in header]
         again = [(name, own_names[own]) for name, own in found.items() if own_names[own] != name]

@@ -6,8 +6,9 @@ import json
 import math
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,11 @@ def _json_rows(
         raise _no_column(path, missing, corpus.header)
 
 
+def _place(path: Path, unit: str, number: int, row: Any, as_text: Callable[[Any], str]) -> tuple[str, str]:
+    """Where in the file a row stands, and the row as text: both are made only when asked for."""
+    return f"{path.name}, {unit} {number}", as_text(row)
+
+
 def _json_lines(path: Path, corpus: RawCorpus) -> Iterator[Any]:
     with open_text(path) as file:
         for number, line in enumerate(file, 1):
@@ -199,7 +205,7 @@ def _json_lines(path: Path, corpus: RawCorpus) -> Iterator[Any]:
             except (ValueError, RecursionError):
                 corpus.add_broken(path, number, "this is no JSON", text)
                 continue
-            corpus.here = lambda number=number, text=text: (f"{path.name}, line {number}", text)
+            corpus.here = partial(_place, path, "line", number, text, str)
             yield row
 
 
@@ -231,7 +237,7 @@ def _json_array(path: Path, needed: list[str], corpus: RawCorpus) -> Iterator[An
     if not isinstance(content, list):
         raise BadInput(f"{path} holds {_in_words(content)}: export the data as an array of objects.")
     for number, row in enumerate(content, 1):
-        corpus.here = lambda number=number, row=row: (f"{path.name}, entry {number}", json.dumps(row))
+        corpus.here = partial(_place, path, "entry", number, row, json.dumps)
         yield row
 
 
@@ -265,7 +271,7 @@ def _parquet_rows(path: Path, needed: list[str], wanted: list[str], corpus: RawC
                 for row in batch.to_pylist():
                     row |= {name: dict(row[name] or ()) for name in maps}
                     number += 1
-                    corpus.here = lambda number=number, row=row: (f"{path.name}, row {number}", _text(row))
+                    corpus.here = partial(_place, path, "row", number, row, _text)
                     yield row | {name: row[own] for name, own in found.items()}
     except (pa.ArrowException, OSError) as error:
         raise BadInput(f"{path} cannot be read as Parquet ({str(error).splitlines()[0]}).") from None

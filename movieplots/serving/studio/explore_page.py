@@ -2,13 +2,14 @@
 
 import html
 import os
+from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from movieplots.serving.launch import REPORT
+from movieplots.settings import Json
 
 ROWS = 20
 COPIED = 8  # words in a row from which a sample's source is named
@@ -22,7 +23,7 @@ def show() -> None:
     if not given or not (folder / "samples.csv").is_file():
         st.info(
             (f"There is no evaluation in {folder} yet" if given else "No evaluation is shown here yet")
-            + ": run `movieplots evaluate … --out FOLDER`, and start the studio with `--report FOLDER`.",
+            + ": run `movieplots evaluate … --output-dir FOLDER`, and start the studio with `--report FOLDER`.",
             icon=":material/travel_explore:",
         )
         return
@@ -35,6 +36,11 @@ def show() -> None:
 
 def _samples(folder: Path) -> None:
     table = _read(str(folder / "samples.csv"), (folder / "samples.csv").stat().st_mtime)
+    if "truncated" not in table:
+        st.info(
+            f"{folder} is of an earlier version: run `movieplots evaluate` again.", icon=":material/travel_explore:"
+        )
+        return
     with st.container(horizontal=True):
         chosen = {
             "genre": st.selectbox("Genre", ["all", *sorted(table["genre"].unique())]),
@@ -55,7 +61,7 @@ def _samples(folder: Path) -> None:
                 st.html(_sample(row))
 
 
-def _sample(row: dict[str, Any]) -> str:
+def _sample(row: Mapping[Hashable, Json]) -> str:
     """One sample as HTML."""
     seen = row.get("genres_predicted", "").replace(",", ", ").replace("  ", " ")
     facts = [
@@ -64,10 +70,10 @@ def _sample(row: dict[str, Any]) -> str:
     ]
     if row["plot_cosine_title"]:
         facts.append(f"nearest training plot “{row['plot_cosine_title']}” ({row['plot_cosine']:.2f})")
-    if row["copied_words"] >= COPIED:
-        facts.append(f"{row['copied_words']} words in a row as in “{row['copied_from_title']}”")
+    if row["longest_verbatim_span"] >= COPIED:
+        facts.append(f"{row['longest_verbatim_span']} words in a row as in “{row['copied_from_title']}”")
     title = f'<p class="idea-title">{html.escape(row["title"])}</p>' if row["title"] else ""
-    plot = html.escape(row["plot"]) + ("" if row["finished"] else " …")
+    plot = html.escape(row["plot"]) + (" …" if row["truncated"] else "")
     return f'{title}<p class="idea-plot">{plot}</p><p class="idea-faint">{html.escape(" · ".join(facts))}</p>'
 
 

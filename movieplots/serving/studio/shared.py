@@ -5,13 +5,13 @@ import os
 import re
 import secrets
 from collections.abc import Sequence
-from typing import Any
 
 import streamlit as st
 
-from movieplots.serving.client import Client, Trouble
+from movieplots.serving.client import Client, Genre, Nearest, Trouble, Word
 from movieplots.serving.history import History, Idea
 from movieplots.serving.launch import API, HISTORY
+from movieplots.settings import Json
 
 SHOWN_GENRES = 6
 STYLE = """<style>
@@ -87,7 +87,7 @@ def writer() -> str:
 
 
 @st.cache_data(ttl=5, show_spinner=False)
-def served() -> dict[str, Any]:
+def served() -> dict[str, list[dict[str, Json]]]:
     """The models that the API serves, asked at most every five seconds. Raises Trouble."""
     return api().models()
 
@@ -132,19 +132,19 @@ def genre_names(task: str = "generation") -> list[str]:
 def look_into(idea: Idea) -> str:
     """Find genres, keywords and the nearest training plot; returns a sentence where something is not available."""
     missing = []
-    for what, find in (
-        ("genres", lambda: [g for g in api().genres(idea.plot)["genres"] if g["given"]]),
+    for name, find in (
+        ("found_genres", lambda: [genre for genre in api().genres(idea.plot)["genres"] if genre["given"]]),
         ("keywords", lambda: api().keywords(idea.plot)),
         ("nearest", lambda: api().novelty(idea.plot)),
     ):
         try:
-            setattr(idea, "found_genres" if what == "genres" else what, find())
+            setattr(idea, name, find())
         except Trouble as trouble:
             missing.append(str(trouble))
     return missing[0] if missing else ""
 
 
-def bars(genres: Sequence[dict[str, Any]], most: int = SHOWN_GENRES) -> str:
+def bars(genres: Sequence[Genre], most: int = SHOWN_GENRES) -> str:
     """The likeliest genres as bars with their thresholds marked, as HTML."""
     rows = []
     given = [genre for genre in genres if genre["given"]]
@@ -161,7 +161,7 @@ def bars(genres: Sequence[dict[str, Any]], most: int = SHOWN_GENRES) -> str:
     return "".join(rows)
 
 
-def marked(plot: str, words: Sequence[dict[str, Any]]) -> str:
+def marked(plot: str, words: Sequence[Word]) -> str:
     """The plot with the words that speak for a genre coloured, as HTML; the stronger the word, the stronger."""
     strongest = max((word["effect"] for word in words), default=0.0)
     parts, at = [], 0
@@ -175,7 +175,7 @@ def marked(plot: str, words: Sequence[dict[str, Any]]) -> str:
     return f'<p class="words">{"".join(parts)}{html.escape(plot[at:])}</p>'
 
 
-def nearness(nearest: dict[str, Any] | None) -> str:
+def nearness(nearest: Nearest | None) -> str:
     """How near an idea is to what the model read, as a sentence; empty where that is not known."""
     if not nearest:
         return ""

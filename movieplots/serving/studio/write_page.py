@@ -23,6 +23,7 @@ from movieplots.serving.studio.shared import (
     restore,
     writer,
 )
+from movieplots.settings import Json
 
 PRESETS = {"Steady": (0.6, 0.9), "Balanced": (0.8, 0.9), "Wild": (1.1, 0.95)}
 SLOTS = 3
@@ -40,7 +41,7 @@ class Slot:
     """A place for an idea; `asked` is what is still to be written for it, `missing` why something is unknown."""
 
     idea: Idea | None = None
-    asked: dict[str, Any] | None = None
+    asked: dict[str, Json] | None = None
     editing: bool = False
     trouble: str = ""
     missing: str = ""
@@ -84,7 +85,7 @@ def _form() -> None:
         st.warning("More than five genres: the first five count.", icon=":material/info:")
 
 
-def _asked() -> dict[str, Any]:
+def _asked() -> dict[str, Json]:
     state = st.session_state
     temperature, top_p = PRESETS[state.get("preset") or "Balanced"]
     return {
@@ -145,7 +146,9 @@ def _card(number: int) -> None:
         with buttons:
             st.button("Another", key=f"again-{number}", icon=":material/refresh:", on_click=_again, args=(number,))
             if slot.idea:
-                st.button("Go on", key=f"on-{number}", icon=":material/arrow_forward:", on_click=_go_on, args=(number,))
+                st.button(
+                    "Go on", key=f"on-{number}", icon=":material/arrow_forward:", on_click=_continue, args=(number,)
+                )
                 st.button("Edit", key=f"edit-{number}", icon=":material/edit:", on_click=_edit, args=(number, True))
                 if st.button("Poster", key=f"poster-{number}", icon=":material/image:"):
                     st.session_state.poster_idea = slot.idea
@@ -199,7 +202,7 @@ def _stream(slot: Slot, words: Any, notes: Any) -> None:
         st.rerun()  # nothing is growing any more: bring the history up to date
 
 
-def _events(asked: dict[str, Any], notes: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+def _events(asked: dict[str, Json], notes: Any) -> Iterator[tuple[str, dict[str, Json]]]:
     """What the API streams; a model that is still being loaded is waited for."""
     until, begun = time.monotonic() + PATIENCE, False
     while True:
@@ -241,9 +244,10 @@ def _again(number: int) -> None:
     slot.asked = _asked() | {"seed": random.randrange(2**31)}
 
 
-def _go_on(number: int) -> None:
+def _continue(number: int) -> None:
     slot: Slot = st.session_state.slots[number]
     idea = slot.idea
+    assert idea is not None  # without one there is no such button
     slot.trouble = ""
     slot.asked = _asked() | {
         "genres": idea.genres, "title": idea.title, "opening": idea.plot, "go_on": True,
@@ -263,10 +267,12 @@ def _save(number: int) -> None:
     if not plot:
         slot.trouble = "An idea needs some words: nothing was changed."
         return
+    idea = slot.idea
+    assert idea is not None  # without one there is no such button
     slot.trouble = ""
-    slot.idea.title, slot.idea.plot, slot.idea.edited, slot.idea.finished = title, plot, True, True
-    slot.missing = look_into(slot.idea)
-    history().keep(writer(), slot.idea)
+    idea.title, idea.plot, idea.edited, idea.finished = title, plot, True, True
+    slot.missing = look_into(idea)
+    history().keep(writer(), idea)
 
 
 def _past() -> None:

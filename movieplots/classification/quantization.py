@@ -1,0 +1,152 @@
+"""A trained classifier in a quarter of the space: 8-bit weights in one ONNX file, run by ONNX Runtime without torch.
+
+Weights are rounded to 8 bits a column, activations as they come (dynamic quantization), which costs a little accuracy:
+`quantize` measures how much on the test split.
+"""
+
+import logging
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from scipy.special import expit
+
+from movieplots.classification.assessment import check_same_plots
+from movieplots.classification.calibration import calibration_error
+from movieplots.classification.card import command_of, model_card
+from movieplots.classification.finishing import measure
+from movieplots.classification.info import BaselineScores, ClassifierInfo
+from movieplots.classification.metrics import NAMES
+from movieplots.classification.model import GenreModel, load_genre_model
+from movieplots.classification.onnx_engine import MODEL, SETTINGS, OnnxEngine
+from movieplots.classification.training_settings import QuantizeSettings
+from movieplots.errors import BadInput
+from movieplots.files import atomic_folder, check_folder, write_json
+from movieplots.runs.folder import FILE_NAME, read_info, write_info
+from movieplots.runs.lineage import read_plot_ids
+from movieplots.settings import takes
+
+
+@takes(QuantizeSettings)
+def quantize(settings: QuantizeSettings) -> ClassifierInfo:
+    """Write a classifier in a quarter of the space: 8-bit weights in one ONNX file, run without torch.
+
+    Thresholds are chosen and metrics measured anew; `metrics.before_quantization` are the scores of the model it was.
+
+    Returns
+    -------
+    ClassifierInfo
+        What `output_dir/movieplots.json` then holds.
+
+    Raises
+    ------
+    BadInput
+        For other data than it was trained on, whose test plots may have been training plots, and where the output
+        folder holds something else.
+    """
+    model, folder = Path(settings.model), Path(settings.output_dir)
+    check_folder(folder)
+    _onnx()
+    info = read_info(model, ClassifierInfo)
+    if info.quantized:
+        raise BadInput(f"{model} is quantized already.")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MODEL).is_file():
+        raise BadInput(f"{folder} holds something else than a quantized classifier: choose another --output-dir.")
+    plots = check_same_plots(model, info, settings.data)
+    network, tokenizer = load_genre_model(model, len(info.labels))
+
+    def known_baselines(titles: bool) -> dict[str, BaselineScores]:
+        measured = info.metrics.test_titled if titles else info.metrics.test
+        return measured.baselines if measured else {}
+
+    engine_settings = {
+        "max_tokens": network.max_tokens, "mask": tokenizer.mask_token or "", "pad": tokenizer.pad_token,
+        "pad_id": tokenizer.pad_token_id,
+    }  # fmt: skip
+    with atomic_folder(folder) as temporary:
+        _write_onnx(network, temporary / MODEL)
+        tokenizer.backend_tokenizer.save(str(temporary / "tokenizer.json"))
+        write_json(temporary / SETTINGS, engine_settings)
+        engine = OnnxEngine(temporary, len(info.labels))
+        proba = {split: expit(engine.logits(plots.texts[split])) for split in ("validation", "test")}
+        thresholds, test, test_titled = measure(engine, plots, info.titles, proba, known_baselines)
+        (folder / FILE_NAME).unlink(missing_ok=True)
+    error = calibration_error(plots.targets["test"], proba["test"])
+    info = replace(
+        info,
+        thresholds=[float(t) for t in thresholds],
+        max_tokens=network.max_tokens,
+        quantized="8-bit weights, ONNX",
+        metrics=replace(
+            info.metrics,
+            test=test,
+            test_titled=test_titled,
+            calibration=replace(info.metrics.calibration, error_after=error),
+            before_quantization=info.metrics.test.scores,
+        ),
+    )
+    write_info(folder, info, _card(info), read_plot_ids(model) or plots.ids)
+    return info
+
+
+def folder_size(folder: str | Path) -> float:
+    """What the files of a model's folder weigh, those of folders in it not counted, in MB (millions of bytes)."""
+    return sum(file.stat().st_size for file in Path(folder).iterdir() if file.is_file()) / 1e6
+
+
+def _write_onnx(network: GenreModel, file: Path) -> None:
+    quantization, optimizer = _onnx()
+
+    class Logits(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+            return self.network(input_ids, attention_mask)["logits"]
+
+    config = network.encoder.config
+    example = torch.ones((2, 8), dtype=torch.int64)
+    with TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        plain, fused = Path(folder) / "plain.onnx", Path(folder) / "fused.onnx"
+        torch.onnx.export(
+            Logits().eval(), (example, example), str(plain), dynamo=False, opset_version=17,
+            input_names=["input_ids", "attention_mask"], output_names=["logits"],
+            dynamic_axes={name: {0: "texts", 1: "tokens"} for name in ("input_ids", "attention_mask")}
+            | {"logits": {0: "texts"}},
+        )  # fmt: skip
+        optimizer.optimize_model(
+            str(plain), model_type="bert", num_heads=config.num_attention_heads, hidden_size=config.hidden_size
+        ).save_model_to_file(str(fused))
+        logging.disable(logging.WARNING)  # it advises a preparation that the optimizer has done
+        try:
+            quantization.quantize_dynamic(
+                fused, file, weight_type=quantization.QuantType.QInt8, per_channel=True, reduce_range=True,
+                extra_options={"DefaultTensorType": 1},
+            )  # fmt: skip
+        finally:
+            logging.disable(logging.NOTSET)
+
+
+def _onnx() -> tuple[Any, Any]:
+    """(ONNX Runtime's quantization, its optimizer of transformers)."""
+    try:
+        from onnxruntime import quantization
+        from onnxruntime.transformers import optimizer
+    except ModuleNotFoundError:
+        raise BadInput("Quantization needs the packages onnx and onnxruntime: pip install onnx onnxruntime.") from None
+    return quantization, optimizer
+
+
+def _card(info: ClassifierInfo) -> str:
+    before, now = info.metrics.before_quantization, info.metrics.test.scores
+    changes = ", ".join(f"{label} {getattr(before, key):.3f} → {getattr(now, key):.3f}" for key, label in NAMES.items())
+    head, _, rest = model_card(info).partition("\n\n")
+    trained = command_of(info)
+    quantized = "movieplots quantize --model TRAINED --output-dir THIS_FOLDER --data DATA"
+    rest = rest.replace(trained, f"{trained.replace('THIS_FOLDER', 'TRAINED')}\n    {quantized}")
+    return f"{head}\n\nIts weights are rounded to 8 bits and stored for ONNX Runtime: {changes}.\n\n{rest}"

@@ -1,0 +1,429 @@
+"""What all training shares: the Hugging Face `Trainer` with a time limit, safe checkpoints, curves and progress.
+
+A run that is killed continues at its last complete checkpoint when it is started again with the same settings.
+A time limit shortens the learning-rate schedule with it: progress is whichever is further, steps or time. Started by
+`accelerate launch` it runs on several processes, the first of which keeps the clock and writes the files.
+"""
+
+import contextlib
+import ctypes
+import datetime
+import math
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypedDict, cast
+
+import torch
+import transformers
+from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.tensorboard import SummaryWriter
+from transformers import (
+    EarlyStoppingCallback,
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerState,
+    TrainingArguments,
+)
+from transformers.integrations import TensorBoardCallback
+
+from movieplots.errors import BadInput
+from movieplots.files import disk_full, read_json, write_json
+from movieplots.progress import bar, console, notify
+from movieplots.runs.folder import Circumstances, Logged
+
+WARMUP_SHARE = 0.06
+SECONDS_BETWEEN_CHECKPOINTS = 180.0
+SECONDS_PER_LINE = 30
+WEIGHT_DECAY = 0.01
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
+
+
+class Group(TypedDict):
+    """Parameters that are trained with a learning rate of their own, as optimizers take them."""
+
+    params: list[torch.nn.Parameter]
+    lr: float
+
+
+Groups = Callable[[torch.nn.Module], list[Group]]
+Loss = Callable[[torch.nn.Module, dict[str, torch.Tensor], Any], torch.Tensor]
+
+
+def mixed_precision() -> dict[str, bool]:
+    """The `TrainingArguments` for mixed precision that this machine's hardware is fast at; none elsewhere.
+
+    bfloat16 without hardware support is not slow but unusable: some 30 times slower than float32 on an AVX2 CPU.
+    """
+    if torch.cuda.is_available():
+        bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+        return {"bf16": bf16, "fp16": not bf16}
+    return {"bf16": torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()}
+
+
+def training_arguments(**arguments: Any) -> TrainingArguments:
+    """`TrainingArguments` with what all our trainings have in common."""
+    made = TrainingArguments(
+        max_grad_norm=1.0,
+        logging_strategy="steps",
+        report_to="none",
+        use_cpu=not torch.cuda.is_available(),  # otherwise the Trainer refuses bfloat16 on CPUs that have it
+        disable_tqdm=True,
+        ddp_find_unused_parameters=False,
+        dataloader_num_workers=0,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        **mixed_precision(),
+        **arguments,
+    )
+    # Several GPUs in one process would mean DataParallel, without mixed precision and with larger steps than asked
+    # for: a process uses one, and `accelerate launch` all.
+    if made.n_gpu > 1:
+        made._n_gpu = 1
+    return made
+
+
+def reuse_memory() -> None:
+    """Have the C library keep memory that was freed for what is allocated next, from here to the process's end.
+
+    On a CPU a step allocates hundreds of megabytes at a time, which glibc would take from the system and give back each
+    time; the system clears every page of it anew, for up to half of the step (`M_MMAP_MAX` and `M_TRIM_THRESHOLD` of
+    mallopt(3)). Does nothing where there is no such library.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, -1)
+
+
+def can_compile() -> bool:
+    """Whether `torch.compile` works for the GPU here."""
+    return bool(torch.cuda.is_available() and torch.utils._triton.has_triton())
+
+
+def main_process() -> bool:
+    """Whether this process is the one that writes: the only one, or the first of several."""
+    return not _distributed() or torch.distributed.get_rank() == 0
+
+
+def _distributed() -> bool:
+    return bool(torch.distributed.is_available() and torch.distributed.is_initialized())
+
+
+def half_precision(device: torch.device) -> torch.autocast:
+    """A context for what is computed outside a model's `forward`, where the `Trainer` sets no precision."""
+    numbers = {"bf16": torch.bfloat16, "fp16": torch.float16}
+    half = next((numbers[name] for name, on in mixed_precision().items() if on), None)
+    return torch.autocast(device.type, half, enabled=half is not None)
+
+
+class Clock:
+    """Seconds of training so far, over all starts of a run, against an optional limit in minutes.
+
+    `share` of the limit and `due` (a checkpoint) change only with `tick`, and alike on all processes: were each to read
+    its own clock, their learning rates would differ.
+    """
+
+    def __init__(self, limit_minutes: float | None) -> None:
+        self.limit = math.inf if limit_minutes is None else limit_minutes * 60
+        self.start(0.0)
+
+    def start(self, spent_before: float) -> None:
+        """Start counting, `spent_before` seconds having been spent in earlier starts of the run."""
+        self._before, self._started = spent_before, time.monotonic()
+        self._saved = self._started
+        self.tick()
+
+    @property
+    def spent(self) -> float:
+        return self._before + time.monotonic() - self._started
+
+    def tick(self) -> None:
+        """Read the first process's clock."""
+        now = [self.spent / self.limit, float(time.monotonic() - self._saved >= SECONDS_BETWEEN_CHECKPOINTS)]
+        if _distributed():
+            device = "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
+            shared = torch.tensor(now, dtype=torch.float64, device=device)
+            torch.distributed.broadcast(shared, src=0)
+            now = shared.tolist()
+        self.share, self.due = now[0], now[1] > 0
+
+    def saved(self) -> None:
+        """A checkpoint has been written: the next is due some minutes from now."""
+        self._saved = time.monotonic()
+
+
+class _Safekeeping(TrainerCallback):
+    """Evaluates now and then, saves every few minutes, stops at the time limit, marks each checkpoint once complete.
+
+    With `save_evaluated` each evaluation is followed by a checkpoint, so that the best weights can be had back.
+    """
+
+    def __init__(self, clock: Clock, evaluations: int, save_evaluated: bool) -> None:
+        self.clock, self.evaluations, self.save_evaluated = clock, evaluations, save_evaluated
+        self.evaluated = 0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.evaluated = self._planned(state)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.clock.tick()
+        # Where the loss is logged, nothing is left over from the steps before that a resumed run would lack.
+        if self.clock.due and state.global_step % args.logging_steps == 0:
+            control.should_save = True
+        if self._planned(state) > self.evaluated:
+            self.evaluated = self._planned(state)
+            control.should_evaluate = control.should_log = True
+            control.should_save |= self.save_evaluated
+        if self.clock.share >= 1:
+            control.should_training_stop = True
+        if control.should_training_stop or state.global_step >= state.max_steps:
+            control.should_evaluate = control.should_save = True  # so that the curve reaches the end
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.clock.saved()
+        if state.is_world_process_zero:
+            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            write_json(folder / "complete.json", {"seconds": self.clock.spent})
+
+    def _planned(self, state: Any) -> int:
+        return int(self.evaluations * max(state.global_step / state.max_steps, self.clock.share))
+
+
+class _Bar(TrainerCallback):
+    """A progress bar over the steps with the latest losses; in a log file, a line now and then instead."""
+
+    def __init__(self, what: str, clock: Clock) -> None:
+        self.what, self.clock = what, clock
+        self.progress: Any = None
+        self.notes: dict[str, str] = {}
+        self.last_line = time.monotonic()
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.is_world_process_zero:
+            self.progress = bar()
+            self.progress.start()
+            self.task = self.progress.add_task(self.what, total=state.max_steps, completed=state.global_step, note="")
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.progress:
+            # A time limit may leave room for fewer steps than were planned: then the bar ends where they will.
+            total = min(state.max_steps, max(state.global_step, round(state.global_step / max(self.clock.share, 1e-9))))
+            self.progress.update(self.task, completed=state.global_step, total=total)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
+        if self.progress and logs:
+            names = {"loss": "loss", "eval_loss": "validation"}
+            self.notes |= {label: f"{label} {logs[key]:.3f}" for key, label in names.items() if key in logs}
+            note = " · ".join(self.notes.values())
+            self.progress.update(self.task, note=note)
+            if not console.is_terminal and time.monotonic() - self.last_line > SECONDS_PER_LINE:
+                self.last_line = time.monotonic()
+                notify(f"{self.what}: step {state.global_step} of {state.max_steps} · {note}")
+
+    def stop(self) -> None:
+        """Give the terminal back, also after an interrupt."""
+        if self.progress:
+            self.progress.stop()
+
+
+class _Trainer(Trainer):
+    """The `Trainer` with AdamW on our parameter groups, our schedule, and a loss of our own where one is given.
+
+    The optimizer is made here rather than passed in because FSDP has to wrap the model before there is one.
+    """
+
+    optimizer: torch.optim.Optimizer | None
+    lr_scheduler: LambdaLR | None
+    minutes = 0.0  # of training, over all starts of the run
+
+    def __init__(self, groups: Groups, factor: Callable[[int], float], loss: Loss | None, **arguments: Any) -> None:
+        self.groups, self.factor, self.loss = groups, factor, loss
+        super().__init__(**arguments)
+        if loss:
+            self.loss_is_scaled_for_ga = True
+
+    def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
+        if self.optimizer is None:
+            groups = self.groups(self.model if model is None else model)
+            self.optimizer = torch.optim.AdamW(groups, weight_decay=WEIGHT_DECAY, fused=True)
+        return self.optimizer
+
+    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
+        if self.lr_scheduler is None:
+            self.lr_scheduler = LambdaLR(optimizer or self.optimizer, self.factor)
+        return self.lr_scheduler
+
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.loss is None or not model.training:
+            return super().compute_loss(model, inputs, *args, **kwargs)
+        # The loss is summed over this process's share of the tokens and divided by all: gradients are then averaged.
+        return self.loss(model, inputs, kwargs["num_items_in_batch"]) * self.accelerator.num_processes
+
+
+def fit(
+    *,
+    what: str,
+    model: torch.nn.Module,
+    parameter_groups: Groups,
+    output_dir: Path,
+    seed: int,
+    max_steps: int,
+    time_limit: float | None,
+    evaluations: int,
+    lr_scheduler_type: str = "linear",
+    patience: int | None = None,
+    loss: Loss | None = None,
+    arguments: dict[str, Any],
+    callbacks: list[TrainerCallback] | None = None,
+    **trainer_arguments: Any,
+) -> _Trainer:
+    """Train `model` with AdamW on the groups that `parameter_groups(model)` gives (each with its own `lr`).
+
+    The learning rate warms up and then falls to 0 as the `lr_scheduler_type` says. There are so many `evaluations`,
+    evenly spread; with `patience` training stops after that many without a lower validation loss, and the best weights
+    are kept. `loss(model, inputs, tokens in the step)` replaces the model's own loss in training. `arguments` go to
+    `TrainingArguments`, `trainer_arguments` to the `Trainer`, which is returned with the `minutes` it took. Checkpoints
+    go to `output_dir/checkpoints`, curves for TensorBoard to `output_dir/tensorboard`.
+    """
+    reuse_memory()
+    folder = output_dir / "checkpoints"
+    checkpoint = last_checkpoint(folder)
+    clock = Clock(time_limit)
+    progress = _Bar(what, clock)
+    stopping: dict[str, Any] = {}
+    more = list(callbacks or [])
+    never = max_steps + 1  # evaluations and checkpoints are set by the clock and the share of the run
+    if patience is not None:
+        stopper = EarlyStoppingCallback(patience)
+        more.append(stopper)
+        stopping = {
+            "load_best_model_at_end": True, "metric_for_best_model": "eval_loss", "save_strategy": "steps",
+            "save_steps": never,
+        }  # fmt: skip
+    trainer = _Trainer(
+        parameter_groups,
+        _schedule(lr_scheduler_type, max_steps, clock),
+        loss,
+        model=model,
+        args=training_arguments(
+            output_dir=str(folder),
+            max_steps=max_steps,
+            logging_steps=max(1, min(10, max_steps // 100)),
+            save_total_limit=2,
+            seed=seed,
+            eval_steps=never,
+            prediction_loss_only=True,
+            **({"save_strategy": "no"} | stopping | arguments),
+        ),
+        callbacks=[_Safekeeping(clock, evaluations, save_evaluated=patience is not None), progress, *more],
+        **trainer_arguments,
+    )
+    for callback in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(callback)
+    if main_process():
+        _remove_incomplete(folder)
+        trainer.add_callback(TensorBoardCallback(SummaryWriter(str(output_dir / "tensorboard"))))
+    if checkpoint:
+        clock.start(read_json(checkpoint / "complete.json", "give --overwrite to start over")["seconds"])
+        step = int(checkpoint.name.rpartition("-")[2])
+        notify(f"Continuing at step {step}.")
+        state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+        if step >= max_steps or clock.share >= 1 or (patience is not None and _patience_used(state) >= patience):
+            # Killed after the last step: nothing is left to train.
+            trainer._load_from_checkpoint(state.best_model_checkpoint or str(checkpoint))
+            trainer.state, trainer.minutes = state, clock.spent / 60
+            return trainer
+        trainer.args.eval_on_start = False
+        if patience is not None:
+            stopper.early_stopping_patience_counter = _patience_used(state)
+    else:
+        clock.start(0.0)
+    try:
+        with _room_for_checkpoints(folder):
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    finally:
+        progress.stop()
+    # What is measured from here on is what will be saved, without the mixed precision of training.
+    trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+    trainer.minutes = clock.spent / 60
+    notify(f"{what}: {trainer.state.global_step} steps in {trainer.minutes:.1f} minutes.")
+    return trainer
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The latest checkpoint that was written completely, or None."""
+    complete = [file.parent for file in folder.glob("checkpoint-*/complete.json")]
+    return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+def _remove_incomplete(folder: Path) -> None:
+    """Remove checkpoints cut off while being written: counted among the latest two, they would push out good ones."""
+    for path in folder.glob("checkpoint-*"):
+        if not (path / "complete.json").is_file():
+            shutil.rmtree(path)
+
+
+def _patience_used(state: TrainerState) -> int:
+    """How many evaluations in a row had brought nothing when the checkpoint was written."""
+    return int(state.stateful_callbacks["EarlyStoppingCallback"]["attributes"]["early_stopping_patience_counter"])
+
+
+@contextlib.contextmanager
+def _room_for_checkpoints(folder: Path) -> Iterator[None]:
+    """Say in a sentence where the disk is full; safetensors and torch have errors of their own for it."""
+    try:
+        yield
+    except Exception as error:
+        if not disk_full(error):
+            raise
+        last = last_checkpoint(folder)
+        kept = f"the one of step {last.name.rpartition('-')[2]} is kept" if last else "none was complete yet"
+        raise BadInput(
+            f"There is no room on the disk for a checkpoint in {folder} ({kept}): make room, then run again."
+        ) from None
+
+
+def _schedule(name: str, max_steps: int, clock: Clock) -> Callable[[int], float]:
+    """Factor on the learning rate by step: up over the first `WARMUP_SHARE` of the run, then down to 0.
+
+    `linear` falls evenly, `cosine` along half a cosine (Loshchilov and Hutter 2017).
+    """
+
+    def factor(step: int) -> float:
+        begun = max((step + 1) / max_steps, clock.share)
+        done = max(step / max_steps, clock.share)
+        left = max(0.0, min((1 - done) / (1 - WARMUP_SHARE), 1.0))
+        fall = left if name == "linear" else (1 - math.cos(math.pi * left)) / 2
+        return min(begun / WARMUP_SHARE, fall)
+
+    return factor
+
+
+def circumstances(trainer: _Trainer) -> Circumstances:
+    """What of a run is not in its recipe."""
+    return run_circumstances(trainer.minutes, trainer.accelerator.num_processes)
+
+
+def run_circumstances(minutes: float, processes: int = 1) -> Circumstances:
+    """The same for a training without the `Trainer`."""
+    threads = torch.get_num_threads()
+    cpu = f"CPU, {threads} thread{'' if threads == 1 else 's'}"
+    return {
+        "date": datetime.date.today().isoformat(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else cpu,
+        "processes": processes,
+        "minutes": round(minutes, 1),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
+
+
+def history(trainer: Trainer) -> list[Logged]:
+    """The losses logged during training, one dict a log: `step` and `loss` or `eval_loss`."""
+    kept = ("step", "loss", "eval_loss")
+    entries = [cast(Logged, {key: entry[key] for key in kept if key in entry}) for entry in trainer.state.log_history]
+    return [entry for entry in entries if len(entry) > 1]

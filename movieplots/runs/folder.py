@@ -1,0 +1,157 @@
+"""What a trained model's folder holds beside its weights: `movieplots.json`, `run.json`, `plot_ids.npz`, `README.md`.
+
+`movieplots.json` is written last, so a folder that has it is complete. Its `recipe` names everything the result depends
+on; the same recipe again reuses the folder.
+"""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypedDict, TypeVar
+
+import msgspec
+
+from movieplots.errors import BadInput
+from movieplots.files import read_json, write_json, write_text
+from movieplots.runs.lineage import FILE_NAME as PLOT_IDS
+from movieplots.runs.lineage import PlotIds
+from movieplots.settings import Json, Settings
+
+FILE_NAME = "movieplots.json"
+RUN_FILE = "run.json"  # when, where and how long: apart from `movieplots.json`, which the recipe alone decides
+_WEIGHTS = ("adapter_*", "*.safetensors", "*config.json", "*.onnx", "engine.json", PLOT_IDS)
+_VERBS = {"generation": "generator", "classification": "classifier", "mlm": "mlm"}
+
+K = TypeVar("K", bound=Settings)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything a trained model depends on.
+
+    `command` is the one that trains so, without `movieplots`, `settings` are its options by name, and `data` is the
+    fingerprint of the plots. `base_recipe` is that of a base model that was trained here, `teachers` are those of the
+    models that it learned from.
+    """
+
+    command: str
+    settings: dict[str, Json]
+    data: str
+    base_recipe: "Recipe | None" = None
+    teachers: list["Recipe"] = field(default_factory=list)
+
+    def settings_as(self, kind: type[K]) -> K:
+        """The settings as they were given."""
+        return kind.of_recipe(self.settings)
+
+
+class Logged(TypedDict, total=False):
+    """What was logged at a step of training: the training loss, or the validation loss, in nats."""
+
+    step: int
+    loss: float
+    eval_loss: float
+
+
+class Circumstances(TypedDict):
+    """What of a run is not in its recipe."""
+
+    date: str
+    device: str
+    processes: int
+    minutes: float
+    torch: str
+    transformers: str
+
+
+@dataclass(frozen=True)
+class _HasRecipe:
+    """An info as far as every task has it."""
+
+    recipe: Recipe
+
+
+class Info(Protocol):
+    """What `movieplots.json` holds, whatever the task: see `GeneratorInfo`, `ClassifierInfo`, `MlmInfo`."""
+
+    TASK: ClassVar[str]
+
+    @property
+    def base_model(self) -> str: ...
+
+    @property
+    def recipe(self) -> Recipe: ...
+
+
+I = TypeVar("I", bound=Info)  # noqa: E741
+
+
+def read_info(folder: str | Path, kind: type[I]) -> I:
+    """The `movieplots.json` of a finished model: a `GeneratorInfo`, `ClassifierInfo` or `MlmInfo`.
+
+    Raises BadInput where the folder holds no finished model, one for another task, or one of an earlier version.
+    """
+    file = Path(folder) / FILE_NAME
+    verb = _VERBS[kind.TASK]
+    if not file.is_file():
+        raise BadInput(f"{folder} is not a trained model: run `movieplots train {verb} … --output-dir {folder}` first.")
+    remedy = f"run `movieplots train {verb}` with --overwrite to make the model anew"
+    return info_of(read_json(file, remedy), kind, folder, remedy)
+
+
+def info_of(content: Any, kind: type[I], where: str | Path, remedy: str) -> I:
+    """The same from what JSON holds; `where` it stands and the `remedy` are for the message."""
+    task = content.get("task") if isinstance(content, dict) else None
+    if task != kind.TASK and not (task == "language-model" and kind.TASK == "mlm"):
+        raise BadInput(f"{where} holds a model for {task}, not for {kind.TASK}: choose a {_VERBS[kind.TASK]}'s folder.")
+    return _converted(content, kind, where, remedy)
+
+
+def recipe_of(folder: str | Path) -> Recipe | None:
+    """The recipe of a model of any task that was trained here; None for any other folder or name."""
+    file, remedy = Path(folder) / FILE_NAME, "train it again with --overwrite"
+    return _converted(read_json(file, remedy), _HasRecipe, folder, remedy).recipe if file.is_file() else None
+
+
+def _converted(content: Any, kind: type[T], where: str | Path, remedy: str) -> T:
+    if "base" in content and "base_model" not in content:
+        raise BadInput(f"{where} is of an earlier version of movieplots, which named its settings otherwise: {remedy}.")
+    try:
+        return msgspec.convert(content, kind)
+    except msgspec.ValidationError as error:
+        raise BadInput(f"{where} holds a model that cannot be read ({error}): {remedy}.") from None
+
+
+def to_json(info: Any) -> dict[str, Json]:
+    """A dataclass as JSON; an info with its task first."""
+    task = {"task": info.TASK} if hasattr(info, "TASK") else {}
+    return task | {each.name: msgspec.to_builtins(getattr(info, each.name)) for each in fields(info)}
+
+
+def clear(folder: Path) -> None:
+    """Forget the model in this folder, finished or begun: an adapter left beside whole weights would be loaded."""
+    weights = [path for pattern in _WEIGHTS for path in folder.glob(pattern)]
+    for path in (folder / FILE_NAME, folder / RUN_FILE, folder / "README.md", *weights):
+        path.unlink(missing_ok=True)
+    for name in ("checkpoints", "tensorboard"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def write_info(folder: Path, info: Any, card: str, plots: PlotIds) -> None:
+    """Write which plots the model has read, its card, and then `movieplots.json`: now the folder counts as complete."""
+    plots.write(folder)
+    write_text(folder / "README.md", card)
+    write_json(folder / FILE_NAME, to_json(info))
+
+
+def table(rows: Mapping[str, object]) -> str:
+    """A two-column Markdown table; floats with three decimals, smaller ones with the digits that count."""
+    return "\n".join(["| | |", "|---|---|", *(f"| {key} | {_cell(value)} |" for key, value in rows.items())])
+
+
+def _cell(value: object) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.3f}" if value == 0 or abs(value) >= 0.001 else f"{value:.2g}"

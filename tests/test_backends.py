@@ -1,0 +1,320 @@
+"""Both backends against one suite, on tiny generators: what they draw, when they stop, and that they agree."""
+
+import itertools
+import math
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import replace
+
+import pytest
+import torch
+
+from movieplots.errors import BadInput
+from movieplots.generation import backends, export
+from movieplots.generation.agreement import agreement
+from movieplots.generation.backends import Request, choose_backend, load_backend
+from movieplots.generation.export import write_gguf
+from movieplots.generation.llama_backend import LlamaBackend
+from movieplots.generation.model import load_generator
+from movieplots.generation.prompt_format import PromptTokenizer, SavedTokenizer
+from movieplots.generation.transformers_backend import TransformersBackend, _Draws, _settings
+
+NAMES = ["transformers", "llama.cpp"]
+ENOUGH = 1000  # draws, for comparing frequencies
+
+
+class Case:
+    """A tiny generator with both backends on the same float32 weights."""
+
+    def __init__(self, folder, place):
+        self.model, self.tokenizer, _ = load_generator(folder)
+        gguf = place / "f32.gguf"
+        write_gguf(self.model, self.tokenizer, gguf, "f32", "tiny", spelled=False)
+        self.backends = {
+            "transformers": TransformersBackend(self.model),
+            "llama.cpp": LlamaBackend(gguf, self.model.config.max_position_embeddings),
+        }
+
+    def request(self, genre="horror", tokens=40, **options):
+        return Request(
+            self.tokenizer.prompt(genre), self.tokenizer.end, tokens, tuple(self.tokenizer.suppressed), **options
+        )
+
+    def requests(self, tokens=24):
+        """Requests of every kind of options, greedy ones too."""
+        kinds = [
+            {"temperature": 1.0},
+            {"temperature": 0.7, "top_p": 0.9},
+            {"temperature": 1.3, "min_p": 0.3},
+            {"temperature": 1.0, "repetition_penalty": 1.3, "no_repeat_ngram_size": 3},
+            {"temperature": 0.0},
+        ]
+        genres = ["horror", "comedy", "war"]
+        return [self.request(genre, tokens + 3 * i, seed=i, **kind) for i, genre in enumerate(genres) for kind in kinds]
+
+    @torch.inference_mode()
+    def probabilities(self, request):
+        """The model's distribution of the first new token at temperature 1, without suppressed tokens."""
+        scores = self.model(torch.tensor([request.prompt])).logits[0, -1].float()
+        scores[list(request.suppressed)] = -torch.inf
+        return scores.softmax(-1)
+
+
+@pytest.fixture(scope="module", params=["gpt2", "llama"])
+def case(request, tmp_path_factory):
+    fixture = {"gpt2": "trained", "llama": "untitled"}[request.param]
+    folder = request.getfixturevalue(fixture)
+    return Case(folder[0] if isinstance(folder, tuple) else folder, tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture(params=NAMES)
+def backend(request, case):
+    return case.backends[request.param]
+
+
+def test_rounding_seldom_moves_a_draw():
+    """Scores that differ by a thousandth give other tokens hardly ever, though 20,000 stand close together."""
+    scores = torch.randn(300, 20_000, generator=torch.Generator().manual_seed(0))
+    rounded = scores + 0.001 * torch.randn(scores.shape, generator=torch.Generator().manual_seed(1))
+    batch = [(Request([0], 1, 9, temperature=1.0, seed=seed), [0]) for seed in range(300)]
+    tokens, others = (_Draws()._draw(each, _settings(batch[0][0]), batch) for each in (scores, rounded))
+    assert (tokens != others).sum() <= 4
+    assert len(tokens.unique()) > 200
+
+
+def decoded(backend, requests):
+    found = dict(backend.decode(requests))
+    assert sorted(found) == list(range(len(requests)))
+    return [found[i] for i in range(len(requests))]
+
+
+def test_a_request_is_the_same_alone_in_company_in_any_order_and_streamed(case, backend):
+    requests = case.requests()
+    together = decoded(backend, requests)
+    assert decoded(backend, requests[::-1])[::-1] == together
+    for i in (1, 3):
+        assert decoded(backend, [requests[i]])[0] == together[i]
+        assert list(backend.stream(requests[i])) == together[i]
+    assert decoded(backend, [replace(requests[0], seed=77)])[0] != together[0]
+    assert list(backend.decode([])) == []
+
+
+def test_more_requests_than_places(case, backend):
+    requests = [case.request(tokens=4 + i % 5, seed=i) for i in range(80)]
+    assert all(1 <= len(ids) <= 4 + i % 5 for i, ids in enumerate(decoded(backend, requests)))
+
+
+def test_the_stop_ends_and_is_given_and_suppressed_tokens_never_come(case, backend):
+    probabilities = case.probabilities(case.request())
+    (likely,) = probabilities.topk(1).indices.tolist()
+    unlikely = tuple(probabilities.topk(400).indices.tolist()[1:])  # so that the stop comes soon
+    for stop in (case.tokenizer.end, likely):
+        never = unlikely if stop == case.tokenizer.end else (*unlikely, case.tokenizer.end)
+        start = replace(case.request(tokens=200, temperature=2.0), stop=stop, suppressed=never)
+        requests = [replace(start, seed=i) for i in range(8)]
+        answers = decoded(backend, requests)
+        assert all(stop not in ids[:-1] and (ids[-1] == stop or len(ids) == 200) for ids in answers)
+        assert not {token for ids in answers for token in ids} & set(never)
+        if stop == likely:
+            assert any(ids[-1] == stop for ids in answers)
+            assert list(backend.stream(requests[0])) == answers[0]
+
+
+def test_greedy_decoding_agrees(case):
+    kinds = [{}, {"no_repeat_ngram_size": 2}, {"no_repeat_ngram_size": 4}, {"repetition_penalty": 1.5}]
+    requests = [
+        case.request(genre, 60, temperature=0.0, **kind) for genre in ("horror", "war", "drama") for kind in kinds
+    ]
+    found = agreement(*(case.backends[name] for name in NAMES), requests)
+    assert found.tokens > 360
+    assert found.same_text > 0.99  # a tie of two tokens can fall either way
+    assert found.same_text >= found.free > 0.5
+    assert agreement(*[case.backends["llama.cpp"]] * 2, requests[:2]).free == 1
+
+
+def test_greedy_decoding_is_that_of_generate(case, backend):
+    request = case.request(tokens=50, temperature=0.0, repetition_penalty=1.2, no_repeat_ngram_size=3)
+    ids = case.model.generate(
+        torch.tensor([request.prompt]), do_sample=False, max_new_tokens=50, eos_token_id=request.stop,
+        pad_token_id=request.stop, suppress_tokens=list(request.suppressed), repetition_penalty=1.2,
+        no_repeat_ngram_size=3,
+    )  # fmt: skip
+    assert decoded(backend, [request])[0] == ids[0, len(request.prompt) :].tolist()
+
+
+def test_no_n_gram_comes_twice(case, backend):
+    requests = [case.request(tokens=120, temperature=0.3, no_repeat_ngram_size=2, seed=i) for i in range(6)]
+    for request, ids in zip(requests, decoded(backend, requests), strict=True):
+        text = request.prompt + ids
+        pairs = list(itertools.pairwise(text))
+        assert len(pairs) == len(set(pairs))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"temperature": 1.0},
+        {"temperature": 0.3, "top_p": 0.6},
+        {"temperature": 0.3, "top_p": 0.8, "min_p": 0.05},
+    ],
+)
+def test_draws_follow_the_models_distribution(case, backend, options):
+    """Pearson's chi-square over twenty groups of tokens of about equal probability; outside the support nothing."""
+    base = case.request(tokens=1, **options)
+    wanted = _filtered(case.probabilities(base), **options)
+    draws = decoded(backend, [replace(base, seed=i) for i in range(ENOUGH)])
+    counts = torch.bincount(torch.tensor(draws).flatten(), minlength=len(wanted)).double()
+    assert counts[wanted == 0].sum() == 0
+    group = ((wanted.cumsum(0) - wanted / 2) * 20).long().clamp(0, 19)
+    expected = torch.zeros(20, dtype=torch.float64).index_add_(0, group, wanted * ENOUGH)
+    found = torch.zeros(20, dtype=torch.float64).index_add_(0, group, counts)
+    there = expected > 0
+    chi_square = ((found - expected)[there] ** 2 / expected[there]).sum()
+    degrees = int(there.sum()) - 1
+    assert chi_square < degrees + 4 * math.sqrt(2 * degrees)
+
+
+def _filtered(probabilities, temperature, top_p=1.0, min_p=0.0):
+    """The distribution after temperature, top-p and min-p, worked out from their definitions."""
+    p = (probabilities.double().log() / temperature).softmax(0)
+    order = p.argsort(descending=True)
+    before = p[order].cumsum(0) - p[order]
+    p[order[before >= top_p]] = 0
+    p[p < min_p * p.max()] = 0
+    return p / p.sum()
+
+
+def test_leaving_early_stops_the_work(case):
+    long = case.request(tokens=200, temperature=2.0, seed=1)
+    long = replace(long, suppressed=(*long.suppressed, long.stop))
+    for backend in case.backends.values():
+        stream = backend.stream(long)
+        next(stream)
+        stream.close()
+        several = backend.decode([replace(long, seed=i, max_new_tokens=5 if i == 0 else 200) for i in range(20)])
+        next(several)
+        several.close()
+        assert list(backend.stream(replace(long, max_new_tokens=3)))  # and it can be used again
+    deadline = time.monotonic() + 20
+    servers = [server for _, group in case.backends["llama.cpp"]._servers.values() for server in group]
+    while any(_busy(server) for server in servers):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_ending_in_the_middle_of_a_batch_is_a_clean_end(trained):
+    code = f"""
+from movieplots import PlotGenerator
+from movieplots.generation.sampling import SampleRequest
+from movieplots.generation.sampling_settings import Sampling
+generator = PlotGenerator.from_pretrained({str(trained[0])!r}, "llama.cpp")
+requests = [SampleRequest("horror", Sampling(temperature=2.0), str(i), i) for i in range(60)]
+for _ in generator.write(requests):
+    raise SystemExit(3)
+"""
+    for _ in range(3):
+        assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
+def test_idle_threads_of_torch_are_dismissed_and_come_back():
+    code = """
+import os, time
+import torch, xllamacpp
+from movieplots.generation.llama_backend import _dismiss_idle_threads
+def threads(wanted):
+    deadline = time.monotonic() + 20
+    while len(os.listdir("/proc/self/task")) != wanted and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return len(os.listdir("/proc/self/task"))
+torch.set_num_threads(3)
+before = len(os.listdir("/proc/self/task"))
+values = torch.arange(1e6)
+first = values.exp().sum()
+assert threads(before + 2) == before + 2
+_dismiss_idle_threads()
+assert threads(before) == before
+assert values.exp().sum() == first
+assert threads(before + 2) == before + 2
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def _busy(server):
+    asked = urllib.request.Request(f"http://{server.address}/slots", headers={"Authorization": f"Bearer {server.key}"})
+    with urllib.request.urlopen(asked) as answer:
+        return b'"is_processing":true' in answer.read()
+
+
+def test_a_failing_backend_says_so_instead_of_waiting(case, monkeypatch):
+    monkeypatch.setattr(case.model, "forward", lambda **_: 1 / 0)
+    with pytest.raises(RuntimeError, match="division by zero"):
+        decoded(case.backends["transformers"], case.requests()[:2])
+    too_long = replace(case.request(), prompt=[9] * 5000)
+    monkeypatch.setattr(LlamaBackend, "_ready", lambda self, _, alone: self._servers[False][1])
+    decoded(case.backends["llama.cpp"], [case.request()])
+    with pytest.raises(RuntimeError, match="answered 400"):
+        decoded(case.backends["llama.cpp"], [too_long])
+
+
+def test_the_choice_of_a_backend(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(backends, "_has_gpu", lambda: True)
+    assert choose_backend() == "transformers"
+    monkeypatch.setattr(backends, "_has_gpu", lambda: False)
+    assert choose_backend() == choose_backend("llama.cpp") == "llama.cpp"
+    assert choose_backend("transformers") == "transformers"
+    with pytest.raises(BadInput, match="choose from auto"):
+        choose_backend("gpu")
+    assert not capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)  # as if it were not installed
+    assert choose_backend() == "transformers"
+    assert "pip install xllamacpp" in capsys.readouterr().err
+    with pytest.raises(BadInput, match="pip install xllamacpp"):
+        choose_backend("llama.cpp")
+    monkeypatch.delitem(sys.modules, "xllamacpp")
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "xllamacpp.py").write_text("raise ImportError('libgomp.so.1: cannot open')", encoding="utf-8")
+    with pytest.raises(BadInput, match=r"libgomp.so.1: cannot open.*apt-get install libgomp1"):
+        choose_backend("llama.cpp")
+
+
+def test_an_architecture_without_gguf_is_decoded_by_transformers(untitled, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(export, "_PARAMETERS", {})
+    monkeypatch.setenv("MOVIEPLOTS_CACHE", str(tmp_path))
+    backend, _, _ = load_backend(untitled)
+    assert backend.name == "transformers"
+    assert "transformers writes" in " ".join(capsys.readouterr().err.split())
+    with pytest.raises(BadInput, match="become GGUF"):
+        load_backend(untitled, "llama.cpp")
+
+
+def test_llama_needs_no_torch(trained):
+    load_backend(trained[0], "llama.cpp")  # converts it, where that is not done yet
+    code = f"""
+import sys
+from movieplots import PlotGenerator
+samples = PlotGenerator.from_pretrained({str(trained[0])!r}, "llama.cpp").generate(["horror"], n=2, max_tokens=5)
+assert len(samples) == 2
+assert not {{"torch", "transformers"}} & set(sys.modules), sorted(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("fixture", ["trained", "untitled"])
+def test_the_light_tokenizer_is_that_of_transformers(fixture, request):
+    from transformers import AutoTokenizer
+
+    folder = request.getfixturevalue(fixture)
+    folder = folder[0] if isinstance(folder, tuple) else folder
+    _, whole, info = load_generator(folder)
+    for tokenizer in (SavedTokenizer(folder), AutoTokenizer.from_pretrained(folder)):
+        light = PromptTokenizer.of(tokenizer, info)
+        assert (light.marks, light.end, light.suppressed) == (whole.marks, whole.end, whole.suppressed)
+        for text in ("The sea gives back what it took.", "Zoë’s 3rd café <|endoftext|> – «no» 🧟", "  two  blanks "):
+            ids = whole.encode(text)
+            assert light.encode(text) == ids
+            assert light.read([*ids, light.end], has_title=True) == whole.read([*ids, whole.end], has_title=True)
+    with pytest.raises(BadInput, match="missing or damaged"):
+        SavedTokenizer(folder / "nowhere")

@@ -1,0 +1,60 @@
+"""Which plots an epoch shows under which genre, and how clearly words speak for one."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from movieplots.bases import load_causal_lm
+from movieplots.errors import BadInput
+from movieplots.generation.genre_weights import MOST_TIMES, genre_evidence, genre_weighted_times
+from movieplots.generation.packing import PackedPlots
+from movieplots.generation.prompt_format import PromptTokenizer
+from movieplots.generation.training import train_generator
+from movieplots.plots import load_plots
+
+
+def test_plots_that_show_their_genre_and_small_genres_come_more_often(corpus, tiny_llama):
+    tokenizer = PromptTokenizer(load_causal_lm(tiny_llama)[1], False)
+    plots = load_plots(corpus, "train")
+    times = genre_weighted_times(plots)
+    assert times == genre_weighted_times(plots)
+    assert [set(own) for own in times] == [set(genres) for genres in plots["genres"]]
+    assert all(0 < expected <= MOST_TIMES for own in times for expected in own.values())
+    sizes = plots["genres"].explode().value_counts()
+    shown = {genre: sum(own.get(genre, 0) for own in times) for genre in sizes.index}
+    assert sum(shown.values()) == pytest.approx(len(plots))  # where nothing is shown too often
+    small, large = sizes.index[-1], sizes.index[0]
+    assert shown[small] / sizes[small] > shown[large] / sizes[large]
+    alone = [["western"], *[["drama"]] * (len(plots) - 1)]
+    assert genre_weighted_times(plots.assign(genres=alone))[0] == {"western": MOST_TIMES}
+    blocks = PackedPlots(plots, tokenizer, 256, seed=1, times=times)
+    assert list(blocks.examples(2)) == list(PackedPlots(plots, tokenizer, 256, 1, times).examples(2))
+    end = tokenizer.marks["<|endofgenre|>"]
+    counted: Counter[str] = Counter()
+    for number in range(8):
+        for example in blocks.examples(number):
+            names = tokenizer.tokenizer.decode(example.input_ids[2 : example.input_ids.index(end)]).split(", ")
+            if len(names) == 1:  # others stand beside in a quarter of the draws of plots that have several
+                counted.update(names)
+    assert counted[large] / 8 == pytest.approx(shown[large], rel=0.35)
+    assert counted[large] > counted[small]
+
+
+def test_evidence_is_what_the_words_of_other_plots_say(corpus):
+    plots = load_plots(corpus, "train")
+    labels = sorted(plots["genres"].explode().unique())
+    evidence = genre_evidence(plots, labels)
+    assert evidence.shape == (len(plots), len(labels)) and (evidence >= 0).all() and (evidence <= 1).all()
+    has = np.array([[label in genres for label in labels] for genres in plots["genres"]])
+    assert evidence[has].mean() > 1.3 * evidence[~has].mean()  # without having seen any of the plots
+    group = plots["group"].iloc[0]
+    together = plots.assign(group=group)  # nothing is left to learn from
+    assert not genre_evidence(together, labels).any()
+
+
+def test_random_crops_show_every_plot_alike(corpus, tmp_path):
+    with pytest.raises(BadInput, match="--sampler genre-weighted needs --packing packed"):
+        train_generator(corpus, "gpt2", tmp_path / "out", packing="random-crops", sampler="genre-weighted")
+    with pytest.raises(BadInput, match="--sampler must be uniform or genre-weighted, not 'even'"):
+        train_generator(corpus, "gpt2", tmp_path / "out", sampler="even")
