@@ -209,7 +209,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(capsys, monkeypatch, tmp_path)
         ("dump", "--model", tmp_path, "-o", out): "not a trained model",
         # Each of these names a model, data or a base that is not there: the option alone is enough to be refused.
         ("dump", "--model", NOWHERE, "-o", out, "--samples-per-genre", "0"): "--samples-per-genre must be at least 1",
-        ("dump", "--model", NOWHERE, "-o", out, "--top-ps", "2"): "--top-p must be from 0 to 1, not 2.",
+        ("dump", "--model", NOWHERE, "-o", out, "--top-ps", "2"): "--top-ps must be from 0 to 1, not 2.",
         ("dump", "--model", NOWHERE, "-o", out, "--backend", "x"): "Unknown backend 'x'",
         ("dump", "--model", NOWHERE, "-o", FILE): "is a file, not a folder",
         ("generate", "--model", NOWHERE, "-n", "0"): "--n must be at least 1, not 0.",
