@@ -55,8 +55,8 @@ class Option:
     turns the option off; `choices` are all values of a text. `default` says in words what happens without the option
     where its value does not; `metavar` stands for the value in `--help`; `short` is a second name such as `-o`. A list
     is written with commas, or where it is `repeated` by giving the option several times; `item` is the noun for one of
-    it. An option that does not `decide` the result is no part of the recipe. `texts` may be names of files or folders,
-    which need not be UTF-8, where `may_be_path`.
+    it. An option that does not `decide` the result is no part of the recipe. A text that `may_be_path` need not be
+    UTF-8.
     """
 
     help: str
@@ -79,19 +79,12 @@ class Option:
         """The range in words, such as "above 0 and at most 5"; empty where there is none."""
         if self.choices:
             return " or ".join(self.choices)
-        low = (
-            [f"at least {self.ge:g}"] if self.ge is not None else [f"above {self.gt:g}"] if self.gt is not None else []
-        )
-        high = (
-            [f"at most {self.le:g}"] if self.le is not None else [f"below {self.lt:g}"] if self.lt is not None else []
-        )
-        if not low and not high:
-            return ""
-        within = f"from {self.ge:g} to {self.le:g}" if self.ge is not None and self.le is not None else None
-        if self.ge is not None and self.le is not None and self.le > 1e6:
-            within = f"from {self.ge:.0f} to {self.le:.0f}"
-        text = within or " and ".join(low + high)
-        return text if self.off is None else f"{text}, or {self.off:g} (off)"
+        if self.ge is not None and self.le is not None:
+            text = f"from {_number(self.ge)} to {_number(self.le)}"
+        else:
+            ends = {"at least": self.ge, "above": self.gt, "at most": self.le, "below": self.lt}
+            text = " and ".join(f"{word} {_number(end)}" for word, end in ends.items() if end is not None)
+        return text if self.off is None else f"{text}, or {_number(self.off)} (off)"
 
     def holds(self, value: Any) -> bool:
         """Whether the value is in the range."""
@@ -172,7 +165,7 @@ def declared(kind: type) -> tuple[tuple[str, Any, Option], ...]:
     return _declared(kind)
 
 
-@functools.cache
+@functools.cache  # which mypy thinks cannot take the class of a dataclass
 def _declared(kind: type) -> tuple[tuple[str, Any, Option], ...]:
     hints = get_type_hints(kind, include_extras=True)
     found = []
@@ -240,7 +233,10 @@ def _named(function: Any, settings: Any) -> Iterator[None]:
     try:
         yield
     except TypeError as error:
-        raise TypeError(str(error).replace(f"{settings.__name__}.__init__()", f"{function.__name__}()")) from None
+        own = f"{settings.__name__}.__init__()"
+        if own not in str(error):  # raised further in
+            raise
+        raise TypeError(str(error).replace(own, f"{function.__name__}()")) from None
 
 
 def _described(call: Any, function: Any, settings: Any, first: tuple[inspect.Parameter, ...]) -> Any:
@@ -301,6 +297,11 @@ def item_kind(kind: Any) -> Any:
     """The type of a list's items, where the field is a list; else None. What is checked is kept as a tuple."""
     origins = {get_origin(each): each for each in kinds_of(kind)}
     return get_args(origins[Sequence])[0] if Sequence in origins and Mapping not in origins else None
+
+
+def may_be_path(kind: Any, option: Option) -> bool:
+    """Whether a field may name a file or folder, or each item of it: on Linux such a name need not be text."""
+    return option.may_be_path or Path in kinds_of(kind) or Path in kinds_of(item_kind(kind))
 
 
 def _is_union(kind: Any) -> bool:

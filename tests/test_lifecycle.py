@@ -1,20 +1,14 @@
-"""The life that every training shares: memory that runs out, and a kill, in each kind of training."""
-
-import random
-import signal
-import subprocess
-import sys
+"""The life that every training shares: memory that runs out, folders that are kept, and what is asked for more."""
 
 import pytest
 import torch
 
 from movieplots.classification.fastai_training import train_with_fastai
-from movieplots.classification.info import ClassifierInfo, MlmInfo
+from movieplots.classification.info import ClassifierInfo
 from movieplots.classification.mlm import train_mlm
 from movieplots.classification.training import train_classifier
 from movieplots.errors import BadInput
 from movieplots.generation.distillation import distill
-from movieplots.generation.info import GeneratorInfo
 from movieplots.generation.training import train_generator
 from movieplots.runs import fit
 from movieplots.runs.folder import read_info
@@ -101,47 +95,6 @@ def test_memory_for_not_even_one_example_is_a_sentence(kind, train, tmp_path, mo
 
 def test_what_goes_at_once_divides_a_step_evenly():
     assert [_half(count) for count in (48, 3, 2, 1, 64, 45)] == [24, 1, 1, 0, 32, 15]
-
-
-DIES = """
-import os, signal
-from movieplots.runs import fit
-fit.SECONDS_BETWEEN_CHECKPOINTS = 0.0
-class Dies(fit._Safekeeping):
-    def on_step_end(self, args, state, control, **kwargs):
-        super().on_step_end(args, state, control, **kwargs)
-        if state.global_step == {step}:
-            os.kill(os.getpid(), signal.SIGKILL)
-fit._Safekeeping = Dies
-"""
-
-
-@pytest.mark.parametrize("kind", ["mlm", "distillation"])
-def test_a_killed_run_ends_with_the_same_files(kind, small_corpus, tiny_roberta, trained, tmp_path):
-    calls = {
-        "mlm": (
-            "from movieplots.classification.mlm import train_mlm as run",
-            f"run({str(small_corpus)!r}, {tiny_roberta!r}, {{out!r}}, epochs=8, block_size=64)",
-        ),
-        "distillation": (
-            "from movieplots.generation.distillation import distill as run",
-            f"run({str(trained[0])!r}, {str(small_corpus)!r}, {{out!r}}, layers=1, max_steps=10)",
-        ),
-    }
-    start, call = calls[kind]
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    names: dict = {}
-    exec(start, names)
-    exec(call.format(out=str(whole)), names)
-    steps = read_info(whole, {"mlm": MlmInfo, "distillation": GeneratorInfo}[kind]).metrics.steps
-    step = random.Random(kind).randrange(2, steps)
-    code = "\n".join([DIES.format(step=step), start, call.format(out=str(killed))])
-    done = subprocess.run([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-    assert done.returncode == -signal.SIGKILL and not (killed / "movieplots.json").exists()
-    exec(call.format(out=str(killed)), names)
-    kept = [{file.name: file.read_bytes() for file in folder.iterdir() if file.is_file() and file.name != "run.json"}
-            for folder in (whole, killed)]  # fmt: skip
-    assert kept[0] == kept[1]
 
 
 def test_a_finished_classifier_that_is_asked_for_more_epochs_says_how(classifier, small_corpus, tiny_roberta):

@@ -21,10 +21,18 @@ from movieplots.runs.folder import read_info
 
 GENERATOR = "train_generator({data!r}, {base!r}, {out!r}, max_steps=24, method={method!r}, packing={packing!r})"
 CLASSIFIER = "train_classifier({data!r}, {base!r}, {out!r}, epochs=4, batch_size=16)"
-# Saves at every step, and dies by kill -9 at the end of step {step}, when that one is not yet saved.
-DIES = """
-import os, signal
+MLM = "train_mlm({data!r}, {base!r}, {out!r}, epochs=14, block_size=64)"
+DISTILLATION = "distill({base!r}, {data!r}, {out!r}, layers=1, max_steps=24)"
+IMPORTS = """
 from movieplots import train_classifier, train_generator
+from movieplots.classification.mlm import train_mlm
+from movieplots.generation.distillation import distill
+"""
+# Saves at every step, and dies by kill -9 at the end of step {step}, when that one is not yet saved.
+DIES = (
+    IMPORTS
+    + """
+import os, signal
 from movieplots.runs import fit
 fit.SECONDS_BETWEEN_CHECKPOINTS = 0.0
 class Dies(fit._Safekeeping):
@@ -34,6 +42,7 @@ class Dies(fit._Safekeeping):
             os.kill(os.getpid(), signal.SIGKILL)
 fit._Safekeeping = Dies
 """
+)
 
 
 def files(folder):
@@ -47,6 +56,8 @@ def files(folder):
         (GENERATOR, "tiny_gpt2", 5, {"method": "lora", "packing": "packed"}),
         (GENERATOR, "tiny_llama", 1, {"method": "full", "packing": "random-crops"}),
         (CLASSIFIER, "tiny_roberta", 1, {}),
+        (MLM, "tiny_roberta", 1, {}),
+        (DISTILLATION, "trained", 1, {}),
     ],
 )
 def test_a_run_killed_at_random_steps_ends_with_the_same_files(
@@ -54,17 +65,15 @@ def test_a_run_killed_at_random_steps_ends_with_the_same_files(
 ):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     base = request.getfixturevalue(base)
-    exec(
-        "from movieplots import train_generator, train_classifier\n"
-        + call.format(data=str(small_corpus), base=base, out=str(whole), **options)
-    )
+    base = base if isinstance(base, str) else str(base[0])
+    exec(IMPORTS + call.format(data=str(small_corpus), base=base, out=str(whole), **options))
     code = call.format(data=str(small_corpus), base=base, out=str(killed), **options)
     for step in sorted(random.Random(0).sample(range(2, 23), kills)):
         process = subprocess.run([sys.executable, "-c", DIES.format(step=step) + code], stderr=subprocess.DEVNULL)
         assert process.returncode == -signal.SIGKILL
         assert last_checkpoint(killed / "checkpoints").name == f"checkpoint-{step - 1}"
     assert not (killed / "movieplots.json").exists()
-    exec("from movieplots import train_generator, train_classifier\n" + code)
+    exec(IMPORTS + code)
     assert {"movieplots.json", "README.md", "tokenizer.json"} < set(files(whole))
     different = [name for name, content in files(whole).items() if files(killed).get(name) != content]
     assert not different

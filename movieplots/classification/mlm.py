@@ -31,7 +31,6 @@ from movieplots.settings import takes
 
 CHOSEN = 0.15  # share of the tokens that are to be guessed
 HIDDEN, REPLACED = 0.8, 0.1  # of these: shown as the mask, shown as a random token; the others stay as they are
-TOKENS_PER_STEP = 4096
 EVALUATIONS = 8  # over a run
 HELD_OUT_TOKENS = 40_000
 IGNORED = -100
@@ -68,7 +67,7 @@ def train_mlm(settings: MlmSettings) -> MlmInfo:
         For an option out of range, a base model that has no mask token, was trained on held-out plots or takes no
         sequence of this length, a split that does not fill one, and an output folder with other settings.
     """
-    return run_training(settings, MlmInfo, max(1, TOKENS_PER_STEP // settings.block_size), _make, _train, _finish)
+    return run_training(settings, MlmInfo, settings.sequences_per_step, _make, _train, _finish)
 
 
 def _make(run: Run[MlmSettings]) -> _Made:
@@ -106,7 +105,7 @@ def _train(run: Run[MlmSettings], made: _Made) -> tuple[Any, float]:
     """(trainer, test loss before)."""
     settings = run.settings
     before = run.once("loss_before", lambda: {"loss": measure_loss(made.model, made.test)})["loss"]
-    per_step = max(1, TOKENS_PER_STEP // settings.block_size)
+    per_step = settings.sequences_per_step
     trainer = fit(
         what="Training on plots",
         model=made.model,
@@ -145,7 +144,7 @@ def _finish(run: Run[MlmSettings], made: _Made, trained: tuple[Any, float]) -> F
             test_loss_after=measure_loss(made.model, made.test),
             test_tokens=sum(label != IGNORED for block in made.test for label in block["labels"]),
             train_plots=len(run.parts["train"]),
-            train_tokens=steps * max(1, TOKENS_PER_STEP // settings.block_size) * settings.block_size,
+            train_tokens=steps * settings.sequences_per_step * settings.block_size,
             steps=steps,
         ),
         history=history(trainer),

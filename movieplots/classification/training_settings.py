@@ -10,10 +10,15 @@ from movieplots.settings import Data, Option, OutputDir, Seed, Settings
 
 METHODS = ("full", "lora")
 LOSSES = ("weighted-bce", "bce", "class-balanced", "focal", "asymmetric")
+TOKENS_PER_STEP = 4096  # of continued pretraining
 TOP_RATES = {"full": 3e-4, "lora": 2e-3}  # learning rate of the top layer, unless another is given
 
 BaseModel = Annotated[
-    str, Option("`minilm-l6` (works offline), a hub id such as `roberta-base`, or a local folder, trained or not.")
+    str,
+    Option(
+        "`minilm-l6` (works offline), a hub id such as `roberta-base`, or a local folder, trained or not.",
+        may_be_path=True,
+    ),
 ]
 Epochs = Annotated[int, Option("Epochs over the training plots.", ge=1)]
 BatchSize = Annotated[
@@ -138,13 +143,21 @@ class MlmSettings(TrainingSettings):
     command_name: ClassVar[str] = "train mlm"
 
     base_model: Annotated[
-        str, Option("A hub id such as `bert-base-uncased`, `minilm-l6` (works offline), or a local folder.")
+        str,
+        Option(
+            "A hub id such as `bert-base-uncased`, `minilm-l6` (works offline), or a local folder.", may_be_path=True
+        ),
     ]
     _: KW_ONLY
     epochs: Epochs = 2
     block_size: Annotated[int, Option("Tokens in a packed sequence; a step takes about 4,096.", ge=16)] = 128
     learning_rate: Annotated[float, Option("Learning rate after the warm-up.", gt=0, lt=1)] = 3e-4
     time_limit: TimeLimit = None
+
+    @property
+    def sequences_per_step(self) -> int:
+        """So many that a step has about as many tokens, whatever the size."""
+        return max(1, TOKENS_PER_STEP // self.block_size)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from movieplots.errors import BadInput
-from movieplots.settings import Option, Settings, declared, help_of, item_kind, kinds_of
+from movieplots.settings import Option, Settings, declared, help_of, item_kind, kinds_of, may_be_path
 
 C = TypeVar("C", bound=Callable[..., Any])
 S = TypeVar("S", bound=Settings)
@@ -21,27 +21,26 @@ S = TypeVar("S", bound=Settings)
 # In a pipe a plot stays on one line; on a terminal it is wrapped between words.
 output = Console(highlight=False, markup=False, soft_wrap=not sys.stdout.isatty())
 
-# Options of the type str that may name a file or folder: on Linux these need not be text.
-MAY_BE_PATHS = ("base_model", "dumps", "embedder", "path", "teachers", "tokenizer")
-
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 
 
 class App(typer.Typer):
     """Typer whose commands refuse a text that is no UTF-8, such as one cut inside a character.
 
-    Files and folders are let through: on Linux their names need not be text.
+    What may be a path, by its type or by `with_options`, is let through: on Linux it need not be text.
     """
 
     def command(self, *arguments: Any, **settings: Any) -> Callable[[C], C]:
         register = super().command(*arguments, **settings)
 
         def decorate(command: C) -> C:
+            paths = getattr(command, "paths", ())
+
             @functools.wraps(command)
             def checked(**given: Any) -> None:
                 for name, value in given.items():
                     for text in value if isinstance(value, list) else [value]:
-                        if isinstance(text, str) and name not in MAY_BE_PATHS:
+                        if isinstance(text, str) and name not in paths:
                             _check_utf8(text, name)
                 command(**given)
 
@@ -55,7 +54,7 @@ def _check_utf8(text: str, name: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        option = {"texts": "The text", "sources": "The source", "kind": "--type"}.get(name, f"--{name}")
+        option = {"texts": "The text", "sources": "The source"}.get(name, f"--{name}")
         raise BadInput(
             f"{option.replace('_', '-')} is no UTF-8 from character {error.start + 1} on: "
             "perhaps it was cut inside a character."
@@ -105,6 +104,9 @@ def with_options(kind: type[S]) -> Callable[[Callable[..., None]], Callable[...,
         parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {each.name: each.annotation for each in parameters}
+        run.paths = {  # type: ignore[attr-defined]
+            name for name, annotation, option in declared(kind) if may_be_path(annotation, option)
+        }
         return run
 
     return decorate

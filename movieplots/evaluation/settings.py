@@ -30,5 +30,8 @@ class EvaluateSettings(Settings):
     ] = None
     embedder: Annotated[
         str,
-        Option("`minilm-l6`, `use` (Universal Sentence Encoder), or a sentence-transformers folder or hub id."),
+        Option(
+            "`minilm-l6`, `use` (Universal Sentence Encoder), or a sentence-transformers folder or hub id.",
+            may_be_path=True,
+        ),
     ] = "minilm-l6"

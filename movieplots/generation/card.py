@@ -20,11 +20,10 @@ def model_card(info: GeneratorInfo) -> str:
         f"| {genre} | {row.before:.2f} | {row.after:.2f} | {row.plots} |"
         for genre, row in info.test_loss_by_genre.items()
     )
-    packing = getattr(settings, "packing", "packed")
     guidance = getattr(settings, "guidance_scale", 1.0)
     rows = {
         "learning rate": f"{settings.learning_rate:g}, {settings.lr_scheduler_type}",
-        "tokens per step": f"{settings.batch_size} {packing} sequences of {settings.block_size}",
+        "tokens per step": f"{settings.batch_size} {settings.packing} sequences of {settings.block_size}",
         "plots and genres": SAMPLERS[settings.sampler or "uniform"],
         **({"guidance scale": f"{guidance:g}"} if guidance > 1 else {}),
         "seed": settings.seed,

@@ -1,6 +1,7 @@
 """Fine-tuning a causal language model on plots in the prompt format: LoRA or all weights, packed or in random crops."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypedDict, cast
 
@@ -36,7 +37,7 @@ EVALUATIONS = 8  # over a run
 HELD_OUT_PLOTS = 400  # of the test split, for the loss before and after
 WATCHED_PLOTS = 32  # of the validation split, for the curve during training
 
-GeneratorRun = Run[GeneratorSettings] | Run[DistillationSettings]
+GeneratorRun = Run[GeneratorSettings | DistillationSettings]
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,10 @@ class MeasuredLosses(TypedDict):
 
 @dataclass(frozen=True)
 class Trained:
-    """The trainer at the end of training, and the test losses before it."""
+    """The trainer at the end of training, the test plots, and the losses on these before it."""
 
     trainer: Any
+    test: list[HeldOutSequence]
     before: MeasuredLosses
 
 
@@ -182,7 +184,9 @@ def corpus_of(settings: CorpusSettings) -> TrainingCorpus:
     return measure_corpus(load_plots(settings.data, "train"), model, tokenizer, settings.resolved())
 
 
-def run_generator_training(settings: Any, make: Any) -> GeneratorInfo:
+def run_generator_training(
+    settings: GeneratorSettings | DistillationSettings, make: Callable[[Run[Any]], Made]
+) -> GeneratorInfo:
     """Train what `make` gives, by the settings of a training or of a distillation."""
 
     def checked(run: GeneratorRun) -> Made:
@@ -196,12 +200,13 @@ def run_generator_training(settings: Any, make: Any) -> GeneratorInfo:
 
 def _train(run: GeneratorRun, made: Made) -> Trained:
     settings, state = run.settings, processes()
-    watched = held_out_sequences(
-        run.parts["validation"], made.tokenizer, settings.block_size, settings.seed, WATCHED_PLOTS
+    watched, test = (
+        held_out_sequences(run.parts[split], made.tokenizer, settings.block_size, settings.seed, most)
+        for split, most in (("validation", WATCHED_PLOTS), ("test", HELD_OUT_PLOTS))
     )
     made.model.to(state.device)
     learning_rate = cast(float, settings.learning_rate)  # that of resolved settings is never None
-    before = run.once("loss_before", lambda: measure_losses(made.model, _test_sequences(run, made)))
+    before = run.once("loss_before", lambda: measure_losses(made.model, test))
     steps = settings.max_steps or math.ceil(settings.epochs * made.corpus.sequences_per_epoch / settings.batch_size)
     trainer = fit(
         what="Training the generator",
@@ -234,12 +239,12 @@ def _train(run: GeneratorRun, made: Made) -> Trained:
         eval_dataset=[sequence.sequence for sequence in watched],
         data_collator=collate,
     )
-    return Trained(trainer, before)
+    return Trained(trainer, test, before)
 
 
 def _finish(run: GeneratorRun, made: Made, trained: Trained) -> Finished[GeneratorInfo]:
     settings, corpus, trainer, before = run.settings, made.corpus, trained.trainer, trained.before
-    after = measure_losses(trainer.accelerator.unwrap_model(trainer.model), _test_sequences(run, made))
+    after = measure_losses(trainer.accelerator.unwrap_model(trainer.model), trained.test)
     weights = trainer.accelerator.get_state_dict(trainer.model)  # all processes take part in gathering them
     steps = trainer.state.global_step
     epochs = steps * settings.batch_size / corpus.sequences_per_epoch
@@ -281,12 +286,6 @@ def _finish(run: GeneratorRun, made: Made, trained: Trained) -> Finished[Generat
     return Finished(info, model_card(info), save, circumstances(trainer))
 
 
-def _test_sequences(run: GeneratorRun, made: Made) -> list[HeldOutSequence]:
-    return held_out_sequences(
-        run.parts["test"], made.tokenizer, run.settings.block_size, run.settings.seed, HELD_OUT_PLOTS
-    )
-
-
 def measure_corpus(
     plots: pd.DataFrame,
     model: Any,
@@ -314,7 +313,7 @@ def measure_corpus(
             f"sequences of {size} of one step: prepare a larger corpus, or lower --block-size."
         )
     stream: PackedPlots | RandomCrops
-    if getattr(settings, "packing", "packed") == "random-crops":
+    if settings.packing == "random-crops":
         stream = RandomCrops(plots, tokenizer, size, seed)
         tokens = len(stream.text)  # its genres were drawn differently
         sequences, padding = tokens / size, 0.0

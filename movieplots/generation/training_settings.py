@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Self
 from movieplots.errors import BadInput
 from movieplots.generation.info import GeneratorInfo
 from movieplots.runs.folder import read_info
-from movieplots.runs.settings import LR_SCHEDULERS, TimeLimit, TrainingSettings
+from movieplots.runs.settings import LR_SCHEDULERS, BaseModel, TimeLimit, TrainingSettings
 from movieplots.settings import Data, Option, OutputDir, Overwrite, Seed, Settings
 
 METHODS = ("lora", "full")
@@ -16,6 +16,13 @@ SAMPLERS = ("uniform", "genre-weighted")
 LEARNING_RATES = {"lora": 1e-3, "full": 1e-4}
 STUDENT_LEARNING_RATE = 3e-4
 
+GeneratorBase = Annotated[
+    str,
+    Option(
+        "`smollm2-135m` (works offline), a hub id such as `gpt2`, or a local folder, also of a trained generator.",
+        may_be_path=True,
+    ),
+]
 Titles = Annotated[
     bool | None,
     Option(
@@ -88,12 +95,7 @@ class GeneratorSettings(SequenceSettings, TrainingSettings):
     command_name: ClassVar[str] = "train generator"
     several_processes: ClassVar[bool] = True
 
-    base_model: Annotated[
-        str,
-        Option(
-            "`smollm2-135m` (works offline), a hub id such as `gpt2`, or a local folder, also of a trained generator."
-        ),
-    ]
+    base_model: GeneratorBase
     _: KW_ONLY
     titles: Titles = None
     method: Method = "lora"
@@ -154,7 +156,12 @@ class DistillationSettings(SequenceSettings):
 
     def usual(self) -> dict[str, Any]:
         """The sampler of packed sequences."""
-        return {"sampler": usual_sampler("packed")}
+        return {"sampler": usual_sampler(self.packing)}
+
+    @property
+    def packing(self) -> str:
+        """The only one for students."""
+        return "packed"
 
     @property
     def teacher_folders(self) -> tuple[str | Path]:
@@ -167,7 +174,7 @@ class CorpusSettings(Settings):
     """The settings of `corpus_of`."""
 
     data: Data
-    base_model: Annotated[str, Option("A name of `base_models`, a local folder, or a hub id.")]
+    base_model: BaseModel
     _: KW_ONLY
     titles: Annotated[bool, Option("Whether titles are part of the examples.")] = True
     packing: Packing = "packed"
@@ -192,7 +199,7 @@ class GeneratorLrSettings(Settings):
     command_name: ClassVar[str] = "find-lr generator"
 
     data: Data
-    base_model: Annotated[str, Option("`smollm2-135m` (works offline), a local folder, trained or not, or a hub id.")]
+    base_model: GeneratorBase
     _: KW_ONLY
     titles: Annotated[bool, Option("Whether titles are part of the examples.")] = True
     method: Method = "lora"

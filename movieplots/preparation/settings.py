@@ -49,7 +49,8 @@ class PrepareSettings(Settings):
         Option("Plots that are too long: `truncate` at a sentence end, or `drop`.", choices=("truncate", "drop")),
     ] = "truncate"
     tokenizer: Annotated[
-        str | None, Option("Count lengths in tokens of this base model instead of words.", metavar="BASE_MODEL")
+        str | None,
+        Option("Count lengths in tokens of this base model instead of words.", metavar="BASE_MODEL", may_be_path=True),
     ] = None
     genre_map: Annotated[
         str | Path | None,

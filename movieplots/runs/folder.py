@@ -103,8 +103,9 @@ def read_info(folder: str | Path, kind: type[I]) -> I:
 
 def info_of(content: Any, kind: type[I], where: str | Path, remedy: str) -> I:
     """The same from what JSON holds; `where` it stands and the `remedy` are for the message."""
+    _check_version(content, where, remedy)
     task = content.get("task") if isinstance(content, dict) else None
-    if task != kind.TASK and not (task == "language-model" and kind.TASK == "mlm"):
+    if task != kind.TASK:
         raise BadInput(f"{where} holds a model for {task}, not for {kind.TASK}: choose a {_VERBS[kind.TASK]}'s folder.")
     return _converted(content, kind, where, remedy)
 
@@ -112,12 +113,19 @@ def info_of(content: Any, kind: type[I], where: str | Path, remedy: str) -> I:
 def recipe_of(folder: str | Path) -> Recipe | None:
     """The recipe of a model of any task that was trained here; None for any other folder or name."""
     file, remedy = Path(folder) / FILE_NAME, "train it again with --overwrite"
-    return _converted(read_json(file, remedy), _HasRecipe, folder, remedy).recipe if file.is_file() else None
+    if not file.is_file():
+        return None
+    content = read_json(file, remedy)
+    _check_version(content, folder, remedy)
+    return _converted(content, _HasRecipe, folder, remedy).recipe
+
+
+def _check_version(content: Any, where: str | Path, remedy: str) -> None:
+    if isinstance(content, dict) and "base" in content and "base_model" not in content:
+        raise BadInput(f"{where} is of an earlier version of movieplots, which named its settings otherwise: {remedy}.")
 
 
 def _converted(content: Any, kind: type[T], where: str | Path, remedy: str) -> T:
-    if "base" in content and "base_model" not in content:
-        raise BadInput(f"{where} is of an earlier version of movieplots, which named its settings otherwise: {remedy}.")
     try:
         return msgspec.convert(content, kind)
     except msgspec.ValidationError as error:

@@ -7,6 +7,7 @@ memory runs out the run starts again from its last checkpoint with half as many 
 written at once and counts as complete only when it is.
 """
 
+import functools
 import gc
 import os
 import shutil
@@ -86,7 +87,7 @@ class Run(Generic[S]):
     folder: Path
     at_once: int
 
-    @property
+    @functools.cached_property
     def parts(self) -> dict[str, pd.DataFrame]:
         return {name: self.plots[self.plots["split"] == name] for name in SPLITS}
 
@@ -139,14 +140,15 @@ def run_training(
     for teacher in settings.teacher_folders:
         if not Path(teacher).is_dir():
             raise BadInput(f"There is no teacher {teacher}: give the folder of a trained model.")
-    ancestors = [*filter(None, [getattr(settings, "base_model", None)]), *settings.teacher_folders]
+    base_model = getattr(settings, "base_model", None)  # a student has teachers only
+    ancestors = [*filter(None, [base_model]), *settings.teacher_folders]
     for ancestor in ancestors:
         if Path(ancestor).resolve() == folder.resolve():
             raise BadInput(f"{ancestor} is what this training starts from: choose another --output-dir, so it is kept.")
     settings = settings.resolved()
     plots = load_plots(settings.data)
     ids = inherited(PlotIds.of(plots), ancestors)
-    base_recipe = recipe_of(getattr(settings, "base_model", ""))
+    base_recipe = None if base_model is None else recipe_of(base_model)
     teachers = [recipe for teacher in settings.teacher_folders if (recipe := recipe_of(teacher)) is not None]
     recipe = Recipe(settings.command_name, settings.recipe(), data_fingerprint(plots), base_recipe, teachers)
     if not settings.overwrite and (done := _finished(folder, recipe, info, settings)):

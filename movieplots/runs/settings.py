@@ -15,6 +15,9 @@ TimeLimit = Annotated[
 ]
 
 
+BaseModel = Annotated[str, Option("A name of `base_models`, a local folder, or a hub id.", may_be_path=True)]
+
+
 @dataclass(frozen=True)
 class TrainingSettings(Settings):
     """Where a training reads and writes, and what every training can be told.
@@ -27,7 +30,7 @@ class TrainingSettings(Settings):
     extendable: ClassVar[tuple[str, ...]] = ("epochs", "max_steps", "time_limit")
 
     data: Data
-    base_model: Annotated[str, Option("A name of `base_models`, a local folder, or a hub id.")]
+    base_model: BaseModel
     output_dir: OutputDir
     _: KW_ONLY
     seed: Seed = 0

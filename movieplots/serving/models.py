@@ -148,9 +148,8 @@ def _load_generator(folder: Path, backend: str) -> PlotGenerator:
     generator = _from_server(folder, backend) if is_address(backend) else PlotGenerator.from_pretrained(folder, backend)
     generator.backend.context = min(generator.backend.context, CONTEXT)
     counts = generator.info.genre_counts
-    for _ in generator.stream(
-        (max(counts, key=lambda genre: counts[genre]),), max_tokens=1
-    ):  # starts what is started with the first plot
+    commonest = max(counts, key=lambda genre: counts[genre])
+    for _ in generator.stream([commonest], max_tokens=1):  # starts what is started with the first plot
         pass
     return generator
 
