@@ -207,7 +207,7 @@ def test_random_crops_are_trained_on_and_counted(small_corpus, tiny_llama, tmp_p
     assert first["labels"] == first["input_ids"] and first["position_ids"] == list(range(256))
 
 
-def test_memory_that_runs_out_halves_the_at_once(small_corpus, tiny_gpt2, tmp_path):
+def test_memory_that_runs_out_halves_what_goes_at_once(small_corpus, tiny_gpt2, tmp_path):
     """Real memory runs out: while more than 16 blocks are trained on, the process may take no more than it has."""
     code = f"""
 import resource
