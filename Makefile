@@ -1,9 +1,12 @@
 # make demo    the whole main job on the bundled corpus, in .venv, with a report at the end
-# make test    lint, types and tests, in the same .venv; those that need TensorFlow in .venv-use
+# make test    lint, types and tests, in the same .venv: to be run at every change
+# make test-all     what takes minutes by nature: notebooks, images, wheels, real models, TensorFlow, other versions of transformers
 # make studio  the studio in the browser, with the API behind it; ARGS="--generator DIR …" for another generator
 # make setup   .venv alone, which every other target makes first; make clean removes what they made
 # make use     .venv-use: the same with TensorFlow, for the Universal Sentence Encoder
 # make notebooks    run every notebook again and write it back with its new outputs; NOTEBOOKS="…" runs only those named
+# make transformers-bounds    what needs undocumented parts of transformers, with the lowest and the newest version that
+#              pyproject.toml allows, in .venv-transformers-low and -high; a few minutes
 # make links   REPO=owner/name: the README, the notebooks and pyproject.toml lead to that repository on GitHub, with nbviewer
 #              and Colab; without REPO their links stay in the checkout
 # make reference    the page docs/reference.md, from the docstrings
@@ -12,31 +15,36 @@ VENV := .venv
 BIN := $(VENV)/bin
 USE := .venv-use
 
-.PHONY: demo test studio notebooks links reference setup use clean
+.PHONY: demo test test-all studio notebooks links reference setup use clean
+.PHONY: transformers-bounds .venv-transformers-low .venv-transformers-high
 
 demo: setup
-	@$(BIN)/python -m movieplots.demo
+	@$(BIN)/python -m tools.demo
 
 test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 10
+
+test-all: setup
+	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 10 -m slow
 	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 14))'; \
 		then $(MAKE) --no-print-directory use && $(USE)/bin/python -m pytest -m use tests/test_universal_sentence_encoder.py; \
 		else echo "Not tested: the Universal Sentence Encoder, since TensorFlow has no build for this Python."; fi
+	@$(MAKE) --no-print-directory transformers-bounds
 
 studio: setup
 	@$(BIN)/python -m movieplots studio $(ARGS)
 
 notebooks: setup
-	@$(BIN)/python -m movieplots.notebooks $(NOTEBOOKS)
+	@$(BIN)/python -m tools.notebooks $(NOTEBOOKS)
 
 links: setup
-	@$(BIN)/python -m movieplots.links $(REPO)
+	@$(BIN)/python -m tools.links $(REPO)
 
 reference: setup
-	@$(BIN)/python docs/reference.py
+	@$(BIN)/python tools/reference.py
 
 setup: $(VENV)/installed
 
@@ -65,5 +73,24 @@ $(USE)/installed: $(VENV)/installed requirements-use.txt
 	$(USE)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# As above, each with one version of transformers. pip takes the newest that the bounds leave.
+LOWEST := $(shell sed -n 's/^ *"transformers>=\(.*\),<.*",$$/\1/p' pyproject.toml)
+BELOW := $(shell sed -n 's/^ *"transformers>=.*,<\(.*\)",$$/\1/p' pyproject.toml)
+BOUNDED := many_threads or does_not_fit or closed_stream or reaches_all or share_batches or transformers- or -transformers \
+	or early_stopping_keeps or student_learns_from or with_guidance or lora_and_fewer or loss_is_that_of_transformers
+
+transformers-bounds: .venv-transformers-low .venv-transformers-high
+
+.venv-transformers-low: WANTED := transformers==$(LOWEST)
+.venv-transformers-high: WANTED := transformers<$(BELOW)
+.venv-transformers-low .venv-transformers-high: $(VENV)/installed
+	@$(PYTHON) -m venv --clear $@
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> "$$($@/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/movieplots-venv.pth"
+	@$@/bin/pip install --quiet --disable-pip-version-check --no-deps --ignore-installed '$(WANTED)'
+	@$@/bin/python -c 'import transformers; print("With transformers", transformers.__version__)'
+	$@/bin/python -m pytest -m "not use" -k "$(BOUNDED)" $(addprefix tests/test_,$(addsuffix .py,backends engine generator_training \
+		guidance classification mlm))
+
 clean:
-	rm -rf $(VENV) $(USE) data/demo
+	rm -rf $(VENV) $(USE) .venv-transformers-low .venv-transformers-high data/demo

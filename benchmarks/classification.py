@@ -27,7 +27,6 @@ from scipy.special import expit
 from transformers import DataCollatorWithPadding
 
 from movieplots import GenreClassifier
-from movieplots.bases import load_encoder
 from movieplots.classification.assessment import check_same_plots
 from movieplots.classification.explanation import at_random, deletion, integrated_gradients, occlusion
 from movieplots.classification.imbalance import make_loss
@@ -38,6 +37,7 @@ from movieplots.classification.quantization import folder_size, quantize
 from movieplots.classification.training import layer_groups, training_plots
 from movieplots.classification.training_settings import ClassifierLrSettings
 from movieplots.errors import sentences
+from movieplots.pretrained.base_models import load_encoder
 
 PLOTS_PER_SECOND, MILLISECONDS, WORDS = 300.0, 30.0, 60
 PLAIN_BATCH = 32

@@ -31,12 +31,12 @@ from processes import run_measured
 
 from movieplots import read_dump
 from movieplots.errors import sentences
-from movieplots.evaluation.diversity import self_bleu
-from movieplots.evaluation.embedding import Embedder, load_embedder
 from movieplots.evaluation.references import compared_with, real_samples, shuffled_words
-from movieplots.evaluation.similarity import nearest_by_words
 from movieplots.generation.dumps import cell_name
 from movieplots.genres import map_tags
+from movieplots.measures.diversity import self_bleu
+from movieplots.measures.embedding import Embedder, load_embedder
+from movieplots.measures.similarity import nearest_by_words
 from movieplots.plots import SCHEMA, load_plots, save_plots
 from movieplots.sources.corpus import RawPlot
 from movieplots.sources.streaming import read_streaming

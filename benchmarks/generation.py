@@ -24,12 +24,14 @@ from claims import at_least, at_most, conclude
 
 from movieplots import read_dump
 from movieplots.errors import sentences
+from movieplots.formatting import percent
 from movieplots.generation.agreement import agreement
-from movieplots.generation.backends import Backend, Request, load_backend
+from movieplots.generation.backends.base import Backend, Request
+from movieplots.generation.backends.loading import load_backend
+from movieplots.generation.backends.transformers import TransformersBackend
 from movieplots.generation.info import GeneratorInfo
 from movieplots.generation.prompt_format import PromptTokenizer
 from movieplots.generation.sampling_settings import DumpSettings
-from movieplots.generation.transformers_backend import TransformersBackend
 
 GRID = 1680  # samples: 28 genres, 6 cells, 10 of each
 OPENINGS = ("", "When", "After years apart, two sisters", "In a small town", "The last", "A retired detective")
@@ -84,7 +86,8 @@ def main() -> int:
     print(f"\nGrid: {seconds / 60:.1f} minutes, so {minutes:.1f} for {GRID:,} samples; {memory / 1e9:.2f} GB at most")
     print(
         f"Greedy decoding of {len(prompts)} prompts, {found.tokens:,} tokens, 8-bit against float32: the same next "
-        f"token after the same text {found.same_text:.1%}, at the same place of texts run freely {found.free:.1%}\n"
+        f"token after the same text {percent(found.same_text)}, at the same place of texts run freely "
+        f"{percent(found.free)}\n"
     )
     return conclude(
         [

@@ -22,7 +22,7 @@ from claims import at_least, conclude
 from movieplots.errors import BadInput, sentences
 from movieplots.preparation.language import DETECTORS, detect_languages
 from movieplots.sources.streaming import read_streaming
-from movieplots.text_repair import clean_text
+from movieplots.texts import clean_text
 
 LABELS = Path(__file__).with_name("language_labels.csv")
 RUNS = 3  # times are medians of so many

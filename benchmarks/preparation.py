@@ -30,7 +30,7 @@ from movieplots.preparation.cleaning import split_sentences
 from movieplots.preparation.language import detect_languages
 from movieplots.sources.corpus import RawPlot
 from movieplots.sources.streaming import read_streaming
-from movieplots.text_repair import clean_text
+from movieplots.texts import clean_text
 
 ROWS = 117_352
 SHARES = (0.1, 1.0, 3.0)

@@ -24,8 +24,8 @@ from generation import generate, grid_requests
 from servers import serving
 
 from movieplots.errors import sentences
-from movieplots.generation.backends import load_backend
-from movieplots.generation.transformers_backend import TransformersBackend
+from movieplots.generation.backends.loading import load_backend
+from movieplots.generation.backends.transformers import TransformersBackend
 
 TOGETHER, ALONE, READY, MEMORY, FIRST, IDEAS, GROWTH = 8.0, 4.0, 5.0, 800.0, 1.0, 6.0, 1.05
 CLIENTS, LOADED, REQUESTS = 16, 32, 200

@@ -27,12 +27,13 @@ from torch.utils.data import IterableDataset
 from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config, Trainer, TrainerCallback, TrainingArguments
 
 from movieplots import load_plots
-from movieplots.bases import load_tokenizer, resolve
 from movieplots.errors import sentences
+from movieplots.formatting import percent
 from movieplots.generation.info import GeneratorInfo
 from movieplots.generation.model import RANK
 from movieplots.generation.packing import PackedPlots, collate
 from movieplots.generation.prompt_format import PromptTokenizer
+from movieplots.pretrained.base_models import load_tokenizer, resolve
 from movieplots.runs.fit import fit
 from movieplots.runs.folder import read_info
 
@@ -201,7 +202,7 @@ def main() -> int:
         own = [row for row in rows if row["model"] == name]
         for row in own:
             times = row["tokens_per_second"] / own[0]["tokens_per_second"]
-            share = "" if row["mfu"] is None else f"{row['mfu']:.0%}"
+            share = percent(row["mfu"])
             print(f"{name:<14}{row['recipe']:<36}{row['tokens_per_second']:>10,.0f}{times:>8.2f}{share:>8}")
             if row["recipe"] == "ours, all weights" and row["mfu"] is not None:
                 claims.append(at_least(f"{name}: times the plain Trainer", times, TIMES_PLAIN))

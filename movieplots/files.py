@@ -2,11 +2,17 @@
 
 import contextlib
 import errno
+import functools
+import glob
 import hashlib
 import json
 import os
+import re
+import secrets
 import shutil
+import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +20,9 @@ from typing import Any
 from movieplots.errors import BadInput
 
 _PIECE = 1_000  # items of a list turned into JSON at once
+_A_DAY = 86_400  # seconds
+# The last parts of a temporary name: place and process, see `_writer`, and a random part; once there was no place.
+_TEMPORARY = re.compile(r"(?:\.(?P<place>[0-9a-f]{8}))?\.(?P<process>\d+)\.\w+(?:\.tmp)?$")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # disk full, quota used up, file too large
 
 
@@ -22,8 +31,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is renamed to `path`, on an error it is removed."""
     path = Path(path)
     ensure_folder(path.parent)
-    _sweep(path.parent, f".{path.name}.*.tmp")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    _sweep(path.parent, f".{path.name}.", ".tmp")
+    temporary = path.with_name(f".{path.name}.{_writer()}.{secrets.token_hex(8)}.tmp")
     try:
         with room_for(path):
             yield temporary
@@ -48,8 +57,8 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     """Yield an empty temporary folder; on success its files replace those of the same name in `path`."""
     path = Path(path)
     ensure_folder(path)
-    _sweep(path, ".unfinished.*.*")
-    temporary = Path(tempfile.mkdtemp(prefix=f".unfinished.{os.getpid()}.", dir=path))
+    _sweep(path, ".unfinished.")
+    temporary = Path(tempfile.mkdtemp(prefix=f".unfinished.{_writer()}.", dir=path))
     try:
         with room_for(path):
             yield temporary
@@ -66,7 +75,8 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
 
 def remove_folder(folder: Path) -> None:
     """Remove a folder, if it is there, so that a killed process leaves the whole of it or nothing under its name."""
-    aside = folder.with_name(f".unfinished.{os.getpid()}.{folder.name}")  # swept away later where this is killed
+    # Swept away later where this is killed.
+    aside = folder.with_name(f".unfinished.{_writer()}.{secrets.token_hex(8)}")
     with contextlib.suppress(FileNotFoundError):
         os.replace(folder, aside)
     shutil.rmtree(aside, ignore_errors=True)
@@ -78,12 +88,34 @@ def brought(inside: str, beside: str) -> Path:
     return package / inside if (package / inside).is_dir() else package.parent / beside
 
 
-def _sweep(folder: Path, pattern: str) -> None:
-    """Remove what killed processes left unfinished; the process's number is in the name, before the last dot."""
-    for leftover in folder.glob(pattern):
-        number = leftover.name.split(".")[-2]
-        if number.isdecimal() and not _alive(int(number)):
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+def _writer() -> str:
+    """What a temporary name says of who writes: where, and the number that the process has there.
+
+    A number alone does not tell: each container that shares a folder may have a process 1.
+    """
+    return f"{_place()}.{os.getpid()}"
+
+
+@functools.cache
+def _place() -> str:
+    """Eight digits for the machine, or the container on it, within which no two processes have the same number."""
+    try:
+        numbers = os.readlink("/proc/self/ns/pid")
+    except OSError:  # not on Linux
+        numbers = ""
+    return fingerprint(socket.gethostname(), numbers)[:8]
+
+
+def _sweep(folder: Path, start: str, end: str = "") -> None:
+    """Remove what killed processes left unfinished, of this place at once, of another (see `_writer`) after a day."""
+    for leftover in folder.iterdir():
+        named = _TEMPORARY.search(leftover.name)
+        if not (named and leftover.name.startswith(start) and leftover.name.endswith(end)):
+            continue
+        with contextlib.suppress(FileNotFoundError):  # another process has just finished it, or swept it away
+            here = named["place"] in (None, _place())
+            if (here and not _alive(int(named["process"]))) or time.time() - leftover.stat().st_mtime > _A_DAY:
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
 
 def _alive(process: int) -> bool:
@@ -173,6 +205,20 @@ def fingerprint(*parts: Any) -> str:
     for piece in _json_pieces(parts):
         digest.update(piece.encode())
     return digest.hexdigest()[:16]
+
+
+def content_fingerprint(folder: str | Path, pattern: str = "**") -> str:
+    """A hash of the names and contents of the files in a folder that match; hidden ones and notes (.md) do not count.
+
+    Neither sizes nor times are trusted: a file of another content may have the same, as in an image of a container.
+    """
+    digests = {}
+    for name in glob.glob(pattern, root_dir=folder, recursive=True):
+        file = Path(folder, name)
+        if file.is_file() and file.suffix != ".md":
+            with file.open("rb") as opened:
+                digests[Path(name).as_posix()] = hashlib.file_digest(opened, "sha256").hexdigest()
+    return fingerprint(digests)
 
 
 def _json_pieces(parts: tuple[Any, ...]) -> Iterator[str]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from movieplots.errors import BadInput
-from movieplots.texts import as_list, as_names
+from movieplots.texts import as_list, as_names, clean_text
 
 GENRES: tuple[str, ...] = (
     "action", "adult", "adventure", "animation", "biography", "comedy", "crime", "documentary", "drama", "family",
@@ -87,8 +87,6 @@ def read_genre_map(path: str | Path) -> dict[str, tuple[str, ...]]:
 @lru_cache(maxsize=1 << 16)
 def clean_tag(tag: str) -> str:
     """The tag without HTML, wrongly decoded and invisible characters, with single blanks."""
-    from movieplots.text_repair import clean_text  # what only predicts has no need of ftfy
-
     return clean_text(tag)
 
 

@@ -1,6 +1,6 @@
 """How far a number measured on few samples can be trusted: an estimate with its 95 % interval."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -31,21 +31,28 @@ def resampled(value: float, values: np.ndarray, of: int) -> Estimate:
 
 
 def share(values: np.ndarray) -> Estimate | None:
-    """The share of true values, with a percentile bootstrap interval (Efron 1979); None where there are no values.
+    """The share of true values, with Wilson's interval (1927); None where there are no values.
 
-    Where all values are 0 or all are 1 a bootstrap would claim certainty. There the end is the exact bound for
-    n equal outcomes, 1 - 0.05 ** (1 / n), about 3 / n (the rule of three).
+    Of few values, or of rare ones, a bootstrap's interval would hold the truth far less often than it claims.
     """
     values = _known(values)
-    n = len(values)
-    if not n:
-        return None
-    mean, slack = values.mean(), 1 - 0.05 ** (1 / n)
-    if mean in (0, 1):
-        return estimate(mean, 0 if mean == 0 else 1 - slack, slack if mean == 0 else 1, n)
-    # Drawing n values with replacement from zeros and ones is drawing their sum from a binomial distribution.
-    sums = np.random.default_rng(0).binomial(n, mean, 10 * RESAMPLES)
-    return resampled(mean, sums / n, n)
+    return share_of(int(values.sum()), len(values)) if len(values) else None
+
+
+def share_of(count: int, of: int) -> Estimate:
+    """The share that `count` is of one or more, with Wilson's interval (1927)."""
+    from scipy.stats import binomtest  # large, and not needed where models only write and predict
+
+    low, high = binomtest(count, of).proportion_ci(method="wilson")
+    return estimate(count / of, low, high, of)
+
+
+def mean_of(estimates: Sequence[Estimate]) -> Estimate:
+    """The mean of independent estimates, with the interval that follows from theirs (MOVER: Zou and Donner 2008)."""
+    value, low, high = (np.array([getattr(each, name) for each in estimates]) for name in ("value", "low", "high"))
+    mean, n = value.mean(), len(estimates)
+    below, above = (np.sqrt(np.square(reach).sum()) / n for reach in (value - low, high - value))
+    return estimate(mean, mean - below, mean + above, sum(each.of for each in estimates))
 
 
 def average(values: np.ndarray) -> Estimate | None:
@@ -65,14 +72,21 @@ def _bootstrap(values: np.ndarray, statistic: Callable[..., np.ndarray]) -> Esti
     return resampled(float(statistic(values)), statistic(values[_draws(len(values))], axis=1), len(values))
 
 
-def jackknife(value: float, without: np.ndarray, low: float = 0.0, high: float = 1.0) -> Estimate:
-    """A value of a whole group, given the n values of the group `without` one text each; ends stay within low, high.
+def jackknife(value: float, without: np.ndarray) -> Estimate:
+    """A value from 0 to 1 of a whole group, given the n values of the group `without` one text each (Tukey 1958).
 
-    For counts of different things (Tukey 1958): a bootstrap draws texts twice, and each repetition lowers such a count.
+    For counts of different things: a bootstrap draws texts twice, and each repetition lowers such a count. Where pairs
+    of texts decide, the interval is somewhat too wide (Efron and Stein 1981), never too narrow.
     """
-    n = len(without)
-    reach = 1.96 * np.sqrt((n - 1) * np.var(without)) if n > 1 else np.inf
-    return estimate(value, max(value - reach, low), min(value + reach, high), n)
+    return around(value, (len(without) - 1) * np.var(without), len(without))
+
+
+def around(value: float, variance: float, n: int) -> Estimate:
+    """A value from 0 to 1 that n texts gave, with the interval for this variance of it; from 0 to 1 for one text."""
+    from scipy.stats import t as student
+
+    reach = student.ppf(0.975, n - 1) * np.sqrt(variance) if n > 1 else np.inf
+    return estimate(value, max(value - reach, 0), min(value + reach, 1), n)
 
 
 def _known(values: np.ndarray) -> np.ndarray:

@@ -20,6 +20,8 @@ from movieplots.titles import Title, parse_title
 
 SPLITS = ("train", "validation", "test")
 FILE_NAME = "plots.parquet"
+_VERSION = "v2-"  # of `data_fingerprint`
+_NOT_LEARNED = ("source", "language")
 
 SCHEMA = pa.schema(
     [
@@ -108,5 +110,17 @@ def imdb_title(row: pd.Series) -> str:
 
 
 def data_fingerprint(plots: pd.DataFrame) -> str:
-    """A hash of what a model can learn from: ids, splits, genres and plots in order."""
-    return fingerprint(plots[["id", "split", "plot"]].values.tolist(), [list(genres) for genres in plots["genres"]])
+    """A hash of what a model can learn from: ids, groups, splits, titles, genres and plots in order.
+
+    It begins with the version of what is hashed (see `comparable`).
+    """
+    table = plot_table(plots)
+    return _VERSION + fingerprint(*(table[name].to_pylist() for name in SCHEMA.names if name not in _NOT_LEARNED))
+
+
+def comparable(one: str, other: str) -> bool:
+    """Whether two fingerprints are of the same things, so that other ones mean other data.
+
+    The first version, which had no name, left out titles and groups.
+    """
+    return one.startswith(_VERSION) == other.startswith(_VERSION)

@@ -1,5 +1,6 @@
 """Tiny checkpoints of real architectures, built on the spot: random weights, a tokenizer trained on our corpus."""
 
+import gc
 import os
 import shutil
 
@@ -42,7 +43,7 @@ def browser():
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory):
     """The bundled corpus, prepared: a folder with plots.parquet."""
-    from movieplots.preparation import prepare
+    from movieplots.preparation.pipeline import prepare
 
     folder = tmp_path_factory.mktemp("corpus")
     prepare("sample", folder)
@@ -91,7 +92,19 @@ def _trained_tokenizer(corpus, special, **names):
 
 
 @pytest.fixture(scope="session")
-def tiny_gpt2(corpus, tmp_path_factory):
+def _short_samples():
+    """What an untrained model writes at each evaluation takes longer than all of its training: a few words will do."""
+    import movieplots.generation.samples_in_training  # noqa: F401
+
+    gc.collect()
+    gc.freeze()  # each training collects garbage: not among all that has been imported
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("movieplots.generation.samples_in_training.NEW_TOKENS", 8)
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_gpt2(corpus, tmp_path_factory, _short_samples):
     """A GPT-2 of two layers: the path of the folder."""
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel
@@ -103,7 +116,7 @@ def tiny_gpt2(corpus, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def tiny_llama(corpus, tmp_path_factory):
+def tiny_llama(corpus, tmp_path_factory, _short_samples):
     """A Llama-type model whose vocabulary has SmolLM2's unused tokens: the path of the folder."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM

@@ -16,11 +16,13 @@ from movieplots.classification.prediction import GenreClassifier
 from movieplots.errors import BadInput
 from movieplots.generation.sampling import Sample
 from movieplots.generation.sampling_settings import Sampling
-from movieplots.novelty_index import Likeness
+from movieplots.measures.novelty_index import Likeness
+from movieplots.serving import api
 from movieplots.serving.api import create_app
 from movieplots.serving.engine import Engine
 from movieplots.serving.metrics import Metrics
 from movieplots.serving.models import Models, Served, generator_name
+from tests.waiting import until
 
 LABELS = ["comedy", "drama", "horror"]
 WRITES = generator_info(genre_counts=dict.fromkeys(LABELS, 1))
@@ -29,11 +31,11 @@ ERROR = {"code", "message", "where"}
 
 
 class Scribe:
-    """A generator that writes `words` words, `pause` seconds apart."""
+    """A generator that writes `words` words, `pause` seconds apart, once it may `go`."""
 
-    def __init__(self, titles=True, words=4, pause=0.0):
+    def __init__(self, titles=True, words=4, pause=0.0, go=None):
         self.info = replace(WRITES, titles=titles)
-        self.words, self.pause, self.writing = words, pause, 0
+        self.words, self.pause, self.go, self.writing = words, pause, go, 0
 
     def check(self, genres, title, opening):
         if unknown := set(genres) - set(LABELS):
@@ -42,6 +44,8 @@ class Scribe:
     def stream(self, genres, title, opening, *, temperature, top_p, seed, number=0, continue_opening=False):
         self.writing += 1
         try:
+            if self.go:
+                self.go.wait(20)
             for count in range(1, self.words + 1):
                 time.sleep(self.pause)
                 yield Sample(
@@ -72,19 +76,37 @@ class Reader:
         return [len(text.split()) for text in texts]
 
 
+class Slow(Reader):
+    """A `Reader` that predicts once it may `go`, and counts its predictions: `begun`, and the `most` at a time."""
+
+    def __init__(self):
+        self.go, self.lock = threading.Event(), threading.Lock()
+        self.begun = self.at_once = self.most = 0
+
+    def logits(self, texts):
+        with self.lock:
+            self.begun += 1
+            self.at_once += 1
+            self.most = max(self.most, self.at_once)
+        self.go.wait(20)
+        with self.lock:
+            self.at_once -= 1
+        return super().logits(texts)
+
+
 def served(name, model, info):
     found = Served(name, None, info, None, model)
     found.loaded.set()
     return found
 
 
-def app_of(generators=(), classifier=True, novelty=True, **settings):
+def app_of(generators=(), classifier=True, novelty=True, reader=None, **settings):
     models = Models([], None)
     for generator in generators:
         name = generator_name(generator.info)
         models.served[name] = served(name, generator, generator.info)
     if classifier:
-        models.served["classifier"] = served("classifier", GenreClassifier(Reader(), DETECTS), DETECTS)
+        models.served["classifier"] = served("classifier", GenreClassifier(reader or Reader(), DETECTS), DETECTS)
     if novelty:
         near = served("novelty", lambda plots: [Likeness("Salt", 0.9, 24, "Salt")] * len(plots), None)
         models.served["novelty"] = near
@@ -231,16 +253,18 @@ def test_what_is_missing_or_still_loading_says_so():
 
 
 def test_a_full_queue_answers_when_to_come_again():
-    with TestClient(app_of([Scribe(words=30, pause=0.02)], slots=1, queue=0)) as client:
+    scribe = Scribe(go=threading.Event())
+    with TestClient(app_of([scribe], slots=1, queue=0)) as client:
         first = threading.Thread(target=client.post, args=("/v1/plots",), kwargs={"json": {}})
         first.start()
-        time.sleep(0.2)
+        assert until(lambda: scribe.writing)
         answers = [client.post(f"/v1/plots{path}", json={}) for path in ("", "/stream")]
+        scribe.go.set()
         first.join()
         for answer in answers:
             assert answer.status_code == 429 and int(answer.headers["retry-after"]) >= 1
             assert answer.json()["error"]["code"] == "busy"
-        assert client.post("/v1/plots", json={}).status_code == 200
+        assert until(lambda: client.post("/v1/plots", json={}).status_code == 200)
 
 
 def test_the_deadline():
@@ -262,37 +286,71 @@ def test_a_failure_inside_is_a_sentence_and_the_server_goes_on():
         assert client.get("/healthz").status_code == 200
 
 
-def test_a_client_that_hangs_up_frees_its_place():
-    scribe = Scribe(words=1000, pause=0.01)
-    app = app_of([scribe])
+async def hang_up(app, path, body, when):
+    """One request whose client sends its body and hangs up once `when()` holds: the status, which nobody gets."""
+    messages = iter([{"type": "http.request", "body": json.dumps(body).encode()}])
+    statuses = []
 
-    async def call(path):
-        """One request whose client sends its body and hangs up half a second later."""
-        body = json.dumps({"n": 2}).encode()
-        messages = iter([{"type": "http.request", "body": body}])
-        begun = time.monotonic()
+    async def receive():
+        if message := next(messages, None):
+            return message
+        while not when():
+            await asyncio.sleep(0.01)
+        return {"type": "http.disconnect"}
 
-        async def receive():
-            if message := next(messages, None):
-                return message
-            if (left := begun + 0.5 - time.monotonic()) > 0:
-                await asyncio.sleep(left)
-            return {"type": "http.disconnect"}
+    async def send(message):
+        statuses.extend([message["status"]] if "status" in message else [])
 
-        async def send(message):
-            pass
+    scope = {
+        "type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b"",
+        "headers": [(b"content-type", b"application/json")], "http_version": "1.1", "scheme": "http",
+        "server": ("test", 80), "client": ("test", 1), "root_path": "", "asgi": {"version": "3.0"},
+    }  # fmt: skip
+    await asyncio.wait_for(app(scope, receive, send), 30)
+    return statuses
 
-        scope = {
-            "type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b"",
-            "headers": [(b"content-type", b"application/json")], "http_version": "1.1", "scheme": "http",
-            "server": ("test", 80), "client": ("test", 1), "root_path": "", "asgi": {"version": "3.0"},
-        }  # fmt: skip
-        await asyncio.wait_for(app(scope, receive, send), 5)
-        await asyncio.sleep(0.2)
 
-    for path in ("/v1/plots", "/v1/plots/stream"):
-        asyncio.run(call(path))
-        assert scribe.writing == 0
+@pytest.mark.parametrize("path", ["/v1/plots", "/v1/plots/stream"])
+def test_a_client_that_hangs_up_frees_its_place(path):
+    scribe = Scribe(words=10_000, pause=0.01)
+    asyncio.run(hang_up(app_of([scribe]), path, {"n": 2}, lambda: scribe.writing == 2))
+    assert until(lambda: scribe.writing == 0)
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    monkeypatch.setattr(api, "BETWEEN_LOOKS", 0.01)
+    reader = Slow()
+    yield reader
+    reader.go.set()
+
+
+def test_work_keeps_its_turn_when_the_client_hangs_up(slow):
+    app, asked = app_of(reader=slow), {"plots": ["a horror"]}
+
+    async def clients():
+        first = await hang_up(app, "/v1/genres", asked, lambda: slow.begun == 1)
+        # The second waits for its turn, hangs up, and is never read.
+        second = await hang_up(app, "/v1/genres", asked, lambda: True)
+        assert (first, second, slow.at_once) == ([api.GONE], [api.GONE], 1)  # answered while the work goes on
+        slow.go.set()
+        return await hang_up(app, "/v1/genres", asked, lambda: slow.begun == 2 and not slow.at_once)
+
+    asyncio.run(clients())
+    assert until(lambda: slow.begun == 2) and slow.most == 1
+
+
+def test_work_keeps_its_turn_after_the_deadline(slow):
+    with TestClient(app_of(reader=slow, seconds=0.05)) as client:
+        asked = {"plots": ["a horror"]}
+        assert until(lambda: client.post("/v1/genres", json=asked).status_code == 504 and slow.begun)
+        answer = client.post("/v1/genres", json=asked)  # waits for its turn in vain
+        assert (answer.status_code, answer.json()["error"]["code"]) == (504, "deadline")
+        assert "within 0.05 seconds" in answer.json()["error"]["message"]
+        assert slow.begun == 1
+        slow.go.set()
+        assert until(lambda: client.post("/v1/genres", json=asked).status_code == 200)
+    assert slow.most == 1
 
 
 def test_prometheus_counts(client):
@@ -326,6 +384,16 @@ def test_a_model_that_writes_nothing_is_said_to_fail():
     with TestClient(app_of([Scribe(words=0)])) as client:
         answer = client.post("/v1/plots", json={"genres": ["horror"]})
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
+
+
+def test_the_model_says_how_long_an_opening_may_be():
+    def check(genres, title, opening):
+        raise BadInput(f"The opening has {len(opening.split())} words.")
+
+    with TestClient(app_of([SimpleNamespace(info=WRITES, check=check)])) as client:
+        for path in ("/v1/plots", "/v1/plots/stream"):
+            answer = client.post(path, json={"opening": "word " * 3_000, "go_on": True})
+            assert (answer.status_code, answer.json()["error"]["message"]) == (422, "The opening has 3000 words.")
 
 
 def test_too_many_characters_are_refused(client):

@@ -4,18 +4,18 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
-from movieplots.evaluation.embedding import load_embedder
 from movieplots.generation.sampling import PlotGenerator
-from movieplots.novelty_index import NoveltyIndex
+from movieplots.measures.embedding import load_embedder
+from movieplots.measures.novelty_index import NoveltyIndex
 from movieplots.plots import load_plots
 from tests.served import running
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +38,7 @@ def api(trained, untitled, quantized, novelty, tmp_path_factory):
         yield api
 
 
+@pytest.mark.slow
 def test_the_openapi_document_is_kept(api, tmp_path):
     """Random and wrong requests to every call: no 5xx, nothing that the document does not say."""
     program = Path(sys.executable).with_name("schemathesis")
@@ -63,7 +64,7 @@ def test_every_call_has_an_example(api):
         assert example
 
 
-def test_two_hundred_requests_of_32_clients(api):
+def test_a_hundred_requests_of_32_clients(api):
     """None lost, none mixed up, each the same as alone; afterwards memory stays where it was."""
     address, process = api
 
@@ -78,12 +79,12 @@ def test_two_hundred_requests_of_32_clients(api):
         with ThreadPoolExecutor(32) as threads:
             return list(threads.map(ask, range(count)))
 
-    crowd(100)
+    crowd(50)
     before = memory(process)
-    plots = crowd(200)
+    plots = crowd(100)
     assert memory(process) < 1.1 * before
-    assert len(plots) == 200 and len(set(plots)) > 150
-    assert [ask(number) for number in range(0, 200, 40)] == plots[::40]
+    assert len(plots) == 100 and len(set(plots)) > 75
+    assert [ask(number) for number in range(0, 100, 25)] == plots[::25]
 
 
 def test_killed_clients_give_their_places_back(api):
@@ -103,10 +104,7 @@ def test_killed_clients_give_their_places_back(api):
         assert client.stdout.readline().startswith("event:")
         client.send_signal(signal.SIGKILL)
         client.wait()
-    until = time.monotonic() + 20
-    while counted(address, "movieplots_running") + counted(address, "movieplots_waiting"):
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    assert until(lambda: not counted(address, "movieplots_running") + counted(address, "movieplots_waiting"))
     assert counted(address, "movieplots_left_total") > left
     assert httpx.post(f"{address}/v1/plots", json={"genres": ["horror"], "max_words": 5}, timeout=60).is_success
 
@@ -123,7 +121,7 @@ def test_it_ends_at_once_while_plots_are_written(trained, tmp_path):
         with httpx.stream("POST", f"{address}/v1/plots/stream", json=asked, timeout=60) as answer:
             next(answer.iter_lines())
             process.terminate()
-            assert process.wait(15) in (0, -signal.SIGTERM)
+            assert process.wait(60) in (0, -signal.SIGTERM)
     assert "Traceback" not in (tmp_path / "server.log").read_text()
 
 

@@ -1,6 +1,7 @@
 """What a classifier does on its own test plots, as tables and figures."""
 
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -8,19 +9,43 @@ import pytest
 from matplotlib.figure import Figure
 
 from movieplots import GenreClassifier, load_plots
-from movieplots.classification import assessment, figures
+from movieplots.classification import assessment
 from movieplots.classification.calibration import calibration_error
-from movieplots.classification.info import LabelScores, Measured, Scores
-from movieplots.classification.loglines import LOGLINES
+from movieplots.classification.info import BaselineScores, LabelScores, Measured, Scores
 from movieplots.classification.metrics import NAMES
 from movieplots.errors import BadInput
+from movieplots.intervals import Estimate
 from movieplots.plots import FILE_NAME, save_plots
+from movieplots.reporting import classification as figures
+from movieplots.runs.lineage import FILE_NAME as PLOT_IDS
+from movieplots.sources.sample import LOGLINES
 from tests.made_up import classifier_info
 
 
 @pytest.fixture(scope="module")
 def found(classifier, small_corpus):
     return assessment.assess(classifier[0], small_corpus)
+
+
+def test_no_classifier_is_named_the_best_where_intervals_overlap():
+    def info(low, value, high, baseline):
+        metrics = classifier_info().metrics
+        scores = Scores(value, value, value, value)
+        test = replace(
+            metrics.test,
+            scores=scores,
+            intervals=dict.fromkeys(NAMES, Estimate(value, low, high, 60)),
+            baselines={"words": BaselineScores(baseline, baseline, baseline, baseline, settings={})},
+        )
+        return replace(classifier_info(), metrics=replace(metrics, test=test))
+
+    apart = {"bce": info(0.6, 0.7, 0.8, 0.5), "focal": info(0.4, 0.5, 0.59, 0.5)}
+    assert figures.compared(apart, NAMES).get_suptitle().startswith("bce has the highest mean average precision, 0.700")
+    alike = {"bce": info(0.5, 0.6, 0.7, 0.45), "focal": info(0.55, 0.65, 0.75, 0.5)}
+    title = " ".join(figures.compared(alike, NAMES).get_suptitle().split())
+    assert title == "By their mean average precision cannot be told apart: focal and bce; bars are 95 % intervals"
+    within = {"bce": info(0.5, 0.6, 0.7, 0.55)}
+    assert "cannot be told apart: bce and words" in " ".join(figures.compared(within, NAMES).get_suptitle().split())
 
 
 class Known:
@@ -52,14 +77,14 @@ def test_what_a_genre_makes_it_add(known):
     assert table.loc["drama", "crime"] == 1.0
     assert table.loc["crime", "war"] == 0.0
     assert table.loc["war"].isna().all() and np.isnan(table.loc["crime", "crime"])
-    assert "100% of the plots of drama without crime are given crime" in figures.confusions(known).get_suptitle()
+    assert "100\xa0% of the plots of drama without crime are given crime" in figures.confusions(known).get_suptitle()
 
 
 def test_the_hardest_come_first_and_only_their_opening_is_shown(known):
-    table = assessment.hardest(known, 2)
+    table = figures.hardest(known, 2)
     assert table["title"].tolist() == ["A", "D"]
     assert table["its genres"].tolist() == ["crime", "drama"] and table["given"].tolist() == ["crime, drama"] * 2
-    assert table["plot"][0].endswith("…") and len(table["plot"][0].split()) <= 12
+    assert table["plot"].tolist() == ["word word word word word word word word …", "…"]
 
 
 def test_one_threshold_for_all(found):
@@ -72,20 +97,20 @@ def test_one_threshold_for_all(found):
 
 def test_tables_say_what_was_measured(found):
     info = found.classifier.info
-    table = assessment.headline_table({"tiny": info})
+    table = figures.headline_table({"tiny": info})
     assert table[""].tolist() == [
         "tiny", "TF-IDF + logistic regression", "TF-IDF + linear SVM", "tiny, with titles",
         "TF-IDF + logistic regression, with titles", "TF-IDF + linear SVM, with titles",
     ]  # fmt: skip
     assert table["mean average precision"][0].startswith(f"{info.metrics.test.scores.map:.3f} (")
-    genres = assessment.genre_table(found)
+    genres = figures.genre_table(found)
     assert set(genres["genre"]) == set(found.labels) and genres["F1"].is_monotonic_decreasing
-    errors = assessment.calibration_table(found)["expected calibration error"]
+    errors = figures.calibration_table(found)["expected calibration error"]
     assert errors.iloc[0] == info.metrics.calibration.error_before
     assert errors.iloc[-1] == pytest.approx(calibration_error(found.truth["test"], found.proba["test"]))
     before = calibration_error(found.truth["test"], assessment.calibration_before(found))
     assert errors.iloc[0] == pytest.approx(before, abs=1e-4)
-    shown = assessment.prediction_table(found.classifier, "A sheriff rides into town.")
+    shown = figures.prediction_table(found.classifier, "A sheriff rides into town.")
     assert shown["probability"].is_monotonic_decreasing and len(shown) == 5
 
 
@@ -93,7 +118,9 @@ def test_figures_have_titles_labels_and_nothing_outside(found, small_corpus):
     plots = load_plots(small_corpus, "train")
     info = found.classifier.info
     scores = replace(info.metrics.test.scores, macro_f1=0.9)
-    better = replace(info, metrics=replace(info.metrics, test=replace(info.metrics.test, scores=scores)))
+    intervals = info.metrics.test.intervals | {"macro_f1": Estimate(0.9, 0.89, 0.91, 60)}
+    test = replace(info.metrics.test, scores=scores, intervals=intervals)
+    better = replace(info, metrics=replace(info.metrics, test=test))
     drawn = {
         "counts": figures.genre_counts(plots),
         "thresholds": figures.thresholds(found),
@@ -111,7 +138,7 @@ def test_figures_have_titles_labels_and_nothing_outside(found, small_corpus):
         for text in [*figure.texts, *(t for axes in figure.axes for t in axes.texts)]:
             box = text.get_window_extent()
             assert box.x0 >= -1 and box.x1 <= width + 1 and box.y0 >= -1 and box.y1 <= height + 1, (name, text)
-    assert drawn["losses"].get_suptitle() == "focal has the highest macro-F1, 0.900; bars are 95 % intervals"
+    assert drawn["losses"].get_suptitle() == "focal has the highest macro-F1, 0.900; bars are 95\xa0% intervals"
 
 
 def test_words_are_marked_and_nothing_is_taken_for_markup(found):
@@ -131,5 +158,9 @@ def test_other_data_are_refused_and_the_labels_that_differ_are_named(
     assert named and not set(named) & set(loaded.labels)
     with pytest.raises(BadInput, match=r"give the data it was trained on\."):
         assessment.check_same_plots(classifier[0], loaded.info, turned_corpus)
+    shutil.copytree(classifier[0], tmp_path / "old", ignore=shutil.ignore_patterns(PLOT_IDS))
+    older = replace(loaded.info, data_fingerprint="842a26e46cf751b6")
+    with pytest.raises(BadInput, match="did not record which plots it learned: train it again"):
+        assessment.check_same_plots(tmp_path / "old", older, small_corpus)
     save_plots(load_plots(small_corpus).tail(119), tmp_path / FILE_NAME)  # as after better cleaning
     assert len(assessment.check_same_plots(classifier[0], loaded.info, tmp_path).texts["train"]) == 89

@@ -4,22 +4,27 @@ import itertools
 import math
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 import torch
 
 from movieplots.errors import BadInput
-from movieplots.generation import backends, export
+from movieplots.generation import export
 from movieplots.generation.agreement import agreement
-from movieplots.generation.backends import Request, choose_backend, load_backend
+from movieplots.generation.backends import loading as backends
+from movieplots.generation.backends import transformers as transformers_backend
+from movieplots.generation.backends.base import Request
+from movieplots.generation.backends.llama_cpp import LlamaBackend
+from movieplots.generation.backends.loading import choose_backend, load_backend
+from movieplots.generation.backends.transformers import TransformersBackend, _Draws, _settings
 from movieplots.generation.export import write_gguf
-from movieplots.generation.llama_backend import LlamaBackend
 from movieplots.generation.model import load_generator
 from movieplots.generation.prompt_format import PromptTokenizer, SavedTokenizer
-from movieplots.generation.transformers_backend import TransformersBackend, _Draws, _settings
 
 NAMES = ["transformers", "llama.cpp"]
 ENOUGH = 1000  # draws, for comparing frequencies
@@ -42,7 +47,7 @@ class Case:
             self.tokenizer.prompt(genre), self.tokenizer.end, tokens, tuple(self.tokenizer.suppressed), **options
         )
 
-    def requests(self, tokens=24):
+    def requests(self, tokens=8):
         """Requests of every kind of options, greedy ones too."""
         kinds = [
             {"temperature": 1.0},
@@ -197,25 +202,147 @@ def test_leaving_early_stops_the_work(case):
         next(several)
         several.close()
         assert list(backend.stream(replace(long, max_new_tokens=3)))  # and it can be used again
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     servers = [server for _, group in case.backends["llama.cpp"]._servers.values() for server in group]
     while any(_busy(server) for server in servers):
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
-def test_ending_in_the_middle_of_a_batch_is_a_clean_end(trained):
+class Watched:
+    """What the managers of a transformers backend do; nothing is drawn before `go` is set."""
+
+    def __init__(self, monkeypatch):
+        from transformers.generation.continuous_batching import ContinuousBatchingManager as Manager
+
+        self.managers = self.most = 0
+        self.seeds = []  # of the requests of each step
+        self.go = threading.Event()
+        start, stop, draw = Manager.start, Manager.stop, _Draws.__call__
+
+        def counted_start(manager):
+            self.managers += 1
+            self.most = max(self.most, self.managers)
+            start(manager)
+
+        def counted_stop(manager, **options):
+            stop(manager, **options)
+            self.managers -= 1
+
+        def watched_draw(draws, *arguments):
+            assert self.go.wait(60)
+            self.seeds.append({request.seed for request, _ in draws.batch})
+            return draw(draws, *arguments)
+
+        monkeypatch.setattr(Manager, "start", counted_start)
+        monkeypatch.setattr(Manager, "stop", counted_stop)
+        monkeypatch.setattr(_Draws, "__call__", watched_draw)
+
+
+def wait_until(true):
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def wait_until_idle(backend, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(transformers_backend, "IDLE", 0)
+        wait_until(lambda: backend._manager is None)
+    with backend._lock:  # held until the manager has ended
+        pass
+
+
+def test_streams_of_many_threads_are_one_batch_of_one_manager(case, monkeypatch):
+    backend = case.backends["transformers"]
+    requests = [case.request(tokens=12, seed=i) for i in range(12)]
+    alone = [decoded(backend, [request])[0] for request in requests]
+    wait_until_idle(backend, monkeypatch)
+    watched = Watched(monkeypatch)
+    with ThreadPoolExecutor(12) as threads:
+        written = threads.map(lambda request: list(backend.stream(request)), requests)
+        wait_until(lambda: len(backend._running) == 12)
+        watched.go.set()
+        assert list(written) == alone
+    assert watched.most == 1
+    assert len(watched.seeds[1]) == 12
+    wait_until_idle(backend, monkeypatch)
+    assert watched.managers == 0
+
+
+def test_what_does_not_fit_waits_for_a_larger_manager(case, monkeypatch):
+    backend = case.backends["transformers"]
+    requests = [case.request(tokens=tokens, seed=tokens) for tokens in (8, 90, 6, 7)]
+    alone = [decoded(backend, [request])[0] for request in requests]
+    wait_until_idle(backend, monkeypatch)
+    monkeypatch.setattr(transformers_backend, "GRAIN", 32)
+    monkeypatch.setattr(transformers_backend, "ROWS", 1)
+    watched = Watched(monkeypatch)
+    with ThreadPoolExecutor(4) as threads:
+        first = threads.submit(lambda: list(backend.stream(requests[0])))
+        wait_until(lambda: backend._running)
+        others = threads.map(lambda request: list(backend.stream(request)), requests[1:])
+        wait_until(lambda: len(backend._waiting) == 3)
+        watched.go.set()
+        assert [first.result(), *others] == alone
+    assert watched.most == 1
+    assert max(map(len, watched.seeds)) > 1
+
+
+def test_a_closed_stream_leaves_the_batch_to_the_others(case, monkeypatch):
+    backend = case.backends["transformers"]
+    watched = Watched(monkeypatch)
+    watched.go.set()
+    endless = (*case.tokenizer.suppressed, case.tokenizer.end)
+    left, stays = (backend.stream(replace(case.request(tokens=400, seed=seed), suppressed=endless)) for seed in (1, 2))
+    next(left), next(stays)
+    left.close()
+    wait_until(lambda: watched.seeds[-1] == {2})
+    assert len(list(stays)) == 399
+    assert not backend._running
+
+
+def test_a_failure_reaches_all_who_wait_and_nobody_later(case, monkeypatch):
+    backend = case.backends["transformers"]
+    right = decoded(backend, [case.request(tokens=4)])
+    wait_until_idle(backend, monkeypatch)
+    monkeypatch.setattr(transformers_backend, "ROWS", 2)
+    monkeypatch.setattr(transformers_backend, "ROWS_ON_CPU", 2)
+    with monkeypatch.context() as patch, ThreadPoolExecutor(3) as threads:
+        watched = Watched(patch)
+        patch.setattr(transformers_backend, "_settings", lambda request: 1 / 0)
+        streams = [threads.submit(lambda: list(backend.stream(case.request()))) for _ in range(3)]
+        wait_until(lambda: len(backend._running) == 2 and len(backend._waiting) == 1)
+        watched.go.set()
+        for stream in streams:
+            with pytest.raises(RuntimeError, match="division by zero"):
+                stream.result()
+        assert watched.managers == 0
+    with monkeypatch.context() as patch:  # neither does one that cannot be started keep anybody waiting
+        patch.setattr(backend.model, "init_continuous_batching", lambda *_: 1 / 0)
+        with pytest.raises(RuntimeError, match="division by zero"):
+            decoded(backend, [case.request()])
+    assert decoded(backend, [case.request(tokens=4)]) == right
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_ending_in_the_middle_of_a_batch_is_a_clean_end(trained, name):
     code = f"""
 from movieplots import PlotGenerator
 from movieplots.generation.sampling import SampleRequest
 from movieplots.generation.sampling_settings import Sampling
-generator = PlotGenerator.from_pretrained({str(trained[0])!r}, "llama.cpp")
-requests = [SampleRequest("horror", Sampling(temperature=2.0), str(i), i) for i in range(60)]
+generator = PlotGenerator.from_pretrained({str(trained[0])!r}, {name!r})
+requests = [SampleRequest("horror", Sampling(temperature=2.0), str(i), i) for i in range(24)]
+if {name == "transformers"}:
+    written = generator.write(requests)  # still there when Python ends
+    next(written)
+    raise SystemExit(3)
 for _ in generator.write(requests):
     raise SystemExit(3)
 """
-    for _ in range(3):
-        assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 3
+    assert subprocess.run([sys.executable, "-c", code], timeout=300).returncode == 3
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
@@ -223,9 +350,9 @@ def test_idle_threads_of_torch_are_dismissed_and_come_back():
     code = """
 import os, time
 import torch, xllamacpp
-from movieplots.generation.llama_backend import _dismiss_idle_threads
+from movieplots.generation.backends.llama_cpp import _dismiss_idle_threads
 def threads(wanted):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while len(os.listdir("/proc/self/task")) != wanted and time.monotonic() < deadline:
         time.sleep(0.01)
     return len(os.listdir("/proc/self/task"))
@@ -239,7 +366,7 @@ assert threads(before) == before
 assert values.exp().sum() == first
 assert threads(before + 2) == before + 2
 """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
 
 
 def _busy(server):
@@ -253,8 +380,8 @@ def test_a_failing_backend_says_so_instead_of_waiting(case, monkeypatch):
     with pytest.raises(RuntimeError, match="division by zero"):
         decoded(case.backends["transformers"], case.requests()[:2])
     too_long = replace(case.request(), prompt=[9] * 5000)
+    decoded(case.backends["llama.cpp"], [case.request(), case.request()])
     monkeypatch.setattr(LlamaBackend, "_ready", lambda self, _, alone: self._servers[False][1])
-    decoded(case.backends["llama.cpp"], [case.request()])
     with pytest.raises(RuntimeError, match="answered 400"):
         decoded(case.backends["llama.cpp"], [too_long])
 
@@ -299,7 +426,7 @@ samples = PlotGenerator.from_pretrained({str(trained[0])!r}, "llama.cpp").genera
 assert len(samples) == 2
 assert not {{"torch", "transformers"}} & set(sys.modules), sorted(sys.modules)
 """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
 
 
 @pytest.mark.parametrize("fixture", ["trained", "untitled"])

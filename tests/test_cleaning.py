@@ -2,6 +2,7 @@
 
 import pytest
 
+from movieplots.preparation.boilerplate import is_placeholder
 from movieplots.preparation.cleaning import (
     REPAIRS,
     Cleaned,
@@ -10,9 +11,8 @@ from movieplots.preparation.cleaning import (
     split_sentences,
     truncate_at_sentence,
 )
-from movieplots.preparation.placeholders import is_placeholder
 from movieplots.sources.sample import FILE, read_sample
-from movieplots.text_repair import clean_text
+from movieplots.texts import clean_text
 
 
 @pytest.fixture(scope="module")

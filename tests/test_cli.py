@@ -7,11 +7,13 @@ import sys
 
 import pytest
 
-from movieplots import load_plots, shipped
+from movieplots import load_plots
 from movieplots.cli import app, main
 from movieplots.errors import BadInput
 from movieplots.files import write_json
-from movieplots.novelty_index import NoveltyIndex
+from movieplots.measures import novelty_index
+from movieplots.measures.novelty_index import NoveltyIndex
+from movieplots.pretrained import shipped
 from movieplots.runs.folder import to_json
 from movieplots.runs.lineage import read_plot_ids
 from tests.made_up import classifier_info
@@ -27,7 +29,8 @@ def run(capsys, monkeypatch, *arguments):
     return ended.value.code, out, err
 
 
-def test_the_whole_job(capsys, monkeypatch, tmp_path, tiny_gpt2, tiny_roberta):
+@pytest.mark.slow
+def test_the_whole_job(capsys, monkeypatch, tmp_path, small_corpus, tiny_gpt2, tiny_roberta):
     def succeed(*arguments):
         status, out, err = run(capsys, monkeypatch, *arguments, "--json")
         assert status == 0, err
@@ -36,12 +39,13 @@ def test_the_whole_job(capsys, monkeypatch, tmp_path, tiny_gpt2, tiny_roberta):
     data, generator, classifier, dump = (tmp_path / name for name in ("data", "generator", "classifier", "dump"))
     report = succeed("prepare", "sample", "-o", data)
     assert report["read"] == report["kept"] + sum(report["dropped"].values()) == 420
+    data = small_corpus  # for all that takes longer with more plots
     train = ("train", "generator", "--data", data, "--base-model", tiny_gpt2, "--titles", "-o", generator)
-    assert succeed(*train, "--max-steps", 3)["metrics"]["steps"] == 3
+    assert succeed(*train, "--max-steps", 3, "--batch-size", 1)["metrics"]["steps"] == 3
     learned = succeed(
         "train", "classifier", "--data", data, "--base-model", tiny_roberta, "--epochs", 1, "-o", classifier
     )
-    assert len(learned["labels"]) == 27
+    assert {"comedy", "drama"} <= set(learned["labels"])
     grid = ("--genres", "horror,war", "--temperatures", "0.7,1", "--top-ps", "0.9", "--samples-per-genre", 2)
     assert succeed("dump", "--model", generator, "--output-dir", dump, *grid)["samples"] == 8
     out = tmp_path / "report"
@@ -97,7 +101,9 @@ def test_the_other_classifiers(capsys, monkeypatch, tmp_path, small_corpus, tiny
 def test_a_student_and_a_rate_search(capsys, monkeypatch, tmp_path, small_corpus, tiny_gpt2):
     rate = tmp_path / "rate.png"
     start = ("--data", small_corpus, "--base-model", tiny_gpt2, "--method", "full")
-    status, out, err = run(capsys, monkeypatch, "find-lr", "generator", *start, "--steps", 25, "-o", rate)
+    status, out, err = run(
+        capsys, monkeypatch, "find-lr", "generator", *start, "--steps", 20, "--block-size", 128, "-o", rate
+    )
     assert status == 0, err
     assert "the loss falls fastest at a learning rate of" in out
     assert rate.read_bytes().startswith(b"\x89PNG")
@@ -109,7 +115,19 @@ def test_a_student_and_a_rate_search(capsys, monkeypatch, tmp_path, small_corpus
     card = (teacher / "README.md").read_text()
     assert "--max-steps 2 --lr-scheduler-type cosine --block-size 256 --batch-size 1 --method full" in card
 
-    distill = ("distill", "--teacher", teacher, "--data", small_corpus, "--layers", 1, "--max-steps", 2)
+    distill = (
+        "distill",
+        "--teacher",
+        teacher,
+        "--data",
+        small_corpus,
+        "--layers",
+        1,
+        "--max-steps",
+        2,
+        "--batch-size",
+        1,
+    )
     status, out, err = run(capsys, monkeypatch, *distill, "-o", student, "--json")
     assert status == 0, err
     rows = json.loads(out)
@@ -362,7 +380,7 @@ def test_generate_says_which_training_plot_is_near_and_loses_none(
 
     status, out, _ = run(capsys, monkeypatch, *ask)
     assert status == 0 and "Nearest" not in out  # the index that ships is of other plots
-    monkeypatch.setattr(shipped, "NOVELTY", index)
+    monkeypatch.setattr(novelty_index, "NOVELTY", index)
     (answer,) = json.loads(run(capsys, monkeypatch, *ask, "--json")[1])
     assert answer["nearest"]["title"] in titles and answer["nearest"]["run"] > 20
     _, out, _ = run(capsys, monkeypatch, *ask)
@@ -375,7 +393,7 @@ def test_generate_says_which_training_plot_is_near_and_loses_none(
     def without_connection():
         raise BadInput("The base model 'minilm-l6' is not installed and could not be fetched.")
 
-    monkeypatch.setattr("movieplots.sentence_encoder.SentenceEncoder", without_connection)
+    monkeypatch.setattr("movieplots.measures.sentence_encoder.SentenceEncoder", without_connection)
     status, out, err = run(capsys, monkeypatch, *ask)
     assert status == 0 and out.strip() and "The plots are not compared with the training plots." in err
 

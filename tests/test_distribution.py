@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from movieplots.evaluation.distribution import MIN_TEXTS, area, bucket_counts, mauve
+from movieplots.measures.mauve import MIN_TEXTS, area, bucket_counts, mauve
 
 
 def sets(n=300, shift=0.0, seed=0):

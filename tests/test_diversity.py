@@ -1,12 +1,16 @@
 """Do samples vary: distinct n-grams, self-BLEU, repeats, and the intervals that measured numbers get."""
 
+from dataclasses import astuple
+
 import numpy as np
 import pytest
 import sacrebleu
+from scipy.stats import binom
+from scipy.stats import t as student
 
-from movieplots.evaluation import diversity
-from movieplots.evaluation.diversity import repeats, unique_share
-from movieplots.intervals import average, jackknife, median, share
+from movieplots.intervals import around, average, jackknife, mean_of, median, share
+from movieplots.measures import diversity
+from movieplots.measures.diversity import repeats, unique_share
 from movieplots.words import number_words
 
 
@@ -59,6 +63,56 @@ def test_self_bleu_equals_sacrebleu_against_all_others():
     assert np.isnan(self_bleu(["alone here"])).all() and not len(self_bleu([]))
 
 
+def test_the_interval_of_self_bleu_leaves_out_one_text_at_a_time(monkeypatch):
+    monkeypatch.setattr(diversity, "_AT_ONCE", 7)
+    rng = np.random.default_rng(3)
+    texts = [" ".join(f"w{n}" for n in rng.integers(9, size=size)) for size in rng.integers(1, 12, size=20)]
+    texts += ["", "new words only", texts[3], "a b", "w1 w1 w1 w1", "w1 w1"]
+    found = diversity.self_bleu_estimate(number_words(texts, {}))
+    scores = np.array([score for score in self_bleu(texts) if not np.isnan(score)])
+    without = [np.nanmean(self_bleu(texts[:i] + texts[i + 1 :])) for i, text in enumerate(texts) if text]
+    expected = around(scores.mean(), (scores.var() / 25 + 24 * np.var(without)) / 2, 25)
+    assert astuple(found) == pytest.approx(astuple(expected))
+    assert diversity.self_bleu_estimate(number_words(["alone here"], {})) is None
+    two = diversity.self_bleu_estimate(number_words(["a b", "a b"], {}))
+    assert astuple(two) == (pytest.approx(1), 0, 1, 1)
+
+
+def test_the_interval_of_self_bleu_is_as_wide_as_it_should_be():
+    """Texts of some templates, which repeat one another; as if they were independent the ratio would be 0.7."""
+    rng, n = np.random.default_rng(4), 30
+
+    def texts():
+        return [
+            " ".join(f"t{template}w{i}" if rng.random() < 0.7 else f"v{rng.integers(400)}" for i in range(12))
+            for template in rng.integers(30, size=n)
+        ]
+
+    found = [diversity.self_bleu_estimate(number_words(texts(), {})) for _ in range(100)]
+    claimed = np.mean([(each.high - each.low) / 2 / student.ppf(0.975, n - 1) for each in found])
+    assert 0.85 < claimed / np.std([each.value for each in found]) < 1.15
+
+
+@pytest.mark.parametrize(("kinds", "n"), [(30, 66), (300, 66), (3_000, 20)])
+def test_the_interval_of_a_share_of_different_things_holds_the_truth(kinds, n):
+    rng = np.random.default_rng(4)
+    found = [unique_share(rng.integers(kinds, size=n).tolist()) for _ in range(300)]
+    true = kinds * (1 - (1 - 1 / kinds) ** n) / n
+    assert np.mean([each.low <= true <= each.high for each in found]) > 0.91
+
+
+def test_where_all_are_different_the_interval_claims_no_certainty():
+    assert unique_share(list(range(66))) == share(np.ones(66))
+    assert unique_share(["a"] * 66).low < 1 / 66 < unique_share(["a"] * 66).high
+
+
+def test_under_a_budget_the_length_of_a_text_changes_nothing():
+    """Longer texts that are as varied leave as many words to the others."""
+    texts = number_words([" ".join(f"w{i}_{n}" for n in range(4 + 9 * (i % 2))) for i in range(40)], {})
+    found = diversity.distinct_estimate(texts, 1, len(texts.codes))
+    assert found.low == pytest.approx(found.high)
+
+
 def test_a_loop_is_four_words_three_times():
     assert repeats("and then the dog. " * 3)
     assert not repeats("and then the dog. " * 2)
@@ -72,8 +126,23 @@ def test_intervals_are_seeded_and_never_claim_certainty():
     assert found == share(values) and found.value == 0.3 and found.of == 40
     assert 0.1 < found.low < 0.3 < found.high < 0.5
     none = share(np.zeros(100))
-    assert none.low == 0 and none.high == pytest.approx(0.03, abs=0.001)
+    assert none.low == 0 and none.high == pytest.approx(0.037, abs=0.001)
     assert share(np.array([np.nan])) is average(np.array([])) is median(np.array([np.nan])) is None
+
+
+@pytest.mark.parametrize("true", [0.02, 0.05, 0.1, 0.3, 0.98])
+@pytest.mark.parametrize("n", [20, 66])
+def test_intervals_of_shares_hold_the_truth_as_often_as_they_say(n, true):
+    found = [share(np.arange(n) < count) for count in range(n + 1)]
+    held = np.array([each.low <= true <= each.high for each in found])
+    assert binom.pmf(np.arange(n + 1), n, true) @ held > 0.92
+
+
+def test_the_mean_of_shares_claims_no_certainty_where_all_are_one():
+    mean = mean_of([share(np.ones(10)), share(np.ones(30))])
+    assert (mean.value, mean.high, mean.of) == (1, 1, 40) and 0.8 < mean.low < 0.9
+    half = mean_of([share(np.arange(400) < 200)] * 4)
+    assert half.high - half.low == pytest.approx(2 * 1.96 * 0.5 / np.sqrt(1600), rel=0.01)
 
 
 def test_intervals_of_means_and_medians_hold_the_truth_nearly_always():

@@ -2,11 +2,7 @@
 
 import json
 import os
-import random
-import resource
-import subprocess
-import sys
-import time
+import signal
 
 import pytest
 
@@ -14,6 +10,8 @@ from movieplots.errors import BadInput
 from movieplots.generation.dump_reader import read_dump
 from movieplots.generation.dumps import JOURNAL, cell_name, sample_dump
 from movieplots.generation.export import cached_gguf
+from movieplots.generation.sampling import PlotGenerator
+from tests.forked import apart, command
 
 
 def test_a_dump_has_the_whole_grid_in_both_files_and_continues(trained, tmp_path):
@@ -47,7 +45,7 @@ def test_a_dump_has_the_whole_grid_in_both_files_and_continues(trained, tmp_path
 
 
 def test_all_missing_samples_go_to_the_backend_as_one_queue(trained, tmp_path, monkeypatch):
-    from movieplots.generation.llama_backend import LlamaBackend
+    from movieplots.generation.backends.llama_cpp import LlamaBackend
 
     asked = []
     decode = LlamaBackend.decode
@@ -90,58 +88,49 @@ def test_options_and_backend_belong_to_a_dump(trained, tmp_path):
     assert sample_dump(trained[0], tmp_path, **grid, backend="llama.cpp").equals(first)
 
 
-@pytest.mark.parametrize(("backend", "samples"), [("llama.cpp", 20), ("transformers", 8)])
-def test_a_dump_killed_again_and_again_ends_as_if_nothing_had_been(trained, tmp_path, backend, samples):
-    folder = trained[0]
-    grid = ("--genres", "horror,war", "--temperatures", "0.7,1.3", "--samples-per-genre", str(samples))
-    common = [sys.executable, "-m", "movieplots", "dump", "--model", str(folder), "--backend", backend, *grid]
-    subprocess.run([*common, "--output-dir", str(tmp_path / "whole")], check=True, stderr=subprocess.DEVNULL)
-    out, draw, total = tmp_path / "killed", random.Random(4), 8 * samples
+def _killed_after(count, *arguments, **options):
+    """Sample a dump, killed when so many samples have been written and one more is finished."""
+    write = PlotGenerator.write
+
+    def some(self, requests):
+        for number, each in enumerate(write(self, requests)):
+            if number == count:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield each
+
+    PlotGenerator.write = some
+    sample_dump(*arguments, **options)
+
+
+@pytest.mark.parametrize("backend", ["llama.cpp", pytest.param("transformers", marks=pytest.mark.slow)])
+def test_a_dump_killed_again_and_again_ends_as_if_nothing_had_been(trained, tmp_path, backend):
+    grid = {
+        "genres": ["horror", "war"], "temperatures": [0.7, 1.3], "top_ps": [0.9], "samples_per_genre": 3,
+        "backend": backend,
+    }  # fmt: skip
+    whole, out = sample_dump(trained[0], tmp_path / "whole", **grid), tmp_path / "killed"
     seen = 0
-    for kill in range(3):
-        process = subprocess.Popen(
-            [*common, "--output-dir", str(out)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-        )
-        wanted = seen + draw.randint(1, total // 4)
-        deadline = time.monotonic() + 120
-        while (seen := _lines(out / JOURNAL)) < wanted and process.poll() is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.001)
-        assert process.poll() is None or kill, "it was done before it could be killed"
-        process.kill()
-        process.wait()
-        seen = _lines(out / JOURNAL)
-    subprocess.run([*common, "--output-dir", str(out)], check=True, stderr=subprocess.DEVNULL)
-    whole, killed = read_dump(tmp_path / "whole"), read_dump(out)
-    assert len(whole) == total
-    assert killed.equals(whole)
+    for more in (0, 5):
+        assert apart(_killed_after, more, trained[0], out, **grid) == -signal.SIGKILL
+        seen += more
+        assert (out / JOURNAL).read_bytes().count(b"\n") == seen
+    assert sample_dump(trained[0], out, **grid).equals(whole)
+    assert len(whole) == 12
     assert sorted(file.name for file in out.iterdir()) == sorted(file.name for file in (tmp_path / "whole").iterdir())
-
-
-def _lines(file):
-    return file.read_bytes().count(b"\n") if file.is_file() else 0
 
 
 def test_a_full_disk_is_a_sentence_and_what_was_written_stays(trained, tmp_path):
     folder, info = trained
     cached_gguf(folder, info)
-    command = [
-        sys.executable, "-m", "movieplots", "dump", "--model", str(folder), "--output-dir", str(tmp_path), "--genres",
-        "horror", "--temperatures", "1", "--samples-per-genre", "40", "--backend", "llama.cpp",
-    ]  # fmt: skip
-    room = 12_000
-    full = subprocess.run(
-        command, capture_output=True, text=True, timeout=120,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
-    )  # fmt: skip
-    assert full.returncode == 2
-    assert "make room, then run again" in full.stderr
-    assert "Traceback" not in full.stderr
-    kept = (tmp_path / JOURNAL).read_bytes()
+    asked = ("dump", "--model", folder, "--output-dir", tmp_path / "dump", "--genres", "horror", "--temperatures", "1")
+    asked = (*asked, "--samples-per-genre", "40", "--backend", "llama.cpp")
+    log = tmp_path / "log"
+    assert command(log, *asked, room=12_000) == 2, log.read_text()
+    assert "make room, then run again" in log.read_text()
+    assert "Traceback" not in log.read_text()
+    kept = (tmp_path / "dump" / JOURNAL).read_bytes()
     assert 0 < kept.count(b"\n") < 80
-    again = subprocess.run(command, capture_output=True, text=True, timeout=120, env=os.environ)
-    assert again.returncode == 0, again.stderr
-    dump = read_dump(tmp_path)
+    assert command(log, *asked) == 0, log.read_text()
+    dump = read_dump(tmp_path / "dump")
     assert len(dump) == 80
-    first = json.loads(kept.split(b"\n")[0])
-    assert first["plot"] in set(dump["plot"])
+    assert json.loads(kept.split(b"\n")[0])["plot"] in set(dump["plot"])

@@ -1,18 +1,20 @@
 """Sentence embeddings: real ones, and a cache that computes each text once, also after a kill."""
 
+import os
 import shutil
+import signal
 import sqlite3
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
 
-from movieplots.bases import resolve
 from movieplots.errors import BadInput
-from movieplots.evaluation.embedding import Embedder, load_embedder
 from movieplots.files import fingerprint
+from movieplots.measures import embedding
+from movieplots.measures.embedding import Embedder, load_embedder
+from movieplots.measures.similarity import nearest_by_embedding
+from movieplots.pretrained.base_models import identity, resolve
+from tests.forked import forked
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +51,7 @@ def test_each_text_is_computed_once_and_order_and_gaps_stay():
 
 
 def test_what_was_computed_before_a_failure_is_kept(monkeypatch):
-    monkeypatch.setattr("movieplots.evaluation.embedding._PART", 2)
+    monkeypatch.setattr("movieplots.measures.embedding._PART", 2)
     counting = Counting()
 
     def failing(texts):
@@ -65,29 +67,25 @@ def test_what_was_computed_before_a_failure_is_kept(monkeypatch):
     assert sorted(counting.asked) == texts
 
 
+def _embed_sixty(cache, log, most):
+    """Embed sixty texts in parts of four, each noted in `log`; killed before the part after `most`."""
+    os.environ["MOVIEPLOTS_CACHE"] = str(cache)
+    embedding._PART = 4
+
+    def noted(texts):
+        with log.open("a") as file:
+            if log.read_text().count("\n") == most:
+                os.kill(os.getpid(), signal.SIGKILL)
+            print(*texts, sep="\n", file=file)
+        return np.array([[1.0, len(text)] for text in texts])
+
+    Embedder("noted", "noted-1", noted).embed([f"text{n}" for n in range(60)])
+
+
 def test_a_killed_run_goes_on_where_it_was(tmp_path):
-    script = tmp_path / "embed.py"
-    script.write_text(
-        "import sys, time, numpy as np\n"
-        "import movieplots.evaluation.embedding as embedding\n"
-        "embedding._PART = 4\n"
-        "log = open(sys.argv[1], 'a')\n"
-        "def slow(texts):\n"
-        "    time.sleep(0.1)\n"
-        "    print(*texts, sep='\\n', file=log, flush=True)\n"
-        "    return np.array([[1.0, len(text)] for text in texts])\n"
-        "embedding.Embedder('slow', 'slow-1', slow).embed([f'text{n}' for n in range(60)])\n"
-    )
     log = tmp_path / "log"
-    process = subprocess.Popen([sys.executable, str(script), str(log)], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not log.is_file() or log.read_text().count("\n") < 20:
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
-    assert 20 <= log.read_text().count("\n") < 60
-    subprocess.run([sys.executable, str(script), str(log)], check=True, stderr=subprocess.DEVNULL)
+    assert forked(_embed_sixty, tmp_path / "cache", log, 24) == -signal.SIGKILL
+    assert forked(_embed_sixty, tmp_path / "cache", log, None) == 0
     lines = log.read_text().split()
     assert len(set(lines)) == 60 and len(lines) <= 64  # at most one part was computed again
 
@@ -128,6 +126,59 @@ def test_a_model_in_a_folder_is_known_by_its_content(tiny_roberta, tmp_path):
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     assert load_embedder(str(folder)).identity != first.identity
+
+
+@pytest.mark.parametrize("changed", ["pytorch_model.bin", "1_Dense/pytorch_model.bin", "vocab.model"])
+def test_every_file_that_makes_the_vectors_tells_two_models_apart(tmp_path, changed):
+    for name in ("config.json", changed):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    first = identity(str(tmp_path))
+    (tmp_path / "README.md").write_text("A card.")
+    assert identity(str(tmp_path)) == first
+    before = (tmp_path / changed).stat()
+    (tmp_path / changed).write_text("[]")
+    os.utime(tmp_path / changed, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert identity(str(tmp_path)) != first
+
+
+def test_a_model_of_the_hub_is_known_by_what_was_loaded(tmp_path, monkeypatch):
+    """Its name stays when another version is put there."""
+    monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(tmp_path))
+    hub = tmp_path / "models--someone--some-embedder"
+
+    def loaded(commit, weights):
+        (hub / "snapshots" / commit).mkdir(parents=True)
+        (hub / "snapshots" / commit / "model.safetensors").write_text(weights)
+        (hub / "refs").mkdir(exist_ok=True)
+        (hub / "refs" / "main").write_text(commit)
+        return identity("someone/some-embedder")
+
+    assert identity("someone/some-embedder") is None
+    old, new, moved = loaded("a" * 40, "old"), loaded("b" * 40, "new"), loaded("c" * 40, "new")
+    assert old != new == moved
+
+
+def test_vectors_of_an_unknown_model_are_not_kept(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(embedding, "_load", lambda name: None)
+    assert load_embedder("someone/some-embedder").identity is None
+    assert "are not kept, but computed anew" in capsys.readouterr().err
+    counting = Counting()
+    embedder = Embedder("unknown", None, counting)
+    assert (embedder.embed(["one"]) == embedder.embed(["one"])).all()
+    assert counting.asked == ["one"] * 2
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_text_without_words_or_direction_is_nan():
+    def compute(texts):
+        return np.array([{"zero": [0, 0], "nan": [np.nan, 1], "sea": [1, 0]}[text] for text in texts])
+
+    vectors = Embedder("made up", "made-up-1", compute).embed(["…", "zero", "nan", "sea"])
+    assert np.isnan(vectors[:3]).all() and vectors[3].tolist() == [1, 0]
+    found = nearest_by_embedding(vectors, vectors)
+    assert found.row.tolist() == [-1, -1, -1, 3] and np.isnan(found.similarity[:3]).all()
 
 
 def test_vectors_of_two_models_of_one_name_are_not_mixed():

@@ -1,11 +1,13 @@
 """Batches for encoders: every text once, in its place, on all cores and on one."""
 
+from threading import Barrier, Thread
+
 import numpy as np
 import pytest
 import torch
 
-from movieplots import encoding
-from movieplots.batches import make_batches
+from movieplots.pretrained import encoding
+from movieplots.pretrained.batches import make_batches
 
 CPU = torch.device("cpu")
 
@@ -70,3 +72,34 @@ def test_a_failure_ends_the_work_and_leaves_the_threads_as_they_were(threads, mo
         encoding.encode(["ab"] * 300, tokenize, failing, CPU, max_tokens=512)
     assert len(worked) < 300  # what had not begun is not begun
     assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize("threads", [2], indirect=True)
+def test_encoding_in_two_threads_leaves_no_trace_in_others(threads, monkeypatch):
+    """While it runs, and once the first and then the second has ended, new threads have what the program has set."""
+    monkeypatch.setattr(encoding, "ON_CPU", 2)
+    running, checked, seen = Barrier(5), Barrier(5), []
+
+    def meeting(features):
+        running.wait(10)
+        checked.wait(10)
+        return forward(features)
+
+    def note_threads():
+        thread = Thread(target=lambda: seen.append(torch.get_num_threads()))
+        thread.start()
+        thread.join()
+
+    encoders = [
+        Thread(target=encoding.encode, args=(["ab", "cd"], tokenize, meeting, CPU), kwargs={"max_tokens": 9})
+        for _ in range(2)
+    ]
+    for encoder in encoders:
+        encoder.start()
+    running.wait(10)  # with the two threads of each
+    note_threads()
+    checked.wait(10)
+    for encoder in encoders:
+        encoder.join()
+        note_threads()
+    assert seen == [2, 2, 2] and torch.get_num_threads() == 2

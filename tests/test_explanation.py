@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from movieplots import BadInput, GenreClassifier, shipped
-from movieplots.bases import load_tokenizer
+from movieplots import BadInput, GenreClassifier
 from movieplots.classification.explanation import (
     at_random,
     deletion,
@@ -17,6 +16,8 @@ from movieplots.classification.explanation import (
 from movieplots.classification.hiding import ids_without
 from movieplots.classification.mlm import packed
 from movieplots.classification.training_plots import tokenised
+from movieplots.pretrained import shipped
+from movieplots.pretrained.base_models import load_tokenizer
 from tests.made_up import classifier_info
 
 TEXT = "A haunted house, the sheriff's house: haunted no more."

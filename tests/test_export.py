@@ -3,22 +3,20 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from movieplots.bases import cache_folder
 from movieplots.errors import BadInput
 from movieplots.generation.export import cached_gguf, export_gguf
 from movieplots.generation.info import GeneratorInfo
 from movieplots.generation.model import load_generator
+from movieplots.pretrained.base_models import cache_folder
 from movieplots.runs.folder import read_info, write_info
 from movieplots.runs.lineage import read_plot_ids
+from tests.forked import killed_at
 
 
 @pytest.fixture(scope="module", params=["gpt2", "llama"])
@@ -88,23 +86,19 @@ def test_the_cached_file_is_made_once_and_follows_the_model(folder, tmp_path, ca
     assert newer != file
     assert list(file.parent.glob("*.gguf")) == [newer]
     weights = next(copy.glob("*.safetensors"))
-    weights.write_bytes(b"half")
+    before = weights.stat()
+    weights.write_bytes(b"half".ljust(before.st_size))
+    os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))  # as in an image, where all files have one time
     with pytest.raises(BadInput, match="cannot be loaded"):
         cached_gguf(copy, read_info(copy, GeneratorInfo))
 
 
 def test_a_killed_export_leaves_no_half_file(untitled, tmp_path):
     out = tmp_path / "model.gguf"
-    command = [sys.executable, "-m", "movieplots", "export", "--model", untitled, "--output", out]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.iterdir()) and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.001)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    if out.exists():  # it was quicker than the signal
-        _stock_server(out)
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    change = 3  # the folder is looked for, the unfinished file is opened, and it would take its place
+    assert killed_at(change, tmp_path, export_gguf, untitled, out) == -signal.SIGKILL
+    assert [file.suffix for file in tmp_path.iterdir()] == [".tmp"]
+    export_gguf(untitled, out)
     assert [file.name for file in tmp_path.iterdir()] == ["model.gguf"]
 
 

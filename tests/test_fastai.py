@@ -1,48 +1,30 @@
 """The fastai recipe: stages, rates, a run killed at any step, a folder that needs no fastai."""
 
+import os
 import random
 import signal
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 
 from movieplots import GenreClassifier, load_plots
-from movieplots.bases import load_encoder
 from movieplots.classification import fastai_training
 from movieplots.classification.fastai_training import rates, train_with_fastai
 from movieplots.classification.info import ClassifierInfo
 from movieplots.classification.model import GenreModel
 from movieplots.errors import BadInput
+from movieplots.pretrained.base_models import load_encoder
 from movieplots.runs.folder import read_info
+from tests.forked import forked
 
-CALL = "train_with_fastai({data!r}, {base!r}, {out!r}, epochs=2, batch_size=16)"
-# Saves at every step, and dies by kill -9 after step {step}, when that one is not yet saved.
-DIES = """
-import os, signal
-from movieplots.classification import fastai_training
-from movieplots.classification.fastai_training import train_with_fastai
-fastai_training.SECONDS_BETWEEN_CHECKPOINTS = -1.0
-fastai_training.EVERY = 1
-class Dies(fastai_training._Checkpointer):
-    def after_step(self):
-        if self.steps + 1 == {step}:
-            os.kill(os.getpid(), signal.SIGKILL)
-        super().after_step()
-fastai_training._Checkpointer = Dies
-"""
+QUICK = {"epochs": 2, "batch_size": 16}
 
 
 @pytest.fixture(scope="module")
-def trained(small_corpus, tiny_roberta, tmp_path_factory):
-    """A classifier trained with fastai: (folder, info)."""
-    folder = tmp_path_factory.mktemp("fastai")
-    return folder, train_with_fastai(small_corpus, tiny_roberta, folder, epochs=2, batch_size=16)
-
-
-def test_it_unfreezes_from_the_head_down(small_corpus, tiny_roberta, tmp_path, monkeypatch):
-    free = []
+def watched(small_corpus, tiny_roberta, tmp_path_factory):
+    """A classifier trained with fastai: (folder, info, names of the parameters that were trained, in each stage)."""
+    folder, free = tmp_path_factory.mktemp("fastai"), []
 
     class Watching(fastai_training._Checkpointer):
         def after_step(self):
@@ -51,9 +33,19 @@ def test_it_unfreezes_from_the_head_down(small_corpus, tiny_roberta, tmp_path, m
             if names not in free:
                 free.append(names)
 
-    monkeypatch.setattr(fastai_training, "_Checkpointer", Watching)
-    train_with_fastai(small_corpus, tiny_roberta, tmp_path, epochs=1, batch_size=16)
-    head, upper, everything = free
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fastai_training, "_Checkpointer", Watching)
+        return folder, train_with_fastai(small_corpus, tiny_roberta, folder, **QUICK), free
+
+
+@pytest.fixture
+def trained(watched):
+    """The same: (folder, info)."""
+    return watched[:2]
+
+
+def test_it_unfreezes_from_the_head_down(watched):
+    head, upper, everything = watched[2]
     assert head == {"model.head.weight", "model.head.bias"}
     assert head < upper < everything
     assert {name.split(".layer.")[1][0] for name in upper - head} == {"1"}  # of its two layers
@@ -74,33 +66,52 @@ def test_what_it_writes_is_a_classifier_like_any_other(trained, small_corpus):
     assert info.metrics.steps == (1 + 1 + 2) * 6  # epochs times steps an epoch
     assert [entry["step"] for entry in info.history if "eval_loss" in entry] == [6, 12, 18, 24]
     assert not [file for file in folder.rglob("*") if file.suffix in (".bin", ".pt", ".pth", ".pkl")]
-    code = (
-        "import sys; sys.modules['fastai'] = None\n"
-        "from movieplots import GenreClassifier\n"
-        f"print(len(GenreClassifier.from_pretrained({str(folder)!r}).predict(['A sheriff rides into town.'])))"
-    )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "1\n"
+
+    def predict_without_fastai():
+        for name in [name for name in sys.modules if name.partition(".")[0] in ("movieplots", "fastai")]:
+            del sys.modules[name]
+        sys.modules["fastai"] = None
+        from movieplots import GenreClassifier
+
+        assert len(GenreClassifier.from_pretrained(folder).predict(["A sheriff rides into town."])) == 1
+        assert "movieplots.classification.fastai_training" not in sys.modules
+
+    assert forked(predict_without_fastai) == 0
     proba = GenreClassifier.from_pretrained(folder).predict_proba(load_plots(small_corpus, "test")["plot"].tolist())
     assert ((proba >= 0) & (proba <= 1)).all()
 
 
-def test_killed_in_any_stage_it_ends_with_the_same_files(trained, small_corpus, tiny_roberta, tmp_path):
+def test_killed_in_any_stage_it_ends_with_the_same_files(
+    trained, small_corpus, tiny_roberta, tmp_path, monkeypatch, capfd
+):
+    """Saved at every step, killed by kill -9 after a step that is not yet saved."""
     folder, _ = trained
-    code = CALL.format(data=str(small_corpus), base=tiny_roberta, out=str(tmp_path))
-    steps = sorted([random.Random(0).randrange(2, 7), 9, random.Random(1).randrange(14, 24)])  # one in each stage
-    for step in steps:
-        process = subprocess.run([sys.executable, "-c", DIES.format(step=step) + code], stderr=subprocess.DEVNULL)
-        assert process.returncode == -signal.SIGKILL
-    train_with_fastai(small_corpus, tiny_roberta, tmp_path, epochs=2, batch_size=16)
+    monkeypatch.setattr(fastai_training, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+
+    def train_until(step):
+        class Dies(fastai_training._Checkpointer):
+            def after_step(self):
+                if self.steps + 1 == step:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                super().after_step()
+
+        fastai_training._Checkpointer, fastai_training.EVERY = Dies, 1
+        train_with_fastai(small_corpus, tiny_roberta, tmp_path, **QUICK)
+
+    for step in [random.Random(0).randrange(2, 7), 9, random.Random(1).randrange(14, 24)]:  # one in each stage
+        assert forked(train_until, step) == -signal.SIGKILL
+    capfd.readouterr()
+    train_with_fastai(small_corpus, tiny_roberta, tmp_path, **QUICK)
+    assert f"Continuing at step {step - 1}." in capfd.readouterr().err
     for name in ("model.safetensors", "head.safetensors"):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
 
 
 def test_again_it_reuses_what_is_there(trained, small_corpus, tiny_roberta):
     folder, info = trained
-    assert train_with_fastai(small_corpus, tiny_roberta, folder, epochs=2, batch_size=16) == info
+    assert train_with_fastai(small_corpus, tiny_roberta, folder, **QUICK) == info
     with pytest.raises(BadInput, match="learning_rate"):
-        train_with_fastai(small_corpus, tiny_roberta, folder, epochs=2, batch_size=16, learning_rate=1e-3)
+        train_with_fastai(small_corpus, tiny_roberta, folder, **QUICK, learning_rate=1e-3)
 
 
 def test_the_rate_is_searched(small_corpus, tiny_roberta):

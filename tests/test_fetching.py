@@ -23,16 +23,16 @@ from pyftpdlib.authorizers import DummyAuthorizer
 from pyftpdlib.handlers import DTPHandler, FTPHandler
 from pyftpdlib.servers import FTPServer
 
-from movieplots import fetching
 from movieplots.errors import BadInput
-from movieplots.fetching import fetch
+from movieplots.sources import fetching
 from movieplots.sources.corpus import Download, KaggleFile, Source
+from movieplots.sources.fetching import fetch
 
 CONTENT = random.Random(0).randbytes(300_000)
 SCRIPT = """
 import resource, sys
 from pathlib import Path
-from movieplots import fetching
+from movieplots.sources import fetching
 from movieplots.errors import sentences
 from movieplots.sources.corpus import Download, Source
 url, out, limit = sys.argv[1:]

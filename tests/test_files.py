@@ -1,9 +1,13 @@
 """Atomic writing: the old file or the new one, never half of one and never a leftover."""
 
 import json
+import os
+import time
+from contextlib import ExitStack
 
 import pytest
 
+from movieplots import files
 from movieplots.errors import BadInput
 from movieplots.files import atomic_folder, atomic_path, ensure_folder, fingerprint, read_json, write_json, write_text
 
@@ -33,6 +37,51 @@ def test_an_exception_leaves_the_old_file_and_nothing_else(tmp_path):
         fail()
     assert file.read_text() == "old"
     assert names(tmp_path) == ["a.txt"]
+
+
+def test_two_writers_with_one_process_number_do_not_meet(tmp_path, monkeypatch):
+    """In containers that share a folder each may be process 1."""
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    with ExitStack() as writers:
+        one, other = (writers.enter_context(atomic_path(tmp_path / "a.txt")) for _ in "ab")
+        one.write_text("one")
+        other.write_text("other")
+        assert one != other
+    assert (tmp_path / "a.txt").read_text() == "one"  # the last that was renamed
+    assert names(tmp_path) == ["a.txt"]
+    (tmp_path / "model.v2").mkdir()
+    aside = []
+    monkeypatch.setattr(files.os, "replace", lambda _, target: aside.append(target))
+    for _ in "ab":
+        files.remove_folder(tmp_path / "model.v2")
+    assert len(set(aside)) == 2
+
+
+def test_what_a_killed_process_elsewhere_left_is_swept_away_after_a_day(tmp_path, monkeypatch):
+    """Whether a process of another container lives cannot be seen from here."""
+    monkeypatch.setattr(files, "_alive", lambda process: process == os.getpid())
+    monkeypatch.setattr(files, "_place", lambda: "0123abcd")
+    for place in ("0123abcd", "99999999"):
+        for day in ("new", "old"):
+            folder = tmp_path / f".unfinished.{place}.77.{day}_1"
+            folder.mkdir()
+            (tmp_path / f".a.json.{place}.77.{day}.tmp").write_text("half")
+            if day == "old":
+                for path in (folder, tmp_path / f".a.json.{place}.77.{day}.tmp"):
+                    os.utime(path, (time.time() - 90_000,) * 2)
+    (tmp_path / f".unfinished.0123abcd.{os.getpid()}.mine").mkdir()
+    with atomic_folder(tmp_path), atomic_path(tmp_path / "a.json") as temporary:
+        temporary.write_text("{}")
+    assert names(tmp_path) == [
+        ".a.json.99999999.77.new.tmp", f".unfinished.0123abcd.{os.getpid()}.mine", ".unfinished.99999999.77.new_1",
+        "a.json",
+    ]  # fmt: skip
+
+
+def test_a_written_file_may_be_read_by_others(tmp_path):
+    (tmp_path / "plain").write_text("")
+    write_text(tmp_path / "a.txt", "")
+    assert (tmp_path / "a.txt").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 def test_a_value_that_is_not_json_leaves_no_file(tmp_path):

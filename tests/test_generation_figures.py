@@ -8,10 +8,9 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from movieplots.generation import figures
-from movieplots.generation.coverage import coverage, seen_in_crops, seen_in_epochs
 from movieplots.generation.info import GenreLoss, Written, WrittenAt
-from movieplots.generation.packing import RandomCrops
+from movieplots.generation.packing import RandomCrops, coverage, seen_in_crops, seen_in_epochs
+from movieplots.reporting import generation as figures
 from movieplots.runs.find_lr import LrSearch, smooth
 
 HISTORY = [
@@ -61,11 +60,11 @@ def test_no_text_leaves_the_figure(name):
 
 def test_the_block_size_is_justified_by_the_share_that_fits():
     figure = figures.token_lengths([20, 45, 60, 61, 80, 600], 512)
-    assert title(figure).startswith("83.3% of the 6 training plots fit into a block of 512 tokens; half have 49 to 75")
+    assert title(figure).startswith("83\xa0% of the 6 training plots fit into a block of 512 tokens; half have")
     assert texts(figure) == ["median: 60 tokens", "block: 512 tokens, 1 longer plot is cut"]
     assert "no plot is cut" in texts(figures.token_lengths([20, 45, 512], 512))[1]
     nearly_all = figures.token_lengths([30] * 99_999 + [600], 512)
-    assert title(nearly_all).startswith("99.99% of the 100,000")  # never rounded to all
+    assert title(nearly_all).startswith("99.99\xa0% of the 100,000")  # never rounded to all
 
 
 def test_the_learning_rate_that_falls_fastest_stands_beside_the_one_used():
@@ -122,7 +121,7 @@ def test_the_losses_by_genre_are_sorted_and_an_increase_is_not_hidden():
 def test_tokens_seen_many_times_share_the_last_bars():
     shares = pd.DataFrame({"random crops": [0.1] * 10, "packed plots": [0.0] * 9 + [1.0]})
     figure = figures.times_seen(shares)
-    assert title(figure) == "Tokens never seen: random crops 10.0%, packed plots 0%"
+    assert title(figure) == "Tokens never seen: random crops 10\xa0%, packed plots 0\xa0%"
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()][-1] == "6 or more"
     crops, packed = figure.axes[0].containers[:2]
     assert [round(bar.get_height()) for bar in crops] == [10] * 6 + [40]
@@ -149,7 +148,7 @@ def test_a_dump_is_summed_up_by_cell():
     )  # fmt: skip
     table = figures.dump_table(dump)
     assert table["top-p"].tolist() == ["off", "0.9"]
-    assert table["ended by themselves"].tolist() == ["50%", "100%"]
+    assert table["ended by themselves"].tolist() == ["50\xa0%", "100\xa0%"]
     assert table["words (median)"].tolist() == ["2", "1"]
 
 
@@ -176,9 +175,9 @@ def test_samples_of_the_first_the_middle_and_the_last_step():
 
 @pytest.fixture
 def crops(small_corpus, tiny_gpt2):
-    from movieplots.bases import load_tokenizer
     from movieplots.generation.prompt_format import PromptTokenizer
     from movieplots.plots import load_plots
+    from movieplots.pretrained.base_models import load_tokenizer
 
     tokenizer = PromptTokenizer(load_tokenizer(tiny_gpt2), True)
     return RandomCrops(load_plots(small_corpus, "train"), tokenizer, 64, seed=0)

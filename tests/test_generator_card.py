@@ -1,4 +1,4 @@
-"""The results in a generator's card: what `docs/generator_card.py` writes from the measures of a report."""
+"""The results in a generator's card: what `tools/generator_card.py` writes from the measures of a report."""
 
 import json
 from dataclasses import replace
@@ -10,11 +10,10 @@ from movieplots.errors import BadInput
 from movieplots.evaluation.references import REAL, SHUFFLED
 from movieplots.files import fingerprint
 from movieplots.generation.info import GeneratorInfo
+from movieplots.pretrained.shipped import GENERATOR
 from movieplots.runs.folder import read_info, to_json
-from movieplots.shipped import GENERATOR
-from tests.scripts import load_script
+from tools import generator_card
 
-SCRIPT = load_script("generator_card")
 COLUMNS = ["model", "grouping", "temperature", "top_p", "genre", "measure", "value", "low", "high", "of"]
 ROWS = [
     *(("dump", "all", None, None, None, name, 0.01, 0.001, 0.02, 1716)
@@ -58,33 +57,44 @@ def folders(tmp_path):
 
 
 def test_results_come_into_the_card_once(folders):
-    SCRIPT.main(*folders)
+    generator_card.main(*folders)
     card = (folders[0] / "README.md").read_text()
     assert "Of 1,716 samples over a grid of genres, temperatures and top-p, with min-p 0.05" in card
-    assert "| going round in circles | 1.00% (0.10% to 2.00%) |" in card
-    assert "| 0.7 | off | 50% (40% to 60%) | 100% | 0.80 (0.70 to 0.90) |" in card
-    assert "| 1.3 | 0.9 | 25% (20% to 30%) | 50% | 0.60 (0.50 to 0.70) |" in card
+    assert "| going round in circles | 1.0\xa0% (0.1\xa0% to 2.0\xa0%) |" in card
+    assert "| 0.7 | off | 50\xa0% (40\xa0% to 60\xa0%) | 100\xa0% | 0.80 (0.70 to 0.90) |" in card
+    assert "| 1.3 | 0.9 | 25\xa0% (20\xa0% to 30\xa0%) | 50\xa0% | 0.60 (0.50 to 0.70) |" in card
     assert (
-        "on genre | the same, 1 genres |" in card and "The 1 genres are those with at least 100\ntraining plots" in card
+        "on genre | the same, 1 genre |" in card and "The 1 genres are those with at least 100\ntraining plots" in card
     )
-    assert "they carry in 51% (50% to 52%) of cases" in card and "for other real plots is 0.97 (0.90 to 1.00)" in card
-    assert "|---|---|---|\n| drama | 90% | 7,000 |\n| war | 10% | 40 |\n\n## Limits" in card
+    assert (
+        "they carry in 51\xa0% (50\xa0% to 52\xa0%) of cases" in card
+        and "for other real plots is 0.97 (0.90 to 1.00)" in card
+    )
+    assert "|---|---|---|\n| drama | 90\xa0% | 7,000 |\n| war | 10\xa0% | 40 |\n\n## Limits" in card
     assert card.index("## Training") < card.index("## Results") < card.index("## Limits")
-    SCRIPT.main(*folders)
+    generator_card.main(*folders)
     assert (folders[0] / "README.md").read_text() == card
+
+
+def test_a_dump_may_be_called_as_pandas_calls_what_is_missing(folders):
+    model, dump, report = folders
+    rows = [("NA", *row[1:]) if row[0] == "dump" else row for row in ROWS]
+    pd.DataFrame(rows, columns=COLUMNS).to_csv(report / "measures.csv", index=False)
+    generator_card.main(model, dump.rename(dump.with_name("NA")), report)
+    assert "Of 1,716 samples" in (model / "README.md").read_text()
 
 
 def test_what_does_not_belong_together_is_a_sentence(folders):
     model, dump, report = folders
     with pytest.raises(BadInput, match=r"There is no .*measures.csv: name the folder that `movieplots evaluate` wrote"):
-        SCRIPT.main(model, dump, model)
+        generator_card.main(model, dump, model)
     other = [("other", *row[1:]) for row in ROWS if row[0] == "dump"]
     without = [row for row in ROWS if row[5] != "genre_accuracy"]
     for rows in (ROWS + other, other, without):
         pd.DataFrame(rows, columns=COLUMNS).to_csv(report / "measures.csv", index=False)
         with pytest.raises(BadInput, match="is no report on dump alone with a classifier"):
-            SCRIPT.main(model, dump, report)
+            generator_card.main(model, dump, report)
     (dump / "dump.json").write_text(json.dumps({"settings": {"model": "another"}}))
     with pytest.raises(BadInput, match="is of another generator"):
-        SCRIPT.main(model, dump, report)
+        generator_card.main(model, dump, report)
     assert (model / "README.md").read_text() == CARD

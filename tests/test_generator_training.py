@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from transformers import AutoModelForCausalLM
 
 from movieplots import load_plots
-from movieplots.errors import BadInput
+from movieplots.errors import BadInput, sentences
 from movieplots.evaluation.comparison import compare_generators
 from movieplots.generation import training as generator_training
 from movieplots.generation.distillation import distill, new_student
@@ -26,8 +27,10 @@ from movieplots.generation.training import corpus_of, find_lr, train_generator
 from movieplots.plots import FILE_NAME, save_plots
 from movieplots.runs import fit
 from movieplots.runs.find_lr import smooth, steepest
+from tests.forked import forked
 
-QUICK = {"max_steps": 8, "method": "full", "learning_rate": 5e-3}
+QUICK = {"max_steps": 8, "method": "full", "learning_rate": 5e-3, "batch_size": 2, "block_size": 128}
+ADAPTER = {"max_steps": 6, "learning_rate": 5e-3, "batch_size": 1, "block_size": 256}
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +38,13 @@ def whole(small_corpus, tiny_gpt2, tmp_path_factory):
     """A generator all of whose weights were trained: (folder, info)."""
     folder = tmp_path_factory.mktemp("whole")
     return folder, train_generator(small_corpus, tiny_gpt2, folder, **QUICK)
+
+
+@pytest.fixture(scope="module")
+def adapter(small_corpus, tiny_llama, tmp_path_factory):
+    """An adapter with titles on a base with stand-in tokens: (folder, info)."""
+    folder = tmp_path_factory.mktemp("adapter")
+    return str(folder), train_generator(small_corpus, tiny_llama, folder, **ADAPTER)
 
 
 # What training leaves behind
@@ -51,7 +61,7 @@ def test_all_weights_are_trained_kept_and_loaded_again(whole, small_corpus, tiny
              and not torch.allclose(weights, model.state_dict()[name], atol=1e-3)]  # fmt: skip
     assert len(moved) > len(before) / 2
     test = generator_training.held_out_sequences(
-        load_plots(small_corpus, "test"), tokenizer, 512, 0, generator_training.HELD_OUT_PLOTS
+        load_plots(small_corpus, "test"), tokenizer, 128, 0, generator_training.HELD_OUT_PLOTS
     )
     again = generator_training.measure_losses(model, test)
     assert again["loss"] == pytest.approx(metrics.test_loss_after, rel=1e-3)
@@ -100,11 +110,12 @@ def test_when_where_and_how_long_is_kept(whole):
 
 def test_fresh_with_another_method_leaves_nothing_of_the_old_weights(small_corpus, tiny_gpt2, tmp_path):
     for method in ("lora", "full", "lora"):
-        info = train_generator(small_corpus, tiny_gpt2, tmp_path, **QUICK | {"method": method}, overwrite=True)
+        quick = QUICK | {"method": method, "max_steps": 1}
+        info = train_generator(small_corpus, tiny_gpt2, tmp_path, **quick, overwrite=True)
         assert (tmp_path / "adapter_model.safetensors").exists() == (method == "lora")
         assert (tmp_path / "model.safetensors").exists() == (method == "full")
         model, tokenizer, _ = load_generator(tmp_path)
-        test = generator_training.held_out_sequences(load_plots(small_corpus, "test"), tokenizer, 512, 0, 400)
+        test = generator_training.held_out_sequences(load_plots(small_corpus, "test"), tokenizer, 128, 0, 400)
         loss = generator_training.measure_losses(model, test)["loss"]
         assert loss == pytest.approx(info.metrics.test_loss_after, rel=1e-3)
 
@@ -134,14 +145,13 @@ def test_early_stopping_keeps_the_best_weights(small_corpus, tiny_gpt2, tmp_path
     strange = plots["split"] == "validation"
     plots.loc[strange, "plot"] = ["žđčćš " * 20] * strange.sum()
     save_plots(plots, tmp_path / FILE_NAME)
-    info = train_generator(
-        tmp_path, tiny_gpt2, tmp_path / "out", early_stopping_patience=2, **QUICK | {"max_steps": 16}
-    )
+    quick = QUICK | {"max_steps": 16, "early_stopping_patience": 2}
+    info = train_generator(tmp_path, tiny_gpt2, tmp_path / "out", **quick)
     curve = {entry["step"]: entry["eval_loss"] for entry in info.history if "eval_loss" in entry}
     assert list(curve) == [0, 2, 4, 6] and curve[2] < curve[4] < curve[6]
     assert info.metrics.steps == 6
     model, tokenizer, _ = load_generator(tmp_path / "out")
-    watched = generator_training.held_out_sequences(plots[strange], tokenizer, 512, 0, generator_training.WATCHED_PLOTS)
+    watched = generator_training.held_out_sequences(plots[strange], tokenizer, 128, 0, generator_training.WATCHED_PLOTS)
     assert generator_training.measure_losses(model, watched)["loss"] == pytest.approx(curve[2], rel=1e-3)
 
     # Killed in the step after an evaluation that brought nothing, a run does not forget that.
@@ -151,49 +161,24 @@ def test_early_stopping_keeps_the_best_weights(small_corpus, tiny_gpt2, tmp_path
                 raise KeyboardInterrupt
             super().on_step_end(args, state, control, **kwargs)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(fit, "_Safekeeping", Dies)
-        with pytest.raises(KeyboardInterrupt):
-            train_generator(
-                tmp_path, tiny_gpt2, tmp_path / "killed", early_stopping_patience=2, **QUICK | {"max_steps": 16}
-            )
-    assert fit.last_checkpoint(tmp_path / "killed" / "checkpoints").name == "checkpoint-4"
-    assert (
-        train_generator(
-            tmp_path, tiny_gpt2, tmp_path / "killed", early_stopping_patience=2, **QUICK | {"max_steps": 16}
-        )
-        == info
-    )
-    for name in ("model.safetensors", "movieplots.json"):
-        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
-
     # And one killed after its last step has nothing left to train.
     def killed(*arguments):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        patch.setattr(generator_training, "save_generator", killed)
-        with pytest.raises(KeyboardInterrupt):
-            train_generator(
-                tmp_path, tiny_gpt2, tmp_path / "late", early_stopping_patience=2, **QUICK | {"max_steps": 16}
-            )
-    assert (
-        train_generator(tmp_path, tiny_gpt2, tmp_path / "late", early_stopping_patience=2, **QUICK | {"max_steps": 16})
-        == info
-    )
-
-
-def test_a_step_is_the_same_however_many_sequences_go_at_once(small_corpus, tiny_llama, tmp_path, monkeypatch):
-    losses = []
-    for at_once in (1, 4):
-        monkeypatch.setattr(generator_training, "_at_once", lambda per_step, n=at_once: n)
-        info = train_generator(small_corpus, tiny_llama, tmp_path / str(at_once), batch_size=4, **QUICK)
-        losses.append([entry["loss"] for entry in info.history if "loss" in entry])
-    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    for owner, name, dies in ((fit, "_Safekeeping", Dies), (generator_training, "save_generator", killed)):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, dies)
+            with pytest.raises(KeyboardInterrupt):
+                train_generator(tmp_path, tiny_gpt2, tmp_path / "killed", **quick)
+        assert fit.last_checkpoint(tmp_path / "killed" / "checkpoints").name == f"checkpoint-{4 if owner is fit else 6}"
+    assert train_generator(tmp_path, tiny_gpt2, tmp_path / "killed", **quick) == info
+    for name in ("model.safetensors", "movieplots.json"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
 
 
 def test_random_crops_are_trained_on_and_counted(small_corpus, tiny_llama, tmp_path):
-    info = train_generator(small_corpus, tiny_llama, tmp_path, packing="random-crops", block_size=256, **QUICK)
+    quick = QUICK | {"packing": "random-crops", "block_size": 256}
+    info = train_generator(small_corpus, tiny_llama, tmp_path, **quick)
     assert info.metrics.test_loss_after < info.metrics.test_loss_before - 0.1
     corpus = corpus_of(small_corpus, tiny_llama, packing="random-crops", block_size=256)
     assert info.metrics.epochs == pytest.approx(16 * 256 / corpus.tokens)
@@ -207,6 +192,7 @@ def test_random_crops_are_trained_on_and_counted(small_corpus, tiny_llama, tmp_p
     assert first["labels"] == first["input_ids"] and first["position_ids"] == list(range(256))
 
 
+@pytest.mark.slow
 def test_memory_that_runs_out_halves_what_goes_at_once(small_corpus, tiny_gpt2, tmp_path):
     """Real memory runs out: while more than 16 blocks are trained on, the process may take no more than it has."""
     code = f"""
@@ -235,15 +221,6 @@ generator_training.train_generator({str(small_corpus)!r}, {tiny_gpt2!r}, {str(tm
     said = " ".join(done.stderr.split())
     assert said.index("continuing with 32 examples at a time") < said.index("continuing with 16 examples at a time")
     assert json.loads((tmp_path / "movieplots.json").read_text())["metrics"]["steps"] == 2
-
-
-def test_no_memory_for_one_sequence_is_a_sentence(small_corpus, tiny_gpt2, tmp_path, monkeypatch):
-    def full(*arguments, **more):
-        return torch.empty(2**50)  # a real allocation, of a million gigabytes
-
-    monkeypatch.setattr(fit._Trainer, "training_step", full)
-    with pytest.raises(BadInput, match="does not hold the model with one of its examples: lower --batch-size"):
-        train_generator(small_corpus, tiny_gpt2, tmp_path, **QUICK)
 
 
 def test_the_rate_search_finds_where_the_loss_falls(small_corpus, tiny_gpt2):
@@ -292,21 +269,20 @@ def test_layers_are_chosen_as_in_distilgpt2(tmp_path):
         assert torch.equal(own, teacher.transformer.h[layer].attn.c_attn.weight)
 
 
-@pytest.mark.parametrize("base", ["tiny_gpt2", "tiny_llama"])
-def test_a_student_learns_from_its_teacher(request, small_corpus, base, tmp_path):
-    train_generator(small_corpus, request.getfixturevalue(base), tmp_path / "teacher", **QUICK | {"max_steps": 12})
-    info = distill(tmp_path / "teacher", small_corpus, tmp_path / "student", layers=1, max_steps=12, learning_rate=5e-3)
+@pytest.mark.parametrize("taught", ["trained", "untitled"])  # a GPT-2 and a Llama
+def test_a_student_learns_from_its_teacher(request, small_corpus, taught, tmp_path):
+    teacher, student = request.getfixturevalue(taught), tmp_path / "student"
+    teacher = teacher if taught == "untitled" else teacher[0]
+    quick = {"layers": 1, "max_steps": 8, "learning_rate": 5e-3, "batch_size": 2, "block_size": 128}
+    info = distill(teacher, small_corpus, student, **quick)
     metrics = info.metrics
     assert metrics.test_loss_after < metrics.test_loss_before
     assert info.recipe.settings["layers"] == 1
-    table = compare_generators({"teacher": tmp_path / "teacher", "student": tmp_path / "student"}, samples=4)
+    table = compare_generators({"teacher": teacher, "student": student}, samples=4)
     assert table.loc["student", "parameters"] < table.loc["teacher", "parameters"]
     assert table.loc["student", "test_loss"] == metrics.test_loss_after
     assert (table["tokens_per_second"] > 0).all() and table["repetition_rate"].between(0, 1).all()
-    assert (
-        distill(tmp_path / "teacher", small_corpus, tmp_path / "student", layers=1, max_steps=12, learning_rate=5e-3)
-        == info
-    )
+    assert distill(teacher, small_corpus, student, **quick) == info
 
 
 def test_the_soft_target_is_the_teachers(whole, small_corpus):
@@ -381,38 +357,40 @@ def test_a_run_begun_with_another_base_model_or_without_titles_is_refused(
     with monkeypatch.context() as patch:
         patch.setattr("movieplots.generation.training.save_generator", killed)
         with pytest.raises(KeyboardInterrupt):
-            train_generator(small_corpus, tiny_gpt2, tmp_path, max_steps=2)
+            train_generator(small_corpus, tiny_gpt2, tmp_path, max_steps=1)
     checkpoint = fit.last_checkpoint(tmp_path / "checkpoints")
     with pytest.raises(BadInput, match=r"other settings \(base_model\)"):
-        train_generator(small_corpus, tiny_llama, tmp_path, max_steps=2)
+        train_generator(small_corpus, tiny_llama, tmp_path, max_steps=1)
     with pytest.raises(BadInput, match=r"other settings \(titles\)"):
-        train_generator(small_corpus, tiny_gpt2, tmp_path, titles=False, max_steps=2)
+        train_generator(small_corpus, tiny_gpt2, tmp_path, titles=False, max_steps=1)
     assert fit.last_checkpoint(tmp_path / "checkpoints") == checkpoint
 
 
-def test_a_full_disk_is_a_sentence_and_the_last_checkpoint_stays(small_corpus, tiny_gpt2, tmp_path):
-    """The disk is full for one file in the sixth step: no file may grow beyond some kilobytes then."""
-    code = f"""
-import resource
-from movieplots import train_generator
-from movieplots.runs import fit
-fit.SECONDS_BETWEEN_CHECKPOINTS = 0.0
-class Fills(fit._Safekeeping):
-    def on_step_end(self, args, state, control, **kwargs):
-        super().on_step_end(args, state, control, **kwargs)
-        if state.global_step == 6 and FULL:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, -1))
-fit._Safekeeping = Fills
-from movieplots.errors import sentences
-with sentences():
-    train_generator({str(small_corpus)!r}, {tiny_gpt2!r}, {str(tmp_path)!r}, max_steps=9)
-"""
-    full = subprocess.run([sys.executable, "-c", "FULL = True\n" + code], capture_output=True, text=True)
-    assert full.returncode == 2, full.stderr
-    assert "no room on the disk" in full.stderr and "the one of step 5 is kept" in full.stderr
-    assert fit.last_checkpoint(tmp_path / "checkpoints").name == "checkpoint-5"
-    again = subprocess.run([sys.executable, "-c", "FULL = False\n" + code], capture_output=True, text=True)
-    assert again.returncode == 0 and "Continuing at step 5" in again.stderr
+def test_a_full_disk_is_a_sentence_and_the_last_checkpoint_stays(small_corpus, tiny_gpt2, tmp_path, monkeypatch, capfd):
+    """The disk is full for one file in the third step: no file may grow beyond some kilobytes then."""
+
+    class Fills(fit._Safekeeping):
+        def on_step_end(self, args, state, control, **kwargs):
+            super().on_step_end(args, state, control, **kwargs)
+            if state.global_step == 3:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, -1))
+
+    def train():
+        train_generator(small_corpus, tiny_gpt2, tmp_path, **QUICK | {"max_steps": 4})
+
+    def train_on_a_full_disk():
+        fit._Safekeeping = Fills
+        with sentences():
+            train()
+
+    monkeypatch.setattr(fit, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    capfd.readouterr()
+    assert forked(train_on_a_full_disk) == 2
+    said = " ".join(capfd.readouterr().err.split())
+    assert "no room on the disk" in said and "the one of step 2 is kept" in said
+    assert fit.last_checkpoint(tmp_path / "checkpoints").name == "checkpoint-2"
+    train()
+    assert "Continuing at step 2" in capfd.readouterr().err
 
 
 def test_too_many_layers_are_a_sentence(whole, small_corpus, tmp_path):
@@ -427,11 +405,9 @@ def test_a_corpus_without_a_split_is_a_sentence(small_corpus, tiny_gpt2, tmp_pat
         train_generator(tmp_path, tiny_gpt2, tmp_path / "out")
 
 
-def test_a_trained_adapter_is_trained_further_even_without_titles(small_corpus, tiny_llama, tmp_path):
-    quick = {"max_steps": 6, "learning_rate": 5e-3, "batch_size": 1}
-    first = train_generator(small_corpus, tiny_llama, tmp_path / "first", **quick)
-    folder = str(tmp_path / "first")
-    again = train_generator(small_corpus, folder, tmp_path / "again", **quick)
+def test_a_trained_adapter_is_trained_further_even_without_titles(adapter, small_corpus, tiny_llama, tmp_path):
+    folder, first = adapter
+    again = train_generator(small_corpus, folder, tmp_path / "again", **ADAPTER)
     assert again.metrics.test_loss_before == pytest.approx(first.metrics.test_loss_after, rel=1e-5)
     assert again.metrics.test_loss_after < again.metrics.test_loss_before
     assert again.base_model == str(tiny_llama) and again.recipe.settings["base_model"] == folder
@@ -439,6 +415,7 @@ def test_a_trained_adapter_is_trained_further_even_without_titles(small_corpus, 
     card = (tmp_path / "again" / "README.md").read_text()
     assert f"--base-model {folder}" in card and "trained already, and has seen none of the held-out plots" in card
     assert f"--output-dir {folder} " in card  # how the base model was made
+    quick = ADAPTER | {"max_steps": 1}
     other = train_generator(small_corpus, folder, tmp_path / "other", titles=False, **quick)
     assert not other.titles
     (sample,) = PlotGenerator.from_pretrained(tmp_path / "other", "transformers").generate(["horror"])
@@ -447,32 +424,30 @@ def test_a_trained_adapter_is_trained_further_even_without_titles(small_corpus, 
     assert whole.metrics.test_loss_before == pytest.approx(first.metrics.test_loss_after, rel=1e-4)
 
 
-def test_marks_that_an_adapter_brought_are_those_of_its_markup(small_corpus, tiny_gpt2, tmp_path):
-    train_generator(small_corpus, tiny_gpt2, tmp_path / "first", max_steps=1, batch_size=1, block_size=256)
+def test_marks_that_an_adapter_brought_are_those_of_its_markup(trained, small_corpus, tmp_path):
     with pytest.raises(BadInput, match="has learned the special tokens of --titles alone"):
-        train_generator(small_corpus, str(tmp_path / "first"), tmp_path / "other", titles=False, max_steps=1)
+        train_generator(small_corpus, str(trained[0]), tmp_path / "other", titles=False, max_steps=1)
     assert not (tmp_path / "other").exists()
 
 
-def test_a_finished_run_that_is_asked_for_more_says_how_to_train_it_further(small_corpus, tiny_llama, tmp_path):
-    quick = {"batch_size": 1}
-    info = train_generator(small_corpus, tiny_llama, tmp_path, max_steps=2, **quick)
+def test_a_finished_run_that_is_asked_for_more_says_how_to_train_it_further(adapter, small_corpus, tiny_llama):
+    folder, info = adapter
     with pytest.raises(
-        BadInput, match=rf"trained with --max-steps 2; .* `movieplots train generator --base-model {tmp_path}"
+        BadInput, match=rf"trained with --max-steps 6; .* `movieplots train generator --base-model {folder}"
     ):
-        train_generator(small_corpus, tiny_llama, tmp_path, max_steps=3, **quick)
+        train_generator(small_corpus, tiny_llama, folder, **ADAPTER | {"max_steps": 7})
     with pytest.raises(BadInput, match=r"other settings \(max_steps\)"):
-        train_generator(small_corpus, tiny_llama, tmp_path, max_steps=1, **quick)
-    assert train_generator(small_corpus, tiny_llama, tmp_path, max_steps=2, **quick) == info
+        train_generator(small_corpus, tiny_llama, folder, **ADAPTER | {"max_steps": 1})
+    assert train_generator(small_corpus, tiny_llama, folder, **ADAPTER) == info
 
 
 def test_epochs_say_how_long(small_corpus, tiny_llama, tmp_path):
-    info = train_generator(small_corpus, tiny_llama, tmp_path, epochs=0.5, batch_size=1)
-    assert info.metrics.epochs == pytest.approx(0.5, abs=1 / corpus_of(small_corpus, tiny_llama).sequences_per_epoch)
+    info = train_generator(small_corpus, tiny_llama, tmp_path, epochs=0.1, batch_size=1)
+    assert info.metrics.epochs == pytest.approx(0.1, abs=1 / corpus_of(small_corpus, tiny_llama).sequences_per_epoch)
     assert info.recipe.settings["sampler"] == "genre-weighted" and info.recipe.settings["learning_rate"] == 1e-3
     card = (tmp_path / "README.md").read_text()
     assert (
-        f"    movieplots train generator --data DATA --base-model {tiny_llama} --output-dir THIS_FOLDER --epochs 0.5"
+        f"    movieplots train generator --data DATA --base-model {tiny_llama} --output-dir THIS_FOLDER --epochs 0.1"
         in card
     )
 

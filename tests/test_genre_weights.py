@@ -5,20 +5,20 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from movieplots.bases import load_causal_lm
 from movieplots.errors import BadInput
+from movieplots.generation import genre_weights
 from movieplots.generation.genre_weights import MOST_TIMES, genre_evidence, genre_weighted_times
 from movieplots.generation.packing import PackedPlots
 from movieplots.generation.prompt_format import PromptTokenizer
 from movieplots.generation.training import train_generator
 from movieplots.plots import load_plots
+from movieplots.pretrained.base_models import load_causal_lm
 
 
 def test_plots_that_show_their_genre_and_small_genres_come_more_often(corpus, tiny_llama):
     tokenizer = PromptTokenizer(load_causal_lm(tiny_llama)[1], False)
     plots = load_plots(corpus, "train")
     times = genre_weighted_times(plots)
-    assert times == genre_weighted_times(plots)
     assert [set(own) for own in times] == [set(genres) for genres in plots["genres"]]
     assert all(0 < expected <= MOST_TIMES for own in times for expected in own.values())
     sizes = plots["genres"].explode().value_counts()
@@ -48,9 +48,34 @@ def test_evidence_is_what_the_words_of_other_plots_say(corpus):
     assert evidence.shape == (len(plots), len(labels)) and (evidence >= 0).all() and (evidence <= 1).all()
     has = np.array([[label in genres for label in labels] for genres in plots["genres"]])
     assert evidence[has].mean() > 1.3 * evidence[~has].mean()  # without having seen any of the plots
+    few = plots.head(40)
+    assert np.array_equal(genre_evidence(few, labels), genre_evidence(few, labels))
     group = plots["group"].iloc[0]
     together = plots.assign(group=group)  # nothing is left to learn from
     assert not genre_evidence(together, labels).any()
+
+
+def test_the_same_plots_are_judged_once(small_corpus, monkeypatch):
+    """As when a training starts again with less at once, or a notebook trains a second model."""
+    asked = []
+
+    def evidence(plots, labels):
+        asked.append(plots)
+        return np.zeros((len(plots), len(labels)))
+
+    monkeypatch.setattr(genre_weights, "_judged", {})
+    monkeypatch.setattr(genre_weights, "genre_evidence", evidence)
+    plots = load_plots(small_corpus, "train")
+    times = genre_weighted_times(plots)
+    assert genre_weighted_times(plots) == times and len(asked) == 1
+    others = (
+        {"group": range(len(plots))},
+        {"plot": plots["plot"].to_numpy()[::-1]},
+        {"genres": [["war"], ["drama"]] * (len(plots) // 2)},
+    )
+    for number, other in enumerate(others, 2):
+        genre_weighted_times(plots.assign(**other))
+        assert len(asked) == number
 
 
 def test_random_crops_show_every_plot_alike(corpus, tmp_path):

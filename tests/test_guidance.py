@@ -8,15 +8,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from movieplots.bases import load_causal_lm
 from movieplots.errors import BadInput
 from movieplots.generation import training
 from movieplots.generation.guidance import MOST_TIMES, guidance_loss, guided
+from movieplots.generation.info import GeneratorInfo
 from movieplots.generation.model import new_generator
 from movieplots.generation.packing import PackedPlots, collate, contrasted, join, plot_examples
 from movieplots.generation.prompt_format import Example, PromptTokenizer
 from movieplots.generation.training import train_generator
 from movieplots.plots import load_plots
+from movieplots.pretrained.base_models import load_causal_lm
+from movieplots.runs.folder import read_info
 
 
 def test_the_aim_by_hand():
@@ -147,8 +149,8 @@ def test_the_loss_of_packed_blocks_is_that_of_their_texts_alone(corpus, tiny_gpt
     assert packed > 0.01 and packed == pytest.approx(apart, rel=1e-3)
 
 
-def test_a_generator_is_trained_further_with_guidance(small_corpus, tiny_llama, tmp_path, monkeypatch):
-    quick = {"max_steps": 3, "batch_size": 1}
+def test_a_generator_is_trained_further_with_guidance(untitled, small_corpus, tiny_llama, tmp_path, monkeypatch):
+    quick = {"max_steps": 3, "batch_size": 1, "block_size": 256}
     asked = []
 
     def watched(teacher, weight, tokenizer):
@@ -156,17 +158,14 @@ def test_a_generator_is_trained_further_with_guidance(small_corpus, tiny_llama, 
         return guidance_loss(teacher, weight, tokenizer)
 
     monkeypatch.setattr(training, "guidance_loss", watched)
-    first = str(tmp_path / "first")
-    known = train_generator(small_corpus, tiny_llama, first, titles=False, learning_rate=0.02, max_steps=40)
-    assert known.recipe.settings["guidance_scale"] == 1
+    first = str(untitled)
+    assert read_info(first, GeneratorInfo).recipe.settings["guidance_scale"] == 1
     info = train_generator(small_corpus, first, tmp_path / "second", guidance_scale=2.5, **quick)
     assert asked == [(1.5, False)]
     assert info.recipe.settings["guidance_scale"] == 2.5
     card = (tmp_path / "second" / "README.md").read_text()
-    assert (
-        f"--base-model {first} --output-dir THIS_FOLDER --max-steps 3 --batch-size 1 --no-titles --guidance-scale 2.5"
-        in card
-    )
+    options = "--max-steps 3 --block-size 256 --batch-size 1 --no-titles --guidance-scale 2.5"
+    assert f"--base-model {first} --output-dir THIS_FOLDER {options}" in card
     assert "started from a generator" in card and "| guidance scale | 2.5" in card
     third = train_generator(small_corpus, str(tmp_path / "second"), tmp_path / "third", **quick)
     assert third.recipe.base_recipe.settings["guidance_scale"] == 2.5
@@ -174,7 +173,7 @@ def test_a_generator_is_trained_further_with_guidance(small_corpus, tiny_llama, 
     assert f"--base-model {tiny_llama} " in card and f"--base-model {first} " in card  # the whole way is told
     losses = [entry["loss"] for entry in info.history if "loss" in entry]
     assert all(0 < loss < 0.1 for loss in losses)  # a divergence from what it is near to, not a likelihood
-    weights = [load_file(tmp_path / name / "adapter_model.safetensors") for name in ("first", "second")]
+    weights = [load_file(folder / "adapter_model.safetensors") for folder in (untitled, tmp_path / "second")]
     assert any(not torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 

@@ -46,6 +46,7 @@ def adapter(corpus, tmp_path_factory):
     return folder / "out"
 
 
+@pytest.mark.slow
 def test_an_adapter_is_merged_without_torch_as_with_it(adapter, tmp_path):
     from gguf import GGUFReader, dequantize
 
@@ -136,6 +137,7 @@ def healthy(health, old, new, environment, process, log):
         time.sleep(0.3)
 
 
+@pytest.mark.slow
 def test_the_images_install_start_and_are_healthy(tmp_path):
     started, addresses = [], {}
     try:

@@ -12,7 +12,12 @@ from movieplots.classification.mlm import train_mlm
 from movieplots.classification.training import train_classifier
 from movieplots.errors import BadInput
 from movieplots.evaluation.classifier_quality import classifier_quality
+from movieplots.files import write_json
+from movieplots.generation.info import GeneratorInfo
+from movieplots.generation.training_settings import GeneratorSettings
 from movieplots.plots import data_fingerprint
+from movieplots.runs.folder import Recipe, to_json
+from movieplots.runs.lifecycle import _finished
 from movieplots.runs.lineage import FILE_NAME, PlotIds, hashed_ids, inherited, read_plot_ids
 
 
@@ -93,6 +98,41 @@ def test_cleaner_texts_are_the_same_plots(corpus, tmp_path):
     assert PlotIds.of(plots).same_data(PlotIds.of(cleaner))
 
 
+@pytest.mark.parametrize(
+    ("column", "other"),
+    [
+        ("id", "another"), ("group", "another"), ("split", "validation"), ("genres", ["western"]), ("plot", "Another."),
+        ("title", "Another (2001)"), ("primary", "Another"), ("secondary", "Another"), ("year", 1901), ("season", 9),
+        ("episode", 9), ("air_date", "2001-01-01"), ("kind", "book"),
+    ],
+)  # fmt: skip
+def test_all_that_a_model_learns_from_is_in_the_fingerprint(corpus, column, other):
+    plots = load_plots(corpus).head(3)
+    assert data_fingerprint(plots.copy()) == data_fingerprint(plots)
+    assert data_fingerprint(plots.assign(language="xx", source="elsewhere")) == data_fingerprint(plots)
+    changed = plots.assign(**{column: [other, *plots[column][1:]]})
+    assert data_fingerprint(changed) != data_fingerprint(plots)
+    whole_numbers = plots.assign(year=[2001, 2002, 2003])  # the same as floats, which stand beside missing ones
+    assert data_fingerprint(whole_numbers.astype({"year": float})) == data_fingerprint(whole_numbers)
+
+
+def test_of_a_fingerprint_of_an_earlier_version_no_change_of_the_data_is_claimed(corpus, tmp_path):
+    new = data_fingerprint(load_plots(corpus))
+    settings = GeneratorSettings(data=corpus, base_model="gpt2", output_dir=tmp_path)
+    recipe = Recipe(settings.command_name, settings.recipe(), new)
+
+    def refused(before):
+        write_json(tmp_path / "checkpoints" / "recipe.json", {"recipe": to_json(before)})
+        with pytest.raises(BadInput) as error:
+            _finished(tmp_path, recipe, GeneratorInfo, settings)
+        return str(error.value)
+
+    assert "whether they are the same cannot be told: choose another" in refused(replace(recipe, data="842a26e46cf7"))
+    assert "other settings (data)" in refused(replace(recipe, data=new[:-1] + "x"))
+    older = replace(recipe, data="842a26e46cf7", settings=recipe.settings | {"seed": 7})
+    assert "other settings (seed)" in refused(older)
+
+
 def test_better_cleaning_moves_no_plot_to_another_side(tmp_path):
     """Rows that are dropped now, and sentences that are removed, leave all others on their sides."""
     rows = pd.DataFrame(
@@ -113,14 +153,13 @@ def test_better_cleaning_moves_no_plot_to_another_side(tmp_path):
     assert sides[0][sides[1].index].tolist() == sides[1].tolist()
 
 
-def test_a_base_model_that_learned_held_out_plots_is_refused(small_corpus, turned_corpus, tiny_roberta, tmp_path):
-    """Also one that was trained on the plots at hand, too: its test plots have been seen before."""
-    first = tmp_path / "first"
-    train_mlm(turned_corpus, tiny_roberta, first, epochs=1, block_size=64)
-    learned = (load_plots(small_corpus)["split"] == "test").sum()
+def test_a_base_model_that_learned_held_out_plots_is_refused(small_corpus, turned_corpus, classifier, tmp_path):
+    """Twenty training plots of the base model are among the test plots here."""
+    base = str(classifier[0])
+    learned = ((load_plots(turned_corpus)["split"] == "test") & (load_plots(small_corpus)["split"] == "train")).sum()
     for train, options in ((train_classifier, {}), (train_mlm, {"block_size": 64})):
-        with pytest.raises(BadInput, match=rf"first was trained on {learned} of the plots that are held out here"):
-            train(small_corpus, str(first), tmp_path / "out", epochs=1, **options)
+        with pytest.raises(BadInput, match=rf"{base} was trained on {learned} of the plots that are held out here"):
+            train(turned_corpus, base, tmp_path / "out", epochs=1, **options)
     assert not (tmp_path / "out").exists()
 
 

@@ -1,6 +1,7 @@
 """`make links`: the public address goes into every place that needs it, and out again without a trace."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -10,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from movieplots import links
 from movieplots.errors import BadInput
-from movieplots.notebooks import notebooks
+from tools import links
+from tools.notebooks import notebooks
 
 ROOT = Path(__file__).resolve().parents[1]
 _GIT = subprocess.run(["git", "ls-files", "*.md", "*.ipynb"], cwd=ROOT, capture_output=True, text=True)
@@ -157,8 +158,9 @@ def test_a_bad_name_changes_nothing(checkout, repo):
 @pytest.mark.parametrize("arguments", [["foo"], ["ada/plots", "bo/films"]])
 def test_as_a_program_it_ends_with_a_sentence_and_status_2(checkout, arguments):
     before = contents(checkout)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-m", "movieplots.links", *arguments], cwd=checkout, capture_output=True, text=True
+        [sys.executable, "-m", "tools.links", *arguments], cwd=checkout, env=environment, capture_output=True, text=True
     )
     assert done.returncode == 2 and not done.stdout
     assert done.stderr.startswith("movieplots: ") and done.stderr.count("\n") == 1 and "REPO=owner/name" in done.stderr

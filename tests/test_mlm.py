@@ -5,7 +5,6 @@ import pytest
 import torch
 from transformers import AutoModelForMaskedLM, default_data_collator
 
-from movieplots.bases import load_pretrained, load_tokenizer
 from movieplots.classification.info import MlmInfo
 from movieplots.classification.mlm import (
     IGNORED,
@@ -17,6 +16,7 @@ from movieplots.classification.mlm import (
 from movieplots.classification.training import train_classifier
 from movieplots.errors import BadInput
 from movieplots.plots import load_plots
+from movieplots.pretrained.base_models import load_pretrained, load_tokenizer
 from movieplots.runs.folder import read_info
 
 SETTINGS = {"epochs": 12, "block_size": 64, "learning_rate": 5e-3}
@@ -26,7 +26,7 @@ SETTINGS = {"epochs": 12, "block_size": 64, "learning_rate": 5e-3}
 def trained(small_corpus, tiny_roberta, tmp_path_factory):
     """A language model trained for some steps: (folder, info)."""
     folder = tmp_path_factory.mktemp("mlm")
-    return folder, train_mlm(small_corpus, tiny_roberta, folder, epochs=12, block_size=64, learning_rate=5e-3)
+    return folder, train_mlm(small_corpus, tiny_roberta, folder, **SETTINGS)
 
 
 @pytest.fixture(scope="module")

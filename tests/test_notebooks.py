@@ -14,14 +14,16 @@ import papermill
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from movieplots import load_plots, notebooks, read_dump, shipped
+from movieplots import load_plots, read_dump
 from movieplots.classification.baseline import SVM
 from movieplots.classification.imbalance import LOSSES
 from movieplots.classification.info import ClassifierInfo
 from movieplots.classification.training import train_classifier
 from movieplots.generation.info import GeneratorInfo
-from movieplots.notebooks import KERNEL_ARGUMENTS, tidy
+from movieplots.pretrained import shipped
 from movieplots.runs.folder import read_info
+from tools import notebooks
+from tools.notebooks import KERNEL_ARGUMENTS, tidy
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = [str(path.relative_to(ROOT)) for path in notebooks.notebooks(ROOT)]
@@ -104,44 +106,51 @@ def evaluation_folder(name, folder, model, corpus):
     return out
 
 
-@pytest.fixture(scope="module", params=NOTEBOOKS)
-def quick(
-    request, tmp_path_factory, tiny_gpt2, tiny_roberta, corpus, small_corpus, trained, untitled, classifier, judge
-):
-    """A notebook's name, its quick run, and the folder it ran in."""
-    folder = tmp_path_factory.mktemp("quick")
-    if request.param in GENRES:
-        base = tiny_roberta
-        if request.param in EVALUATION:  # what a quick run of the training notebook leaves
-            shutil.copytree(classifier[0], folder / "data" / "quick" / out_of(request.param) / "tiny")
-            shutil.copytree(small_corpus, folder / "data" / "quick" / "corpus")
+# One runs at every change; the others take minutes.
+RUNS = [name if name == "DataPreparation.ipynb" else pytest.param(name, marks=pytest.mark.slow) for name in NOTEBOOKS]
+STARTED_AGAIN = "text_generation/with-titles/GPT-2/Training.ipynb"
+
+
+def run_quick(name, folder, request):
+    """Run a notebook in a folder, on tiny models and the bundled corpus."""
+    use = request.getfixturevalue
+    if name in GENRES:
+        base = use("tiny_roberta")
+        if name in EVALUATION:  # what a quick run of the training notebook leaves
+            shutil.copytree(use("classifier")[0], folder / "data" / "quick" / out_of(name) / "tiny")
+            shutil.copytree(use("small_corpus"), folder / "data" / "quick" / "corpus")
             base = "tiny"
         parameters = {"BASE_MODEL": base, "QUICK": True}
-        return request.param, execute(ROOT / request.param, folder / "out.ipynb", folder, **parameters), folder
-    if request.param in EVALUATION:
-        evaluation_folder(request.param, folder, trained[0] if "with-titles" in request.param else untitled, corpus)
-        parameters = {"BASE_MODEL": "tiny", "CLASSIFIER": judge, "QUICK": True}
-        if "Distil" in request.param:
+    elif name in EVALUATION:
+        model = use("trained")[0] if "with-titles" in name else use("untitled")
+        evaluation_folder(name, folder, model, use("corpus"))
+        parameters = {"BASE_MODEL": "tiny", "CLASSIFIER": use("judge"), "QUICK": True}
+        if "Distil" in name:
             parameters["TEACHER_BASE_MODEL"] = "tiny"
-        return request.param, execute(ROOT / request.param, folder / "out.ipynb", folder, **parameters), folder
-    if request.param in TRAINING:
-        parameters = {"BASE_MODEL": tiny_gpt2, "QUICK": True}
-        if "TEACHER_BASE_MODEL = " in parameters_of(request.param):
-            parameters["TEACHER_BASE_MODEL"] = tiny_gpt2
+    elif name in TRAINING:
+        parameters = {"BASE_MODEL": use("tiny_gpt2"), "QUICK": True}
+        if "TEACHER_BASE_MODEL = " in parameters_of(name):
+            parameters["TEACHER_BASE_MODEL"] = use("tiny_gpt2")
     else:
         parameters = {"SOURCES": ["sample"], "OUTPUT_DIR": "data/corpus"}
-    return request.param, execute(ROOT / request.param, folder / "out.ipynb", folder, **parameters), folder
+    return execute(ROOT / name, folder / "out.ipynb", folder, **parameters)
 
 
-def test_it_runs_on_the_bundled_corpus(quick):
-    name, done, _ = quick
+@pytest.mark.parametrize("name", RUNS)
+def test_it_runs_on_the_bundled_corpus(name, tmp_path, request):
+    """One test, since the run is what takes time: it ends well, shows what it wrote, and says what made it."""
+    done = run_quick(name, tmp_path, request)
     assert not [output for output in outputs(done) if output.output_type == "error"]
     assert all(cell.execution_count for cell in code_cells(done))
     assert figures(done) == figures(nbformat.read(ROOT / name, as_version=4))
+    check_it_wrote_what_it_shows(name, done, tmp_path)
+    if name in TRAINING:
+        check_the_first_cell_says_what_made_the_outputs(name, done, tmp_path)
+    if name == STARTED_AGAIN:
+        check_it_trains_nothing_again(name, done, tmp_path)
 
 
-def test_it_writes_what_it_shows(quick):
-    name, done, folder = quick
+def check_it_wrote_what_it_shows(name, done, folder):
     shown = " ".join(map(page, outputs(done)))
     if name == "DataPreparation.ipynb":
         assert len(load_plots(folder / "data" / "corpus")) == 420
@@ -178,37 +187,36 @@ def test_it_writes_what_it_shows(quick):
         assert len(read_dump(dump.parent)) == 36
 
 
-def test_the_first_cell_says_what_made_the_outputs(quick):
-    name, done, folder = quick
-    if name in TRAINING:
-        (note,) = [page(output) for output in code_cells(done)[0].outputs if page(output)]
-        lines = dict(re.findall(r"- \*\*(.*?):\*\* (.*)", note))
-        models = [file.parent.relative_to(folder) for file in folder.glob("data/quick/**/run.json")]
-        assert list(lines)[:5] == ["Base model", "Data", "Device", "Date", "Duration"]
-        assert sorted(list(lines)[5:]) == sorted(f"Training of `{model}`" for model in models)
-        base = Path(done.metadata.papermill.parameters["BASE_MODEL"]).name
-        assert lines["Base model"].startswith(f"`{base}` **stands in for `{meant(name) or 'minilm-l6'}`**")
-        assert lines["Data"].startswith("sample, 420 plots, of which 330 for training; fingerprint `")
-        assert re.fullmatch(r"\d+ (seconds|minutes)", lines["Duration"])
+def check_the_first_cell_says_what_made_the_outputs(name, done, folder):
+    (note,) = [page(output) for output in code_cells(done)[0].outputs if page(output)]
+    lines = dict(re.findall(r"- \*\*(.*?):\*\* (.*)", note))
+    models = [file.parent.relative_to(folder) for file in folder.glob("data/quick/**/run.json")]
+    assert list(lines)[:5] == ["Base model", "Data", "Device", "Date", "Duration"]
+    assert sorted(list(lines)[5:]) == sorted(f"Training of `{model}`" for model in models)
+    base = Path(done.metadata.papermill.parameters["BASE_MODEL"]).name
+    assert lines["Base model"].startswith(f"`{base}` **stands in for `{meant(name) or 'minilm-l6'}`**")
+    assert lines["Data"].startswith("sample, 420 plots, of which 330 for training; fingerprint `")
+    assert re.fullmatch(r"\d+ (seconds|minutes)", lines["Duration"])
 
 
-def test_started_again_it_trains_nothing_again(quick, tmp_path):
-    name, first, folder = quick
-    if name in TRAINING[:1]:
-        models = {file: file.stat().st_mtime for file in folder.glob("data/quick/**/movieplots.json")}
-        parameters = first.metadata.papermill.parameters
-        again = execute(ROOT / name, tmp_path / "again.ipynb", folder, **parameters)
-        assert {file: file.stat().st_mtime for file in models} == models
-        assert figures(again) == figures(first)
-        assert "the model had been trained before" in page(code_cells(again)[0].outputs[-1])
+def check_it_trains_nothing_again(name, first, folder):
+    models = {file: file.stat().st_mtime for file in folder.glob("data/quick/**/movieplots.json")}
+    parameters = first.metadata.papermill.parameters
+    again = execute(ROOT / name, folder / "again.ipynb", folder, **parameters)
+    assert {file: file.stat().st_mtime for file in models} == models
+    assert figures(again) == figures(first)
+    assert "the model had been trained before" in page(code_cells(again)[0].outputs[-1])
 
 
+@pytest.mark.parametrize("name", [name for name in EVALUATION if name not in GENRES])
+def test_an_evaluation_takes_the_classifier_that_ships(name):
+    assert re.search("^CLASSIFIER = None ", parameters_of(name), re.MULTILINE)
+    assert any("CLASSIFIER or shipped.CLASSIFIER" in source for source in cell_sources(name).values())
+
+
+@pytest.mark.slow
 def test_an_evaluation_judges_with_the_classifier_that_ships(tmp_path, trained, corpus):
-    generators = [name for name in EVALUATION if name not in GENRES]
-    for name in generators:
-        assert re.search("^CLASSIFIER = None ", parameters_of(name), re.MULTILINE)
-        assert any("CLASSIFIER or shipped.CLASSIFIER" in source for source in cell_sources(name).values())
-    name = next(name for name in generators if "with-titles/GPT-2/" in name)
+    name = next(name for name in EVALUATION if "with-titles/GPT-2/" in name)
     out = evaluation_folder(name, tmp_path, trained[0], corpus)
     execute(ROOT / name, tmp_path / "out.ipynb", tmp_path, BASE_MODEL="tiny", QUICK=True)
     metrics = json.loads((out / "tiny" / "report" / "metrics.json").read_text())

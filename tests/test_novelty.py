@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from made_up import made_up
 
-from movieplots.evaluation.novelty import exact_copies, longest_copies, novel_ngrams, verbatim_spans
-from movieplots.evaluation.similarity import nearest_by_embedding, nearest_by_words
+from movieplots.measures.copying import exact_copies, longest_copies, novel_ngrams, verbatim_spans
+from movieplots.measures.similarity import nearest_by_embedding, nearest_by_words
 from movieplots.words import number_words
 
 
@@ -51,7 +51,7 @@ def test_a_run_does_not_cross_from_one_training_plot_into_the_next():
 
 
 def test_runs_equal_a_naive_double_loop(few_words, monkeypatch):
-    monkeypatch.setattr("movieplots.evaluation.novelty._CHUNK", 7)  # several chunks
+    monkeypatch.setattr("movieplots.measures.copying._CHUNK", 7)  # several chunks
     samples, training, (sample_words, training_words) = few_words
     runs = verbatim_spans(sample_words, training_words)
     longest, at, rows = longest_copies(sample_words, runs)
@@ -66,7 +66,7 @@ def test_runs_equal_a_naive_double_loop(few_words, monkeypatch):
 
 @pytest.mark.parametrize("n", range(1, 9))
 def test_unseen_ngrams_equal_sets(few_words, n, monkeypatch):
-    monkeypatch.setattr("movieplots.evaluation.novelty._CHUNK", 7)
+    monkeypatch.setattr("movieplots.measures.copying._CHUNK", 7)
     samples, training, (sample_words, training_words) = few_words
     seen = {tuple(text[i : i + n]) for text in training for i in range(len(text) - n + 1)}
     shares = novel_ngrams(sample_words, verbatim_spans(sample_words, training_words), n)
@@ -86,8 +86,8 @@ def test_exact_copies_ignore_case_and_punctuation():
 
 @pytest.mark.parametrize("common", [0.0, 0.4, 1.0])  # all words through the dense product, some, none
 def test_the_nearest_by_words_equals_a_naive_double_loop(few_words, common, monkeypatch):
-    monkeypatch.setattr("movieplots.evaluation.similarity._CHUNK", 6)
-    monkeypatch.setattr("movieplots.evaluation.similarity._COMMON", common)
+    monkeypatch.setattr("movieplots.measures.similarity._CHUNK", 6)
+    monkeypatch.setattr("movieplots.measures.similarity._COMMON", common)
     samples, training, words = few_words
     nearest = nearest_by_words(*words)
     for i, sample in enumerate(samples):
@@ -107,7 +107,7 @@ def test_the_nearest_by_words_of_nothing():
 
 
 def test_the_nearest_by_embedding_equals_a_naive_double_loop(monkeypatch):
-    monkeypatch.setattr("movieplots.evaluation.similarity._CHUNK", 7)
+    monkeypatch.setattr("movieplots.measures.similarity._CHUNK", 7)
     rng = np.random.default_rng(1)
     samples, training = rng.normal(size=(9, 5)), rng.normal(size=(40, 5))
     samples, training = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (samples, training))

@@ -5,8 +5,8 @@ import pytest
 
 from movieplots import load_plots
 from movieplots.errors import BadInput
-from movieplots.evaluation.novelty import longest_copies, verbatim_spans
-from movieplots.novelty_index import RUN, NoveltyIndex
+from movieplots.measures.copying import longest_copies, verbatim_spans
+from movieplots.measures.novelty_index import RUN, Likeness, NoveltyIndex, load_comparison
 from movieplots.words import number_words, split_words
 
 
@@ -64,6 +64,31 @@ def test_short_and_empty_corpora():
     index = NoveltyIndex.build(["One"], ["A short plot."], embed)
     (likeness,) = index.compare(["A short plot."], embed)
     assert (likeness.title, likeness.run, likeness.run_title, likeness.copied) == ("One", 0, "", False)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_text_without_words_is_near_to_nothing(tmp_path):
+    """An encoder may give it zeros, NaN, or a vector that says nothing."""
+    vectors = {"…": [np.nan, 0], "?": [0, 0], "!": [1, 0], "the sea": [1, 0], "the land": [-1, 0]}
+
+    def some(texts):
+        return np.array([vectors[text] for text in texts])
+
+    wordless = ["…", "?", "!"]
+    built = NoveltyIndex.build([*wordless, "Sea"], [*wordless, "the sea"], some)
+    built.save(tmp_path / "novelty.npz")
+    for index in (built, NoveltyIndex.load(tmp_path / "novelty.npz")):
+        assert index.vectors.tolist() == [[0, 0]] * 3 + [[127, 0]] and np.isfinite(index.scales).all()
+        assert [(found.title, found.similarity) for found in index.compare(wordless, some)] == [("", 0)] * 3
+        assert index.compare(["the land"], some)[0] == Likeness("Sea", pytest.approx(-1), 0, "")
+    assert NoveltyIndex.build(wordless, wordless, some).compare(["the sea", "?"], some) == [Likeness("", 0, 0, "")] * 2
+
+
+def test_an_index_of_another_encoder_is_refused(plots, tmp_path):
+    index = NoveltyIndex.build(["One"], ["A short plot."], embed, embedder="minilm-l6-9.9")
+    index.save(tmp_path / "novelty.npz")
+    with pytest.raises(BadInput, match=r"made with minilm-l6-9\.9, while plots are compared by minilm-l6-0"):
+        load_comparison(tmp_path / "novelty.npz")
 
 
 def test_another_file_is_refused(tmp_path):

@@ -9,10 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from movieplots.errors import BadInput
-from movieplots.generation.backends import BackendFailed, Request, load_backend
+from movieplots.generation.backends.base import BackendFailed, Request
+from movieplots.generation.backends.loading import load_backend
+from movieplots.generation.backends.openai import OpenAIBackend
 from movieplots.generation.export import export_gguf, write_gguf
 from movieplots.generation.model import load_generator
-from movieplots.generation.openai_backend import OpenAIBackend
 from movieplots.generation.sampling import PlotGenerator
 
 

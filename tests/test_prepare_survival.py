@@ -2,12 +2,9 @@
 
 import json
 import os
-import random
-import resource
 import signal
 import subprocess
 import sys
-import time
 
 import pandas as pd
 import pytest
@@ -15,37 +12,23 @@ import pytest
 from movieplots import load_plots, prepare
 from movieplots.files import atomic_folder, atomic_path
 from movieplots.preparation.cleaning import count_words
-
-RUN = "import sys; from movieplots import prepare; prepare('sample', sys.argv[1], export=True)"
+from tests.forked import command, killed_at
 
 
 def contents(folder):
     return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
 
 
-def start(out):
-    return subprocess.Popen([sys.executable, "-c", RUN, str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def test_killed_at_ten_random_moments_a_rerun_gives_the_same_files(tmp_path):
-    began = time.monotonic()
-    assert start(tmp_path / "whole").wait() == 0
-    whole, seconds = contents(tmp_path / "whole"), time.monotonic() - began
+def test_killed_again_and_again_a_rerun_gives_the_same_files(tmp_path):
+    prepare("sample", tmp_path / "whole", export=True)
+    whole = contents(tmp_path / "whole")
     assert {"plots.parquet", "dropped.parquet", "report.json", "README.md"} <= set(whole)
-    moments = random.Random(0)
-    out, killed = tmp_path / "out", 0
-    for number in range(10):
-        process = start(out)
-        # The last quarter is where files are written.
-        time.sleep(seconds * moments.uniform(0.1 if number % 2 else 0.75, 1.0))
-        process.send_signal(signal.SIGKILL)
-        if process.wait() == -signal.SIGKILL:
-            killed += 1
-        else:  # done before: it takes less time than the first run, which had to read its files from disk
-            seconds *= 0.85
-        assert all(load_plots(out)["id"].size == 420 for _ in [0] if (out / "plots.parquet").exists())
-    assert killed >= 5
-    assert start(out).wait() == 0
+    out = tmp_path / "out"
+    # While a file is written, and at each rename by which one of them takes its place.
+    for change in (4, 21, 28, 31, 33):
+        assert killed_at(change, out, prepare, "sample", out, export=True) == -signal.SIGKILL
+        assert not (out / "plots.parquet").exists() or len(load_plots(out)) == 420
+    prepare("sample", out, export=True)
     again = contents(out)
     again["report.json"] = again["report.json"].replace(str(out).encode(), str(tmp_path / "whole").encode())
     assert again == whole
@@ -71,15 +54,10 @@ def test_killed_while_the_former_dataset_is_removed_a_rerun_takes_its_place(tmp_
 def test_a_full_disk_is_said_in_a_sentence_and_leaves_the_former_table(tmp_path, room):
     prepare("sample", tmp_path / "out", seed=1)
     before = contents(tmp_path / "out")
-    command = [sys.executable, "-m", "movieplots", "prepare", "sample", "--output-dir", str(tmp_path / "out")]
-
-    def little_room():
-        # Stands for a full disk: writing past the limit fails with an error, as writing without room does.
-        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
-
-    done = subprocess.run(command, preexec_fn=little_room, capture_output=True, text=True, check=False)
-    assert done.returncode == 2, done.stderr
-    assert "cannot be written (File too large): make room, then run again." in done.stderr.splitlines()[-1]
+    log = tmp_path / "log"
+    status = command(log, "prepare", "sample", "--output-dir", tmp_path / "out", room=room)
+    assert status == 2, log.read_text()
+    assert "cannot be written (File too large): make room, then run again." in log.read_text().splitlines()[-1]
     assert contents(tmp_path / "out") == before
 
 

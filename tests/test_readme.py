@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import typer
 
 from movieplots import load_plots
-from movieplots.cli import main
+from movieplots.cli import app, main
 from tests.served import running
 
 ROOT = Path(__file__).parents[1]
@@ -55,6 +56,7 @@ def desk(corpus, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_every_command_runs(desk, monkeypatch, tiny_llama, tiny_roberta, tiny_gpt2, capfd):
     if shutil.which("curl") is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("There is no curl: apt-get install curl")
@@ -91,6 +93,18 @@ def test_every_command_runs(desk, monkeypatch, tiny_llama, tiny_roberta, tiny_gp
     (program,) = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
     exec(program, {})
     assert capfd.readouterr().out.strip()
+
+
+def test_every_option_is_there():
+    """Of every command, without running it."""
+    commands = [shlex.split(command, comments=True)[1:] for command in COMMANDS if command.startswith("movieplots ")]
+    assert len(commands) > 8
+    for words in commands:
+        name, command = "movieplots", typer.main.get_command(app)
+        while hasattr(command, "commands"):
+            name, *words = words
+            command = command.commands[name]
+        command.make_context(name, words).close()
 
 
 def stage(command):

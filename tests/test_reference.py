@@ -13,19 +13,13 @@ import re
 import pytest
 
 import movieplots
-from tests.scripts import load_script
+from tools import reference
 
 CLASSES = ("GenreClassifier", "PlotGenerator")
 
 
 @pytest.fixture(scope="module")
-def reference():
-    """docs/reference.py as a module."""
-    return load_script("reference")
-
-
-@pytest.fixture(scope="module")
-def sections(reference):
+def sections():
     """Name -> section of everything on the page."""
     return {entry.name: entry for entry in reference.entries()}
 
@@ -55,15 +49,15 @@ def explained(entry, sections):
     return names
 
 
-def test_the_page_is_up_to_date(reference):
+def test_the_page_is_up_to_date():
     assert reference.PAGE.read_text(encoding="utf-8") == reference.page(), "run `make reference`"
 
 
-def test_making_the_page_again_changes_nothing(reference):
+def test_making_the_page_again_changes_nothing():
     assert reference.page() == reference.page()
 
 
-def test_check_says_when_the_page_is_out_of_date(reference, tmp_path, monkeypatch):
+def test_check_says_when_the_page_is_out_of_date(tmp_path, monkeypatch):
     monkeypatch.setattr(reference, "PAGE", tmp_path / "reference.md")
     monkeypatch.setattr("sys.argv", ["reference.py"])
     reference.main()
@@ -77,7 +71,7 @@ def test_check_says_when_the_page_is_out_of_date(reference, tmp_path, monkeypatc
     assert stopped.value.code == "docs/reference.md is out of date: run `make reference`."
 
 
-def test_the_whole_front_door_is_on_the_page_in_order(reference, sections):
+def test_the_whole_front_door_is_on_the_page_in_order(sections):
     assert [name for name, entry in sections.items() if not entry.owner] == list(reference.ORDER)
     assert sorted(reference.ORDER) == movieplots.__all__
     public = {f"{name}.{own}" for name in CLASSES for own in vars(getattr(movieplots, name)) if own[0] != "_"}
@@ -85,7 +79,7 @@ def test_the_whole_front_door_is_on_the_page_in_order(reference, sections):
     assert public | returned <= sections.keys()
 
 
-def test_every_link_leads_to_a_section(reference):
+def test_every_link_leads_to_a_section():
     page = reference.PAGE.read_text(encoding="utf-8")
     anchors = [re.sub(r"[^\w-]", "", heading.lower()) for heading in re.findall(r"^#+ (\S+)$", page, re.MULTILINE)]
     assert len(anchors) == len(set(anchors))
@@ -113,14 +107,14 @@ def test_every_argument_and_field_is_explained(sections):
     assert not missing
 
 
-def test_every_type_is_linked_where_it_is_taken_or_returned(reference, sections):
+def test_every_type_is_linked_where_it_is_taken_or_returned(sections):
     for entry in sections.values():
         text = reference.section(entry, list(sections.values()))
         for kind in reference.records(entry.thing, deep=False):
             assert f"[`{kind.__name__}`](#{kind.__name__.lower()})" in text, entry.name
 
 
-def test_sections_of_docstrings_become_lists(reference, sections):
+def test_sections_of_docstrings_become_lists(sections):
     text = reference.section(sections["train_generator"], list(sections.values()))
     assert "\n**Parameters**\n\n- **`data`** : str or Path — Folder that" in text
     assert "\n**Returns**\n\n- [`GeneratorInfo`](#generatorinfo) — What " in text

@@ -5,7 +5,8 @@ import json
 import pytest
 from made_up import LABELS, FakeClassifier, WordEmbedder, write_data, write_dump
 
-from movieplots.evaluation import evaluate, pipeline
+from movieplots.evaluation import pipeline
+from movieplots.reporting.report import evaluate
 
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 

@@ -1,11 +1,19 @@
 """Writing plots: prompts, options, seeds, streams; on tiny checkpoints."""
 
+import copy
 import functools
+import re
 
 import pytest
+import torch
 
 from movieplots.errors import BadInput
-from movieplots.generation.sampling import PlotGenerator
+from movieplots.generation.info import GeneratorInfo
+from movieplots.generation.prompt_format import PromptTokenizer, SavedTokenizer
+from movieplots.generation.samples_in_training import write_samples
+from movieplots.generation.sampling import CONTINUED_TOKENS, PlotGenerator
+from movieplots.pretrained import shipped
+from movieplots.runs.folder import read_info
 
 BACKENDS = ["transformers", "llama.cpp"]
 
@@ -39,6 +47,83 @@ def test_a_sample_depends_on_its_seed_and_number_alone(trained):
     many = generator.generate(["horror"], n=20, max_tokens=20, seed=5)
     assert generator.generate(["horror"], n=4, max_tokens=20, seed=5) == many[:4]
     assert len({(sample.title, sample.plot) for sample in many}) == 20
+
+
+class EndsTitles:
+    """A backend that writes words, and ends the title at every second place where nobody forbids it."""
+
+    name, context = "made up", 512
+
+    def __init__(self, generator):
+        self.end_of_title = generator.tokenizer.end_of_title
+        self.words = generator.tokenizer.encode("The sea gives back what it took.")
+
+    def stream(self, request):
+        for position in range(len(request.prompt), len(request.prompt) + request.max_new_tokens):
+            ends = position % 2 and self.end_of_title not in request.suppressed
+            yield self.end_of_title if ends else self.words[position % len(self.words)]
+            if ends and request.stop == self.end_of_title:
+                return
+
+    def decode(self, requests):
+        yield from ((i, list(self.stream(request))) for i, request in enumerate(requests))
+
+
+@pytest.mark.parametrize("title", [None, "Salt (2009)"])
+@pytest.mark.parametrize("opening", ["", "Night Train (1955)"])
+@pytest.mark.parametrize("continue_opening", [False, True])
+def test_a_title_ends_once(trained, title, opening, continue_opening):
+    generator = load(trained[0])
+    generator = PlotGenerator(EndsTitles(generator), generator.tokenizer, generator.info)
+    read, wrong = generator.tokenizer.read, []
+
+    def watched(ids, has_title):
+        wrong.append(ids.count(generator.tokenizer.end_of_title) > (not has_title))
+        return read(ids, has_title)
+
+    generator.tokenizer = copy.copy(generator.tokenizer)
+    generator.tokenizer.read = watched
+    arguments = {"genres": ["horror"], "title": title, "opening": opening, "max_tokens": 30}
+    (sample,) = generator.generate(**arguments)
+    *_, streamed = generator.stream(**arguments, continue_opening=continue_opening)
+    assert streamed == sample
+    assert wrong and not any(wrong)
+    assert len(generator.tokenizer.encode(sample.plot)) > 25
+
+
+def test_a_title_ends_once_in_the_samples_of_a_training(trained):
+    tokenizer = copy.copy(load(trained[0]).tokenizer)
+    found = []
+    tokenizer.read = lambda ids, has_title: found.append(ids) or ("", "", False)
+
+    class LikesEnds(torch.nn.Module):
+        device = torch.device("cpu")
+
+        def generate(self, input_ids, logits_processor=(), **_):
+            for _ in range(5):
+                scores = torch.zeros(len(input_ids), 2000)
+                scores[:, tokenizer.end_of_title] = 1
+                for processor in logits_processor:
+                    scores = processor(input_ids, scores)
+                input_ids = torch.cat([input_ids, scores.argmax(1, keepdim=True)], 1)
+            return input_ids
+
+    write_samples(LikesEnds(), tokenizer, ["horror", "war"], 0)
+    assert [ids.count(tokenizer.end_of_title) for ids in found] == [1, 1]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_no_special_token_stands_in_a_plot(trained, backend):
+    generator = load(trained[0], backend)
+    forbidden = set(generator.tokenizer.suppressed_in_plot)
+    found = []
+    watched = PlotGenerator(generator.backend, copy.copy(generator.tokenizer), generator.info)
+    watched.tokenizer.read = lambda ids, has_title: found.append((has_title, set(ids))) or ("", "", False)
+    options = {"genres": ["horror"], "temperature": 5.0, "top_p": 0, "min_p": 0, "max_tokens": 60}
+    for words in ({"opening": "Salt (2009)"}, {"title": "Salt (2009)"}):
+        watched.generate(n=30, **options, **words)
+    assert sum(has_title for has_title, _ in found) == 60
+    assert not any(ids & forbidden for has_title, ids in found if has_title)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -85,7 +170,7 @@ def test_what_is_drawn_at_random_reads_back_as_text(untitled):
         ({"no_repeat_ngram_size": 1}, "--no-repeat-ngram-size must be"),
         ({"max_tokens": 0}, "--max-tokens must be at least 1"),
         ({"title": "Salt (2009)"}, "without titles"),
-        ({"opening": "word " * 700}, "too long for this model"),
+        ({"opening": "word " * 700}, r"opening has [\d,]+ tokens \(700 words\)"),
     ],
 )
 def test_bad_requests_say_what_to_change(untitled, arguments, message):
@@ -94,3 +179,46 @@ def test_bad_requests_say_what_to_change(untitled, arguments, message):
     if "n" not in arguments:
         with pytest.raises(BadInput, match=message):
             list(load(untitled).stream(**arguments))
+
+
+class LongWinded:
+    """A backend that uses all the tokens it may, and needs room for some."""
+
+    name, context = "long-winded", 200
+
+    def __init__(self, word):
+        self.word = word
+
+    def decode(self, requests):
+        yield from ((number, list(self.stream(request))) for number, request in enumerate(requests))
+
+    def stream(self, request):
+        assert len(request.prompt) + request.max_new_tokens <= self.context and request.max_new_tokens >= 10
+        yield from [*[self.word] * (request.max_new_tokens - 1), request.stop]
+
+
+@pytest.fixture(scope="module")
+def long_winded():
+    """A `PlotGenerator` with the prompts of the one that ships, and a context of 200 tokens."""
+    info = read_info(shipped.GENERATOR, GeneratorInfo)
+    tokenizer = PromptTokenizer.of(SavedTokenizer(shipped.GENERATOR), info)
+    return PlotGenerator(LongWinded(tokenizer.encode(" sea")[0]), tokenizer, info)
+
+
+@pytest.mark.parametrize("title", ["Salt (2009)", None])
+def test_an_opening_is_as_long_as_the_message_says_at_most(long_winded, title):
+    """It is refused before anything is written, whether the title is given or to be written first."""
+    with pytest.raises(BadInput) as refused:
+        long_winded.check(["horror"], title, "the " * 300)
+    tokens, words, room, about = map(int, re.findall(r"\d+", str(refused.value)))
+    assert tokens == words == 300 and room == about and str(refused.value).endswith("words): shorten the opening.")
+    for write in (long_winded.generate, lambda *asked: list(long_winded.stream(*asked, continue_opening=True))):
+        longest = write(["horror"], title, "the " * room)[-1]
+        assert longest.plot.count("the") == room and len(longest.plot.split()) >= room + CONTINUED_TOKENS - 1
+        with pytest.raises(BadInput, match=f"has {room + 1} tokens .* room for {room} "):
+            write(["horror"], title, "the " * (room + 1))
+
+
+def test_a_title_that_is_too_long_is_named(long_winded):
+    with pytest.raises(BadInput, match=r"The title has 300 tokens \(300 words\).*: shorten the title"):
+        long_winded.check(["horror"], "the " * 300, "The sea gives back")

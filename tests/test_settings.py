@@ -21,8 +21,7 @@ from movieplots.cli import app
 from movieplots.cli.options import with_options
 from movieplots.errors import BadInput
 from movieplots.evaluation.settings import EvaluateSettings
-from movieplots.generation.export_settings import ExportSettings
-from movieplots.generation.sampling_settings import DumpSettings, GenerateSettings, Sampling
+from movieplots.generation.sampling_settings import DumpSettings, ExportSettings, GenerateSettings, Sampling
 from movieplots.generation.training_settings import DistillationSettings, GeneratorLrSettings, GeneratorSettings
 from movieplots.preparation.settings import PrepareSettings
 from movieplots.serving.schemas import MOST_PLOTS, PlotsRequest

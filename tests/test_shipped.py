@@ -15,12 +15,13 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 
-from movieplots import bases, shipped
-from movieplots.bases import PACKAGED, packaged_file
 from movieplots.classification.info import ClassifierInfo
 from movieplots.errors import BadInput
 from movieplots.generation.info import GeneratorInfo
-from movieplots.novelty_index import NoveltyIndex
+from movieplots.measures.novelty_index import NoveltyIndex, shipped_index
+from movieplots.pretrained import base_models as bases
+from movieplots.pretrained import shipped
+from movieplots.pretrained.base_models import PACKAGED, packaged_file
 from movieplots.runs.folder import read_info
 from movieplots.runs.lineage import read_plot_ids
 
@@ -64,16 +65,16 @@ def test_they_are_from_the_same_plots_and_say_how_they_were_made():
 
 def test_both_generators_have_the_index():
     for name in GENERATORS:
-        assert shipped.index_of(shipped.FOLDER / name) == shipped.NOVELTY
+        assert shipped_index(shipped.FOLDER / name) == shipped.NOVELTY
 
 
 def test_another_generator_has_no_index_here(tmp_path):
-    assert shipped.index_of(tmp_path) is None
+    assert shipped_index(tmp_path) is None
     known = read_plot_ids(shipped.GENERATOR)
     replace(known, train=known.train[1:]).write(tmp_path)
-    assert shipped.index_of(tmp_path) == shipped.NOVELTY
+    assert shipped_index(tmp_path) == shipped.NOVELTY
     replace(known, before=np.array([1], np.uint64)).write(tmp_path)
-    assert shipped.index_of(tmp_path) is None
+    assert shipped_index(tmp_path) is None
 
 
 def test_a_missing_one_is_named(tmp_path):
@@ -110,6 +111,7 @@ def test_a_base_that_cannot_be_fetched_is_named(monkeypatch, not_installed):
         packaged_file("smollm2-135m")
 
 
+@pytest.mark.slow
 def test_a_wheel_in_an_empty_environment_writes_and_knows_its_genres(tmp_path):
     """As a stranger would: build it, install it with what it asks for, and use it."""
     source = tmp_path / "source"  # a copy: what an earlier build has left in the checkout would be packed, too

@@ -7,28 +7,29 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from movieplots.evaluation import evaluate
-from movieplots.evaluation.embedding import load_embedder
 from movieplots.generation.dumps import sample_dump
-from movieplots.novelty_index import NoveltyIndex
+from movieplots.measures.embedding import load_embedder
+from movieplots.measures.novelty_index import NoveltyIndex
 from movieplots.plots import load_plots
+from movieplots.reporting.report import evaluate
+from movieplots.serving.studio import explore_page
 from tests.served import running
 
 SECONDS = 60_000
 
 
 @pytest.fixture(scope="module")
-def studio(trained, untitled, classifier, quantized, corpus, tmp_path_factory):
+def studio(trained, untitled, classifier, quantized, small_corpus, tmp_path_factory):
     """The address of a running studio with models of every kind, and the report of an evaluation."""
     folder = tmp_path_factory.mktemp("studio")
-    plots = load_plots(corpus, "train").head(60)
+    plots = load_plots(small_corpus, "train").head(60)
     novelty = folder / "novelty.npz"
     NoveltyIndex.build(plots["title"].tolist(), plots["plot"].tolist(), load_embedder().embed).save(novelty)
     sample_dump(
         trained[0], folder / "dump", genres=["horror", "comedy"], temperatures=[0.7, 1.0], top_ps=[0.0, 0.9],
         samples_per_genre=4,
     )  # fmt: skip
-    evaluate(folder / "dump", corpus, folder / "report", classifier=classifier[0])
+    evaluate(folder / "dump", small_corpus, folder / "report", classifier=classifier[0])
     samples = pd.read_csv(folder / "report" / "samples.csv")
     samples.loc[0, ["title", "plot_cosine_title"]] = "W" * 60  # wider than a phone, and nothing to break it at
     samples.to_csv(folder / "report" / "samples.csv", index=False)
@@ -49,6 +50,17 @@ def page(browser, studio):
     context.close()
 
 
+def test_words_that_pandas_takes_for_missing_are_texts(tmp_path):
+    title = ["None", "NA", "null", "nan", "1917", None]
+    rows = {"genre": "horror", "title": title, "plot": ["N/A", *"bcdef"], "plot_cosine_title": "1917"}
+    numbers = {"temperature": 1.0, "top_p": 0.9, "plot_cosine": [0.5, *[None] * 5], "longest_verbatim_span": 0}
+    pd.DataFrame(rows | numbers | {"truncated": False}).to_csv(tmp_path / "samples.csv", index=False)
+    table = explore_page._read(str(tmp_path / "samples.csv"), 0.0)
+    assert table["title"].tolist() == [*title[:5], ""]
+    assert table["plot"].tolist() == ["N/A", *"bcdef"]
+    assert "nearest training plot “1917” (0.50)" in explore_page._sample(table.to_dict("records")[0])
+
+
 def plots_of(page):
     return [
         text.strip()
@@ -58,6 +70,7 @@ def plots_of(page):
     ]
 
 
+FINISHED = "document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'"
 RESTS = """() => {
     const plots = document.querySelectorAll('[class*="st-key-card-"] .idea-plot');
     const further = [...document.querySelectorAll('button')].filter(button => button.innerText.includes('Go on'));
@@ -69,11 +82,11 @@ RESTS = """() => {
 def write(page):
     """Press the button, and wait until three ideas are there and nothing changes any more: their plots."""
     page.get_by_role("button", name="Write three ideas").click()
-    page.wait_for_timeout(300)
     page.wait_for_function(RESTS)
     return plots_of(page)
 
 
+@pytest.mark.slow
 def test_three_ideas_then_another_then_on_and_an_edit(page):
     page.get_by_role("button", name="horror", exact=True).click()
     page.get_by_label("First words (optional)").fill("The sea gives back")
@@ -118,6 +131,7 @@ def test_three_ideas_then_another_then_on_and_an_edit(page):
     assert len(ideas) == 5 and any(idea["edited"] for idea in ideas)
 
 
+@pytest.mark.slow
 def test_what_is_being_typed_is_not_drawn_over(page):
     """To leave the title must not put the plot back to what it was."""
     write(page)
@@ -133,6 +147,7 @@ def test_what_is_being_typed_is_not_drawn_over(page):
     assert "A diver" not in card.inner_text()
 
 
+@pytest.mark.slow
 def test_the_form_is_kept_while_another_page_is_visited(page):
     page.get_by_role("button", name="horror", exact=True).click()
     page.get_by_label("Title (optional)").fill("Salt (2009)")
@@ -140,7 +155,7 @@ def test_the_form_is_kept_while_another_page_is_visited(page):
     page.get_by_role("link", name="Genres").click()
     page.get_by_role("button", name="Random plot").wait_for()
     assert not page.locator(".st-key-page-write").is_visible()  # nothing of it is left under the other page
-    page.wait_for_function("document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'")
+    page.wait_for_function(FINISHED)
     page.get_by_label("A plot").fill("A diver finds a door.")
     page.get_by_label("A plot").blur()
     page.get_by_role("link", name="Write").click()
@@ -151,6 +166,7 @@ def test_the_form_is_kept_while_another_page_is_visited(page):
     assert page.get_by_label("A plot").input_value() == "A diver finds a door."
 
 
+@pytest.mark.slow
 def test_genres_of_a_plot(page):
     page.get_by_role("link", name="Genres").click()
     page.get_by_role("button", name="Random plot").click()
@@ -159,6 +175,7 @@ def test_genres_of_a_plot(page):
     assert page.locator(".words").inner_text().split() == page.get_by_label("A plot").input_value().split()
 
 
+@pytest.mark.slow
 def test_a_poster_of_an_idea(page):
     page.get_by_label("Title (optional)").fill("Salt (2009)")
     page.get_by_label("Title (optional)").blur()
@@ -172,6 +189,7 @@ def test_a_poster_of_an_idea(page):
     assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_the_samples_of_an_evaluation(page):
     page.get_by_role("link", name="Explore").click()
     page.get_by_text("32 plots").wait_for()
@@ -191,6 +209,7 @@ def test_the_samples_of_an_evaluation(page):
     assert report.locator("img").count() >= 3
 
 
+@pytest.mark.slow
 def test_keys_are_enough(page):
     page.get_by_label("First words (optional)").focus()
     page.keyboard.type("A letter arrives")
@@ -199,15 +218,17 @@ def test_keys_are_enough(page):
     page.wait_for_function("document.querySelectorAll('.idea-plot').length >= 3")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["", "genres", "explore", "poster"])
+@pytest.mark.parametrize(
+    ("name", "scheme"), [("", "light"), ("genres", "dark"), ("explore", "light"), ("poster", "dark")]
+)
+@pytest.mark.slow
 def test_a_phone_shows_every_page_without_scrolling_sideways(browser, studio, scheme, name):
     context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme)
     page = context.new_page()
     page.set_default_timeout(SECONDS)
     page.goto(f"{studio}/{name}")
     page.locator("[data-testid=stMainBlockContainer]").wait_for()
-    page.wait_for_timeout(1500)
+    page.wait_for_function(FINISHED)
     wide = page.locator("[data-testid=stMain]").evaluate("main => [main.scrollWidth, main.clientWidth]")
     assert wide[0] <= wide[1] <= 390
     assert not page.locator("[data-testid=stException]").count()

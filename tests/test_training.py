@@ -2,47 +2,31 @@
 
 import ctypes
 import json
+import os
 import random
+import resource
 import signal
 import subprocess
 import sys
 
 import pytest
+import torch
+from transformers import TrainingArguments
 
+from movieplots.classification import mlm
 from movieplots.classification.calibration import calibration_error
 from movieplots.classification.labelled_plots import targets_of
+from movieplots.classification.mlm import train_mlm
 from movieplots.classification.prediction import GenreClassifier
 from movieplots.classification.training import train_classifier
+from movieplots.generation.distillation import distill
 from movieplots.generation.info import GeneratorInfo
 from movieplots.generation.training import train_generator
 from movieplots.plots import load_plots
-from movieplots.runs.fit import Clock, _schedule, last_checkpoint
-from movieplots.runs.folder import read_info
-
-GENERATOR = "train_generator({data!r}, {base!r}, {out!r}, max_steps=24, method={method!r}, packing={packing!r})"
-CLASSIFIER = "train_classifier({data!r}, {base!r}, {out!r}, epochs=4, batch_size=16)"
-MLM = "train_mlm({data!r}, {base!r}, {out!r}, epochs=14, block_size=64)"
-DISTILLATION = "distill({base!r}, {data!r}, {out!r}, layers=1, max_steps=24)"
-IMPORTS = """
-from movieplots import train_classifier, train_generator
-from movieplots.classification.mlm import train_mlm
-from movieplots.generation.distillation import distill
-"""
-# Saves at every step, and dies by kill -9 at the end of step {step}, when that one is not yet saved.
-DIES = (
-    IMPORTS
-    + """
-import os, signal
 from movieplots.runs import fit
-fit.SECONDS_BETWEEN_CHECKPOINTS = 0.0
-class Dies(fit._Safekeeping):
-    def on_step_end(self, args, state, control, **kwargs):
-        super().on_step_end(args, state, control, **kwargs)
-        if state.global_step == {step}:
-            os.kill(os.getpid(), signal.SIGKILL)
-fit._Safekeeping = Dies
-"""
-)
+from movieplots.runs.fit import Clock, _schedule, last_checkpoint, reuse_memory, training_arguments
+from movieplots.runs.folder import read_info
+from tests.forked import forked
 
 
 def files(folder):
@@ -50,47 +34,73 @@ def files(folder):
     return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file() and file.name != "run.json"}
 
 
-@pytest.mark.parametrize(
-    ("call", "base", "kills", "options"),
-    [
-        (GENERATOR, "tiny_gpt2", 5, {"method": "lora", "packing": "packed"}),
-        (GENERATOR, "tiny_llama", 1, {"method": "full", "packing": "random-crops"}),
-        (CLASSIFIER, "tiny_roberta", 1, {}),
-        (MLM, "tiny_roberta", 1, {}),
-        (DISTILLATION, "trained", 1, {}),
-    ],
-)
-def test_a_run_killed_at_random_steps_ends_with_the_same_files(
-    request, small_corpus, tmp_path, call, base, kills, options
-):
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    base = request.getfixturevalue(base)
-    base = base if isinstance(base, str) else str(base[0])
-    exec(IMPORTS + call.format(data=str(small_corpus), base=base, out=str(whole), **options))
-    code = call.format(data=str(small_corpus), base=base, out=str(killed), **options)
-    for step in sorted(random.Random(0).sample(range(2, 23), kills)):
-        process = subprocess.run([sys.executable, "-c", DIES.format(step=step) + code], stderr=subprocess.DEVNULL)
-        assert process.returncode == -signal.SIGKILL
+def test_a_process_uses_one_gpu(monkeypatch, tmp_path):
+    monkeypatch.setattr(TrainingArguments, "n_gpu", property(lambda self: 4))
+    assert training_arguments(output_dir=str(tmp_path)).n_gpu == 1
+
+
+@pytest.fixture
+def dies_in_step(monkeypatch):
+    """A function to call in a fork: training saves at every step then, and dies by kill -9 while it saves that one."""
+    monkeypatch.setattr(fit, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+
+    class Dies(fit._Safekeeping):
+        def on_save(self, args, state, control, **kwargs):
+            if state.global_step == self.last:  # it is written, but not yet marked as complete
+                os.kill(os.getpid(), signal.SIGKILL)
+            super().on_save(args, state, control, **kwargs)
+
+    def dies(step):
+        fit._Safekeeping, Dies.last = Dies, step
+
+    return dies
+
+
+@pytest.fixture
+def runs(small_corpus, tiny_gpt2, tiny_llama, tiny_roberta, trained, classifier, tmp_path, monkeypatch):
+    """For each kind a function that trains it into a folder, and the folder where a whole run ended."""
+    monkeypatch.setattr(fit, "mixed_precision", dict)  # as in the fixture
+    monkeypatch.setattr(mlm, "EVALUATIONS", 2)
+    quick = {"max_steps": 6, "batch_size": 2, "block_size": 128}
+    crops = quick | {"method": "full", "packing": "random-crops"}
+    return {
+        "adapter": (lambda out: train_generator(small_corpus, tiny_gpt2, out, max_steps=6), trained[0]),
+        "crops": (lambda out: train_generator(small_corpus, tiny_llama, out, **crops), None),
+        "classifier": (
+            lambda out: train_classifier(small_corpus, tiny_roberta, out, epochs=2, batch_size=16, titles=True),
+            classifier[0],
+        ),
+        "mlm": (lambda out: train_mlm(small_corpus, tiny_roberta, out, epochs=2, block_size=64), None),
+        "distillation": (lambda out: distill(trained[0], small_corpus, out, layers=1, **quick), None),
+    }
+
+
+@pytest.mark.parametrize("kind", ["adapter", "crops", "classifier", "mlm", "distillation"])
+def test_a_run_killed_at_random_steps_ends_with_the_same_files(kind, runs, dies_in_step, tmp_path, capfd):
+    train, whole = runs[kind]
+    killed = tmp_path / "killed"
+    if whole is None:
+        train(whole := tmp_path / "whole")
+
+    def train_until(step):
+        dies_in_step(step)
+        train(killed)
+
+    for step in sorted(random.Random(kind).sample(range(2, 6), 2 if kind == "adapter" else 1)):
+        assert forked(train_until, step) == -signal.SIGKILL
+        assert (killed / "checkpoints" / f"checkpoint-{step}").is_dir()  # cut off while it was written, it is left out
         assert last_checkpoint(killed / "checkpoints").name == f"checkpoint-{step - 1}"
     assert not (killed / "movieplots.json").exists()
-    exec(IMPORTS + code)
+    capfd.readouterr()
+    train(killed)
+    assert f"Continuing at step {step - 1}." in capfd.readouterr().err
     assert {"movieplots.json", "README.md", "tokenizer.json"} < set(files(whole))
     different = [name for name, content in files(whole).items() if files(killed).get(name) != content]
     assert not different
     assert set(files(killed)) == set(files(whole))
 
 
-def test_a_checkpoint_cut_off_while_it_is_written_is_left_out(small_corpus, tiny_gpt2, tmp_path):
-    code = GENERATOR.format(data=str(small_corpus), base=tiny_gpt2, out=str(tmp_path), method="lora", packing="packed")
-    subprocess.run([sys.executable, "-c", DIES.format(step=5) + code], stderr=subprocess.DEVNULL)
-    torn = tmp_path / "checkpoints" / "checkpoint-5"
-    torn.mkdir()
-    (torn / "trainer_state.json").write_text("{")
-    assert last_checkpoint(tmp_path / "checkpoints").name == "checkpoint-4"
-    info = train_generator(small_corpus, tiny_gpt2, tmp_path, max_steps=24)
-    assert info.metrics.steps == 24
-
-
+@pytest.mark.slow
 def test_two_processes_reach_the_loss_of_one(small_corpus, tiny_gpt2, tmp_path):
     arguments = ["--data", str(small_corpus), "--base-model", tiny_gpt2, "--max-steps", "12", "--batch-size", "4"]
     arguments += ["--method", "full", "--learning-rate", "0.005"]
@@ -113,25 +123,26 @@ def test_two_processes_reach_the_loss_of_one(small_corpus, tiny_gpt2, tmp_path):
     assert curves[1] == pytest.approx(curves[0], rel=0.01)
 
 
-def test_a_run_killed_after_its_last_step_does_not_train_on(small_corpus, tiny_gpt2, tmp_path, monkeypatch):
-    def killed(*arguments):
+def test_a_run_killed_after_its_last_step_does_not_train_on(runs, trained, tmp_path, monkeypatch):
+    def killed(*arguments, **more):
         raise KeyboardInterrupt
 
-    whole, out = tmp_path / "whole", tmp_path / "out"
-    info = train_generator(small_corpus, tiny_gpt2, whole, max_steps=4)
+    train, whole = runs["adapter"]
     with monkeypatch.context() as patch:
         patch.setattr("movieplots.generation.training.save_generator", killed)
         with pytest.raises(KeyboardInterrupt):
-            train_generator(small_corpus, tiny_gpt2, out, max_steps=4)
-    assert train_generator(small_corpus, tiny_gpt2, out, max_steps=4) == info
+            train(tmp_path)
+    monkeypatch.setattr(fit._Trainer, "training_step", killed)
+    assert train(tmp_path) == trained[1]
     name = "adapter_model.safetensors"
-    assert (out / name).read_bytes() == (whole / name).read_bytes()
+    assert (tmp_path / name).read_bytes() == (whole / name).read_bytes()
 
 
 def test_training_runs_in_bfloat16_where_the_cpu_has_it(monkeypatch, small_corpus, tiny_llama, tiny_roberta, tmp_path):
     """On a CPU without it, bfloat16 is emulated: slow, but the path is the same."""
     monkeypatch.setattr("movieplots.runs.fit.mixed_precision", lambda: {"bf16": True})
-    metrics = train_generator(small_corpus, tiny_llama, tmp_path / "generator", max_steps=3).metrics
+    quick = {"max_steps": 3, "batch_size": 1, "block_size": 128}
+    metrics = train_generator(small_corpus, tiny_llama, tmp_path / "generator", **quick).metrics
     assert metrics.test_loss_after < metrics.test_loss_before
     info = train_classifier(small_corpus, tiny_roberta, tmp_path / "classifier", epochs=1)
     assert 0 < info.metrics.test.scores.map <= 1
@@ -158,21 +169,25 @@ def test_the_learning_rate_follows_steps_or_time_whichever_is_further():
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="another C library")
-def test_memory_that_was_freed_is_taken_again_without_asking_the_system():
-    script = """
-import resource, sys, torch
-from movieplots.runs.fit import reuse_memory
-if sys.argv[1] == "reuse":
-    reuse_memory()
-for _ in range(3):
-    torch.ones(30_000_000)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(5):
-    torch.ones(30_000_000)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-"""
-    faults = [
-        int(subprocess.run([sys.executable, "-c", script, how], capture_output=True, text=True, check=True).stdout)
-        for how in ("reuse", "as it is")
-    ]
+def test_memory_that_was_freed_is_taken_again_without_asking_the_system(tmp_path):
+    def count(reuse):
+        """Write how many page faults there are while memory is taken that has just been freed."""
+        library = ctypes.CDLL(None)  # earlier trainings here have had memory kept: glibc's own settings again
+        library.mallopt(fit._M_MMAP_MAX, 65_536)
+        library.mallopt(fit._M_TRIM_THRESHOLD, 128 * 1024)
+        library.malloc_trim(0)
+        if reuse:
+            reuse_memory()
+        for _ in range(3):
+            torch.ones(30_000_000)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(5):
+            torch.ones(30_000_000)
+        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+        (tmp_path / "faults").write_text(str(faults))
+
+    faults = []
+    for reuse in (True, False):
+        assert forked(count, reuse) == 0
+        faults.append(int((tmp_path / "faults").read_text()))
     assert faults[0] * 10 < faults[1]

@@ -1,4 +1,4 @@
-"""On a small SavedModel of the encoder's signature. What needs TensorFlow is marked `use`: `make test` runs it by
+"""On a small SavedModel of the encoder's signature. What needs TensorFlow is marked `use`: `make test-all` runs it by
 itself, in .venv-use; without TensorFlow it fails there, and is not skipped.
 """
 
@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from movieplots.errors import BadInput
-from movieplots.evaluation import universal_sentence_encoder
-from movieplots.evaluation.universal_sentence_encoder import UniversalSentenceEncoder
+from movieplots.measures import universal_sentence_encoder
+from movieplots.measures.universal_sentence_encoder import UniversalSentenceEncoder
 
 TEXTS = ["A sheriff rides into town.", "Two sisters open a bakery by the sea.", "The town rides into a sheriff."]
 
@@ -104,6 +104,8 @@ def test_identity_is_the_handle_or_the_content(folder, tmp_path, as_if_installed
     (folder / "variables" / "variables.index").rename(folder / "variables" / "index")
     renamed = UniversalSentenceEncoder(str(folder)).identity
     assert len({first, changed, renamed}) == 3
+    for unversioned in ("https://example.com/encoder.tar.gz", "https://tfhub.dev/google/universal-sentence-encoder"):
+        assert UniversalSentenceEncoder(unversioned).identity is None
 
 
 @pytest.mark.use

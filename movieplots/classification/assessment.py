@@ -8,16 +8,14 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
-from movieplots.classification.info import ClassifierInfo, ClassifierMetrics, Measured
+from movieplots.classification.calibration import GRID, f1_over_grid
+from movieplots.classification.info import ClassifierInfo, ClassifierMetrics
 from movieplots.classification.labelled_plots import LabelledPlots, read_labelled
-from movieplots.classification.metrics import NAMES
 from movieplots.classification.prediction import GenreClassifier
-from movieplots.classification.thresholds import GRID, f1_over_grid
 from movieplots.errors import BadInput
-from movieplots.intervals import Estimate
-from movieplots.preparation.figures import opening
+from movieplots.plots import comparable
 from movieplots.runs.lineage import read_plot_ids
-from movieplots.texts import as_text, as_texts
+from movieplots.texts import as_texts
 
 TRAIN_SAMPLE = 2_000  # training plots that are predicted, too: enough to see how far memory goes
 
@@ -63,6 +61,11 @@ def check_same_plots(model: str | Path, info: ClassifierInfo, data: str | Path) 
     """The plots of `data` under a classifier's labels, given its folder and info; BadInput where it learned others."""
     plots = read_labelled(data, info.labels)
     known = read_plot_ids(model)
+    if known is None and not comparable(plots.fingerprint, info.data_fingerprint):
+        raise BadInput(
+            f"{model} is of an earlier version of movieplots, which did not record which plots it learned: train it "
+            "again with --overwrite."
+        )
     if not (plots.fingerprint == info.data_fingerprint if known is None else known.same_data(plots.ids)):
         own = set(read_labelled(data).labels)
         unknown, missing = sorted(own - set(info.labels)), sorted(set(info.labels) - own)
@@ -105,64 +108,6 @@ def invented(assessment: Assessment) -> pd.DataFrame:
     return pd.DataFrame(table, index=assessment.labels, columns=assessment.labels)
 
 
-def hardest(assessment: Assessment, most: int = 12) -> pd.DataFrame:
-    """The test plots with the highest mean cross-entropy: title, opening words, their genres, and those given."""
-    truth, proba = assessment.truth["test"], np.clip(assessment.proba["test"], 1e-6, 1 - 1e-6)
-    loss = -(truth * np.log(proba) + (1 - truth) * np.log1p(-proba)).mean(axis=1)
-    rows = []
-    for i in np.argsort(-loss, kind="stable")[:most]:
-        own = [label for label, there in zip(assessment.labels, truth[i], strict=True) if there]
-        rows.append(
-            {
-                "title": opening(assessment.titles["test"][i]),
-                "plot": opening(assessment.texts["test"][i]),
-                "its genres": ", ".join(own) or "none that is learned",
-                "given": ", ".join(assessment.classifier.labels_from_proba(proba[i])) or "none",
-                "loss": float(loss[i]),
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def headline_table(infos: dict[str, ClassifierInfo]) -> pd.DataFrame:
-    """The four metrics on the test split with 95 % intervals, of classifiers by name, and of the first one's baselines.
-
-    With titles where a classifier was trained with them; the baselines are then given the titles, too.
-    """
-    rows = []
-    first = next(iter(infos.values()))
-    for form, what in ((_alone, ""), (_titled, ", with titles")):
-        for name, info in infos.items():
-            if measured := form(info):
-                rows.append({"": name + what} | {NAMES[m]: _between(measured.intervals[m]) for m in NAMES})
-        if measured := form(first):
-            for baseline, row in measured.baselines.items():
-                rows.append({"": baseline + what} | {NAMES[m]: f"{getattr(row, m):.3f}" for m in NAMES})
-    return pd.DataFrame(rows)
-
-
-def _alone(info: ClassifierInfo) -> Measured:
-    return info.metrics.test
-
-
-def _titled(info: ClassifierInfo) -> Measured | None:
-    return info.metrics.test_titled
-
-
-def genre_table(assessment: Assessment) -> pd.DataFrame:
-    """Per genre on the test split: threshold, precision, recall, F1, average precision, plots."""
-    rows = zip(assessment.metrics.test.per_label.items(), assessment.classifier.thresholds, strict=True)
-    return pd.DataFrame(
-        [
-            {
-                "genre": label, "threshold": float(threshold), "precision": row.precision, "recall": row.recall,
-                "F1": row.f1, "average precision": row.average_precision, "plots": row.support,
-            }
-            for (label, row), threshold in rows
-        ]
-    ).sort_values("F1", ascending=False)  # fmt: skip
-
-
 def calibration_before(assessment: Assessment) -> np.ndarray:
     """The test split's probabilities as they were before calibration, (n, labels)."""
     fitted = assessment.metrics.calibration
@@ -170,48 +115,7 @@ def calibration_before(assessment: Assessment) -> np.ndarray:
     return expit(logits * fitted.temperature + np.array(fitted.shift))
 
 
-def calibration_table(assessment: Assessment) -> pd.DataFrame:
-    """Expected calibration error on the test split, before and after."""
-    calibration = assessment.metrics.calibration
-    return pd.DataFrame(
-        [
-            {"": "as trained", "expected calibration error": calibration.error_before},
-            {"": "calibrated", "expected calibration error": calibration.error_after},
-        ]
-    )
-
-
-def quantization_table(info: ClassifierInfo, before: float, after: float) -> pd.DataFrame:
-    """Test metrics before and after quantization; `before` and `after` are sizes in MB, which a row's name states."""
-    forms = (("as trained", before, info.metrics.before_quantization), ("quantized", after, info.metrics.test.scores))
-    return pd.DataFrame(
-        [
-            {"": f"{name}, {size:.1f} MB"} | {NAMES[measure]: getattr(scores, measure) for measure in NAMES}
-            for name, size, scores in forms
-        ]
-    )
-
-
-def prediction_table(classifier: GenreClassifier, text: str, most: int = 5) -> pd.DataFrame:
-    """The likeliest genres of a text with their thresholds; `given` are those that reach theirs."""
-    proba = classifier.predict_proba([as_text(text)])[0]
-    return pd.DataFrame(
-        [
-            {
-                "genre": classifier.labels[i], "probability": float(proba[i]),
-                "threshold": float(classifier.thresholds[i]),
-                "": "given" if proba[i] >= classifier.thresholds[i] else "",
-            }
-            for i in np.argsort(-proba, kind="stable")[:most]
-        ]
-    )  # fmt: skip
-
-
 def predictions(classifier: GenreClassifier, texts: Sequence[str]) -> pd.DataFrame:
     """Probabilities of texts: a row a label, a column a text."""
     texts = as_texts(texts)
     return pd.DataFrame(classifier.predict_proba(texts).T, index=classifier.labels, columns=texts)
-
-
-def _between(estimate: Estimate) -> str:
-    return f"{estimate.value:.3f} ({estimate.low:.3f} – {estimate.high:.3f})"

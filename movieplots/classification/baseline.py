@@ -15,8 +15,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.svm import LinearSVC
 
+from movieplots.classification.calibration import best_thresholds
 from movieplots.classification.metrics import multilabel_metrics
-from movieplots.classification.thresholds import best_thresholds
 from movieplots.progress import track
 from movieplots.texts import as_texts
 

@@ -2,13 +2,12 @@
 
 from dataclasses import replace
 
-from movieplots.bases import about
 from movieplots.classification.info import ClassifierInfo
 from movieplots.classification.labelled_plots import MIN_PLOTS
 from movieplots.classification.metrics import NAMES
 from movieplots.classification.training_settings import ClassifierSettings, FastaiSettings
-from movieplots.intervals import Estimate
-from movieplots.runs.folder import table
+from movieplots.formatting import interval, markdown_table
+from movieplots.pretrained.base_models import about
 from movieplots.sources import licences
 
 
@@ -27,23 +26,22 @@ def model_card(info: ClassifierInfo) -> str:
         (metrics.test, "from the plot alone"), (metrics.test_titled, "with the title as well"),
     ):  # fmt: skip
         if measured:
-            head = "".join(f" {name} |" for name in measured.baselines)
-            rows = "\n".join(
-                f"| {label} | {_interval(measured.intervals[name])} | "
-                + " | ".join(f"{getattr(each, name):.3f}" for each in measured.baselines.values())
-                + " |"
+            rows = [
+                (
+                    label, interval(measured.intervals[name], "{:.3f}".format),
+                    *(f"{getattr(each, name):.3f}" for each in measured.baselines.values()),
+                )
                 for name, label in NAMES.items()
-            )
-            rule = "---|" * (len(measured.baselines) + 2)
-            sections.append(f"Predicted {text}, with 95 % intervals:\n\n| | this model |{head}\n|{rule}\n{rows}")
-    per_label = "\n".join(
-        f"| {label} | {threshold:.2f} | {row.precision:.2f} | {row.recall:.2f} | {row.f1:.2f} | {row.support} |"
+            ]  # fmt: skip
+            scores = markdown_table(("", "this model", *measured.baselines), rows)
+            sections.append(f"Predicted {text}, with 95 % intervals:\n\n{scores}")
+    per_label = [
+        (label, *map("{:.2f}".format, (threshold, row.precision, row.recall, row.f1)), row.support)
         for (label, row), threshold in zip(metrics.test.per_label.items(), info.thresholds, strict=True)
-    )
+    ]
     not_learned = ", ".join(f"{genre} ({n})" for genre, n in info.not_learned.items()) or "none"
     calibration = metrics.calibration
-    settings = {name.replace("_", " "): value for name, value in info.recipe.settings.items() if value is not None}
-    settings |= {"steps": metrics.steps, "calibration temperature": calibration.temperature}
+    settings = info.recipe.in_words() | {"steps": metrics.steps, "calibration temperature": calibration.temperature}
     results = "\n\n".join(sections)
     what = (
         f"`{info.base_model}` fine-tuned to predict the genres of a plot (several at once), {len(info.labels)} labels."
@@ -57,33 +55,27 @@ def model_card(info: ClassifierInfo) -> str:
 
 ## Data
 
-{metrics.train_plots} training plots from {", ".join(info.sources)} (data fingerprint
+{metrics.train_plots:,} training plots from {", ".join(info.sources)} (data fingerprint
 `{info.data_fingerprint}`), split by group before anything else. Genres with fewer than {MIN_PLOTS} training plots
 are not learned: {not_learned}. Licence of {licences(info.sources)}.
 
-## Results on {metrics.test_plots} test plots
+## Results on {metrics.test_plots:,} test plots
 
 {results}
 
 The probabilities are calibrated on the validation split: expected calibration error {calibration.error_before:.3f}
 before, {calibration.error_after:.3f} after. The baselines were trained and tuned on the same splits in the same run.
 
-| genre | threshold | precision | recall | F1 | test plots |
-|---|---|---|---|---|---|
-{per_label}
+{markdown_table(("genre", "threshold", "precision", "recall", "F1", "test plots"), per_label)}
 
 ## Training
 
     {command_of(info)}
 
-{table(settings)}
+{markdown_table(("", ""), settings.items())}
 
 ## Limits
 
 It knows what its corpus calls a genre; catalogues tag loosely and leave genres out. Genres with few plots in the table
 above are measured loosely, too. Texts beyond {info.max_tokens} tokens are cut.
 """
-
-
-def _interval(estimate: Estimate) -> str:
-    return f"**{estimate.value:.3f}** ({estimate.low:.3f} to {estimate.high:.3f})"

@@ -9,7 +9,7 @@ import torch
 from scipy.special import expit
 
 from movieplots.classification.baseline import Baseline, fit_baselines
-from movieplots.classification.calibration import calibrated, calibration_error, fit_calibration
+from movieplots.classification.calibration import best_thresholds, calibrated, calibration_error, fit_calibration
 from movieplots.classification.card import model_card
 from movieplots.classification.imbalance import log_shift
 from movieplots.classification.info import BaselineScores, Calibration, ClassifierInfo, ClassifierMetrics, Measured
@@ -17,7 +17,6 @@ from movieplots.classification.labelled_plots import LabelledPlots
 from movieplots.classification.metrics import intervals, multilabel_metrics
 from movieplots.classification.model import GenreModel, save_genre_model
 from movieplots.classification.prediction import with_title
-from movieplots.classification.thresholds import best_thresholds
 from movieplots.classification.torch_engine import TorchEngine
 from movieplots.runs.folder import Circumstances, Logged, to_json
 from movieplots.runs.lifecycle import Finished, Run

@@ -19,13 +19,13 @@ from torch import nn
 from torch.utils.data import IterableDataset
 from transformers import AutoModelForMaskedLM, default_data_collator
 
-from movieplots.bases import load_pretrained, load_tokenizer
 from movieplots.classification.info import MlmInfo, MlmMetrics
 from movieplots.classification.training_settings import MlmSettings
 from movieplots.errors import BadInput
+from movieplots.formatting import markdown_table
+from movieplots.pretrained.base_models import load_pretrained, load_tokenizer
 from movieplots.progress import notify, track
 from movieplots.runs.fit import circumstances, fit, half_precision, history
-from movieplots.runs.folder import table
 from movieplots.runs.lifecycle import Finished, Run, run_training
 from movieplots.settings import takes
 
@@ -239,16 +239,15 @@ def measure_loss(model: Any, blocks: list[Block]) -> float:
 
 def _card(info: MlmInfo) -> str:
     metrics = info.metrics
-    settings = {name.replace("_", " "): value for name, value in info.recipe.settings.items() if value is not None}
     return f"""# Masked language model of movie plots
 
-`{info.base_model}`, trained further on {metrics.train_plots} training plots from {", ".join(info.sources)} (data
+`{info.base_model}`, trained further on {metrics.train_plots:,} training plots from {", ".join(info.sources)} (data
 fingerprint `{info.data_fingerprint}`) as a masked language model. It is a base model for a classifier:
 
     movieplots train classifier --data DATA --base-model THIS_FOLDER --output-dir CLASSIFIER
 
-Loss on {metrics.test_tokens} hidden tokens of test plots: {metrics.test_loss_before:.3f} nats before,
-{metrics.test_loss_after:.3f} after {metrics.steps} steps.
+Loss on {metrics.test_tokens:,} hidden tokens of test plots: {metrics.test_loss_before:.3f} nats before,
+{metrics.test_loss_after:.3f} after {metrics.steps:,} steps.
 
-{table(settings)}
+{markdown_table(("", ""), info.recipe.in_words().items())}
 """

@@ -13,9 +13,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from movieplots.bases import load_encoder
 from movieplots.classification.imbalance import Loss
 from movieplots.errors import BadInput
+from movieplots.pretrained.base_models import load_encoder
 
 SCALE = 8.0
 MAX_TOKENS = 512  # longer texts are cut

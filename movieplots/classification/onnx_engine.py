@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from movieplots.batches import A_TOKEN, T, core_count, in_batches
 from movieplots.classification.hiding import Span, ids_without, lengths_without
 from movieplots.errors import BadInput
 from movieplots.files import read_json
-from movieplots.onnx_running import encode, open_session, padded
+from movieplots.pretrained.batches import A_TOKEN, T, core_count, in_batches
+from movieplots.pretrained.onnx_running import encode, open_session, padded
 
 MODEL = "model.onnx"
 SETTINGS = "engine.json"  # max_tokens, pad token, mask token

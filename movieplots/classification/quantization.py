@@ -4,7 +4,6 @@ Weights are rounded to 8 bits a column, activations as they come (dynamic quanti
 `quantize` measures how much on the test split.
 """
 
-import logging
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -110,8 +109,10 @@ def _write_onnx(network: GenreModel, file: Path) -> None:
 
     config = network.encoder.config
     example = torch.ones((2, 8), dtype=torch.int64)
-    with TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    # For good, since what is set for a while only can be left behind where two threads do so at once.
+    warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
+    warnings.filterwarnings("ignore", category=UserWarning, module="torch.onnx")
+    with TemporaryDirectory() as folder:
         plain, fused = Path(folder) / "plain.onnx", Path(folder) / "fused.onnx"
         torch.onnx.export(
             Logits().eval(), (example, example), str(plain), dynamo=False, opset_version=17,
@@ -119,17 +120,15 @@ def _write_onnx(network: GenreModel, file: Path) -> None:
             dynamic_axes={name: {0: "texts", 1: "tokens"} for name in ("input_ids", "attention_mask")}
             | {"logits": {0: "texts"}},
         )  # fmt: skip
-        optimizer.optimize_model(
+        optimized = optimizer.optimize_model(
             str(plain), model_type="bert", num_heads=config.num_attention_heads, hidden_size=config.hidden_size
-        ).save_model_to_file(str(fused))
-        logging.disable(logging.WARNING)  # it advises a preparation that the optimizer has done
-        try:
-            quantization.quantize_dynamic(
-                fused, file, weight_type=quantization.QuantType.QInt8, per_channel=True, reduce_range=True,
-                extra_options={"DefaultTensorType": 1},
-            )  # fmt: skip
-        finally:
-            logging.disable(logging.NOTSET)
+        )
+        quantization.quant_utils.add_pre_process_metadata(optimized.model)  # else it is advised to prepare the model
+        optimized.save_model_to_file(str(fused))
+        quantization.quantize_dynamic(
+            fused, file, weight_type=quantization.QuantType.QInt8, per_channel=True, reduce_range=True,
+            extra_options={"DefaultTensorType": 1},
+        )  # fmt: skip
 
 
 def _onnx() -> tuple[Any, Any]:

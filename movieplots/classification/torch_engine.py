@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from movieplots.batches import T
 from movieplots.classification.hiding import Span, ids_without, lengths_without
 from movieplots.classification.model import GenreModel
-from movieplots.encoding import Features, encode
+from movieplots.pretrained.batches import T
+from movieplots.pretrained.encoding import Features, encode
 
 
 class TorchEngine:

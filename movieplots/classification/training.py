@@ -1,23 +1,32 @@
 """Fine-tuning an encoder into a multilabel genre classifier, beside baselines trained on the same split.
 
-The head comes first, fitted on the encoder as it is; then all are trained together.
+The head comes first, a logistic regression on what the untrained encoder makes of the plots; then all are trained
+together. From a random head, training would tear at the encoder until the head has found its place.
+
+Teachers, where given, are trained classifiers. An ensemble is better than each of its members and as slow as all of
+them; a student that learns from its probabilities keeps part of what it gained (Hinton et al. 2015). Teachers may read
+titles that the student is not given. They are asked about plots that they were trained on: one that knows these by
+heart has little to add to their genres.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import expit, logit
+from sklearn.linear_model import LogisticRegression
 from transformers import DataCollatorWithPadding, set_seed
 
-from movieplots.bases import load_encoder
 from movieplots.classification.finishing import finish
-from movieplots.classification.head import fit_head
-from movieplots.classification.imbalance import log_odds, make_loss
+from movieplots.classification.imbalance import log_odds, log_shift, make_loss
 from movieplots.classification.info import ClassifierInfo
 from movieplots.classification.labelled_plots import LabelledPlots, labelled, read_labelled
 from movieplots.classification.model import GenreModel, add_lora, keep_layers, layers_of, merge_lora
-from movieplots.classification.teachers import check_teachers, taught_targets
+from movieplots.classification.prediction import GenreClassifier
+from movieplots.classification.torch_engine import TorchEngine
 from movieplots.classification.training_plots import TrainingPlots, tokenised
 from movieplots.classification.training_settings import (
     TOP_RATES,
@@ -25,14 +34,20 @@ from movieplots.classification.training_settings import (
     ClassifierSettings,
     FastaiSettings,
 )
-from movieplots.progress import notify
+from movieplots.errors import BadInput
+from movieplots.pretrained.base_models import load_encoder
+from movieplots.progress import notify, track
 from movieplots.runs.find_lr import LrSearch, search_lr
 from movieplots.runs.fit import Group, circumstances, fit, history, last_checkpoint
+from movieplots.runs.folder import read_info
 from movieplots.runs.lifecycle import Finished, Run, run_training
 from movieplots.settings import takes
 
 LAYER_DECAY = 0.85  # factor of the learning rate per layer below the top one
 EMBEDDING_RATE, HEAD_RATE = 1e-4, 1e-3
+HEAD_PLOTS = 20_000  # that are enough for the logistic regression of the head
+HEAD_STRENGTH = 0.1  # C: the inverse of its regularisation
+SOFT_SHARE = 0.5  # of a target, where teachers are asked; the rest is the plot's own genres
 
 AnySettings = ClassifierSettings | FastaiSettings | ClassifierLrSettings
 
@@ -180,3 +195,45 @@ def layer_groups(model: GenreModel, method: str = "full", learning_rate: float |
         group["lr"] *= (learning_rate or usual) / usual
         group["params"] = [parameter for parameter in group["params"] if parameter.requires_grad]
     return [group for group in groups if group["params"]]
+
+
+def check_teachers(teachers: Sequence[str | Path], labels: list[str]) -> None:
+    """Raise BadInput for a folder that holds no classifier, and for a teacher that knows other genres."""
+    for teacher in teachers:
+        own = read_info(teacher, ClassifierInfo).labels
+        if own != labels:
+            differ = ", ".join(sorted({*own} ^ {*labels}))
+            raise BadInput(
+                f"The teacher {teacher} knows other genres than the student is to learn ({differ}): "
+                "give a teacher that was trained on the same --data."
+            )
+
+
+def taught_targets(teachers: Sequence[str | Path], plots: LabelledPlots) -> np.ndarray:
+    """Targets in [0, 1] of the training plots, (n, labels): half their genres, half what the teachers say together."""
+    total = np.zeros_like(plots.targets["train"], dtype=float)
+    for teacher in teachers:
+        notify(f"Asking the teacher {teacher} …")
+        classifier = GenreClassifier.from_pretrained(teacher)
+        titles = plots.titles["train"] if classifier.info.titles else None
+        proba = classifier.predict_proba(plots.texts["train"], titles)
+        total += logit(np.clip(proba, 1e-6, 1 - 1e-6))
+    soft = expit(total / len(teachers))
+    return ((1 - SOFT_SHARE) * plots.targets["train"] + SOFT_SHARE * soft).astype(np.float32)
+
+
+def fit_head(model: GenreModel, tokenizer: Any, plots: LabelledPlots, loss: str, seed: int) -> None:
+    """Set the head to the logistic regression of each label on the pooled training plots, shifted as `loss` will."""
+    texts, targets = plots.texts["train"], plots.targets["train"]
+    keep = np.random.default_rng(seed).permutation(len(texts))[:HEAD_PLOTS]
+    targets = targets[keep]
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    pooled = TorchEngine(model, tokenizer).pooled([texts[i] for i in keep])
+    weight, bias = np.zeros((len(plots.labels), pooled.shape[1])), log_odds(targets)
+    for label in track(range(len(plots.labels)), "Fitting the head"):
+        if 0 < targets[:, label].sum() < len(targets):
+            fitted = LogisticRegression(C=HEAD_STRENGTH, max_iter=300).fit(pooled, targets[:, label])
+            weight[label], bias[label] = fitted.coef_[0], fitted.intercept_[0]
+    with torch.no_grad():
+        model.head.weight.copy_(torch.from_numpy(weight))
+        model.head.bias.copy_(torch.from_numpy(bias + log_shift(loss, plots.targets["train"])))

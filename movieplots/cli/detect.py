@@ -11,8 +11,9 @@ from rich.table import Table
 from movieplots.cli.options import AsJson, app, output, print_json
 from movieplots.errors import BadInput
 from movieplots.files import check_file
+from movieplots.formatting import plural
+from movieplots.pretrained.shipped import CLASSIFIER, check_there
 from movieplots.progress import notify
-from movieplots.shipped import CLASSIFIER, check_there
 
 BAR = 30  # characters of a bar for a probability of 1
 
@@ -91,16 +92,16 @@ def novelty(
 
     Example: `movieplots novelty --data data/streaming -o runs/novelty.npz`
     """
-    from movieplots.evaluation.embedding import load_embedder
-    from movieplots.novelty_index import NoveltyIndex
+    from movieplots.measures.embedding import EMBEDDER, load_embedder
+    from movieplots.measures.novelty_index import NoveltyIndex
     from movieplots.plots import load_plots
+    from movieplots.pretrained.base_models import identity
     from movieplots.runs.lineage import hashed_ids
 
     check_file(file, "novelty.npz")
     plots = load_plots(data, "train")
-    index = NoveltyIndex.build(
-        plots["title"].tolist(), plots["plot"].tolist(), load_embedder().embed, hashed_ids(plots)
-    )
+    titles, texts = plots["title"].tolist(), plots["plot"].tolist()
+    index = NoveltyIndex.build(titles, texts, load_embedder().embed, hashed_ids(plots), identity(EMBEDDER) or "")
     index.save(file)
     size = file.stat().st_size
     if as_json:
@@ -126,7 +127,7 @@ def _lines() -> dict[int, str]:
     if not lines:
         raise BadInput("Standard input has no text: give one plot a line.")
     if blank:
-        notify(f"{blank} blank line{' was' if blank == 1 else 's were'} left out.")
+        notify(f"{plural(blank, 'blank line')} {'was' if blank == 1 else 'were'} left out.")
     return lines
 
 

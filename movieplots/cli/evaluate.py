@@ -32,7 +32,7 @@ def evaluate(
     Two side by side: `movieplots evaluate --dumps small=runs/a --dumps large=runs/b --data data/streaming
     --output-dir runs/both`
     """
-    from movieplots.evaluation import evaluate as run
+    from movieplots.reporting.report import evaluate as run
 
     named = [text.partition("=") for text in dumps]
     if all(sign and not Path(text).exists() for text, (_, sign, _) in zip(dumps, named, strict=True)):

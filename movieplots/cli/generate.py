@@ -3,21 +3,19 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.text import Text
 
 from movieplots.cli.options import AsJson, app, output, print_json, with_options
 from movieplots.errors import BadInput
-from movieplots.generation.export_settings import ExportSettings
-from movieplots.generation.sampling_settings import DumpSettings, GenerateSettings, check_backend
+from movieplots.formatting import plural
+from movieplots.generation.sampling_settings import DumpSettings, ExportSettings, GenerateSettings, check_backend
+from movieplots.measures.novelty_index import Likeness, load_comparison, shipped_index
+from movieplots.pretrained.shipped import GENERATOR, check_there
 from movieplots.progress import notify, working
 from movieplots.settings import option_of
-from movieplots.shipped import GENERATOR, check_there, index_of
-
-if TYPE_CHECKING:
-    from movieplots.novelty_index import Likeness
 
 BackendName = Annotated[str, typer.Option(help=option_of(DumpSettings, "backend").help)]
 
@@ -71,7 +69,7 @@ def generate(
     with working("Loading the generator …"):
         generator = PlotGenerator.from_pretrained(model, backend)
         compare = _comparison(novelty, model)  # before anything is written, that nothing be lost
-    with working(f"Writing {settings.n} plot{'' if settings.n == 1 else 's'} …"):
+    with working(f"Writing {plural(settings.n, 'plot')} …"):
         samples = generator.generate(**vars(settings))
     near = compare([sample.plot for sample in samples]) if compare else [None] * len(samples)
     if as_json:
@@ -80,22 +78,20 @@ def generate(
     for sample, each in zip(samples, near, strict=True):
         output.rule(Text(f"{sample.title or 'Untitled'} · {sample.genre}", style="bold"), align="left", style="dim")
         output.print(sample.plot + (" …" if sample.truncated else ""))
-        if each is not None:
+        if each is not None and each.similarity:  # a plot without words is near to none
             output.print(f"Nearest training plot: {each.title} (similarity {each.similarity:.2f})", style="dim")
             if each.copied:
                 output.print(f"Copied: {each.run} words in a row, from {each.run_title}", style="bold red")
 
 
-def _comparison(named: Path | None, model: Path) -> Callable[[Sequence[str]], "list[Likeness]"] | None:
+def _comparison(named: Path | None, model: Path) -> Callable[[Sequence[str]], list[Likeness]] | None:
     """A function that tells to which training plots some are nearest; None where there is no index for this model.
 
     An index that was not asked for is no reason not to write.
     """
-    file = named or index_of(model)
+    file = named or shipped_index(model)
     if file is None:
         return None
-    from movieplots.novelty_index import load_comparison
-
     try:
         return load_comparison(file)
     except BadInput as error:

@@ -50,8 +50,8 @@ def fetch(
 
     Example: `movieplots fetch cmu-books`
     """
-    from movieplots.fetching import fetch as run
     from movieplots.sources import get_source
+    from movieplots.sources.fetching import fetch as run
 
     known = get_source(source)
     files = run(known, output_dir or known.folder, everything)
@@ -97,7 +97,7 @@ def prepare(
 
     Example: `movieplots prepare table --path my.csv --columns title=Name plot=Summary genres=Tags -o data/mine`
     """
-    from movieplots.preparation import prepare as run
+    from movieplots.preparation.pipeline import prepare as run
 
     # `--columns title=Name plot=Summary`: what follows the first one arrives among the sources.
     arguments = sources or []

@@ -8,7 +8,8 @@ import typer
 from movieplots.cli.generate import BackendName
 from movieplots.cli.options import app
 from movieplots.generation.sampling_settings import check_backend
-from movieplots.shipped import CLASSIFIER, GENERATOR, check_there, index_of
+from movieplots.measures.novelty_index import shipped_index
+from movieplots.pretrained.shipped import CLASSIFIER, GENERATOR, check_there
 
 Generators = Annotated[
     list[Path] | None,
@@ -40,7 +41,7 @@ def api(
     host: Host = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8000,
     queue: Annotated[int, typer.Option(help="Plots that may wait; who comes then is sent away.", min=0)] = 64,
-    deadline: Annotated[float, typer.Option(help="Seconds that a request for plots may take.", min=1)] = 60.0,
+    deadline: Annotated[float, typer.Option(help="Seconds that a request may take.", min=1)] = 60.0,
 ) -> None:
     """Serve plots and genres over HTTP; `/docs` shows how to ask. Ctrl+C ends it.
 
@@ -85,5 +86,5 @@ def _served(
 ) -> tuple[list[Path], Path, Path | None]:
     """What is served: what was named, else what ships."""
     chosen = [check_there(folder) for folder in generators or [GENERATOR]]
-    indices = [index_of(folder) for folder in chosen]
+    indices = [shipped_index(folder) for folder in chosen]
     return chosen, check_there(classifier), novelty or (indices[0] if all(indices) else None)

@@ -132,7 +132,7 @@ def find_generator_lr(settings: GeneratorLrSettings, file: Picture, as_json: AsJ
     check_file(file, "rate.png")
     from movieplots.generation.training import find_lr
     from movieplots.generation.training_settings import LEARNING_RATES
-    from movieplots.training_figures import LOSS
+    from movieplots.reporting.training import LOSS
 
     _print_lr(file, find_lr.of(settings), LEARNING_RATES[settings.method], LOSS, as_json)
 
@@ -212,7 +212,7 @@ def _print_scores(title: str, rows: "Mapping[str, Scores]") -> None:
 
 def _print_lr(file: Path, search: "LrSearch", usual: float, loss: str, as_json: bool) -> None:
     from movieplots.files import atomic_path
-    from movieplots.training_figures import learning_rates
+    from movieplots.reporting.training import learning_rates
 
     with atomic_path(file) as temporary:
         learning_rates(search, usual, loss).savefig(temporary, format="png", dpi=150)

@@ -4,17 +4,17 @@ No verdict is given that cannot be known: none on too few samples, none on what 
 generator was trained on the plots given here, and no best setting where intervals overlap.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from movieplots.evaluation.classifier_quality import best_baseline
-from movieplots.evaluation.distribution import MIN_TEXTS
 from movieplots.evaluation.metrics import Cell, Metrics, NotMeasured, Summary
 from movieplots.evaluation.references import REAL, SHUFFLED
+from movieplots.formatting import MISSING, SPACE, bounds, listed, number, percent, plural, top_p_words
 from movieplots.intervals import Estimate
-from movieplots.novelty_index import COPIED_WORDS
+from movieplots.measures.mauve import MIN_TEXTS
+from movieplots.measures.novelty_index import COPIED_WORDS
 
-_SPACE = "\N{NO-BREAK SPACE}"
 # From 30 samples on, the 95 % interval of any share (Wilson 1927) spans at most 0.34, a third of the scale, and there
 # are three or four verdicts to tell apart: 1.96 / sqrt(n + 1.96²), where the share is a half. Of 3 it would span 0.75.
 MIN_SAMPLES = 30
@@ -24,7 +24,6 @@ _MEASURES = {
     "genre_accuracy": "share on genre",
     "distinct_2": "distinct-2",
 }  # what says which setting is best
-_MOST_LISTED = 6
 
 
 @dataclass(frozen=True)
@@ -45,15 +44,15 @@ def introduction(metrics: Metrics) -> list[str]:
     prompts = {prompt for model in models.values() for prompt in model.prompts}
     bases = sorted({model.base_model for model in models.values() if model.base_model})
     writers = "a generator" if len(models) == 1 else f"{len(models)} generators"
-    writers += f" fine-tuned from {_listed(bases)}" if bases else " (of a base that is not recorded)"
+    writers += f" fine-tuned from {listed(bases)}" if bases else " (of a base that is not recorded)"
     known = all(_trained_here(metrics, name) for name in models)
     sentences = [
         f"{plural(samples, 'sample')} written by {writers} {'was' if samples == 1 else 'were'} compared with the "
         f"{plural(seen.training_plots, 'training plot')}{'' if known else ' given here'}.",
         f"The samples come from {plural(len(prompts), 'genre prompt')} and "
         f"{plural(len(settings), 'sampling setting')}: temperature "
-        f"{_listed(f'{value:g}' for value in sorted({t for t, _ in settings}))} "
-        f"and top-p {_listed(top_p_words(value) for value in sorted({p for _, p in settings}))}.",
+        f"{listed(f'{value:g}' for value in sorted({t for t, _ in settings}))} "
+        f"and top-p {listed(top_p_words(value) for value in sorted({p for _, p in settings}))}.",
     ]
     if metrics.references:
         held_out = metrics.references[REAL].samples.samples
@@ -91,7 +90,7 @@ def introduction(metrics: Metrics) -> list[str]:
                 f"{_is_or_are(model.held_out_learned)} held out here."
             )
         if model.unparsed:
-            reasons = _listed(f"{reason} ({count:,})" for reason, count in model.unparsed.items())
+            reasons = listed(f"{reason} ({count:,})" for reason, count in model.unparsed.items())
             lines = plural(sum(model.unparsed.values()), "line")
             sentences.append(f"Of the dump of {_whose(metrics, name)}, {lines} could not be read: {reasons}.")
         sentences += [
@@ -120,7 +119,7 @@ def likeness_card(metrics: Metrics, name: str) -> Card:
         verdict = "Nearly" if reached > 0.8 else "Partly" if reached > 0.3 else "Hardly"
         number = f"{likeness.value:.2f}"
         sentences.append(
-            f"is its MAUVE (95{_SPACE}% interval {likeness.low:.2f} to {likeness.high:.2f}), "
+            f"is its MAUVE ({bounds(likeness)}), "
             "which compares all samples taken together with held-out plots of the prompted genres by what they mean. "
             f"Other real plots get {top:.2f}, shuffled words {bottom:.2f}. It knows what plots are about, not whether "
             "their sentences make sense: read some, below."
@@ -129,8 +128,9 @@ def likeness_card(metrics: Metrics, name: str) -> Card:
         verdict = "It reads on" if repetition.value < 0.02 else "Some loop" if repetition.value < 0.2 else "It loops"
         number = percent(repetition.value)
         sentences.append(
-            f"of the samples loop ({bounds(repetition)}). There are too few texts to say how like real plots they are, "
-            f"taken together: that takes {MIN_TEXTS} samples of each dump and {MIN_TEXTS} plots of each held-out split."
+            f"of the samples loop ({bounds(repetition, percent)}). There are too few texts to say how like real plots "
+            f"they are, taken together: that takes {MIN_TEXTS} samples of each dump and {MIN_TEXTS} plots of each "
+            "held-out split."
         )
     others = [f"{percent(repetition.value)} repeat some four words three times or more"] if likeness and real else []
     if samples.truncated:
@@ -139,7 +139,7 @@ def likeness_card(metrics: Metrics, name: str) -> Card:
     if samples.empty.value:
         others.append(f"{percent(samples.empty.value)} have no plot at all")
     if others:
-        sentences.append(f"{_listed(others)}.")
+        sentences.append(f"{listed(others)}.")
     if judged:
         what, where = "Whether a sample is finished", "the dump"
         if judged < samples.samples:
@@ -178,7 +178,8 @@ def novelty_card(metrics: Metrics, name: str) -> Card:
     sentences = [
         f"is the median longest run of words that a sample shares with {any_plot}"
         + (f"; for real plots that were held out it is {real.longest_verbatim_span.value:g}." if real else "."),
-        f"{interval(copied)} copy more than {COPIED_WORDS} words in a row of {any_plot}"
+        f"{percent(copied.value)} ({bounds(copied, percent)}) copy more than {COPIED_WORDS} words in a row of "
+        + any_plot
         + (f" (real held-out plots: {percent(real.copied_more_than_20.value)})." if real else "."),
     ]
     unseen = samples.novel_4grams
@@ -200,18 +201,18 @@ def genre_card(metrics: Metrics, name: str) -> Card:
     question, model = "Does it obey the genre?", metrics.models[name]
     control, hit, real = model.genre_control, model.samples.genre_accuracy, _reference(metrics, REAL)
     if control is None:
-        return Card(question, "Not measured", "–", ["No genre classifier was given to judge the samples."])
+        return Card(question, "Not measured", MISSING, ["No genre classifier was given to judge the samples."])
     unknown = (
         [f"Left out, because the classifier does not know them: {', '.join(control.unknown_genres)}."]
         if control.unknown_genres
         else []
     )
     if hit is None:
-        return Card(question, "Not measured", "–", unknown)
+        return Card(question, "Not measured", MISSING, unknown)
     chance = control.chance or 0.0
     ceiling = real.genre_accuracy.value if real and real.genre_accuracy else 0.6
     verdict = "No" if hit.low <= chance else "Yes" if hit.value >= 0.8 * ceiling else "Partly"
-    sentences = [f"of the samples carry the prompted genre in the eyes of the classifier ({bounds(hit)})."]
+    sentences = [f"of the samples carry the prompted genre in the eyes of the classifier ({bounds(hit, percent)})."]
     if hit.low <= chance and hit.high >= 0.8 * ceiling:
         verdict = "Cannot be told"
         sentences.append(
@@ -232,7 +233,7 @@ def settings_card(metrics: Metrics, name: str) -> Card:
     question, model = "What do temperature and top-p do?", metrics.models[name]
     cells = model.by_cell
     if len(cells) < 2:
-        return Card(question, "Not measured", "–", ["All samples were drawn with the same setting."])
+        return Card(question, "Not measured", MISSING, ["All samples were drawn with the same setting."])
     best, measure = best_setting(metrics, name)
     fewest = min(_measured(cell, measure).of if measure == "genre_accuracy" else cell.samples for cell in cells)
     # Where intervals overlap, other samples could turn the order round.
@@ -246,11 +247,9 @@ def settings_card(metrics: Metrics, name: str) -> Card:
     elif len(alike) > 1:
         verdict, number = "Cannot be told apart", f"{len(alike)} of {len(cells)} settings"
         first = (
-            f"may have the highest {_MEASURES[measure]}: their 95{_SPACE}% intervals overlap, so none can be called "
-            "the best."
+            f"may have the highest {_MEASURES[measure]}: their 95{SPACE}% intervals overlap, so none can be called "
+            f"the best. They are {listed(_setting(cell, measure) for cell in alike)}."
         )
-        if len(alike) <= _MOST_LISTED:
-            first += f" They are {_listed(_setting(cell, measure) for cell in alike)}."
     else:
         verdict = "Most varied setting" if measure == "distinct_2" else "Best setting"
         number = f"{best.temperature:g}, {top_p_words(best.top_p)}"
@@ -308,7 +307,7 @@ def learning_card(metrics: Metrics, name: str) -> Card:
     """Did it learn? Held-out loss and perplexity before and after training."""
     question, learning = "Did it learn?", metrics.models[name].learning
     if learning is None:
-        return Card(question, "Not recorded", "–", ["The dump does not say what the loss was before and after."])
+        return Card(question, "Not recorded", MISSING, ["The dump does not say what the loss was before and after."])
     before, after = learning.loss_before, learning.loss_after
     sentences = [
         "Loss on plots that were held out of its training, before and after, in nats per token "
@@ -333,9 +332,9 @@ def classifier_card(metrics: Metrics) -> Card:
     """How good is the classifier that judged the genres, beside its baseline?"""
     question, quality = "How good is the judge of genres?", metrics.classifier
     if quality is None:
-        return Card(question, "Not measured", "–", ["No genre classifier was given."])
+        return Card(question, "Not measured", MISSING, ["No genre classifier was given."])
     if isinstance(quality, NotMeasured):
-        return Card(question, "Not measured", "–", [quality.skipped])
+        return Card(question, "Not measured", MISSING, [quality.skipped])
     own, baseline = quality.classifier, best_baseline(quality)
     sentences = [
         f"Micro-F1 on {plural(quality.test_plots, 'held-out real plot')}: 1 means that every genre is found and "
@@ -351,6 +350,13 @@ def classifier_card(metrics: Metrics) -> Card:
     better = own.micro_f1 > figures.micro_f1
     sentences.append(f"The better baseline, {name}, reaches {figures.micro_f1:.2f} and {figures.macro_f1:.2f}.")
     verdict = "Better than its baseline" if better else "No better than its baseline"
+    between = quality.intervals.get("micro_f1")
+    if between and between.low <= figures.micro_f1 <= between.high:
+        verdict = "Cannot be told apart"
+        sentences.append(
+            f"That lies within the 95{SPACE}% interval of the classifier's micro-F1, {between.low:.2f} to "
+            f"{between.high:.2f}."
+        )
     return Card(question, verdict, f"F1 {own.micro_f1:.2f}", sentences)
 
 
@@ -378,7 +384,7 @@ def _trained_here(metrics: Metrics, name: str) -> bool:
 
 def _provenance(metrics: Metrics, names: list[str]) -> str:
     """What is known of the training of generators of which it is not known that it was on the plots given here."""
-    whose = "this generator" if len(metrics.models) == 1 else _listed(f"“{name}”" for name in names)
+    whose = "this generator" if len(metrics.models) == 1 else listed(f"“{name}”" for name in names)
     were = "was" if len(names) == 1 else "were"
     if metrics.models[names[0]].trained_on_this_data is None:
         return f"it is not recorded what {whose} {were} trained on"
@@ -400,44 +406,3 @@ def _two_digits(value: Estimate) -> str:
 
 def _share(value: Estimate) -> str:
     return percent(value.value)
-
-
-def percent(value: float | None) -> str:
-    """A share as a percentage: whole, or with one digit below 10 %."""
-    if value is None:
-        return "–"
-    digits = 1 if 0 < value < 0.0995 else 0
-    return f"{100 * value:.{digits}f}{_SPACE}%"
-
-
-def bounds(value: Estimate) -> str:
-    """The interval of a share in words."""
-    return f"95{_SPACE}% interval {percent(value.low)} to {percent(value.high)}"
-
-
-def interval(value: Estimate) -> str:
-    """A share with its interval in words."""
-    return f"{percent(value.value)} ({bounds(value)})"
-
-
-def number(value: float | None) -> str:
-    """A number with about three digits."""
-    if value is None:
-        return "–"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def plural(count: float, noun: str) -> str:
-    """`1 word`, `2 words`, `1,200 words`."""
-    text = f"{count:,.0f}" if float(count).is_integer() else f"{count:,.1f}"
-    return f"{text} {noun}{'' if count == 1 else 's'}"
-
-
-def top_p_words(value: float) -> str:
-    """Top-p as text; 0 stands for off."""
-    return f"{value:g}" if value else "off"
-
-
-def _listed(items: Iterable[str]) -> str:
-    items = list(items)
-    return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1]

@@ -2,11 +2,9 @@
 
 from collections.abc import Collection, Mapping
 
-import numpy as np
-
 from movieplots.classification.info import BaselineScores, ClassifierInfo, LabelScores
 from movieplots.evaluation.metrics import JudgeQuality, JudgeScores, NotMeasured
-from movieplots.intervals import Estimate, estimate
+from movieplots.intervals import Estimate, mean_of, share_of
 from movieplots.runs.lineage import PlotIds
 
 
@@ -29,9 +27,8 @@ def classifier_quality(info: ClassifierInfo, known: PlotIds | None, table: PlotI
     if not info.metrics.test_plots:
         return NotMeasured("The classifier's training measured it on no test plots, so its quality is not known.")
     test = info.metrics.test
-    return JudgeQuality(
-        info.metrics.test_plots, JudgeScores(**vars(test.scores), per_label=test.per_label), test.baselines
-    )
+    own = JudgeScores(**vars(test.scores), per_label=test.per_label)
+    return JudgeQuality(info.metrics.test_plots, own, test.baselines, test.intervals)
 
 
 def mean_recall(per_label: Mapping[str, LabelScores], genres: Collection[str]) -> Estimate | None:
@@ -42,11 +39,7 @@ def mean_recall(per_label: Mapping[str, LabelScores], genres: Collection[str]) -
     rows = [per_label[genre] for genre in sorted(genres) if genre in per_label and per_label[genre].support]
     if not rows:
         return None
-    recall = np.array([row.recall for row in rows])
-    plots = np.array([row.support for row in rows])
-    reach = 1.96 * np.sqrt((recall * (1 - recall) / plots).sum()) / len(rows)  # binomial standard errors
-    value = recall.mean()
-    return estimate(value, max(value - reach, 0), min(value + reach, 1), plots.sum())
+    return mean_of([share_of(round(row.recall * row.support), row.support) for row in rows])
 
 
 def best_baseline(quality: JudgeQuality) -> tuple[str, BaselineScores] | None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from movieplots.evaluation.diversity import distinct, repeats, shuffled
 from movieplots.generation.sampling import PlotGenerator
+from movieplots.measures.diversity import distinct, repeats, shuffled
 from movieplots.progress import track
 from movieplots.words import number_words
 

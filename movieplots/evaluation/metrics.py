@@ -5,7 +5,7 @@ it; None where it could not be measured.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from movieplots.classification.info import BaselineScores, LabelScores, Scores
 from movieplots.intervals import Estimate
@@ -219,11 +219,15 @@ class JudgeScores(Scores):
 
 @dataclass(frozen=True)
 class JudgeQuality:
-    """How good the `classifier` that judges is, on so many `test_plots`, beside its `baselines`."""
+    """How good the `classifier` that judges is, on so many `test_plots`, beside its `baselines`.
+
+    `intervals` are those of its scores, by name, such as `micro_f1`.
+    """
 
     test_plots: int
     classifier: JudgeScores
     baselines: dict[str, BaselineScores]
+    intervals: dict[str, Estimate] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

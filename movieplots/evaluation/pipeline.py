@@ -1,9 +1,8 @@
 """From folders of dumps to an answer: is the text like real plots, is it new, does it obey the genre, and what do
 temperature and top-p do?
 
-`evaluate` measures every sample against the training plots, beside held-out plots and shuffled words, and writes
-metrics.json, tidy tables, figures/*.png and *.svg, and report.html, a single page that needs nothing beside it. Nothing
-carries a date: the same input gives the same bytes.
+`measure` measures every sample against the training plots, beside held-out plots and shuffled words. What it finds is
+written and shown by `movieplots.reporting`.
 """
 
 import math
@@ -12,26 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import msgspec
 import numpy as np
 import pandas as pd
 
 from movieplots.errors import BadInput
 from movieplots.evaluation.classifier_quality import classifier_quality, mean_recall
-from movieplots.evaluation.embedding import load_embedder
-from movieplots.evaluation.figures import draw_figures
 from movieplots.evaluation.genre_control import GenreControl, genre_control, genre_means, split_prompt
-from movieplots.evaluation.measures import (
-    Budget,
-    Measured,
-    add_genre_control,
-    budget_of,
-    enough_real,
-    genre_groups,
-    measure_samples,
-    rounded,
-    summarise,
-)
 from movieplots.evaluation.metrics import (
     About,
     AtTemperature,
@@ -50,18 +35,27 @@ from movieplots.evaluation.metrics import (
     Texts,
 )
 from movieplots.evaluation.references import REAL, SHUFFLED, compared_with, real_samples, shuffled_words
-from movieplots.evaluation.report import render_report
 from movieplots.evaluation.settings import Dumps, EvaluateSettings
-from movieplots.evaluation.tables import confusion_table, copies_table, measures_table
-from movieplots.files import atomic_folder, check_folder, read_json, write_json, write_text
+from movieplots.evaluation.summaries import (
+    Budget,
+    Measured,
+    add_genre_control,
+    budget_of,
+    enough_real,
+    genre_groups,
+    measure_samples,
+    rounded,
+    summarise,
+)
+from movieplots.files import read_json
 from movieplots.generation.dump_reader import Dump, load_dump, notify_left_out
 from movieplots.generation.info import GeneratorInfo
 from movieplots.intervals import Estimate
+from movieplots.measures.embedding import load_embedder
 from movieplots.plots import data_fingerprint, load_plots
 from movieplots.progress import notify, working
 from movieplots.runs.folder import info_of
 from movieplots.runs.lineage import SAME, PlotIds, read_plot_ids
-from movieplots.settings import takes
 
 if TYPE_CHECKING:
     from movieplots.classification.prediction import GenreClassifier
@@ -70,43 +64,17 @@ K = TypeVar("K", bound=Summary)
 
 
 @dataclass(frozen=True)
-class Report:
-    """What `evaluate` found: the `path` of report.html, the `metrics` and all `samples`.
+class Evaluation:
+    """What was measured: the `metrics`, the table of `samples` with their measures, and the `training` plots."""
 
-    `metrics` are exactly what metrics.json holds. `samples` is the table of samples.csv: a row a sample with its
-    measures, which `movieplots.evaluation.measures.measure_samples` names; its column `model` says whose it is.
-    """
-
-    path: str
     metrics: Metrics
     samples: pd.DataFrame
+    training: pd.DataFrame
 
 
-@takes(EvaluateSettings)
-def evaluate(settings: EvaluateSettings) -> Report:
-    """Measure samples against the training plots, beside real plots and shuffled words, and write a report.
-
-    `data` is best the table that the generator learned from. The folder then holds `report.html`, `metrics.json`,
-    `samples.csv` and three more tables, and the folder `figures`. Of several dumps, those that cannot be read are left
-    out, which a message and the report say.
-
-    Measured are verbatim copies and new n-grams (McCoy et al. 2023), the nearest training plot by words (Jaccard 1912)
-    and by meaning (sentence embeddings: Reimers and Gurevych 2019), diversity (distinct-n: Li et al. 2016; self-BLEU:
-    Zhu et al. 2018), the likeness to real plots as a whole (MAUVE: Pillutla et al. 2021), titles, and genre control.
-    Real plots are drawn in the genres that the dumps, taken together, were prompted with, as far as there are plots.
-
-    Returns
-    -------
-    Report
-        The numbers, and the measures of each sample.
-
-    Raises
-    ------
-    BadInput
-        Where no dump can be read, or the data, the classifier or the embedder cannot be used; nothing is written.
-    """
-    named, out, classifier = name_dumps(settings.dumps), Path(settings.output_dir), settings.classifier
-    check_folder(out)
+def measure(settings: EvaluateSettings) -> Evaluation:
+    """Measure all samples of the dumps; nothing is written. Raises BadInput where something given cannot be used."""
+    named, classifier = name_dumps(settings.dumps), settings.classifier
     meaning = load_embedder(settings.embedder)
     judge = None if classifier is None else _load_classifier(classifier)
     folders, read, left_out = _read_dumps(named)
@@ -159,18 +127,7 @@ def evaluate(settings: EvaluateSettings) -> Report:
             quality,
         )
     )
-    with atomic_folder(out) as folder:
-        figures = draw_figures(metrics, table, folder / "figures")
-        write_json(folder / "metrics.json", msgspec.to_builtins(metrics))
-        for name, tidy in {
-            "samples": table,
-            "measures": measures_table(metrics),
-            "genres": confusion_table(metrics),
-            "copies": copies_table(table),
-        }.items():
-            write_text(folder / f"{name}.csv", tidy.to_csv(index=False, lineterminator="\n", float_format="%.6g"))
-        write_text(folder / "report.html", render_report(metrics, table, training, figures))
-    return Report(path=str(out / "report.html"), metrics=metrics, samples=table)
+    return Evaluation(metrics, table, training)
 
 
 def _read_dumps(folders: dict[str, Path]) -> tuple[dict[str, Path], dict[str, Dump], dict[str, str]]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
-from movieplots.generation.backends import Backend, Request
+from movieplots.generation.backends.base import Backend, Request
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,11 @@
 """The model card of a generator: what it is, what it learned from, how, and how well."""
 
-from movieplots.bases import about
+from movieplots.formatting import markdown_table
 from movieplots.generation.info import GeneratorInfo
 from movieplots.generation.model import RANK
 from movieplots.generation.training_settings import DistillationSettings, GeneratorSettings
-from movieplots.runs.folder import Recipe, table, to_json
+from movieplots.pretrained.base_models import about
+from movieplots.runs.folder import Recipe, to_json
 from movieplots.sources import licences
 
 SAMPLERS = {
@@ -16,18 +17,17 @@ SAMPLERS = {
 def model_card(info: GeneratorInfo) -> str:
     """The generator's README.md."""
     settings, metrics = settings_of(info.recipe), info.metrics
-    by_genre = "\n".join(
-        f"| {genre} | {row.before:.2f} | {row.after:.2f} | {row.plots} |"
-        for genre, row in info.test_loss_by_genre.items()
-    )
+    by_genre = [
+        (genre, f"{row.before:.2f}", f"{row.after:.2f}", row.plots) for genre, row in info.test_loss_by_genre.items()
+    ]
     guidance = getattr(settings, "guidance_scale", 1.0)
     rows = {
         "learning rate": f"{settings.learning_rate:g}, {settings.lr_scheduler_type}",
         "tokens per step": f"{settings.batch_size} {settings.packing} sequences of {settings.block_size}",
         "plots and genres": SAMPLERS[settings.sampler or "uniform"],
         **({"guidance scale": f"{guidance:g}"} if guidance > 1 else {}),
-        "seed": settings.seed,
-    }
+        "seed": str(settings.seed),
+    } | {name.replace("_", " "): value for name, value in to_json(metrics).items()}
     return f"""# Movie-plot generator
 
 {_what(info, settings)}
@@ -36,7 +36,7 @@ def model_card(info: GeneratorInfo) -> str:
 
 ## Data
 
-{metrics.train_plots} training plots from {", ".join(info.sources)} (data fingerprint
+{metrics.train_plots:,} training plots from {", ".join(info.sources)} (data fingerprint
 `{info.data_fingerprint}`), split by group before anything else. Licence of
 {licences(info.sources)}.{_start(info)}
 
@@ -44,15 +44,13 @@ def model_card(info: GeneratorInfo) -> str:
 
     {settings.command()}
 
-{table(rows | {name.replace("_", " "): value for name, value in to_json(metrics).items()})}
+{markdown_table(("", ""), rows.items())}
 
 Losses are nats per token of title, plot and end-of-sequence token, on test plots.{_why_higher(info, guidance)}
 
 ## Test loss by genre
 
-| genre | before | after | plots |
-|---|---|---|---|
-{by_genre}
+{markdown_table(("genre", "before", "after", "plots"), by_genre)}
 
 ## Limits
 

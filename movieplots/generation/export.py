@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from movieplots.bases import cache_folder, packaged_file
 from movieplots.errors import BadInput
-from movieplots.files import atomic_path, check_file, fingerprint, read_json
-from movieplots.generation.export_settings import ExportSettings
+from movieplots.files import atomic_path, check_file, content_fingerprint, fingerprint, read_json
 from movieplots.generation.info import GeneratorInfo
 from movieplots.generation.prompt_format import END_OF_GENRE, PromptTokenizer, SavedTokenizer, format_sample
+from movieplots.generation.sampling_settings import ExportSettings
+from movieplots.pretrained.base_models import cache_folder, identity, packaged_file
 from movieplots.progress import notify
 from movieplots.runs.folder import read_info, to_json
 from movieplots.settings import Json, takes
@@ -111,9 +111,8 @@ def cached_gguf(folder: str | Path, info: GeneratorInfo) -> tuple[Path, int]:
     """
     folder = Path(folder)
     place = cache_folder() / "gguf" / fingerprint(str(folder.resolve()))
-    files = {file.name: file.stat() for file in sorted(folder.glob("*.safetensors"))}
-    weights = {name: [found.st_size, found.st_mtime_ns] for name, found in files.items()}
-    version = fingerprint(LAYOUT, DECODED_TYPE, to_json(info), weights)
+    base = identity(info.base_model) if (folder / "adapter_config.json").is_file() else None
+    version = fingerprint(LAYOUT, DECODED_TYPE, to_json(info), base, content_fingerprint(folder, "*"))
     for file in place.glob(f"{version}.*.gguf"):
         return file, int(file.name.split(".")[1])  # the context stands in the name: reading GGUF would take longer
     notify(f"Converting {folder} for llama.cpp, once, into {place} …")

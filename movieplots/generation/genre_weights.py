@@ -4,7 +4,7 @@ Shown each plot once, a generator learns mostly from the large genres, and from 
 genre they are prompted with: it obeys the prompt as loosely as catalogues tag. Here a plot comes the more often under a
 genre, the more its words speak for it, and small genres come more often than they stand in the corpus. How much words
 speak is judged by a linear model that has not seen the plot; it is not the classifier that later judges the samples.
-That is done anew at each start of a training, and takes a minute for 17,531 plots.
+That is done once a process for the same plots, and takes a minute for 17,531 plots.
 """
 
 import numpy as np
@@ -14,12 +14,14 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
+from movieplots.files import fingerprint
 from movieplots.progress import track
 
 SHARPNESS = 3  # the weight of a plot within its genre is its rank, from 0 to 1, to this power
 BALANCE = 0.5  # a genre's share of a pass grows with its plots to this power: 1 as in the corpus, 0 all alike
 MOST_TIMES = 4.0  # a plot comes at most so often in a pass under one genre
 _FOLDS = 5
+_judged: dict[str, np.ndarray] = {}  # evidence of the plots that were asked for last
 
 
 def genre_weighted_times(plots: pd.DataFrame) -> list[dict[str, float]]:
@@ -28,7 +30,12 @@ def genre_weighted_times(plots: pd.DataFrame) -> list[dict[str, float]]:
     A pass has about as many examples as there are plots. Deterministic.
     """
     labels = sorted(plots["genres"].explode().unique())
-    evidence = genre_evidence(plots, labels)
+    key = fingerprint(plots[["group", "plot"]].values.tolist(), [list(genres) for genres in plots["genres"]])
+    if key not in _judged:  # kept for a start with less memory, and for a notebook's next training
+        evidence = genre_evidence(plots, labels)
+        _judged.clear()
+        _judged[key] = evidence
+    evidence = _judged[key]
     sizes = {label: sum(label in genres for genres in plots["genres"]) for label in labels}
     whole = sum(size**BALANCE for size in sizes.values())
     times: list[dict[str, float]] = [{} for _ in range(len(plots))]

@@ -7,11 +7,11 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors import SafetensorError
 
-from movieplots.bases import load_causal_lm
 from movieplots.errors import BadInput
 from movieplots.generation.info import GeneratorInfo
 from movieplots.generation.prompt_format import PromptTokenizer
 from movieplots.generation.training_settings import adapter_info
+from movieplots.pretrained.base_models import load_causal_lm
 from movieplots.runs.folder import read_info
 
 RANK = 16

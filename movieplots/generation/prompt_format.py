@@ -144,6 +144,11 @@ class PromptTokenizer:
         special |= {i for i, token in self.tokenizer.added_tokens_decoder.items() if token.special}
         return sorted(special - allowed)
 
+    @property
+    def suppressed_in_plot(self) -> list[int]:
+        """Ids that must never be sampled once there is a title: every special token that does not end the text."""
+        return self.suppressed if self.end_of_title is None else sorted([*self.suppressed, self.end_of_title])
+
     def prompt(self, genre: str, title: str | None = None, opening: str = "") -> list[int]:
         """Ids up to where the model goes on: after the genre, after the title (`title` given) or after the opening."""
         ids = [self.end] if self.anchored else []

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch.utils.tensorboard import SummaryWriter
-from transformers import Trainer, TrainerCallback
+from transformers import LogitsProcessor, LogitsProcessorList, Trainer, TrainerCallback
 
 from movieplots.generation.info import Written, WrittenAt
 from movieplots.generation.prompt_format import PromptTokenizer
@@ -47,6 +47,19 @@ class SampleWriter(TrainerCallback):
         ]
 
 
+class _TitleEndsOnce(LogitsProcessor):
+    """Forbids the end of the title where it stands already, behind a prompt of `width` tokens."""
+
+    def __init__(self, tokenizer: PromptTokenizer, width: int) -> None:
+        self.end_of_title, self.width = tokenizer.end_of_title, width
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        if self.end_of_title is not None:
+            ended = (input_ids[:, self.width :] == self.end_of_title).any(dim=1)
+            scores[ended, self.end_of_title] = -torch.inf
+        return scores
+
+
 @torch.inference_mode()
 def write_samples(model: Any, tokenizer: PromptTokenizer, genres: list[str], seed: int) -> list[Written]:
     """One plot a genre from a model in the middle of its training."""
@@ -67,6 +80,7 @@ def write_samples(model: Any, tokenizer: PromptTokenizer, genres: list[str], see
             top_k=0,
             max_new_tokens=NEW_TOKENS,
             suppress_tokens=tokenizer.suppressed or None,
+            logits_processor=LogitsProcessorList([_TitleEndsOnce(tokenizer, width)]),
             eos_token_id=tokenizer.end,
             pad_token_id=tokenizer.end,
             use_cache=True,

@@ -2,6 +2,10 @@
 
 `PlotGenerator` knows prompts; a backend (see `backends`) only continues token ids. What is drawn for a sample depends
 on its own seed alone, so a sample stays the same whichever others are written with it.
+
+No special token that cannot stand there is ever part of a text. A backend is told which ones not to draw, for a whole
+request. The token that ends the title has to be drawn once where the title is invented with the plot: where it comes
+again, the text is cut there and continued in a second request, which forbids it.
 """
 
 import contextlib
@@ -11,7 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from movieplots.errors import BadInput
-from movieplots.generation.backends import Backend, Request, load_backend
+from movieplots.generation.backends.base import Backend, Decoded, Request, Tokens
+from movieplots.generation.backends.loading import load_backend
 from movieplots.generation.info import GeneratorInfo
 from movieplots.generation.prompt_format import PromptTokenizer
 from movieplots.generation.sampling_settings import GenerateSettings, PlotSettings, Sampling, StreamSettings
@@ -20,7 +25,7 @@ from movieplots.settings import method_takes
 from movieplots.texts import as_text
 
 TITLE_TOKENS = 48
-CONTINUED_TOKENS = 12  # at least, where an opening is continued
+CONTINUED_TOKENS = 12  # for which there must be room after an opening, and which follow one that is continued
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ class PlotGenerator:
         `backend` is `transformers`, `llama.cpp` or `auto`: transformers on a GPU, else llama.cpp where it is installed;
         or the address of an OpenAI-compatible server that has the model, such as `http://localhost:8000/v1`. Raises
         BadInput where the folder is none, or where the backend cannot be had here; a server that fails later, while it
-        writes, raises `movieplots.generation.backends.BackendFailed`.
+        writes, raises `movieplots.generation.backends.base.BackendFailed`.
         """
         return cls(*load_backend(path, backend))
 
@@ -125,11 +130,10 @@ class PlotGenerator:
             parts.insert(0, replace(request, max_new_tokens=least, suppressed=(*request.suppressed, request.stop)))
         for part in parts:
             if ids:
-                most = request.max_new_tokens - len(ids)
-                part = replace(part, prompt=[*part.prompt, *ids], max_new_tokens=most, seed=part.seed ^ 1)
+                part = self._continued(part, ids)
             if part.max_new_tokens < 1:
                 break
-            with contextlib.closing(self.backend.stream(part)) as tokens:
+            with contextlib.closing(self._stream(part)) as tokens:
                 for token in tokens:
                     ids.append(token)
                     yield self._sample(prepared, ids)
@@ -140,7 +144,7 @@ class PlotGenerator:
         title, opening = _words(settings.title, "title") or None, _words(settings.opening, "opening")
         check_asked(self.info, None, title)
         (request,) = self._requests(settings, 1)
-        self._request(request, title, opening, self.tokenizer.end, (), 1, "")
+        self._prompt(request.genre, title, opening, settings.max_tokens or self.info.max_tokens)
 
     def write(
         self,
@@ -156,9 +160,51 @@ class PlotGenerator:
         for.
         """
         prepared = self._prepare(requests, title, opening, max_tokens)
-        with contextlib.closing(self.backend.decode([each.request for each in prepared])) as finished:
+        with contextlib.closing(self._decode([each.request for each in prepared])) as finished:
             for i, ids in finished:
                 yield i, self._sample(prepared[i], ids), len(ids)
+
+    def _stream(self, request: Request) -> Tokens:
+        """The backend's tokens, among them one end of the title at most."""
+        ids: list[int] = []
+        with contextlib.closing(self.backend.stream(request)) as tokens:
+            for token in tokens:
+                if token == self.tokenizer.end_of_title and token in ids:
+                    break
+                ids.append(token)
+                yield token
+            else:
+                return
+        with contextlib.closing(self.backend.stream(self._continued(request, ids))) as tokens:
+            yield from tokens
+
+    def _decode(self, requests: Sequence[Request]) -> Decoded:
+        """What the backend decodes, with one end of the title at most in each: the same as `_stream` gives."""
+        end, cut = self.tokenizer.end_of_title, []
+        with contextlib.closing(self.backend.decode(requests)) as finished:
+            for i, ids in finished:
+                if end is not None and ids.count(end) > 1:
+                    cut.append((i, ids[: ids.index(end, ids.index(end) + 1)]))
+                else:
+                    yield i, ids
+        if not cut:
+            return
+        rest = [self._continued(requests[i], ids) for i, ids in cut]
+        with contextlib.closing(self.backend.decode(rest)) as finished:
+            for n, ids in finished:
+                i, before = cut[n]
+                yield i, [*before, *ids]
+
+    def _continued(self, request: Request, ids: list[int]) -> Request:
+        """The request for what follows `ids`, which have been written for `request`."""
+        end_of_title = self.tokenizer.end_of_title
+        return replace(
+            request,
+            prompt=[*request.prompt, *ids],
+            max_new_tokens=request.max_new_tokens - len(ids),
+            suppressed=(*request.suppressed, *(token for token in ids if token == end_of_title)),
+            seed=request.seed ^ 1,
+        )
 
     def _requests(self, settings: PlotSettings, n: int) -> list[SampleRequest]:
         counts = self.info.genre_counts
@@ -177,30 +223,31 @@ class PlotGenerator:
         end_of_title = self.tokenizer.end_of_title
         check_asked(self.info, None, title)
         heads = [title] * len(requests)
-        suppressed = tuple(self.tokenizer.suppressed)
+        suppressed, in_plot = tuple(self.tokenizer.suppressed), tuple(self.tokenizer.suppressed_in_plot)
         if end_of_title is not None and title is None and opening:
+            for genre in {each.genre for each in requests}:
+                self._prompt(genre, title, opening, most)
             no_end = (*suppressed, self.tokenizer.end)
             titles = [self._request(each, None, "", end_of_title, no_end, TITLE_TOKENS, "title-") for each in requests]
             for i, ids in self.backend.decode(titles):
                 heads[i] = self.tokenizer.read(ids, has_title=False)[0]
-        return [
-            _Prepared(each, head, opening, self._request(each, head, opening, self.tokenizer.end, suppressed, most, ""))
-            for each, head in zip(requests, heads, strict=True)
-        ]
+        prepared = []
+        for each, head in zip(requests, heads, strict=True):
+            never = suppressed if head is None else in_plot
+            request = self._request(each, head, opening, self.tokenizer.end, never, most, "")
+            prepared.append(_Prepared(each, head, opening, request))
+        return prepared
 
     def _request(
         self, asked: SampleRequest, title: str | None, opening: str, stop: int, suppressed: tuple[int, ...], most: int,
         what: str,
     ) -> Request:  # fmt: skip
-        prompt = self.tokenizer.prompt(asked.genre, title, opening)
-        room = self.backend.context - len(prompt)
-        if room < 1:
-            raise BadInput(f"Title and opening are too long for this model by {1 - room} tokens: shorten the opening.")
+        prompt = self._prompt(asked.genre, title, opening, most)
         sampling = asked.sampling
         return Request(
             prompt=prompt,
             stop=stop,
-            max_new_tokens=min(most, room),
+            max_new_tokens=min(most, self.backend.context - len(prompt)),
             suppressed=suppressed,
             temperature=sampling.temperature,
             top_p=sampling.top_p,
@@ -209,6 +256,25 @@ class PlotGenerator:
             no_repeat_ngram_size=sampling.no_repeat_ngram_size,
             seed=random.Random(what + asked.random_stream).getrandbits(31),
         )
+
+    def _prompt(self, genre: str, title: str | None, opening: str, most: int) -> list[int]:
+        """The prompt for at most so many tokens. Raises BadInput where it leaves no room for the first few of them.
+
+        Before an opening there must also be room for a title, where that is still to be written.
+        """
+        prompt = self.tokenizer.prompt(genre, title, opening)
+        unwritten = TITLE_TOKENS if self.tokenizer.end_of_title is not None and title is None and opening else 0
+        excess = len(prompt) + unwritten + min(most, CONTINUED_TOKENS) - self.backend.context
+        if excess > 0:
+            lengths = {text: len(self.tokenizer.encode(text)) for text in (opening, title or "")}
+            text = max(lengths, key=lambda text: lengths[text])
+            what, tokens, words = "opening" if text == opening else "title", lengths[text], len(text.split())
+            room = max(tokens - excess, 0)
+            raise BadInput(
+                f"The {what} has {tokens:,} tokens ({words:,} words), and this model has room for {room:,} "
+                f"(about {room * words // max(tokens, 1):,} words): shorten the {what}."
+            )
+        return prompt
 
     def _sample(self, prepared: "_Prepared", ids: list[int]) -> Sample:
         # The opening is decoded together with what follows, because a token may carry the blank before its word.

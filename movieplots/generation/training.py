@@ -27,7 +27,7 @@ from movieplots.generation.training_settings import (
     adapter_info,
 )
 from movieplots.plots import load_plots
-from movieplots.progress import console, notify, track
+from movieplots.progress import notify, track
 from movieplots.runs.find_lr import LrSearch, search_lr
 from movieplots.runs.fit import Loss, can_compile, circumstances, fit, history
 from movieplots.runs.lifecycle import Finished, Run, processes, run_training
@@ -55,6 +55,9 @@ class TrainingCorpus:
     truncated_plots: int
     max_tokens: int
     genre_counts: dict[str, int]
+
+
+watchers: list[Callable[[], TrainerCallback]] = []  # what shows each training as it runs: see `movieplots.notebook`
 
 
 @dataclass(frozen=True)
@@ -233,7 +236,7 @@ def _train(run: GeneratorRun, made: Made) -> Trained:
         },
         callbacks=[
             SampleWriter(made.tokenizer, list(made.corpus.genre_counts), run.folder, settings.seed),
-            *_in_notebooks(),
+            *(make() for make in watchers),
         ],
         train_dataset=made.corpus.stream,
         eval_dataset=[sequence.sequence for sequence in watched],
@@ -354,15 +357,6 @@ def measure_losses(model: torch.nn.Module, sequences: list[HeldOutSequence]) -> 
         "tokens": tokens,
         "by_genre": {g: {"loss": sum(losses[g]) / sum(counts[g]), "plots": len(losses[g])} for g in sorted(losses)},
     }
-
-
-def _in_notebooks() -> list[TrainerCallback]:
-    """The curves as a growing picture, where there is a page to show them on."""
-    if not console.is_jupyter:
-        return []
-    from movieplots.generation.live_curves import LiveCurves  # needs IPython
-
-    return [LiveCurves()]
 
 
 def _at_once(batch_size: int) -> int:

@@ -3,10 +3,9 @@
 The header is the one of the Hugging Face Hub's dataset cards, so that a folder can be put there as it is.
 """
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
+from movieplots.formatting import markdown_table, percent
 from movieplots.plots import FILE_NAME, SPLITS
 from movieplots.preparation.report import Preparation
 from movieplots.sources.corpus import Source
@@ -14,6 +13,7 @@ from movieplots.sources.corpus import Source
 _BEGINNING = "---\npretty_name: Plots from "
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _SENTENCES = 20  # boilerplate shown in the card
+# A source may count by names of its own, which are shown as they are.
 REASONS = {
     "broken_row": "rows that could not be read",
     "blank_row": "blank rows",
@@ -55,27 +55,31 @@ def dataset_card(report: Preparation, sources: list[Source]) -> str:
         f"{report.kept:,} plots of {report.groups:,} groups (titles and series), with genres; "
         f"fingerprint `{report.fingerprint}`.",
         "## Sources",
-        _table(
+        markdown_table(
             ("source", "what", "licence", "read", "kept"),
             [(s.name, s.what, s.licence, counts[s.name].read, counts[s.name].kept) for s in sources],
         ),
         "## What was done",
         f"Of {report.read:,} rows read, {report.kept:,} were kept. "
         "The others, as far as they have a text, are in `dropped.parquet`:",
-        _table(("dropped because", "rows"), [(REASONS[reason], n) for reason, n in report.dropped.items()]),
+        markdown_table(
+            ("dropped because", "rows"), [(REASONS.get(reason, reason), n) for reason, n in report.dropped.items()]
+        ),
         "Cleaning changed nothing but these, and white space:",
-        _table(("removed or repaired", "plots"), [(REPAIRS[repair], n) for repair, n in report.repaired.items()]),
+        markdown_table(
+            ("removed or repaired", "plots"), [(REPAIRS.get(name, name), n) for name, n in report.repaired.items()]
+        ),
         *_boilerplate(report.boilerplate),
         f"Lengths are in {settings.length_in}: at least {settings.min_length}, at most "
         f"{settings.max_length:,} ({report.truncated:,} plots were cut there, at a sentence end). "
         f"Near-duplicates are those with a similarity of {settings.dedup_threshold:g} or more.",
-        f"Of {total:,} genre names, {report.tags['mapped'] / total:.1%} were mapped onto the vocabulary, "
-        f"{report.tags['ignored'] / total:.1%} are ignored on purpose because they tell no genre, and "
-        f"{report.tags['unknown'] / total:.1%} are in no mapping"
+        f"Of {total:,} genre names, {percent(report.tags['mapped'] / total)} were mapped onto the vocabulary, "
+        f"{percent(report.tags['ignored'] / total)} are ignored on purpose because they tell no genre, and "
+        f"{percent(report.tags['unknown'] / total)} are in no mapping"
         + (f", above all {', '.join(list(report.unknown_tags)[:10])}." if report.unknown_tags else "."),
         "## Splits",
         _how_split(report),
-        _table(
+        markdown_table(
             ("genre", *SPLITS),
             [("all plots", *report.splits.values())]
             + [(genre, *report.genres_by_split[genre].values()) for genre in report.genres],
@@ -93,11 +97,11 @@ def dataset_card(report: Preparation, sources: list[Source]) -> str:
 def _boilerplate(removed: dict[str, int]) -> list[str]:
     if not removed:
         return []
-    shown = {" ".join(sentence.replace("|", "/").split()): n for sentence, n in list(removed.items())[:_SENTENCES]}
+    shown = {" ".join(sentence.split()): n for sentence, n in list(removed.items())[:_SENTENCES]}
     more = f"; the first {_SENTENCES} are here, all in `report.json`" if len(removed) > _SENTENCES else ""
     return [
         f"Sentences that stand word for word under many titles are boilerplate; {len(removed):,} were removed{more}:",
-        _table(("sentence", "removed"), list(shown.items())),
+        markdown_table(("sentence", "removed"), list(shown.items())),
     ]
 
 
@@ -117,8 +121,3 @@ def _how_split(report: Preparation) -> str:
     if report.kept_splits:
         sentences.append(f"{report.kept_splits:,} groups stand where an earlier preparation had put them.")
     return " ".join(sentences)
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> str:
-    lines = [" | ".join(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row) for row in rows]
-    return "\n".join(["| " + " | ".join(head) + " |", "|---" * len(head) + "|", *(f"| {line} |" for line in lines)])

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
 
-from movieplots.text_repair import repair
+from movieplots.texts import repair
 
 
 def _words(text: str) -> frozenset[str]:

@@ -19,13 +19,12 @@ from movieplots.errors import BadInput
 from movieplots.files import atomic_folder, check_folder, read_json, remove_folder, write_json, write_text
 from movieplots.genres import coarsen, map_tags, read_genre_map
 from movieplots.plots import FILE_NAME, SPLITS, data_fingerprint, load_plots, save_plots
-from movieplots.preparation.boilerplate import remove_boilerplate
+from movieplots.preparation.boilerplate import is_placeholder, remove_boilerplate
 from movieplots.preparation.card import dataset_card, is_card
 from movieplots.preparation.cleaning import clean_plot, count_words, truncate_at_sentence
 from movieplots.preparation.duplicates import exact_duplicates, near_duplicates
 from movieplots.preparation.export import check_export, is_dataset, save_dataset
 from movieplots.preparation.language import detect_languages, get_detector
-from movieplots.preparation.placeholders import is_placeholder
 from movieplots.preparation.report import ColumnCounts, Preparation, PreparedWith, SourceCounts
 from movieplots.preparation.settings import PrepareSettings
 from movieplots.preparation.splits import assign_splits, group_name, group_of
@@ -33,7 +32,7 @@ from movieplots.progress import notify, track, working
 from movieplots.settings import takes
 from movieplots.sources import get_source
 from movieplots.sources.corpus import RawCorpus, RawPlot, Source
-from movieplots.text_repair import clean_text
+from movieplots.texts import clean_text
 from movieplots.titles import Title, parse_title
 from movieplots.words import number_words
 
@@ -423,7 +422,7 @@ def _splits_here(out: Path, seed: int) -> dict[str, str]:
 
 
 def _token_counter(name: str) -> Callable[[str], int]:
-    from movieplots.bases import load_tokenizer
+    from movieplots.pretrained.base_models import load_tokenizer
 
     tokenizer = load_tokenizer(name)
     return lambda text: len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])

@@ -61,8 +61,8 @@ class Preparation:
     `groups` is the number of groups (a title with its parts and episodes, which are never split), `kept_splits` of
     those that stand where an earlier preparation put them and a fresh one would not. `groups_across_splits` is the
     number that a source's own division had torn apart. `splits` counts plots per split, `genres` per genre,
-    `genres_by_split` per genre and split. `fingerprint` is a hash of ids, splits, genres and plots, by which a model
-    knows its data again.
+    `genres_by_split` per genre and split. `fingerprint` is a hash of all that a model can learn from, which stands
+    in the card of each model that was trained on it.
     """
 
     path: str

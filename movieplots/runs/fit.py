@@ -13,6 +13,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
@@ -33,6 +34,7 @@ from transformers.integrations import TensorBoardCallback
 
 from movieplots.errors import BadInput
 from movieplots.files import disk_full, read_json, write_json
+from movieplots.formatting import plural
 from movieplots.progress import bar, console, notify
 from movieplots.runs.folder import Circumstances, Logged
 
@@ -62,12 +64,24 @@ def mixed_precision() -> dict[str, bool]:
     if torch.cuda.is_available():
         bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
         return {"bf16": bf16, "fp16": not bf16}
-    return {"bf16": torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()}
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # an old torch does not tell
+    return {"bf16": bool(capabilities.get("avx512_bf16") or capabilities.get("amx_tile"))}
+
+
+class _Arguments(TrainingArguments):
+    """Several GPUs in one process would mean DataParallel, without mixed precision and with larger steps than asked.
+
+    So a process uses one, and `accelerate launch` all.
+    """
+
+    @property
+    def n_gpu(self) -> int:
+        return min(int(super().n_gpu), 1)
 
 
 def training_arguments(**arguments: Any) -> TrainingArguments:
     """`TrainingArguments` with what all our trainings have in common."""
-    made = TrainingArguments(
+    return _Arguments(
         max_grad_norm=1.0,
         logging_strategy="steps",
         report_to="none",
@@ -79,11 +93,6 @@ def training_arguments(**arguments: Any) -> TrainingArguments:
         **mixed_precision(),
         **arguments,
     )
-    # Several GPUs in one process would mean DataParallel, without mixed precision and with larger steps than asked
-    # for: a process uses one, and `accelerate launch` all.
-    if made.n_gpu > 1:
-        made._n_gpu = 1
-    return made
 
 
 def reuse_memory() -> None:
@@ -101,7 +110,7 @@ def reuse_memory() -> None:
 
 def can_compile() -> bool:
     """Whether `torch.compile` works for the GPU here."""
-    return bool(torch.cuda.is_available() and torch.utils._triton.has_triton())
+    return bool(torch.cuda.is_available() and find_spec("triton") and torch.cuda.get_device_capability() >= (7, 0))
 
 
 def main_process() -> bool:
@@ -333,7 +342,7 @@ def fit(
         notify(f"Continuing at step {step}.")
         state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
         if step >= max_steps or clock.share >= 1 or (patience is not None and _patience_used(state) >= patience):
-            # Killed after the last step: nothing is left to train.
+            # Killed after the last step: nothing is left to train. No public method of the Trainer loads weights only.
             trainer._load_from_checkpoint(state.best_model_checkpoint or str(checkpoint))
             trainer.state, trainer.minutes = state, clock.spent / 60
             return trainer
@@ -411,7 +420,7 @@ def circumstances(trainer: _Trainer) -> Circumstances:
 def run_circumstances(minutes: float, processes: int = 1) -> Circumstances:
     """The same for a training without the `Trainer`."""
     threads = torch.get_num_threads()
-    cpu = f"CPU, {threads} thread{'' if threads == 1 else 's'}"
+    cpu = f"CPU, {plural(threads, 'thread')}"
     return {
         "date": datetime.date.today().isoformat(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else cpu,

@@ -5,7 +5,6 @@ on; the same recipe again reuses the folder.
 """
 
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypedDict, TypeVar
@@ -15,10 +14,10 @@ import msgspec
 from movieplots.errors import BadInput
 from movieplots.files import read_json, write_json, write_text
 from movieplots.runs.lineage import FILE_NAME as PLOT_IDS
-from movieplots.runs.lineage import PlotIds
+from movieplots.runs.lineage import MODEL_FILE, PlotIds
 from movieplots.settings import Json, Settings
 
-FILE_NAME = "movieplots.json"
+FILE_NAME = MODEL_FILE
 RUN_FILE = "run.json"  # when, where and how long: apart from `movieplots.json`, which the recipe alone decides
 _WEIGHTS = ("adapter_*", "*.safetensors", "*config.json", "*.onnx", "engine.json", PLOT_IDS)
 _VERBS = {"generation": "generator", "classification": "classifier", "mlm": "mlm"}
@@ -45,6 +44,10 @@ class Recipe:
     def settings_as(self, kind: type[K]) -> K:
         """The settings as they were given."""
         return kind.of_recipe(self.settings)
+
+    def in_words(self) -> dict[str, str]:
+        """The settings that are not off, as a card shows them."""
+        return {name.replace("_", " "): str(value) for name, value in self.settings.items() if value is not None}
 
 
 class Logged(TypedDict, total=False):
@@ -152,14 +155,3 @@ def write_info(folder: Path, info: Any, card: str, plots: PlotIds) -> None:
     plots.write(folder)
     write_text(folder / "README.md", card)
     write_json(folder / FILE_NAME, to_json(info))
-
-
-def table(rows: Mapping[str, object]) -> str:
-    """A two-column Markdown table; floats with three decimals, smaller ones with the digits that count."""
-    return "\n".join(["| | |", "|---|---|", *(f"| {key} | {_cell(value)} |" for key, value in rows.items())])
-
-
-def _cell(value: object) -> str:
-    if not isinstance(value, float):
-        return str(value)
-    return f"{value:.3f}" if value == 0 or abs(value) >= 0.001 else f"{value:.2g}"

@@ -25,7 +25,7 @@ from transformers import set_seed
 from movieplots.errors import BadInput
 from movieplots.files import atomic_folder, check_folder, read_json, write_json
 from movieplots.plots import FILE_NAME as PLOTS
-from movieplots.plots import SPLITS, data_fingerprint, load_plots
+from movieplots.plots import SPLITS, comparable, data_fingerprint, load_plots
 from movieplots.progress import notify
 from movieplots.runs.fit import main_process
 from movieplots.runs.folder import (
@@ -230,6 +230,14 @@ def _finished(folder: Path, recipe: Recipe, kind: type[I], settings: RunSettings
                     "--overwrite to start over."
                 )
             changed = _changed(before, now)
+            if "data" in changed and not comparable(before["data"], recipe.data):
+                changed.remove("data")
+                if not changed:
+                    raise BadInput(
+                        f"{folder} is of an earlier version of movieplots, which did not record the titles that it "
+                        "learned from, so whether they are the same cannot be told: choose another --output-dir, or "
+                        "give --overwrite to start over."
+                    )
             more = [
                 name
                 for name in settings.extendable

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FILE_NAME = "plot_ids.npz"
+MODEL_FILE = "movieplots.json"  # by which the folder of a model that was trained here is known
 SPLITS = ("train", "validation", "test")  # as in `plots`, which needs pandas
 SAME = 0.95  # of the plots of a model and a table together: what both need for the table to count as the model's data
 _NONE = np.empty(0, np.uint64)
@@ -100,11 +101,9 @@ def inherited(table: PlotIds, models: Iterable[str | Path]) -> PlotIds:
     and teachers stand in their records. Raises BadInput where one of them all was trained on plots that the table holds
     out; where that is not recorded a warning is printed, and the new record is not `complete` either.
     """
-    from movieplots.runs.folder import FILE_NAME as INFO
-
     learned, complete = [table.before], True
     for folder in models:
-        if not (Path(folder) / INFO).is_file():
+        if not (Path(folder) / MODEL_FILE).is_file():
             continue
         ids = read_plot_ids(folder)
         if ids is not None and (held_out := ids.learned_held_out(table)):

@@ -9,14 +9,14 @@ import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from fastapi.sse import format_sse_event
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,13 +25,13 @@ from movieplots import __version__
 from movieplots.classification.info import ClassifierInfo
 from movieplots.classification.prediction import GenreClassifier
 from movieplots.errors import BadInput
-from movieplots.generation.backends import BackendFailed
+from movieplots.generation.backends.base import BackendFailed
 from movieplots.generation.info import GeneratorInfo
 from movieplots.serving.engine import Busy, Engine, Progress, TooLate, WriteRequest, Writing
 from movieplots.serving.keywords import keywords
 from movieplots.serving.metrics import Metrics
 from movieplots.serving.models import Comparison, Models, NotReady, Served, generator_name
-from movieplots.serving.posters import Poster, ProviderFailed, make_poster, providers
+from movieplots.serving.posters import SECONDS, Poster, ProviderFailed, make_poster, providers
 from movieplots.serving.schemas import (
     MOST_EXPLAINED,
     Error,
@@ -69,20 +69,24 @@ class Gone(Exception):
 
 
 def create_app(models: Models, engine: Engine, metrics: Metrics, seconds: float = 60.0) -> FastAPI:
-    """The application, which loads its models in the background. A request for plots may take so many `seconds`."""
+    """The application, which loads its models in the background.
+
+    A request may take so many `seconds`, one for a painted poster 120 more.
+    """
+    limiter, painting = _Limiter(seconds), _Limiter(seconds + SECONDS, most=4)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         models.load()
         yield
-        engine.close()
+        for each in (engine, limiter, painting):
+            each.close()
 
     app = FastAPI(
         title="movieplots", version=__version__, lifespan=lifespan,
         summary="New movie plots, and the genres of plots.",
         responses=_errors(400, 413, 422),
     )  # fmt: skip
-    limiter, painting = _Limiter(), _Limiter(most=4)
     app.add_middleware(_Middleware, metrics=metrics)
     _answer_errors(app)
     waiting = _errors(429, 503, 504)
@@ -103,7 +107,7 @@ def create_app(models: Models, engine: Engine, metrics: Metrics, seconds: float 
         """The result of the work, in its turn; it is not begun for a client that has left, or after the deadline."""
         if sum(map(len, texts)) > MOST_CHARACTERS:
             raise BadInput(f"The plots have more than {MOST_CHARACTERS:,} characters together: send fewer at once.")
-        return await _while_there(request, line.take(work, seconds))
+        return await _while_there(request, line.take(work))
 
     @app.post("/v1/plots", responses=waiting, tags=["plots"])
     async def plots(asked: PlotsRequest, request: Request) -> Plots:
@@ -314,27 +318,34 @@ async def _while_there(request: Request, work: Awaitable[T]) -> T:
 
 
 class _Limiter:
-    """Predictions one after another: each uses all cores. Some may wait, more are sent away."""
+    """One piece of work after another, since a prediction uses all cores; more than `most` at once are sent away.
 
-    def __init__(self, most: int = 32) -> None:
-        self.most, self.waiting, self.lock = most, 0, asyncio.Lock()
+    A single thread does it, so that a turn ends with its work, which nothing can stop: not a client that leaves, and
+    not the deadline, which is so many `seconds` after the request.
+    """
 
-    async def take(self, work: Callable[[], T], seconds: float) -> T:
-        """Do it in a thread once those before are done; raises Busy, or TooLate where that takes so many `seconds`."""
-        if self.waiting >= self.most:
+    def __init__(self, seconds: float, most: int = 32) -> None:
+        self.seconds, self.most = seconds, most
+        self.works: list[Future[Any]] = []
+        self._thread = ThreadPoolExecutor(1, "work")
+
+    async def take(self, work: Callable[[], T]) -> T:
+        """The result of the work, which waits for those before; raises Busy or TooLate.
+
+        Where this is cancelled or too late, work that still waits is never begun.
+        """
+        self.works = [each for each in self.works if not each.done()]
+        if len(self.works) >= self.most:
             raise Busy(1, "plots are waiting to be looked into")
-        self.waiting += 1
+        self.works.append(self._thread.submit(work))
         try:
-            try:
-                await asyncio.wait_for(self.lock.acquire(), seconds)
-            except TimeoutError:
-                raise TooLate(f"The turn did not come within {seconds:g} seconds.") from None
-            try:
-                return await run_in_threadpool(work)
-            finally:
-                self.lock.release()
-        finally:
-            self.waiting -= 1
+            return await asyncio.wait_for(asyncio.wrap_future(self.works[-1]), self.seconds)
+        except TimeoutError:
+            raise TooLate(f"The answer was not there within {self.seconds:g} seconds.") from None
+
+    def close(self) -> None:
+        """End the thread; what waits is not begun."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
 
 def _answer_errors(app: FastAPI) -> None:

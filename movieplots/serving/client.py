@@ -10,6 +10,7 @@ import httpx
 from movieplots.settings import Json
 
 SECONDS = 150.0
+TEXT_CHARACTERS = 20_000  # of a text that the API takes; how long an opening may be is for the model to say
 
 
 class Trouble(Exception):

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from movieplots.generation.backends import BackendFailed
+from movieplots.generation.backends.base import BackendFailed
 from movieplots.generation.sampling import PlotGenerator, Sample
 from movieplots.generation.sampling_settings import Sampling
 

@@ -1,6 +1,5 @@
 """The words that a plot is about, by YAKE (Campos et al. 2020): statistics of the text alone, in milliseconds."""
 
-import warnings
 from functools import cache
 from typing import Any
 
@@ -23,8 +22,6 @@ def keywords(text: str, most: int = 5) -> list[str]:
 
 @cache
 def _extractor() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from yake import KeywordExtractor
+    from yake import KeywordExtractor
 
     return KeywordExtractor(lan="en", n=2, dedup_lim=0.9, top=CANDIDATES)

@@ -14,7 +14,7 @@ from movieplots.errors import BadInput
 from movieplots.generation.info import GeneratorInfo
 from movieplots.generation.sampling import PlotGenerator
 from movieplots.generation.sampling_settings import check_backend, is_address
-from movieplots.novelty_index import Likeness, NoveltyIndex, load_comparison
+from movieplots.measures.novelty_index import Likeness, NoveltyIndex, load_comparison
 from movieplots.runs.folder import read_info
 
 PATIENCE = 60.0  # seconds for a server that writes the plots to be there

@@ -5,13 +5,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from movieplots.generation.sampling_settings import GenerateSettings
+from movieplots.serving.client import TEXT_CHARACTERS
 from movieplots.settings import Settings, default_of, option_of
 
 MOST_PLOTS, MOST_WORDS, MOST_TEXTS, MOST_EXPLAINED = 8, 400, 64, 4
 
 Genre = Annotated[str, StringConstraints(min_length=1, max_length=40)]
 Title = Annotated[str, StringConstraints(max_length=200)]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=20_000, pattern=r"\S")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=TEXT_CHARACTERS, pattern=r"\S")]
 
 
 def field_of(kind: type[Settings], name: str, **own: Any) -> Any:
@@ -34,8 +35,8 @@ class PlotsRequest(_Strict):
     title: Title = Field(
         default="", description="The plot's title, best as `Salt (2009)`; empty lets the model decide."
     )
-    opening: Annotated[str, StringConstraints(max_length=4_000)] = Field(
-        default="", description="The plot's first words, or a plot to continue."
+    opening: Annotated[str, StringConstraints(max_length=TEXT_CHARACTERS)] = Field(
+        default="", description="The plot's first words, or a plot to continue; the model's context bounds its tokens."
     )
     n: int = field_of(GenerateSettings, "n", le=MOST_PLOTS)
     temperature: float = field_of(GenerateSettings, "temperature")
@@ -189,7 +190,7 @@ class Nearest(BaseModel):
     """The training plot nearest in meaning, and the longest run of words that were read in training (0: below eight).
 
     They were where every eight of them in a row stand in some training plot, `run_title` in most cases. `copied` is
-    true where there are more than 20.
+    true where there are more than 20. A plot without words is near to none: `similarity` is 0.
     """
 
     title: str

@@ -24,3 +24,17 @@ SOURCE = Source(
     read=read_sample,
     default_path=FILE,
 )
+
+# Five films that everybody knows, retold in a sentence: a classifier that has learned something knows their genres.
+LOGLINES = {
+    "politician and dancer": "A rising politician falls for a modern dancer, and the agents of fate do all they can to "
+    "keep the two apart.",
+    "bachelor party": "Three friends wake up in Las Vegas after a bachelor party that they cannot remember, and the "
+    "groom is gone.",
+    "life is a show": "A cheerful insurance salesman finds out that his whole life is a television show and that "
+    "everyone he knows is an actor.",
+    "girl wakes up thirty": "After a humiliating birthday party a girl of thirteen makes a wish and wakes up thirty "
+    "years old.",
+    "hacker and reality": "A hacker is told by mysterious rebels what reality is made of, and joins their war against "
+    "those who control it.",
+}

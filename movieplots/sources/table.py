@@ -40,6 +40,8 @@ _ADJACENT = re.compile(r"""["']\s+["']""")  # numpy writes a list without commas
 _IDENTIFIER = re.compile(r"/[a-z]/\w+|q?[0-9]+")  # of Freebase and Wikidata, or a number: `{"/m/07s9rl0": "Drama"}`
 _IS_ID = re.compile(r"(?:^|[_\s])(?:id|Id|ID)$|[a-z]I[dD]$")
 _PYTHON_LIMIT = 20_000  # characters of a value that are read as Python
+# Once for all: what is set for a while only can be left behind where two threads do so at once.
+warnings.filterwarnings("ignore", module="<unknown>")  # of backslashes, where a value is read as Python
 _DEEPEST = 4  # lists and objects inside each other
 
 
@@ -317,8 +319,7 @@ def _listed(text: str) -> object:
         with suppress(ValueError, RecursionError):
             return json.loads(version)
         if len(version) <= _PYTHON_LIMIT and not _ADJACENT.search(version):
-            with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of backslashes
+            with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
                 return ast.literal_eval(version)
     text = clean_tag(text)
     if "{" in text and ":" in text:

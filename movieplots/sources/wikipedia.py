@@ -17,7 +17,7 @@ from movieplots.sources.corpus import (
     find_file,
     read_table,
 )
-from movieplots.text_repair import clean_text
+from movieplots.texts import clean_text
 
 FILE = "wiki_movie_plots_deduped.csv"
 COLUMNS = ["Release Year", "Title", "Genre", "Plot"]

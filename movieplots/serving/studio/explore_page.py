@@ -14,6 +14,7 @@ from movieplots.settings import Json
 ROWS = 20
 COPIED = 8  # words in a row from which a sample's source is named
 REPORT_HEIGHT = 1400  # pixels
+TEXTS = ("genre", "title", "plot", "genres_predicted", "plot_cosine_title", "copied_from_title")
 
 
 def show() -> None:
@@ -84,7 +85,7 @@ def _top_p(value: float | str) -> str:
 @st.cache_data(show_spinner=False)
 def _read(file: str, _: float) -> pd.DataFrame:
     """The samples that a model wrote; those of people and of shuffled words have no temperature."""
-    table = pd.read_csv(file, dtype={"genre": str, "title": str, "plot": str, "genres_predicted": str})
+    # By itself pandas takes `None` and `NA` for missing, and `1917` for a number.
+    table = pd.read_csv(file, dtype=dict.fromkeys(TEXTS, str), keep_default_na=False, na_values=[""])
     table = table[table["temperature"].notna()]
-    texts = table.select_dtypes(include=["object", "string"]).columns
-    return table.assign(**{column: table[column].fillna("") for column in texts})
+    return table.assign(**{column: table[column].fillna("") for column in TEXTS if column in table})

@@ -4,10 +4,9 @@ import random
 
 import streamlit as st
 
-from movieplots.serving.client import Trouble
+from movieplots.serving.client import TEXT_CHARACTERS, Trouble
 from movieplots.serving.studio.shared import api, bars, marked, models_note, restore
 
-MOST = 20_000  # characters
 FORM = ("plot",)
 HINT = "Bars show how likely each genre is; the line in a bar is what it has to reach."
 
@@ -19,8 +18,9 @@ def show() -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.text_area(
-            "A plot", key="plot", height=220, max_chars=MOST, placeholder="Paste a plot, or take a random one."
-        )
+            "A plot", key="plot", height=220, max_chars=TEXT_CHARACTERS,
+            placeholder="Paste a plot, or take a random one.",
+        )  # fmt: skip
         with st.container(horizontal=True):
             st.button("Detect genres", type="primary", icon=":material/label:", shortcut="Ctrl+Enter")
             st.button("Random plot", icon=":material/casino:", on_click=_random)
@@ -51,8 +51,7 @@ def _random() -> None:
 @st.cache_data(show_spinner=False)
 def _plots() -> list[str]:
     """The plots that come with the project; none of a catalogue's."""
-    from movieplots.classification.loglines import LOGLINES
-    from movieplots.sources.sample import FILE, read_sample
+    from movieplots.sources.sample import FILE, LOGLINES, read_sample
 
     if not FILE.is_file():
         return list(LOGLINES.values())

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from movieplots.formatting import percent
 from movieplots.serving.client import Client, Genre, Nearest, Trouble, Word
 from movieplots.serving.history import History, Idea
 from movieplots.serving.launch import API, HISTORY
@@ -156,7 +157,7 @@ def bars(genres: Sequence[Genre], most: int = SHOWN_GENRES) -> str:
             f'<span class="bar" role="img" aria-label="{share:.0%}, threshold {mark:.0%}">'
             f'<span class="bar-fill{on}" style="width:{share:.1%}"></span>'
             f'<span class="bar-mark" style="left:{mark:.1%}"></span></span>'
-            f'<span class="bar-number">{share:.0%}</span></div>'
+            f'<span class="bar-number">{percent(share)}</span></div>'
         )
     return "".join(rows)
 
@@ -177,7 +178,7 @@ def marked(plot: str, words: Sequence[Word]) -> str:
 
 def nearness(nearest: Nearest | None) -> str:
     """How near an idea is to what the model read, as a sentence; empty where that is not known."""
-    if not nearest:
+    if not nearest or not nearest["similarity"]:  # a plot without words is near to none
         return ""
     if nearest["copied"]:
         return f"Copies {nearest['run']} words in a row from “{nearest['run_title']}”."

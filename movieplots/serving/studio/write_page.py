@@ -11,7 +11,8 @@ from typing import Any
 
 import streamlit as st
 
-from movieplots.serving.client import Trouble
+from movieplots.formatting import percent
+from movieplots.serving.client import TEXT_CHARACTERS, Trouble
 from movieplots.serving.history import Idea, as_json, as_markdown
 from movieplots.serving.studio.shared import (
     api,
@@ -68,7 +69,7 @@ def _form() -> None:
         help="Up to five. Without one, the model decides.",
     )  # fmt: skip
     st.text_input("Title (optional)", key="title", placeholder="Salt (2009)", max_chars=200)
-    st.text_area("First words (optional)", key="opening", placeholder=PLACEHOLDER, height=90, max_chars=2000)
+    st.text_area("First words (optional)", key="opening", placeholder=PLACEHOLDER, height=90, max_chars=TEXT_CHARACTERS)
     st.segmented_control(
         "How wild", list(PRESETS), key="preset", required=True,
         help="A higher temperature takes unlikelier words; top-p leaves out the unlikeliest.",
@@ -160,7 +161,7 @@ def _editor(number: int, idea: Idea) -> None:
     # typed there; nothing empties this place first either, as where ideas grow.
     with st.form(f"editor-{number}", border=False):
         st.text_input("Title", idea.title, key=f"edit-title-{number}", max_chars=200)
-        st.text_area("Plot", idea.plot, key=f"edit-plot-{number}", height=EDITOR_HEIGHT, max_chars=4000)
+        st.text_area("Plot", idea.plot, key=f"edit-plot-{number}", height=EDITOR_HEIGHT, max_chars=TEXT_CHARACTERS)
         with st.container(horizontal=True, gap="xsmall"):
             st.form_submit_button("Save", type="primary", on_click=_save, args=(number,))
             st.form_submit_button("Cancel", on_click=_edit, args=(number, False))
@@ -228,7 +229,7 @@ def _text(idea: Idea, growing: bool = False) -> str:
 def _notes(idea: Idea) -> None:
     with st.container(horizontal=True, gap="xsmall"):
         for genre in idea.found_genres:
-            st.badge(f"{genre['genre']} {genre['probability']:.0%}", color="primary")
+            st.badge(f"{genre['genre']} {percent(genre['probability'])}", color="primary")
     if idea.keywords:
         st.html(f'<p class="idea-faint">{html.escape(" · ".join(idea.keywords))}</p>')
     near = nearness(idea.nearest)
