@@ -4,18 +4,24 @@
 # make studio  the studio in the browser, with the API behind it; ARGS="--generator DIR …" for another generator
 # make setup   .venv alone, which every other target makes first; make clean removes what they made
 # make use     .venv-use: the same with TensorFlow, for the Universal Sentence Encoder
-# make notebooks    run every notebook again and write it back with its new outputs; NOTEBOOKS="…" runs only those named
+# make notebooks    run every notebook again and write it back with its new outputs; NOTEBOOKS="…" runs only those named,
+#              BASE=offline those with a base model that needs no model hub in place of their own, BASE=… with any other
+# make lab     JupyterLab on the notebooks, in .venv-lab; ARGS="--no-browser --port 8889 …" for its options
 # make transformers-bounds    what needs undocumented parts of transformers, with the lowest and the newest version that
 #              pyproject.toml allows, in .venv-transformers-low and -high; a few minutes
 # make links   REPO=owner/name: the README, the notebooks and pyproject.toml lead to that repository on GitHub, with nbviewer
-#              and Colab; without REPO their links stay in the checkout
+#              and Colab, at the tag that it prints, or at REF=tag-or-commit; without REPO their links stay in the checkout.
+#              It needs no .venv; on GitHub .github/workflows/links.yml runs it
 # make reference    the page docs/reference.md, from the docstrings
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 USE := .venv-use
+LAB := .venv-lab
+NEW_ENOUGH = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	|| { echo "movieplots needs Python 3.11 or newer: make PYTHON=/path/to/python3.x" >&2; exit 1; }
 
-.PHONY: demo test test-all studio notebooks links reference setup use clean
+.PHONY: demo test test-all studio notebooks lab links reference setup use clean
 .PHONY: transformers-bounds .venv-transformers-low .venv-transformers-high
 
 demo: setup
@@ -38,10 +44,16 @@ studio: setup
 	@$(BIN)/python -m movieplots studio $(ARGS)
 
 notebooks: setup
-	@$(BIN)/python -m tools.notebooks $(NOTEBOOKS)
+	@$(BIN)/python -m tools.notebooks $(if $(BASE),--base $(BASE)) $(NOTEBOOKS)
 
-links: setup
-	@$(BIN)/python -m tools.links $(REPO)
+# The widgets of the notebooks and the kernel's description lie with the packages of .venv. The description says
+# "python", which is the Python that JupyterLab itself runs in.
+lab: $(LAB)/installed
+	@JUPYTER_PATH="$(CURDIR)/$(VENV)/share/jupyter" $(LAB)/bin/python -m jupyterlab $(ARGS)
+
+links:
+	@$(NEW_ENOUGH)
+	@$(PYTHON) -m tools.links $(REPO) $(REF)
 
 reference: setup
 	@$(BIN)/python tools/reference.py
@@ -49,9 +61,8 @@ reference: setup
 setup: $(VENV)/installed
 
 # The folder of a half-made environment has no such file, so it is made again.
-$(VENV)/installed: $(filter-out requirements-use.txt,$(wildcard requirements*.txt)) pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "movieplots needs Python 3.11 or newer: make PYTHON=/path/to/python3.x"; exit 1; }
+$(VENV)/installed: $(filter-out requirements-use.txt requirements-lab.txt,$(wildcard requirements*.txt)) pyproject.toml
+	@$(NEW_ENOUGH)
 	@$(PYTHON) -m venv $(VENV) \
 		|| { echo "Python's venv module is missing: apt-get install python3-venv (Debian, Ubuntu), then make again."; exit 1; }
 	@echo "Installing into $(VENV) (once; a few minutes) ..."
@@ -71,6 +82,16 @@ $(USE)/installed: $(VENV)/installed requirements-use.txt
 		> "$$($(USE)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/movieplots-venv.pth"
 	$(USE)/bin/pip install --quiet --disable-pip-version-check --no-deps -r requirements-use.txt
 	$(USE)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# JupyterLab stays out of .venv, which the demo does not need it in; the .pth file is as above.
+$(LAB)/installed: $(VENV)/installed requirements-lab.txt
+	@$(PYTHON) -m venv --clear $(LAB)
+	@echo "Installing JupyterLab into $(LAB) (once; a minute) ..."
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> "$$($(LAB)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/movieplots-venv.pth"
+	$(LAB)/bin/pip install --quiet --disable-pip-version-check --no-deps -r requirements-lab.txt
+	$(LAB)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # As above, each with one version of transformers. pip takes the newest that the bounds leave.
@@ -93,4 +114,4 @@ transformers-bounds: .venv-transformers-low .venv-transformers-high
 		guidance classification mlm))
 
 clean:
-	rm -rf $(VENV) $(USE) .venv-transformers-low .venv-transformers-high data/demo
+	rm -rf $(VENV) $(USE) $(LAB) .venv-transformers-low .venv-transformers-high data/demo

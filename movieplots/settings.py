@@ -186,9 +186,13 @@ def default_of(kind: type, name: str) -> Any:
 
 
 class Taking(Protocol[P, S, R]):
-    """A function that takes the fields of a settings class as arguments, or with `of` the settings themselves."""
+    """A function that takes the fields of a settings class as arguments, or with `of` the settings themselves.
+
+    `settings` makes these from the arguments.
+    """
 
     of: Callable[[S], R]
+    settings: Callable[P, S]
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
 
@@ -197,14 +201,16 @@ def takes(settings: Callable[P, S]) -> Callable[[Callable[[S], R]], Taking[P, S,
     """Let a function of one settings object take its fields as arguments, and describe them in its docstring."""
 
     def decorate(function: Callable[[S], R]) -> Taking[P, S, R]:
+        def given(*args: P.args, **kwargs: P.kwargs) -> S:
+            with _named(function, settings):
+                return settings(*args, **kwargs)
+
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            with _named(function, settings):
-                given = settings(*args, **kwargs)
-            return function(given)
+            return function(given(*args, **kwargs))
 
         made: Taking[P, S, R] = _described(call, function, settings, ())
-        made.of = function
+        made.of, made.settings = function, given
         return made
 
     return decorate

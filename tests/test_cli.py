@@ -216,7 +216,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(capsys, monkeypatch, tmp_path)
         ("prepare", "sample", "--own-splits", "-o", out): "brings a division of its own",
         ("prepare", "sample", "--splits-from", tmp_path / "empty", "-o", out): "No Plot table",
         ("prepare", "sample", "--genre-map", tmp_path / "x_titles.csv", "-o", out): "x_titles.csv",
-        ("prepare", "sample", "--tokenizer", "gpt2", "-o", out): "smollm2-135m or minilm-l6",
+        ("prepare", "sample", "--tokenizer", "gpt2", "-o", out): "smollm2-135m for generators, minilm-l6",
         ("fetch", "imbd"): "Unknown source 'imbd'",
         ("fetch", "sample"): "nothing to fetch",
         ("fetch", "streaming"): "kaggle.com/datasets/shivamb/netflix-shows",
@@ -297,7 +297,7 @@ def test_a_hub_id_without_a_hub_names_the_offline_bases(capsys, monkeypatch, sma
     arguments = ("train", "classifier", "--data", small_corpus, "--base-model", "roberta-base", "-o", out)
     status, _, err = run(capsys, monkeypatch, *arguments)
     assert status == 2
-    assert "smollm2-135m or minilm-l6" in err
+    assert "smollm2-135m for generators, minilm-l6" in err
     assert not out.exists()
 
 

@@ -10,11 +10,13 @@ import pytest
 
 from movieplots import GenreClassifier, load_plots
 from movieplots.classification import fastai_training
+from movieplots.classification import training as trainer_training
 from movieplots.classification.fastai_training import rates, train_with_fastai
 from movieplots.classification.info import ClassifierInfo
 from movieplots.classification.model import GenreModel
 from movieplots.errors import BadInput
 from movieplots.pretrained.base_models import load_encoder
+from movieplots.runs.find_lr import kept_search
 from movieplots.runs.folder import read_info
 from tests.forked import forked
 
@@ -120,6 +122,15 @@ def test_the_rate_is_searched(small_corpus, tiny_roberta):
     assert search.rates == sorted(search.rates)
     assert search.rates[0] == pytest.approx(1e-5)
     assert search.rates[0] < search.suggestion < 1
+
+
+def test_a_search_of_fastai_is_not_taken_for_one_of_the_trainer(small_corpus, tiny_roberta, tmp_path):
+    file = tmp_path / "learning_rates.json"
+    for module, lowest in ((trainer_training, 1e-6), (fastai_training, 1e-5)):
+        first, again = (
+            kept_search(file, module.find_lr, small_corpus, tiny_roberta, batch_size=8, steps=30) for _ in range(2)
+        )
+        assert first == again and first.rates[0] == pytest.approx(lowest)
 
 
 def test_a_rate_out_of_range_is_refused(small_corpus, tiny_roberta, tmp_path):

@@ -1,7 +1,9 @@
 """The generator: prompts, packing, training, sampling, dumps; on tiny checkpoints."""
 
+import json
 import random
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -24,7 +26,14 @@ from movieplots.generation.prompt_format import Example, PromptTokenizer, format
 from movieplots.generation.sampling import PlotGenerator
 from movieplots.generation.training import measure_losses, train_generator
 from movieplots.plots import load_plots
-from movieplots.pretrained.base_models import base_models, load_causal_lm, load_encoder
+from movieplots.pretrained.base_models import (
+    base_models,
+    hidden_size,
+    load_causal_lm,
+    load_encoder,
+    resolve,
+    teacher_of,
+)
 from movieplots.runs.folder import read_info
 
 BASES = ["tiny_gpt2", "tiny_llama"]
@@ -204,12 +213,28 @@ def test_a_time_limit_stops_training(small_corpus, tiny_gpt2, tmp_path):
 
 def test_base_models_that_cannot_be_loaded_say_why(tmp_path):
     assert {model["name"] for model in base_models()} == {"smollm2-135m", "minilm-l6"}
-    with pytest.raises(BadInput, match=r"could not be fetched.*smollm2-135m or minilm-l6"):
+    with pytest.raises(BadInput, match=r"could not be fetched.*smollm2-135m for generators, minilm-l6"):
         load_causal_lm("gpt2")
     with pytest.raises(BadInput, match=r"no config\.json"):
         load_encoder(str(tmp_path))
     with pytest.raises(BadInput, match="does not exist"):
         load_encoder(str(tmp_path / "nowhere"))
+
+
+def test_a_distilled_model_names_the_one_that_taught_it():
+    assert teacher_of("distilgpt2") == "gpt2" and teacher_of("distilbert/distilgpt2") == "openai-community/gpt2"
+    assert teacher_of("distilroberta-base") == "roberta-base"
+    assert teacher_of("distilbert/distilbert-base-uncased") == "google-bert/bert-base-uncased"
+    for name in ("gpt2", "smollm2-135m", "minilm-l6", "data/distilgpt2", "someone/distilgpt2"):
+        assert teacher_of(name) == name
+
+
+def test_the_hidden_size_is_known_without_loading_the_model(tiny_gpt2, tiny_roberta, tmp_path):
+    config = json.loads(Path(resolve("minilm-l6"), "config.json").read_text())
+    assert hidden_size("minilm-l6") == config["hidden_size"] == hidden_size(resolve("minilm-l6"))
+    assert hidden_size(tiny_roberta) == 32
+    for unknown in ("roberta-base", str(tmp_path), str(tmp_path / "nowhere")):
+        assert hidden_size(unknown) is None
 
 
 def test_an_encoder_is_no_generator(small_corpus, tiny_roberta, tmp_path):

@@ -26,7 +26,8 @@ from movieplots.generation.sampling import PlotGenerator
 from movieplots.generation.training import corpus_of, find_lr, train_generator
 from movieplots.plots import FILE_NAME, save_plots
 from movieplots.runs import fit
-from movieplots.runs.find_lr import smooth, steepest
+from movieplots.runs.find_lr import kept_search, smooth, steepest
+from movieplots.runs.folder import last_checkpoint
 from tests.forked import forked
 
 QUICK = {"max_steps": 8, "method": "full", "learning_rate": 5e-3, "batch_size": 2, "block_size": 128}
@@ -170,7 +171,7 @@ def test_early_stopping_keeps_the_best_weights(small_corpus, tiny_gpt2, tmp_path
             patch.setattr(owner, name, dies)
             with pytest.raises(KeyboardInterrupt):
                 train_generator(tmp_path, tiny_gpt2, tmp_path / "killed", **quick)
-        assert fit.last_checkpoint(tmp_path / "killed" / "checkpoints").name == f"checkpoint-{4 if owner is fit else 6}"
+        assert last_checkpoint(tmp_path / "killed" / "checkpoints").name == f"checkpoint-{4 if owner is fit else 6}"
     assert train_generator(tmp_path, tiny_gpt2, tmp_path / "killed", **quick) == info
     for name in ("model.safetensors", "movieplots.json"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
@@ -232,6 +233,64 @@ def test_the_rate_search_finds_where_the_loss_falls(small_corpus, tiny_gpt2):
     assert again == search
     with pytest.raises(BadInput, match="--steps must be at least 20, not 19"):
         find_lr(small_corpus, tiny_gpt2, method="full", steps=19)
+
+
+SEARCH = {"method": "full", "block_size": 64, "steps": 30}
+
+
+def marked(file):
+    """Change the suggestion in the file of a search, so that what is read from there can be told from a new search."""
+    kept = json.loads(file.read_text())
+    kept["search"]["suggestion"] = 0.125
+    file.write_text(json.dumps(kept))
+
+
+def test_a_search_is_made_once_and_kept_beside_the_model(small_corpus, tiny_gpt2, tmp_path, capfd):
+    out = tmp_path / "out"
+    file = out / "learning_rates.json"
+    search = kept_search(file, find_lr, small_corpus, tiny_gpt2, **SEARCH)
+    assert search == find_lr(small_corpus, tiny_gpt2, **SEARCH)
+    capfd.readouterr()
+    assert kept_search(file, find_lr, small_corpus, tiny_gpt2, **SEARCH, seed=0) == search
+    assert f"search kept in {file} is used; delete the file to search again" in capfd.readouterr().err
+    marked(file)
+    for more in ({}, {}, {"overwrite": True}):
+        train_generator(small_corpus, tiny_gpt2, out, **QUICK | {"max_steps": 2}, **more)
+        assert kept_search(file, find_lr, small_corpus, tiny_gpt2, **SEARCH).suggestion == 0.125
+
+
+def test_a_search_of_anything_else_is_made_anew(small_corpus, turned_corpus, tiny_gpt2, trained, tmp_path):
+    file, base = tmp_path / "learning_rates.json", tmp_path / "base"
+    shutil.copytree(tiny_gpt2, base)
+
+    def suggested(data=small_corpus, base_model=str(base), **changed):
+        return kept_search(file, find_lr, data, base_model, **SEARCH | changed).suggestion
+
+    for changed in ({"block_size": 32}, {"seed": 1}, {"data": turned_corpus}, {}):
+        assert suggested(**changed) != 0.125
+        marked(file)
+        assert suggested(**changed) == 0.125
+    (base / "generation_config.json").write_text("{}")  # the same name, another model
+    assert suggested() != 0.125
+    shutil.copytree(trained[0], base, dirs_exist_ok=True)
+    assert suggested() != 0.125
+    marked(file)
+    (base / "run.json").write_text("{}")  # made by the same recipe, it is the same model
+    assert suggested() == 0.125
+
+
+def test_a_damaged_search_is_made_anew_and_another_file_is_kept(small_corpus, tiny_gpt2, tmp_path, capfd):
+    file = tmp_path / "learning_rates.json"
+    file.write_text('{"of": ')
+    kept_search(file, find_lr, small_corpus, tiny_gpt2, **SEARCH)
+    assert f"{file} is damaged: searching the learning rate again." in capfd.readouterr().err
+    assert json.loads(file.read_text())["of"]["settings"]["steps"] == 30
+    file.write_text('{"task": "generation"}')
+    with pytest.raises(BadInput, match="holds no search of a learning rate: choose another file, or delete it"):
+        kept_search(file, find_lr, small_corpus, tiny_gpt2, **SEARCH)
+    assert file.read_text() == '{"task": "generation"}'
+    with pytest.raises(BadInput, match="is a folder"):
+        kept_search(tmp_path, find_lr, small_corpus, tiny_gpt2, **SEARCH)
 
 
 def test_the_steepest_place_of_a_known_curve():
@@ -358,12 +417,12 @@ def test_a_run_begun_with_another_base_model_or_without_titles_is_refused(
         patch.setattr("movieplots.generation.training.save_generator", killed)
         with pytest.raises(KeyboardInterrupt):
             train_generator(small_corpus, tiny_gpt2, tmp_path, max_steps=1)
-    checkpoint = fit.last_checkpoint(tmp_path / "checkpoints")
+    checkpoint = last_checkpoint(tmp_path / "checkpoints")
     with pytest.raises(BadInput, match=r"other settings \(base_model\)"):
         train_generator(small_corpus, tiny_llama, tmp_path, max_steps=1)
     with pytest.raises(BadInput, match=r"other settings \(titles\)"):
         train_generator(small_corpus, tiny_gpt2, tmp_path, titles=False, max_steps=1)
-    assert fit.last_checkpoint(tmp_path / "checkpoints") == checkpoint
+    assert last_checkpoint(tmp_path / "checkpoints") == checkpoint
 
 
 def test_a_full_disk_is_a_sentence_and_the_last_checkpoint_stays(small_corpus, tiny_gpt2, tmp_path, monkeypatch, capfd):
@@ -388,7 +447,7 @@ def test_a_full_disk_is_a_sentence_and_the_last_checkpoint_stays(small_corpus, t
     assert forked(train_on_a_full_disk) == 2
     said = " ".join(capfd.readouterr().err.split())
     assert "no room on the disk" in said and "the one of step 2 is kept" in said
-    assert fit.last_checkpoint(tmp_path / "checkpoints").name == "checkpoint-2"
+    assert last_checkpoint(tmp_path / "checkpoints").name == "checkpoint-2"
     train()
     assert "Continuing at step 2" in capfd.readouterr().err
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from types import SimpleNamespace
 
 import nbformat
@@ -10,6 +11,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from movieplots.generation import training as generator_training
 from movieplots.notebook import live_curves, run_note
+from movieplots.notebook.drive_copies import DriveCopies
 from movieplots.notebook.live_curves import LiveCurves
 from movieplots.progress import console
 from tools import notebooks
@@ -114,11 +116,12 @@ def note(monkeypatch):
     return run_note.RunNote(), shown
 
 
-def test_the_note_says_in_plain_words_that_another_base_stands_in(note, corpus, tmp_path):
+def test_the_note_says_what_made_the_outputs(note, corpus, tmp_path):
     note, shown = note
-    note.begin("smollm2-135m", "gpt2", corpus, tmp_path)
-    assert "`smollm2-135m` **stands in for `gpt2`**" in shown[-1] and '`BASE_MODEL = "gpt2"`' in shown[-1]
+    note.begin("smollm2-135m", corpus, tmp_path)
+    assert "**Base model:** `smollm2-135m`\n" in shown[-1]
     assert "sample, 420 plots, of which 330 for training; fingerprint `" in shown[-1]
+    assert re.search(r"\*\*Software:\*\* movieplots 0\.1\.0.*, torch 2\.\d+.*, transformers 5\.\d+", shown[-1])
     assert "the run has not come to its end" in shown[-1]
     run = {"minutes": 65.0, "device": "CPU, 2 threads", "date": "2026-02-01"}
     (tmp_path / "run.json").write_text(json.dumps(run))
@@ -127,12 +130,45 @@ def test_the_note_says_in_plain_words_that_another_base_stands_in(note, corpus, 
     assert "`:** 65 minutes on CPU, 2 threads, finished on 2026-02-01" in shown[-1]
 
 
-def test_the_note_names_the_base_alone_where_it_is_the_one_that_was_meant(note, corpus, trained):
+def test_of_a_local_base_model_the_note_names_the_folder_alone(note, corpus, trained):
     note, shown = note
-    note.begin("gpt2", "gpt2", corpus, trained[0])
-    assert "**Base model:** `gpt2`\n" in shown[-1]
+    note.begin(str(trained[0]), corpus, trained[0])
+    assert f"**Base model:** `{trained[0].name}`\n" in shown[-1]
     note.end()
-    assert shown[-1].endswith("; the model had been trained before, by an earlier run")
+    assert "; the model had been trained before, by an earlier run" in shown[-1]
+
+
+def test_the_note_says_that_a_run_was_continued(note, corpus, tmp_path):
+    note, shown = note
+    (tmp_path / "bert-blocks-128" / "checkpoints").mkdir(parents=True)  # of an encoder that `bert` starts from
+    note.begin("bert", corpus, tmp_path / "bert")
+    note.end()
+    assert "; continued from where an earlier run was stopped" in shown[-1]
+
+
+def test_the_note_says_what_is_on_drive_or_why_nothing_is(note, corpus, tmp_path):
+    note, shown = note
+    work, kept = tmp_path / "work", tmp_path / "drive" / "movieplots"
+    work.mkdir()
+    kept.mkdir(parents=True)
+    note.copies = DriveCopies(work, kept)
+    (work / "model").write_bytes(b"w" * 150_000_000)
+    note.begin(None, corpus, work)
+    assert "Base model" not in shown[-1]
+    note.end()
+    assert "**Copies:** 150 MB in `movieplots` on Google Drive" in shown[-1]
+    shutil.rmtree(tmp_path / "drive")
+    (tmp_path / "drive").write_text("unmounted")
+    (work / "more").write_text("w")
+    note.end()
+    assert re.search(r"\*\*Copies:\*\* Copying to .* failed", shown[-1])
+
+
+def test_commands_are_shown_as_a_terminal_takes_them(note, monkeypatch):
+    note, shown = note
+    monkeypatch.setattr(run_note, "display", lambda text: shown.append(text.data))
+    note.commands("movieplots generate -n 3", "movieplots evaluate --help")
+    assert shown[-1] == "```bash\nmovieplots generate -n 3\nmovieplots evaluate --help\n```"
 
 
 @pytest.mark.parametrize(

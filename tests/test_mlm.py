@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForMaskedLM, default_data_collator
+from transformers import AutoModelForMaskedLM, RobertaConfig, RobertaModel, default_data_collator
 
 from movieplots.classification.info import MlmInfo
 from movieplots.classification.mlm import (
@@ -14,6 +14,7 @@ from movieplots.classification.mlm import (
     train_mlm,
 )
 from movieplots.classification.training import train_classifier
+from movieplots.classification.training_settings import ClassifierSettings
 from movieplots.errors import BadInput
 from movieplots.plots import load_plots
 from movieplots.pretrained.base_models import load_pretrained, load_tokenizer
@@ -80,6 +81,22 @@ def test_it_learns_and_a_classifier_starts_from_it(trained, small_corpus, tmp_pa
     assert not [file for file in folder.rglob("*") if file.suffix in (".bin", ".pt", ".pkl")]
     done = train_classifier(small_corpus, str(folder), tmp_path, epochs=1, batch_size=16)
     assert done.base_model == str(folder)
+
+
+def test_an_encoder_that_has_read_plots_keeps_the_learning_rate_of_its_size(
+    trained, small_corpus, tiny_roberta, tmp_path
+):
+    assert ClassifierSettings(small_corpus, str(trained[0]), "o").resolved().learning_rate == 3e-4
+    tokenizer, wide, read = load_tokenizer(tiny_roberta), tmp_path / "wide", tmp_path / "read"
+    config = RobertaConfig(
+        vocab_size=len(tokenizer), hidden_size=400, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2,
+        max_position_embeddings=70, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    RobertaModel(config, add_pooling_layer=False).save_pretrained(wide)
+    tokenizer.save_pretrained(wide)
+    info = train_mlm(small_corpus, str(wide), read, epochs=1, block_size=64)
+    assert info.recipe.settings["learning_rate"] == 5e-5
+    assert ClassifierSettings(small_corpus, str(read), "o").resolved().learning_rate == 5e-5
 
 
 def test_again_it_reuses_what_is_there(trained, small_corpus, tiny_roberta):

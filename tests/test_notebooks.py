@@ -1,307 +1,205 @@
-"""The notebooks: each runs on the bundled corpus, and what is committed is a clean run that anyone may read."""
+"""The notebooks as they are committed, and `make notebooks`; that each of them runs is tested in `test_colab`."""
 
 import html
 import json
+import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
-import pandas as pd
-import papermill
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from movieplots import load_plots, read_dump
-from movieplots.classification.baseline import SVM
 from movieplots.classification.imbalance import LOSSES
-from movieplots.classification.info import ClassifierInfo
-from movieplots.classification.training import train_classifier
-from movieplots.generation.info import GeneratorInfo
+from movieplots.notebook.needs import sentence
 from movieplots.pretrained import shipped
-from movieplots.runs.folder import read_info
+from tests.command_line import parse
+from tests.pages import ROOT, code_cells, figures, outputs, page, pages
 from tools import notebooks
-from tools.notebooks import KERNEL_ARGUMENTS, tidy
+from tools.notebooks import tidy
 
-ROOT = Path(__file__).resolve().parents[1]
-NOTEBOOKS = [str(path.relative_to(ROOT)) for path in notebooks.notebooks(ROOT)]
+NOTEBOOKS = pages()
 TRAINING = [name for name in NOTEBOOKS if name.endswith("Training.ipynb")]
 EVALUATION = [name for name in NOTEBOOKS if name.endswith("Evaluation.ipynb")]
 GENRES = [name for name in NOTEBOOKS if name.startswith("genre_prediction/")]
-# The base model that a notebook is written for, where another one stands in for it.
-MEANT = {"DistilGPT-2": "distilgpt2", "GPT-2": "gpt2", "RoBERTa": "roberta-base", "BERT": "bert-base-uncased"}
+# Folder -> the base model that it is named after.
+BASE_MODELS = {
+    "DistilGPT-2": "distilgpt2", "GPT-2": "gpt2", "GPT-2-gpt2simple": "gpt2", "RoBERTa": "roberta-base",
+    "BERT": "bert-base-uncased", "MiniLM": "minilm-l6",
+}  # fmt: skip
 MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:work|home|tmp|root|mnt|Users|private|var)/\w")
 LONGEST_CELL = 90  # characters: room for a title or a plot's opening words, not for a plot
 # The cells that show texts in full, as lists: only what a model of ours wrote.
 WRITTEN = {"samples", "student-samples", "own", "temperatures", "most", "least", "best"}
+LONGEST_LINE = 120  # of code and of commands
 
 
-def execute(path, out, folder, **parameters):
-    """Run a notebook with papermill in a folder; it raises where a cell fails."""
-    return papermill.execute_notebook(
-        path, out, parameters, cwd=folder, kernel_name="python3", progress_bar=False,
-        extra_arguments=KERNEL_ARGUMENTS,
-    )  # fmt: skip
-
-
-def code_cells(notebook):
-    return [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
-
-
-def outputs(notebook):
-    return [output for cell in code_cells(notebook) for output in cell.outputs]
-
-
-def figures(notebook):
-    return sum("image/png" in output.get("data", {}) for output in outputs(notebook))
-
-
-def page(output):
-    """What an output shows of text, as one string."""
-    data = output.get("data", {})
-    return "".join(str(data.get(kind, "")) for kind in ("text/html", "text/markdown"))
+def read(name):
+    return nbformat.read(ROOT / name, as_version=4)
 
 
 def cell_sources(name):
-    return {cell.id: cell.source for cell in nbformat.read(ROOT / name, as_version=4).cells}
+    return {cell.id: cell.source for cell in read(name).cells}
+
+
+def injected_into(notebook):
+    """The cells that say what was run in place of the parameters: one at most."""
+    return [cell for cell in notebook.cells if "injected-parameters" in cell.metadata.get("tags", [])]
+
+
+def base_model_in(source):
+    return re.search(r'^BASE_MODEL = "(.*?)"', source, re.MULTILINE)[1]
 
 
 def parameters_of(name):
     return cell_sources(name)["parameters"]
 
 
-def out_of(name):
-    return re.search(r'^OUTPUT_DIR = "(.*?)"', parameters_of(name), re.MULTILINE)[1]
-
-
-def meant(name):
-    """The base that the notebook is written for, or None where it is the one that it runs with."""
-    return next((base for folder, base in MEANT.items() if folder in name), None)
-
-
 @pytest.fixture(params=NOTEBOOKS)
 def committed(request):
-    return nbformat.read(ROOT / request.param, as_version=4)
+    return read(request.param)
 
 
-# Each notebook runs
+# The first cells
 
 
-@pytest.fixture(scope="module")
-def judge(tmp_path_factory, corpus, tiny_roberta):
-    """The folder of a classifier trained on the bundled corpus, for the notebooks that evaluate on it."""
-    folder = tmp_path_factory.mktemp("judge")
-    train_classifier(corpus, tiny_roberta, folder, epochs=1)
-    return str(folder)
+def test_the_setup_cell_is_short_and_the_same_in_all_but_for_the_name():
+    setups = {name: cell_sources(name)["setup"] for name in NOTEBOOKS}
+    for name, setup in setups.items():
+        assert len(setup.splitlines()) <= 5
+        assert setup.endswith(f'.set_up("{name.removesuffix(".ipynb")}")')
+    assert len({setup.rpartition(".set_up(")[0] for setup in setups.values()}) == 1
 
 
-def evaluation_folder(name, folder, model, corpus):
-    """Lay into a folder what a quick run of the training notebooks leaves for an evaluation; return `OUTPUT_DIR`."""
-    out = folder / "data" / "quick" / out_of(name)
-    for part in ("random-crops", "packed") if "gpt2simple" in name else ("", "../tiny-student"):
-        shutil.copytree(model, out / "tiny" / part, dirs_exist_ok=True)
-    shutil.copytree(corpus, folder / "data" / "quick" / "corpus")
-    return out
+@pytest.mark.parametrize("name", TRAINING + EVALUATION)
+def test_it_runs_the_model_that_its_folder_is_named_after(name):
+    assert base_model_in(parameters_of(name)) == BASE_MODELS[Path(name).parent.name]
 
 
-# One runs at every change; the others take minutes.
-RUNS = [name if name == "DataPreparation.ipynb" else pytest.param(name, marks=pytest.mark.slow) for name in NOTEBOOKS]
-STARTED_AGAIN = "text_generation/with-titles/GPT-2/Training.ipynb"
+def test_parameters_are_tagged(committed):
+    assert sum("parameters" in cell.metadata.get("tags", []) for cell in committed.cells) == 1
 
 
-def run_quick(name, folder, request):
-    """Run a notebook in a folder, on tiny models and the bundled corpus."""
-    use = request.getfixturevalue
-    if name in GENRES:
-        base = use("tiny_roberta")
-        if name in EVALUATION:  # what a quick run of the training notebook leaves
-            shutil.copytree(use("classifier")[0], folder / "data" / "quick" / out_of(name) / "tiny")
-            shutil.copytree(use("small_corpus"), folder / "data" / "quick" / "corpus")
-            base = "tiny"
-        parameters = {"BASE_MODEL": base, "QUICK": True}
-    elif name in EVALUATION:
-        model = use("trained")[0] if "with-titles" in name else use("untitled")
-        evaluation_folder(name, folder, model, use("corpus"))
-        parameters = {"BASE_MODEL": "tiny", "CLASSIFIER": use("judge"), "QUICK": True}
-        if "Distil" in name:
-            parameters["TEACHER_BASE_MODEL"] = "tiny"
-    elif name in TRAINING:
-        parameters = {"BASE_MODEL": use("tiny_gpt2"), "QUICK": True}
-        if "TEACHER_BASE_MODEL = " in parameters_of(name):
-            parameters["TEACHER_BASE_MODEL"] = use("tiny_gpt2")
-    else:
-        parameters = {"SOURCES": ["sample"], "OUTPUT_DIR": "data/corpus"}
-    return execute(ROOT / name, folder / "out.ipynb", folder, **parameters)
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_on_colab_it_gets_a_gpu_where_it_needs_one(name):
+    wanted = {"accelerator": "GPU", "colab": {"gpuType": "T4"}}
+    metadata = read(name).metadata
+    assert {key: metadata[key] for key in wanted if key in metadata} == (
+        wanted if name != "DataPreparation.ipynb" else {}
+    )
 
 
-@pytest.mark.parametrize("name", RUNS)
-def test_it_runs_on_the_bundled_corpus(name, tmp_path, request):
-    """One test, since the run is what takes time: it ends well, shows what it wrote, and says what made it."""
-    done = run_quick(name, tmp_path, request)
-    assert not [output for output in outputs(done) if output.output_type == "error"]
-    assert all(cell.execution_count for cell in code_cells(done))
-    assert figures(done) == figures(nbformat.read(ROOT / name, as_version=4))
-    check_it_wrote_what_it_shows(name, done, tmp_path)
-    if name in TRAINING:
-        check_the_first_cell_says_what_made_the_outputs(name, done, tmp_path)
-    if name == STARTED_AGAIN:
-        check_it_trains_nothing_again(name, done, tmp_path)
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_the_first_lines_say_what_it_needs(name):
+    title = cell_sources(name)["title"]
+    needed = sentence(name.removesuffix(".ipynb"))
+    assert needed in title.split("\n\n")[1:4]  # after the links and the notice, where there are any
+    assert title.count(notebooks.NEEDED) == 1
 
 
-def check_it_wrote_what_it_shows(name, done, folder):
-    shown = " ".join(map(page, outputs(done)))
-    if name == "DataPreparation.ipynb":
-        assert len(load_plots(folder / "data" / "corpus")) == 420
-        assert "No duplicates were found." in shown
-        assert "No near-duplicates were found." in shown
-        assert "No plot had to be repaired." in shown
-    elif name in GENRES and name in EVALUATION:
-        (model,) = folder.glob("data/quick/**/movieplots.json")
-        metrics = read_info(model.parent, ClassifierInfo).metrics
-        assert f">{metrics.test.intervals['map'].value:.3f} (" in shown
-        assert "politician" in shown
-    elif name in GENRES:
-        folders = [file.parent for file in folder.glob("data/quick/**/movieplots.json")]
-        is_classifier = {
-            place: '"task": "classification"' in (place / "movieplots.json").read_text() for place in folders
-        }
-        models = [read_info(place, ClassifierInfo).metrics.test for place in folders if is_classifier[place]]
-        # MiniLM's two as trained and quantized, and one a loss; BERT's with reading and without
-        assert len(models) == {"MiniLM": 4 + len(LOSSES), "BERT": 2, "RoBERTa": 1}[Path(name).parent.name]
-        assert all(f">{measured.baselines[SVM].map:.3f}<" in shown for measured in models)
-        assert all(f">{measured.scores.map:.3f}" in shown for measured in models)
-    elif name in EVALUATION:
-        (report,) = folder.glob("data/quick/**/report.html")
-        metrics = json.loads((report.parent / "metrics.json").read_text())
-        assert [model["samples"]["samples"] for model in metrics["models"].values()] == [36] * len(metrics["models"])
-        assert len(metrics["models"]) == (1 if "/GPT-2/" in name else 2)
-        assert metrics["classifier"]["test_plots"] > 0
-        assert all(name in shown for name in metrics["models"])
-    else:
-        models = [read_info(file.parent, GeneratorInfo) for file in folder.glob("data/quick/**/movieplots.json")]
-        assert len(models) == (1 if "/GPT-2/" in name else 2)
-        assert all(f">{model.metrics.test_loss_after:.3g}<" in shown for model in models)
-        (dump,) = folder.glob("data/quick/**/dump.json")
-        assert len(read_dump(dump.parent)) == 36
+@pytest.mark.parametrize("name", TRAINING + EVALUATION)
+def test_a_page_says_once_that_its_outputs_are_of_another_base_model(name):
+    notebook = read(name)
+    shown = [cell.source for cell in notebook.cells] + [page(output) for output in outputs(notebook)]
+    injected = injected_into(notebook)
+    assert "\n".join(shown).count("stands in for") == len(injected) <= 1
+    if injected:
+        notice, *others = (text for text in notebook.cells[0].source.split("\n\n")[1:3] if "stands in for" in text)
+        used, own = base_model_in(injected[0].source), base_model_in(parameters_of(name))
+        assert not others
+        assert notice.startswith(f"**The saved outputs are of `{used}`, which stands in for `{own}`.**")
+        assert notice.endswith(f"when you run this notebook, it uses `{own}`.")
 
 
-def check_the_first_cell_says_what_made_the_outputs(name, done, folder):
-    (note,) = [page(output) for output in code_cells(done)[0].outputs if page(output)]
-    lines = dict(re.findall(r"- \*\*(.*?):\*\* (.*)", note))
-    models = [file.parent.relative_to(folder) for file in folder.glob("data/quick/**/run.json")]
-    assert list(lines)[:5] == ["Base model", "Data", "Device", "Date", "Duration"]
-    assert sorted(list(lines)[5:]) == sorted(f"Training of `{model}`" for model in models)
-    base = Path(done.metadata.papermill.parameters["BASE_MODEL"]).name
-    assert lines["Base model"].startswith(f"`{base}` **stands in for `{meant(name) or 'minilm-l6'}`**")
-    assert lines["Data"].startswith("sample, 420 plots, of which 330 for training; fingerprint `")
-    assert re.fullmatch(r"\d+ (seconds|minutes)", lines["Duration"])
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_what_was_run_in_place_of_the_parameters_is_text_after_them(name):
+    """Text, so that who runs the page runs the parameters."""
+    notebook = read(name)
+    for cell in injected_into(notebook):
+        before = notebook.cells[notebook.cells.index(cell) - 1]
+        assert before.metadata["tags"] == ["parameters"]
+        assert cell.cell_type == "markdown" and cell.id == "injected-parameters"
+        assert re.fullmatch(r'The saved outputs were .*:\n\n```python\nBASE_MODEL = "\S+"\n```', cell.source)
 
 
-def check_it_trains_nothing_again(name, first, folder):
-    models = {file: file.stat().st_mtime for file in folder.glob("data/quick/**/movieplots.json")}
-    parameters = first.metadata.papermill.parameters
-    again = execute(ROOT / name, folder / "again.ipynb", folder, **parameters)
-    assert {file: file.stat().st_mtime for file in models} == models
-    assert figures(again) == figures(first)
-    assert "the model had been trained before" in page(code_cells(again)[0].outputs[-1])
+@pytest.mark.parametrize("name", [name for name in TRAINING + EVALUATION if "MiniLM" not in name])
+def test_nothing_else_on_a_page_names_a_stand_in(name):
+    stand_in = notebooks.OFFLINE[Path(name).parts[0]]
+    for cell in read(name).cells:
+        if cell.id != "injected-parameters":
+            paragraphs = [text for text in cell.source.split("\n\n") if not text.startswith(notebooks.NOTICE)]
+            lines = [line for line in "\n".join(paragraphs).splitlines() if not line.startswith("EMBEDDER = ")]
+            assert not [line for line in lines if stand_in in line or "stand-in" in line]
+
+
+# The code
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_no_line_of_code_is_too_long(name):
+    for cell in code_cells(read(name)):
+        lines = [line for line in cell.source.splitlines() if cell.id != "setup"]
+        assert max(map(len, lines), default=0) <= LONGEST_LINE
+
+
+def test_the_cells_are_laid_out_as_the_package_is(tmp_path):
+    """All but the setup cell, which the formatter would make longer."""
+    for name in NOTEBOOKS:
+        notebook = read(name)
+        notebook.cells = [cell for cell in notebook.cells if cell.id != "setup"]
+        nbformat.write(notebook, tmp_path / name.replace("/", "-"))
+    ruff = [sys.executable, "-m", "ruff"]
+    options = ["--isolated", "--config", f"line-length = {LONGEST_LINE}", "."]
+    imports = ["--select", "I", "--config", "lint.isort.known-first-party = ['movieplots']"]
+    for command in (["format", "--check", *options], ["check", *imports, *options]):
+        done = subprocess.run([*ruff, *command], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_the_commands_at_the_end_are_right(name, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    shown = commands_of(name)
+    assert bool(shown) == (name not in GENRES or name in TRAINING)
+    for command in shown:
+        assert max(map(len, command.splitlines())) <= LONGEST_LINE
+        parse(command.replace("\\\n", " "))
+
+
+def commands_of(name):
+    """The commands that the last cell shows, when the parameters are as they stand there."""
+    shown = []
+    variables = {
+        "note": SimpleNamespace(end=lambda *folders: None, commands=lambda *commands: shown.extend(commands)),
+        "os": os,
+        "shipped": shipped,
+        "LOSSES": LOSSES,
+    }
+    exec(parameters_of(name), variables)
+    out = Path(variables["OUTPUT_DIR"], variables.get("BASE_MODEL", ""))
+    variables |= {
+        "out": out,
+        "folder": out,
+        "models": {"with titles": out, "packed": out / "packed"},
+        "dumps": {"with titles": out / "grid", "packed": out / "packed" / "grid"},
+        "teacher": out,
+        "student": Path(f"{out}-student"),
+        "layers": 12,
+        "few": Path(f"{out}-2-layers"),
+        "readers": {128: f"{out}-blocks-128"},
+        "best": 128,
+    }
+    exec(cell_sources(name)["end"], variables)
+    return shown
 
 
 @pytest.mark.parametrize("name", [name for name in EVALUATION if name not in GENRES])
 def test_an_evaluation_takes_the_classifier_that_ships(name):
     assert re.search("^CLASSIFIER = None ", parameters_of(name), re.MULTILINE)
     assert any("CLASSIFIER or shipped.CLASSIFIER" in source for source in cell_sources(name).values())
-
-
-@pytest.mark.slow
-def test_an_evaluation_judges_with_the_classifier_that_ships(tmp_path, trained, corpus):
-    name = next(name for name in EVALUATION if "with-titles/GPT-2/" in name)
-    out = evaluation_folder(name, tmp_path, trained[0], corpus)
-    execute(ROOT / name, tmp_path / "out.ipynb", tmp_path, BASE_MODEL="tiny", QUICK=True)
-    metrics = json.loads((out / "tiny" / "report" / "metrics.json").read_text())
-    assert metrics["classifier"]["skipped"].startswith("The classifier was trained on other data")
-    (model,) = metrics["models"].values()
-    assert model["genre_control"]["labels"] == read_info(shipped.CLASSIFIER, ClassifierInfo).labels
-    samples = pd.read_csv(out / "tiny" / "report" / "samples.csv")
-    written = samples[(samples["model"] == "with titles") & ~samples["empty"]]
-    assert len(written) and written["genre_probability"].between(0, 1).all()
-
-
-def test_without_the_catalogues_it_says_how_to_get_them(tmp_path):
-    with pytest.raises(papermill.PapermillExecutionError, match=r"kaggle\.com/datasets/shivamb/netflix-shows"):
-        execute(ROOT / "DataPreparation.ipynb", tmp_path / "out.ipynb", tmp_path)
-    assert not (tmp_path / "data").exists()
-
-
-# The setup cell
-
-
-def test_the_setup_is_the_same_in_all():
-    first = cell_sources("DataPreparation.ipynb")["setup"]
-    for name in TRAINING + EVALUATION:
-        setup = cell_sources(name)["setup"]
-        assert setup.startswith(first + "\n\nnote = ")
-        assert setup == cell_sources(TRAINING[0])["setup"]
-
-
-def test_it_works_in_the_checkout_that_it_lies_in(tmp_path):
-    inner = tmp_path / "text_generation" / "inner"
-    inner.mkdir(parents=True)
-    (tmp_path / "movieplots" / "preparation").mkdir(parents=True)
-    assert str(tmp_path) in run_setup(inner, code="\nprint(os.getcwd())").stdout
-
-
-def test_on_colab_it_works_on_the_drive(tmp_path, monkeypatch):
-    package = tmp_path / "stub" / "google" / "colab"
-    package.mkdir(parents=True)
-    (package / "__init__.py").touch()
-    log = tmp_path / "mounted"
-    (package / "drive.py").write_text(
-        "import os\n"
-        "def mount(path):\n"
-        f"    open({str(log)!r}, 'a').write(path + chr(10))\n"
-        "    os.makedirs(path + '/MyDrive')\n"
-    )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "stub"))
-    content = tmp_path / "content"  # where Colab starts
-    content.mkdir()
-    notebook = nbformat.read(ROOT / "DataPreparation.ipynb", as_version=4)
-    names = [cell.id for cell in notebook.cells]
-    notebook.cells = notebook.cells[: names.index("prepare") + 1]  # what follows reads only what is written here
-    setup = notebook.cells[names.index("setup")]
-    assert setup.source.count('"/content/drive') == 2  # the one thing changed: only Colab has this folder
-    setup.source = setup.source.replace('"/content/', f'"{content}/')
-    nbformat.write(notebook, tmp_path / "colab.ipynb")
-    execute(tmp_path / "colab.ipynb", tmp_path / "out.ipynb", content, SOURCES=["sample"], OUTPUT_DIR="data/corpus")
-    assert log.read_text().split() == [f"{content}/drive"]
-    assert len(load_plots(content / "drive" / "MyDrive" / "movieplots" / "data" / "corpus")) == 420
-
-
-def run_setup(folder, repository="", code=""):
-    """Run the setup cell and `code` in a Python that has no packages, with pip replaced by a printer."""
-    cells = nbformat.read(ROOT / "DataPreparation.ipynb", as_version=4).cells
-    setup = next(cell.source for cell in cells if cell.id == "setup")
-    setup = re.sub(r'REPOSITORY = ".*?"', f"REPOSITORY = {repository!r}", setup)  # `make links` writes one there
-    printer = "import subprocess\nsubprocess.run = lambda command, check: print(*command[1:], check)\n"
-    return subprocess.run(
-        [sys.executable, "-I", "-S", "-c", printer + setup + code], cwd=folder, capture_output=True, text=True
-    )
-
-
-def test_without_the_package_it_says_what_to_do(tmp_path):
-    done = run_setup(tmp_path)
-    assert done.returncode == 1 and not done.stdout
-    last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("ModuleNotFoundError: The package movieplots is not installed: copy the whole project")
-    assert "REPOSITORY" in last
-
-
-def test_without_the_package_it_installs_the_checkout_or_the_repository(tmp_path):
-    address = "git+https://example.org/movieplots"
-    assert run_setup(tmp_path, address).stdout == f"-m pip install --quiet movieplots[train] @ {address} True\n"
-    (tmp_path / "movieplots" / "preparation").mkdir(parents=True)
-    assert run_setup(tmp_path, address).stdout == "-m pip install --quiet --editable .[train] True\n"
 
 
 # What is committed
@@ -314,10 +212,12 @@ def test_every_cell_ran_once_and_in_order(committed):
     assert figures(committed) > 0
 
 
-def test_nothing_of_the_run_is_left(committed):
-    assert all(output.get("name") != "stderr" for output in outputs(committed))
-    before = nbformat.writes(committed)
-    assert nbformat.writes(tidy(committed)) == before
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_nothing_of_the_run_is_left(name):
+    notebook = read(name)
+    assert all(output.get("name") != "stderr" for output in outputs(notebook))
+    before = nbformat.writes(notebook)
+    assert nbformat.writes(tidy(notebook, name.removesuffix(".ipynb"))) == before
 
 
 def test_no_path_of_a_machine(committed):
@@ -335,7 +235,7 @@ def test_no_table_shows_more_than_the_opening_of_a_plot(committed):
 
 
 def test_only_texts_of_a_model_are_shown_in_full(committed):
-    for cell in code_cells(committed)[1:]:  # the first has the note
+    for cell in code_cells(committed)[1:-1]:  # the first has the note, the last the commands
         assert cell.id in WRITTEN or not any("text/markdown" in output.get("data", {}) for output in cell.outputs)
         if cell.id in WRITTEN:
             assert re.search(
@@ -345,19 +245,14 @@ def test_only_texts_of_a_model_are_shown_in_full(committed):
             )
 
 
-def test_the_outputs_are_of_the_parameters_that_stand_there(committed):
-    if "note = " in code_cells(committed)[0].source:
-        note = page(code_cells(committed)[0].outputs[0])
-        base = re.search(r'^BASE_MODEL = "(.*?)"', code_cells(committed)[1].source, re.MULTILINE)[1]
-        assert f"`{base}`" in note and "streaming, " in note
-        assert re.search(r"\*\*Date:\*\* \d+ \w+ 20\d\d", note)
-        assert re.search(r"\*\*Duration:\*\* \d+ (seconds|minutes|h \d+ min)", note)
-        words = " ".join(committed.cells[0].source.split())
-        assert ("**stands in for `" in note) == bool(re.search(r"were not made with \S+\.\*\*", words))
-
-
-def test_parameters_are_tagged(committed):
-    assert sum("parameters" in cell.metadata.get("tags", []) for cell in committed.cells) == 1
+@pytest.mark.parametrize("name", TRAINING + EVALUATION)
+def test_the_outputs_are_of_the_parameters_that_stand_there(name):
+    notebook = read(name)
+    note = page(code_cells(notebook)[0].outputs[0])
+    sources = [parameters_of(name)] + [cell.source for cell in injected_into(notebook)]
+    assert f"- **Base model:** `{base_model_in(sources[-1])}`\n" in note and "streaming, " in note
+    assert re.search(r"\*\*Date:\*\* \d+ \w+ 20\d\d", note)
+    assert re.search(r"\*\*Duration:\*\* \d+ (seconds|minutes|h \d+ min)", note)
 
 
 # `make notebooks`
@@ -392,13 +287,13 @@ def test_what_a_run_leaves_behind_is_taken_out():
             "widgets": {},
         },
     )
-    cell = tidy(notebook).cells[0]
+    cell = tidy(notebook, "Mine").cells[0]
     assert [output.get("text") or output["data"] for output in cell.outputs] == [
         "420",
         {"text/plain": "<pandas.io.formats.style.Styler>", "text/html": "<b>"},
     ]
     assert cell.metadata == {"tags": ["parameters"]}
-    assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    assert set(notebook.metadata) == {"kernelspec", "language_info", "accelerator", "colab"}
     assert notebook.metadata.kernelspec.name == "python3" and "version" not in notebook.metadata.language_info
 
 
@@ -422,12 +317,98 @@ def test_it_stops_at_the_first_error_and_leaves_that_notebook_alone(tmp_path, mo
 
 def test_it_runs_only_the_notebooks_that_are_named(tmp_path, monkeypatch):
     ran = []
-    monkeypatch.setattr(notebooks, "run_notebook", ran.append)
+    monkeypatch.setattr(notebooks, "run_notebook", lambda path, base_model: ran.append((path, base_model)))
     for name in ("a.ipynb", "b.ipynb"):
         (tmp_path / name).write_text("{}")
     monkeypatch.chdir(tmp_path)
     notebooks.main(["b.ipynb"])
-    assert ran == [Path("b.ipynb")]
+    assert ran == [(Path("b.ipynb"), None)]
     with pytest.raises(SystemExit, match=r"There is no notebook c\.ipynb"):
         notebooks.main(["a.ipynb", "c.ipynb"])
     assert len(ran) == 1
+
+
+PAGE = "text_generation/with-titles/GPT-2/Training.ipynb"
+
+
+@pytest.fixture
+def small_page(tmp_path, monkeypatch):
+    """A checkout with one small notebook, with its parameters as the others have them."""
+    cells = [
+        new_markdown_cell("# Small\n\nIt prints."),
+        new_code_cell('BASE_MODEL = "gpt2"  # or another\nSTEPS = 3', metadata={"tags": ["parameters"]}),
+        new_code_cell("print(BASE_MODEL, STEPS)"),
+        new_code_cell("STEPS"),
+    ]
+    path = tmp_path / PAGE
+    path.parent.mkdir(parents=True)
+    nbformat.write(new_notebook(cells=cells), path)
+    monkeypatch.chdir(tmp_path)
+    return path
+
+
+def test_a_page_shows_the_base_model_that_stood_in_until_it_is_run_without(small_page):
+    notebooks.main(["--base", "offline", PAGE])
+    title, parameters, injected, printed, last = nbformat.read(small_page, as_version=4).cells
+    assert title.source.split("\n\n")[1] == (
+        "**The saved outputs are of `smollm2-135m`, which stands in for `gpt2`.** The machine that made them had no "
+        "connection to the model hub; when you run this notebook, it uses `gpt2`."
+    )
+    assert injected.cell_type == "markdown" and injected.id == "injected-parameters"
+    assert injected.metadata == {"tags": ["injected-parameters"]}
+    assert injected.source == (
+        "The saved outputs were made with these parameters in place of those above:\n\n"
+        '```python\nBASE_MODEL = "smollm2-135m"\n```'
+    )
+    assert printed.outputs[0].text == "smollm2-135m 3\n"
+    assert [cell.execution_count for cell in (parameters, printed, last)] == [1, 2, 3]
+    assert last.outputs[0].execution_count == 3
+
+    notebooks.main([PAGE])
+    title, parameters, printed, _ = nbformat.read(small_page, as_version=4).cells
+    assert "saved outputs" not in title.source and title.source.endswith("\n\nIt prints.")
+    assert parameters.source.startswith('BASE_MODEL = "gpt2"')
+    assert printed.outputs[0].text == "gpt2 3\n"
+
+
+def test_another_base_model_takes_the_place_of_the_one_that_stood_in(small_page):
+    for base_model in ("offline", "gpt2-large"):
+        notebooks.main(["--base", base_model, PAGE])
+    page = nbformat.read(small_page, as_version=4)
+    assert [base_model_in(cell.source) for cell in injected_into(page)] == ["gpt2-large"]
+    assert page.cells[3].outputs[0].text == "gpt2-large 3\n"
+    assert page.cells[0].source.count("saved outputs") == 1
+    assert "which stands in for `gpt2`.** When you run this notebook, it uses `gpt2`." in page.cells[0].source
+
+
+@pytest.mark.parametrize("parameters", ['BASE_MODEL = "minilm-l6"  # or another', 'SOURCES = ["sample"]'])
+def test_nothing_stands_in_for_itself_or_for_no_base_model(parameters):
+    notebook = new_notebook(cells=[new_code_cell(parameters, metadata={"tags": ["parameters"]})])
+    assert notebooks.with_base_model(notebook, "minilm-l6").cells == notebook.cells
+    assert [cell.source for cell in notebook.cells] == [parameters]
+
+
+def test_the_offline_base_model_is_that_of_the_notebooks_kind(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for kind, base_model in {"text_generation": "smollm2-135m", "genre_prediction": "minilm-l6"}.items():
+        path = Path(kind, "Training.ipynb")
+        path.parent.mkdir()
+        cells = [new_code_cell('BASE_MODEL = "large"', metadata={"tags": ["parameters"]})]
+        nbformat.write(new_notebook(cells=cells), path)
+        notebooks.run_notebook(path.resolve(), "offline")
+        assert base_model_in(nbformat.read(path, as_version=4).cells[1].source) == base_model
+
+
+def test_the_first_lines_are_written_anew_without_a_run(small_page):
+    page = nbformat.read(small_page, as_version=4)
+    links = "[nbviewer](https://nbviewer.org/github/a/b) · [Colab](https://colab.research.google.com/github/a/b)"
+    old = f"{notebooks.NEEDED}An hour."
+    page.cells[0].source = f"# Small\n\n{links}\n\n{old}\n\nIt prints."
+    nbformat.write(page, small_page)
+    for _ in range(2):
+        notebooks.main(["--first-lines", PAGE])
+        title, *others = nbformat.read(small_page, as_version=4).cells
+        needed = sentence(PAGE.removesuffix(".ipynb"))
+        assert title.source.split("\n\n") == ["# Small", links, needed, "It prints."]
+        assert [cell.source for cell in others] == [cell.source for cell in page.cells[1:]]
+        assert not any(cell.outputs for cell in others)

@@ -12,8 +12,10 @@ CHANGES = r"catch_warnings\(|logging\.disable\(|random\.seed\(|os\.environ\[.*\]
 
 
 def test_nothing_of_the_process_is_changed_for_a_while():
+    """But for a notebook's first cell, which says for all others where they work."""
     files = Path(movieplots.__file__).parent.rglob("*.py")
-    assert {file.name: found for file in files if (found := re.findall(CHANGES, file.read_text()))} == {}
+    changes = {file.name: found for file in files if (found := re.findall(CHANGES, file.read_text()))}
+    assert changes == {"setup.py": ["os.chdir(", "os.chdir("]}
 
 
 def test_the_patience_of_two_fetches_ends_with_them():

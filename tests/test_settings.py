@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 import pytest
+from transformers import BertConfig, DistilBertConfig, RobertaConfig
 
 import movieplots
 from movieplots.classification.training_settings import (
@@ -16,6 +17,7 @@ from movieplots.classification.training_settings import (
     FastaiSettings,
     MlmSettings,
     QuantizeSettings,
+    usual_learning_rate,
 )
 from movieplots.cli import app
 from movieplots.cli.options import with_options
@@ -79,7 +81,7 @@ def toy(settings: Toy) -> Toy:
 
 def test_a_function_takes_what_is_declared():
     made = toy("d", "o", epochs=4)
-    assert made == Toy("d", "o", epochs=4) == toy.of(made)
+    assert made == Toy("d", "o", epochs=4) == toy.of(made) == toy.settings("d", "o", epochs=4)
     assert list(inspect.signature(toy).parameters)[-2:] == ["seed", "overwrite"]
     doc = toy.__doc__
     for said in (
@@ -89,8 +91,9 @@ def test_a_function_takes_what_is_declared():
     ):  # fmt: skip
         assert said in doc
     assert doc.index("Parameters\n-") < doc.index("Returns\n-")
-    with pytest.raises(TypeError, match="epoch"):
-        toy("d", "o", epoch=4)
+    for call in (toy, toy.settings):
+        with pytest.raises(TypeError, match=r"toy\(\) got an unexpected keyword argument 'epoch'"):
+            call("d", "o", epoch=4)
 
 
 @pytest.mark.parametrize(
@@ -177,6 +180,55 @@ def test_what_is_recommended_is_the_default():
     usual = GeneratorSettings("d", "gpt2", "o").resolved()
     assert (usual.sampler, usual.packing, usual.titles, usual.learning_rate) == ("genre-weighted", "packed", True, 1e-3)
     assert GeneratorSettings("d", "gpt2", "o", packing="random-crops").resolved().sampler == "uniform"
+
+
+def test_generators_take_the_learning_rate_of_their_method_whatever_the_base():
+    for base in ("smollm2-135m", "gpt2", "distilbert/distilgpt2"):
+        for method, rate in (("lora", 1e-3), ("full", 1e-4)):
+            assert GeneratorSettings("d", base, "o", method=method).resolved().recipe()["learning_rate"] == rate
+    student = DistillationSettings("t", "d", "o", layers=6).resolved()
+    assert student.learning_rate == 3e-4 and "--learning-rate" not in student.command()
+
+
+ENCODERS = (ClassifierSettings, FastaiSettings, MlmSettings)
+
+
+@pytest.mark.parametrize("kind", ENCODERS)
+@pytest.mark.parametrize(
+    ("base", "rate"),
+    [
+        ("minilm-l6", 3e-4), ("roberta-base", 5e-5), ("bert-base-uncased", 5e-5), ("google-bert/bert-base-cased", 5e-5),
+        ("distilbert-base-uncased", 5e-5), ("distilbert/distilroberta-base", 5e-5), ("someone/some-encoder", 5e-5),
+    ],
+)  # fmt: skip
+def test_the_learning_rate_of_an_encoder_follows_from_its_name(kind, base, rate):
+    usual = kind("d", base, "o").resolved()
+    assert usual.recipe()["learning_rate"] == rate
+    assert usual.command() == kind("d", base, "o").command() and "--learning-rate" not in usual.command()
+    assert kind("d", base, "o", learning_rate=1e-5).resolved().learning_rate == 1e-5
+    assert f"{rate:.0e}".replace("e-0", "e-") in option_of(kind, "learning_rate").default
+
+
+@pytest.mark.parametrize(
+    ("config", "full", "lora"),
+    [
+        (BertConfig(hidden_size=384, num_hidden_layers=12), 3e-4, 2e-3),  # MiniLM-L12
+        (BertConfig(), 5e-5, 5e-4),
+        (RobertaConfig(num_hidden_layers=6), 5e-5, 5e-4),  # DistilRoBERTa
+        (DistilBertConfig(), 5e-5, 5e-4),
+    ],
+)
+def test_the_learning_rate_of_a_folder_follows_from_its_config(config, full, lora, tmp_path):
+    config.save_pretrained(tmp_path)
+    assert usual_learning_rate(str(tmp_path), "full") == full
+    assert usual_learning_rate(str(tmp_path), "lora") == lora
+    assert ClassifierSettings("d", str(tmp_path), "o", method="lora").resolved().learning_rate == lora
+
+
+def test_a_damaged_config_is_one_sentence(tmp_path):
+    (tmp_path / "config.json").write_text('{"hidden_size":')
+    with pytest.raises(BadInput, match=r"config\.json is damaged: choose another base model\.$"):
+        usual_learning_rate(str(tmp_path))
 
 
 def test_lists_are_lists_and_unions_of_them_are_not():

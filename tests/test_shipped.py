@@ -16,8 +16,10 @@ import numpy as np
 import pytest
 
 from movieplots.classification.info import ClassifierInfo
+from movieplots.classification.training_settings import ClassifierSettings
 from movieplots.errors import BadInput
 from movieplots.generation.info import GeneratorInfo
+from movieplots.generation.training_settings import GeneratorSettings
 from movieplots.measures.novelty_index import NoveltyIndex, shipped_index
 from movieplots.pretrained import base_models as bases
 from movieplots.pretrained import shipped
@@ -61,6 +63,16 @@ def test_they_are_from_the_same_plots_and_say_how_they_were_made():
         kind = "classifier" if name == "classifier" else "generator"
         for said in (f"movieplots train {kind}", "## Data", "CC0", "## Results", "## Limits", "## Biases"):
             assert said in card, (name, said)
+
+
+def test_their_commands_given_today_have_their_recipes():
+    """So they are known again, and what killed them is continued."""
+    recipe = read_info(shipped.CLASSIFIER, ClassifierInfo).recipe
+    assert ClassifierSettings("d", "minilm-l6", "o", titles=True).resolved().recipe() == recipe.settings
+    for name, titles in GENERATORS.items():
+        first = read_info(shipped.FOLDER / name, GeneratorInfo).recipe.base_recipe.base_recipe
+        given = GeneratorSettings("d", "smollm2-135m", "o", titles=titles, max_steps=first.settings["max_steps"])
+        assert given.resolved().recipe() == first.settings
 
 
 def test_both_generators_have_the_index():

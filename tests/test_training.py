@@ -24,8 +24,8 @@ from movieplots.generation.info import GeneratorInfo
 from movieplots.generation.training import train_generator
 from movieplots.plots import load_plots
 from movieplots.runs import fit
-from movieplots.runs.fit import Clock, _schedule, last_checkpoint, reuse_memory, training_arguments
-from movieplots.runs.folder import read_info
+from movieplots.runs.fit import Clock, _schedule, reuse_memory, training_arguments
+from movieplots.runs.folder import last_checkpoint, read_info
 from tests.forked import forked
 
 

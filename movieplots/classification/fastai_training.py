@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -88,7 +88,8 @@ def _train(run: Run[FastaiSettings], made: Made) -> "_Checkpointer":
     learner, shown = new_learner(model, made.tokenizer, made.plots, settings, run.at_once)
     learner.model.to("cuda" if torch.cuda.is_available() else "cpu")
     checkpointer = _Checkpointer(run.folder / "checkpoints" / "learner.pth", shown)
-    by_group = rates(model, settings.learning_rate)  # before anything is frozen
+    learning_rate = cast(float, settings.learning_rate)  # that of resolved settings is never None
+    by_group = rates(model, learning_rate)  # before anything is frozen
     head = len(by_group) - 1
     upper = head - math.ceil(len(layers_of(model.encoder)) / 2)
     stages = [(head, FROZEN_EPOCHS[0]), (upper, FROZEN_EPOCHS[1]), (0, settings.epochs)]

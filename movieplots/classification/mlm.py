@@ -11,7 +11,7 @@ import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import torch
@@ -106,10 +106,11 @@ def _train(run: Run[MlmSettings], made: _Made) -> tuple[Any, float]:
     settings = run.settings
     before = run.once("loss_before", lambda: {"loss": measure_loss(made.model, made.test)})["loss"]
     per_step = settings.sequences_per_step
+    learning_rate = cast(float, settings.learning_rate)  # that of resolved settings is never None
     trainer = fit(
         what="Training on plots",
         model=made.model,
-        parameter_groups=lambda module: [{"params": list(module.parameters()), "lr": settings.learning_rate}],
+        parameter_groups=lambda module: [{"params": list(module.parameters()), "lr": learning_rate}],
         output_dir=run.folder,
         seed=settings.seed,
         max_steps=math.ceil(settings.epochs * len(made.blocks) / per_step),

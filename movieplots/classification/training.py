@@ -38,8 +38,8 @@ from movieplots.errors import BadInput
 from movieplots.pretrained.base_models import load_encoder
 from movieplots.progress import notify, track
 from movieplots.runs.find_lr import LrSearch, search_lr
-from movieplots.runs.fit import Group, circumstances, fit, history, last_checkpoint
-from movieplots.runs.folder import read_info
+from movieplots.runs.fit import Group, circumstances, fit, history
+from movieplots.runs.folder import last_checkpoint, read_info
 from movieplots.runs.lifecycle import Finished, Run, run_training
 from movieplots.settings import takes
 
@@ -76,9 +76,12 @@ def train_classifier(settings: ClassifierSettings) -> ClassifierInfo:
         What `output_dir/movieplots.json` then holds. Under `metrics.test` stand the scores on the test split, beside
         those of two TF-IDF baselines (scikit-learn) trained in the same run.
 
-    Raises ------ BadInput For an option out of range, a base model that is no BERT-type encoder, a base model or a
-    teacher that was trained on held-out plots, fewer than two labels, a split without any, a start on several
-    processes, and an output folder that holds a model trained with other settings.
+    Raises
+    ------
+    BadInput
+        For an option out of range, a base model that is no BERT-type encoder, a base model or a teacher that was
+        trained on held-out plots, fewer than two labels, a split without any, a start on several processes, and an
+        output folder that holds a model trained with other settings.
     """
 
     def make(run: Run[ClassifierSettings]) -> Made:

@@ -5,13 +5,20 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
+from movieplots.pretrained.base_models import hidden_size
 from movieplots.runs.settings import TimeLimit, TrainingSettings
 from movieplots.settings import Data, Option, OutputDir, Seed, Settings
 
 METHODS = ("full", "lora")
 LOSSES = ("weighted-bce", "bce", "class-balanced", "focal", "asymmetric")
 TOKENS_PER_STEP = 4096  # of continued pretraining
-TOP_RATES = {"full": 3e-4, "lora": 2e-3}  # learning rate of the top layer, unless another is given
+# Learning rates of the top layer, unless another is given: of encoders up to MiniLM's hidden size, and of wider ones.
+# For all weights of BERT-base Devlin et al. (2019) recommend 2e-5 to 5e-5; for adapters of RoBERTa-base Hu et al.
+# (2022) take 4e-4 to 5e-4. The number of layers would not tell them apart: DistilRoBERTa has six, as MiniLM-L6 has.
+NARROW = 384
+TOP_RATES = {"full": 3e-4, "lora": 2e-3}
+WIDER_TOP_RATES = {"full": 5e-5, "lora": 5e-4}
+FULL_RATES = "3e-4; 5e-5 with a hub id, or an encoder wider than `minilm-l6`"  # in words, for all weights
 
 BaseModel = Annotated[
     str,
@@ -72,10 +79,11 @@ class ClassifierSettings(TrainingSettings):
     learning_rate: Annotated[
         float | None,
         Option(
-            "Of the top layer, from which all others follow; larger encoders than `minilm-l6` want less, such as 5e-5.",
+            "Of the top layer, from which all others follow.",
             gt=0,
             lt=1,
-            default="3e-4 for `full`, 2e-3 for `lora`",
+            default="3e-4 for `full`, 2e-3 for `lora`; 5e-5 and 5e-4 with a hub id, or an encoder wider than "
+            "`minilm-l6`",
         ),
     ] = None
     teachers: Annotated[
@@ -91,8 +99,8 @@ class ClassifierSettings(TrainingSettings):
     time_limit: TimeLimit = None
 
     def usual(self) -> dict[str, Any]:
-        """The learning rate of the method."""
-        return {"learning_rate": TOP_RATES[self.method]}
+        """The learning rate of the base model and the method."""
+        return {"learning_rate": usual_learning_rate(self.base_model, self.method)}
 
     @property
     def teacher_folders(self) -> Sequence[str | Path]:
@@ -111,11 +119,15 @@ class FastaiSettings(TrainingSettings):
     epochs: Annotated[int, Option("Epochs with all layers, after one for the head and one for half of them.", ge=1)] = 3
     batch_size: BatchSize = 48
     learning_rate: Annotated[
-        float, Option("Of the top layer, from which all others follow; larger encoders: 5e-5.", gt=0, lt=1)
-    ] = TOP_RATES["full"]
+        float | None, Option("Of the top layer, from which all others follow.", gt=0, lt=1, default=FULL_RATES)
+    ] = None
     loss: Loss = "weighted-bce"
     label_smoothing: LabelSmoothing = 0.0
     titles: Titles = False
+
+    def usual(self) -> dict[str, Any]:
+        """The learning rate of the base model."""
+        return {"learning_rate": usual_learning_rate(self.base_model)}
 
 
 @dataclass(frozen=True)
@@ -151,8 +163,14 @@ class MlmSettings(TrainingSettings):
     _: KW_ONLY
     epochs: Epochs = 2
     block_size: Annotated[int, Option("Tokens in a packed sequence; a step takes about 4,096.", ge=16)] = 128
-    learning_rate: Annotated[float, Option("Learning rate after the warm-up.", gt=0, lt=1)] = 3e-4
+    learning_rate: Annotated[
+        float | None, Option("Learning rate after the warm-up.", gt=0, lt=1, default=FULL_RATES)
+    ] = None
     time_limit: TimeLimit = None
+
+    def usual(self) -> dict[str, Any]:
+        """The learning rate of the base model."""
+        return {"learning_rate": usual_learning_rate(self.base_model)}
 
     @property
     def sequences_per_step(self) -> int:
@@ -171,3 +189,15 @@ class QuantizeSettings(Settings):
     data: Annotated[
         str | Path, Option("The data it was trained on, to measure what quantization costs.", decides=False)
     ]
+
+
+def usual_learning_rate(base_model: str, method: str = "full") -> float:
+    """The learning rate of an encoder's training, unless another is given. It depends on the encoder's hidden size.
+
+    A folder says it in `config.json`, also where the model was trained here. A hub id counts as wider than `minilm-l6`:
+    most encoders are, and too low a rate only makes them learn slowly, where too high a one undoes the pretraining.
+    Nothing is read from the hub, so that the rate is the same where it cannot be reached.
+    """
+    size = hidden_size(base_model)
+    rates = TOP_RATES if size is not None and size <= NARROW else WIDER_TOP_RATES
+    return rates[method]

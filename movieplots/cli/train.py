@@ -131,10 +131,10 @@ def find_generator_lr(settings: GeneratorLrSettings, file: Picture, as_json: AsJ
     """
     check_file(file, "rate.png")
     from movieplots.generation.training import find_lr
-    from movieplots.generation.training_settings import LEARNING_RATES
+    from movieplots.generation.training_settings import usual_learning_rate
     from movieplots.reporting.training import LOSS
 
-    _print_lr(file, find_lr.of(settings), LEARNING_RATES[settings.method], LOSS, as_json)
+    _print_lr(file, find_lr.of(settings), usual_learning_rate(settings.base_model, settings.method), LOSS, as_json)
 
 
 @lr_app.command("classifier")
@@ -146,9 +146,10 @@ def find_classifier_lr(settings: ClassifierLrSettings, file: Picture, as_json: A
     """
     check_file(file, "rate.png")
     from movieplots.classification.training import find_lr
-    from movieplots.classification.training_settings import TOP_RATES
+    from movieplots.classification.training_settings import usual_learning_rate
 
-    _print_lr(file, find_lr.of(settings), TOP_RATES[settings.method], "loss of a batch", as_json)
+    usual = usual_learning_rate(settings.base_model, settings.method)
+    _print_lr(file, find_lr.of(settings), usual, "loss of a batch", as_json)
 
 
 @app.command()

@@ -126,8 +126,8 @@ class GeneratorSettings(SequenceSettings, TrainingSettings):
             )
 
     def usual(self) -> dict[str, Any]:
-        """The learning rate of the method, the sampler of the packing, and titles."""
-        rate = LEARNING_RATES[self.method]
+        """The learning rate of the base model and the method, the sampler of the packing, and titles."""
+        rate = usual_learning_rate(self.base_model, self.method)
         return {"titles": True, "learning_rate": rate, "sampler": usual_sampler(self.packing)}
 
     def resolved(self) -> Self:
@@ -150,13 +150,16 @@ class DistillationSettings(SequenceSettings):
     output_dir: OutputDir
     _: KW_ONLY
     layers: Annotated[int, Option("Layers of the student, evenly chosen from the teacher's.", ge=1)]
-    learning_rate: Annotated[float, Option("Learning rate after the warm-up.", gt=0, lt=1)] = STUDENT_LEARNING_RATE
+    learning_rate: Annotated[
+        float | None,
+        Option("Learning rate after the warm-up.", gt=0, lt=1, default="3e-4"),
+    ] = None
     seed: Seed = 0
     overwrite: Overwrite = False
 
     def usual(self) -> dict[str, Any]:
-        """The sampler of packed sequences."""
-        return {"sampler": usual_sampler(self.packing)}
+        """The learning rate of students, and the sampler of packed sequences."""
+        return {"learning_rate": STUDENT_LEARNING_RATE, "sampler": usual_sampler(self.packing)}
 
     @property
     def packing(self) -> str:
@@ -207,6 +210,11 @@ class GeneratorLrSettings(Settings):
     block_size: BlockSize = BLOCK_SIZE
     steps: Annotated[int, Option("Steps of one packed sequence each.", ge=20)] = 50
     seed: Seed = 0
+
+
+def usual_learning_rate(base_model: str, method: str = "lora") -> float:
+    """The learning rate of a generator's training, unless another is given: that of the method, whatever the base."""
+    return LEARNING_RATES[method]
 
 
 def usual_sampler(packing: str) -> str:

@@ -1,43 +1,53 @@
 """The note at the top of a notebook that says what made its outputs: base model, data, device, date and duration."""
 
+import json
 import os
 import time
 from datetime import date
-from importlib.metadata import version
+from importlib.metadata import distribution, version
 from pathlib import Path
 
 from IPython.display import Markdown, display
 
 from movieplots.files import read_json
+from movieplots.notebook.drive_copies import DriveCopies
 from movieplots.notebook.live_curves import show_live_curves
 from movieplots.plots import data_fingerprint, load_plots
 from movieplots.runs.folder import FILE_NAME, RUN_FILE
 
+WAITING = "What made these outputs"
+
 
 class RunNote:
-    """Shown by the notebook's first cell, and filled in there while the others run."""
+    """Shown by the notebook's first cell, and filled in there while the others run.
 
-    def __init__(self) -> None:
+    `copies` are those on Google Drive, where there are any.
+    """
+
+    def __init__(self, copies: DriveCopies | None = None) -> None:
         show_live_curves()
+        self.copies = copies
         self.started = time.monotonic()
-        self.lines = {"What made these outputs": "known once the cells below have run."}
+        self.lines = {WAITING: "known once the cells below have run."}
         self.before = ""
         self.handle = display(self._text(), display_id=True)
 
-    def begin(self, base_model: str, meant: str, data: str | Path, output_dir: str | Path) -> None:
-        """State base model, data and device; `meant` is the base model that the notebook is written for."""
+    def begin(self, base_model: str | None, data: str | Path, output_dir: str | Path) -> None:
+        """State base model, where there is one, data, device and software."""
         plots = load_plots(data)
         sources = ", ".join(sorted(plots["source"].unique()))
         training = (plots["split"] == "train").sum()
-        if (Path(output_dir) / FILE_NAME).is_file():
+        out = Path(output_dir)
+        if (out / FILE_NAME).is_file():
             self.before = "; the model had been trained before, by an earlier run"
-        elif (Path(output_dir) / "checkpoints").is_dir():
+        elif any(out.parent.glob(f"{out.name}*/**/checkpoints")):  # of this model, or of one that it starts from
             self.before = "; continued from where an earlier run was stopped"
-        self.lines = {
-            "Base model": f"`{base_model}`" if base_model == meant else stand_in(base_model, meant),
+        named = base_model and (Path(base_model).name if Path(base_model).is_dir() else base_model)
+        self.lines = ({"Base model": f"`{named}`"} if named else {}) | {
             "Data": f"{sources}, {len(plots):,} plots, of which {training:,} for training; fingerprint "
             f"`{data_fingerprint(plots)}`",
-            "Device": f"{device()}; torch {version('torch')}, transformers {version('transformers')}",
+            "Device": device(),
+            "Software": software(),
             "Date": f"{date.today().day} {date.today():%B %Y}",
             "Duration": "the run has not come to its end.",
         }
@@ -45,7 +55,16 @@ class RunNote:
 
     def end(self, *folders: str | Path) -> None:
         """State how long all took, from the first cell to here, and when and how long each model was trained."""
+        import torch
+
+        if self.copies:
+            self.copies.save()
+            megabytes = self.copies.size() / 1e6
+            size = f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB"
+            self.lines["Copies"] = self.copies.problem or f"{size} in `{self.copies.kept.name}` on Google Drive"
         self.lines["Duration"] = duration(time.monotonic() - self.started) + self.before
+        if torch.cuda.is_available():
+            self.lines["GPU memory"] = f"at most {torch.cuda.max_memory_allocated() / 1e9:.1f} GB"
         for folder in folders:
             run = read_json(Path(folder) / RUN_FILE, "train the model again with --overwrite")
             self.lines[f"Training of `{Path(folder).as_posix()}`"] = (
@@ -53,17 +72,12 @@ class RunNote:
             )
         self.handle.update(self._text())
 
+    def commands(self, *commands: str) -> None:
+        """Show commands that continue from here, as a terminal takes them."""
+        display(Markdown("```bash\n" + "\n".join(commands) + "\n```"))
+
     def _text(self) -> Markdown:
         return Markdown("\n".join(f"- **{name}:** {text}" for name, text in self.lines.items()))
-
-
-def stand_in(base_model: str, meant: str) -> str:
-    """That another base model was used than the notebook is written for; of a folder only the name."""
-    used = Path(base_model).name
-    return (
-        f"`{used}` **stands in for `{meant}`**, which this notebook is written for: every output below is of `{used}`. "
-        f'With `BASE_MODEL = "{meant}"`, and its learning rate where the parameters name one, nothing else changes.'
-    )
 
 
 def device() -> str:
@@ -79,6 +93,15 @@ def device() -> str:
     threads, cores = torch.get_num_threads(), os.cpu_count()
     capability = torch.backends.cpu.get_cpu_capability()
     return f"CPU with {capability}, {threads} of {cores} cores, no GPU, {numbers}"
+
+
+def software() -> str:
+    """The versions that count; of the package also the commit, where it was installed from a repository."""
+    origin = json.loads(distribution("movieplots").read_text("direct_url.json") or "{}")
+    commit = origin.get("vcs_info", {}).get("commit_id", "")
+    where = f" at commit `{commit[:10]}`" if commit else ""
+    others = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers"))
+    return f"movieplots {version('movieplots')}{where}, {others}"
 
 
 def duration(seconds: float) -> str:

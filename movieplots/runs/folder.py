@@ -113,6 +113,12 @@ def info_of(content: Any, kind: type[I], where: str | Path, remedy: str) -> I:
     return _converted(content, kind, where, remedy)
 
 
+def last_checkpoint(folder: Path) -> Path | None:
+    """The latest checkpoint that was written completely, or None."""
+    complete = [file.parent for file in folder.glob("checkpoint-*/complete.json")]
+    return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
 def recipe_of(folder: str | Path) -> Recipe | None:
     """The recipe of a model of any task that was trained here; None for any other folder or name."""
     file, remedy = Path(folder) / FILE_NAME, "train it again with --overwrite"

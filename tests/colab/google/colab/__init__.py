@@ -1,0 +1,1 @@
+"""Stands in for the package of Colab's machines, as far as the notebooks use it."""

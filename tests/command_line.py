@@ -1,0 +1,17 @@
+"""Commands of `movieplots` as a page prints them."""
+
+import shlex
+
+import typer
+
+from movieplots.cli import app
+
+
+def parse(command):
+    """Raise where a command or an option of it does not exist; nothing is run."""
+    name, *words = shlex.split(command, comments=True)
+    found = typer.main.get_command(app)
+    while hasattr(found, "commands"):
+        name, *words = words
+        found = found.commands[name]
+    found.make_context(name, words).close()
