@@ -250,7 +250,7 @@ def test_a_full_drive_is_said_once_and_does_not_stop_the_work(folders, monkeypat
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(drive_copies, "_copied", full)  # no test can fill a disk
+        patched.setattr(drive_copies, "_copy", full)  # no test can fill a disk
         copies = DriveCopies(work, drive)
         copies.save()
         copies.save()
@@ -258,6 +258,24 @@ def test_a_full_drive_is_said_once_and_does_not_stop_the_work(folders, monkeypat
     assert capsys.readouterr().err.count("Google Drive is full") == 1
     copies.save()
     assert not copies.problem and (drive / "note").read_text() == "text"
+
+
+def test_what_was_copied_before_drive_was_full_is_brought_back_as_well(folders, monkeypatch):
+    work, drive = folders
+    write(work, first="1", second="2")
+    copy = drive_copies._copy
+
+    def full_at_the_second(file, target):
+        if file.name == "second":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return copy(file, target)
+
+    copies = DriveCopies(work, drive)
+    with monkeypatch.context() as patched:
+        patched.setattr(drive_copies, "_copy", full_at_the_second)
+        copies.save()
+    copies.save()
+    assert new_machine(work, drive).restore() == 2
 
 
 def test_a_listing_of_another_form_counts_as_none(folders):
@@ -274,7 +292,7 @@ def test_whatever_goes_wrong_is_said(folders, monkeypatch, capsys):
     write(work, note="text")
     copies = DriveCopies(work, drive)
     monkeypatch.setattr(drive_copies, "_stamp", None)
-    monkeypatch.setattr(drive_copies, "_copied", None)
+    monkeypatch.setattr(drive_copies, "_copy", None)
     copies.save()
     assert copies.problem.startswith("Copying to ") and copies.problem in capsys.readouterr().err
 

@@ -39,7 +39,6 @@ PLACES = ("*.ipynb", "text_generation/**/*.ipynb", "genre_prediction/**/*.ipynb"
 KERNEL_ARGUMENTS = ["--IPKernelApp.exec_lines=import sys; sys.modules['ipywidgets'] = None", "--log-level=ERROR"]
 
 OFFLINE = {"text_generation": "smollm2-135m", "genre_prediction": "minilm-l6"}
-WITHOUT_GPU = {"DataPreparation"}
 PARAMETERS, INJECTED = "parameters", "injected-parameters"  # tags; the second is papermill's
 NOTICE, NEEDED = "**The saved outputs are of ", "**On a free Colab machine "  # how the lines under a title begin
 
@@ -102,7 +101,8 @@ def tidy(notebook: NotebookNode, name: str) -> NotebookNode:
 
     `name` is its path without the suffix. What papermill injected becomes text, so that it is run no more.
     """
-    notebook.metadata = nbformat.from_dict(_METADATA | ({} if name in WITHOUT_GPU else _GPU))
+    without_gpu = name in NEEDS and not NEEDS[name].gpu_memory
+    notebook.metadata = nbformat.from_dict(_METADATA | ({} if without_gpu else _GPU))
     notebook.cells = [_as_text(cell) if _has_tag(cell, INJECTED) else cell for cell in notebook.cells]
     count = 0
     for cell in notebook.cells:

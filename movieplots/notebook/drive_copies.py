@@ -9,6 +9,7 @@ trash, which counts against the space as well.
 import json
 import os
 import threading
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,11 +91,10 @@ class DriveCopies:
         return sum(file.stat().st_size for file in self.kept.rglob("*") if file.is_file())
 
     def _keep_copying(self) -> None:
-        pause = threading.Event()
         while True:
             before = self._written
             self.save()
-            pause.wait(max(SECONDS, (self._written - before) / DRIVE_SPEED))
+            time.sleep(max(SECONDS, (self._written - before) / DRIVE_SPEED))
 
     def _save(self) -> None:
         for folder in _folders(self.work):
@@ -105,23 +105,23 @@ class DriveCopies:
 
     def _save_files(self, folder: Path) -> None:
         kept = self.kept / folder.relative_to(self.work)
-        listing = _read_listing(kept)
-        before = dict(listing)
-        for file in _files(folder):
-            state = _state(file)
-            if self._copied.get(file) == state:
-                continue
-            name = file.name
-            if name not in listing or not (kept / name).is_file() or _stamp(file) != listing[name]:
-                listing[name] = self._copy(file, kept / name)
-            self._copied[file] = state
+        changed = [(file, state) for file in _files(folder) if self._copied.get(file) != (state := _state(file))]
         # Only what was here counts as gone: another notebook may keep its files in the same folder.
-        for gone in [file for file in self._copied if file.parent == folder and not file.exists()]:
-            del self._copied[gone]
-            if listing.pop(gone.name, None):
-                _overwrite(kept / gone.name, b"")
-        if listing != before:
-            _overwrite(kept / LISTING, json.dumps(listing, indent=1).encode())
+        gone = [file for file in self._copied if file.parent == folder and not file.exists()]
+        if changed or gone:
+            listing = _read_listing(kept)
+            for file, _ in changed:
+                copy = kept / file.name
+                if file.name not in listing or not copy.is_file() or _stamp(file) != listing[file.name]:
+                    listing[file.name] = _copy(file, copy)
+                    self._written += copy.stat().st_size
+            for file in gone:
+                if listing.pop(file.name, None):
+                    _overwrite(kept / file.name, b"")
+            _write_listing(kept, listing)
+            self._copied.update(changed)  # only now: what no listing names would not be brought back
+            for file in gone:
+                del self._copied[file]
         if self._archived.pop(folder, None) is not None:  # the training has come to its end
             for name in ARCHIVES:
                 if (kept / name).is_file():
@@ -136,7 +136,7 @@ class DriveCopies:
         kept.mkdir(parents=True, exist_ok=True)
         if FILE_NAME in (listing := _read_listing(kept)):  # of a model that is now trained anew
             del listing[FILE_NAME]
-            _overwrite(kept / LISTING, json.dumps(listing, indent=1).encode())
+            _write_listing(kept, listing)
         numbers = {name: _number(kept / name) for name in ARCHIVES}
         oldest = min(ARCHIVES, key=lambda name: numbers[name])
         with ZipFile(kept / oldest, "w") as archive:
@@ -145,12 +145,6 @@ class DriveCopies:
             archive.comment = str(max(numbers.values()) + 1).encode()
         self._written += (kept / oldest).stat().st_size
         self._archived[folder] = states
-
-    def _copy(self, file: Path, copy: Path) -> Stamp:
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        stamp = _copied(file, copy)
-        self._written += stamp[0]
-        return stamp
 
 
 def _folders(folder: Path) -> Iterator[Path]:
@@ -164,9 +158,13 @@ def _folders(folder: Path) -> Iterator[Path]:
 def _files_of_unfinished(folder: Path) -> list[Path]:
     """What belongs to a training that is not finished: of its checkpoints only the last whole one."""
     checkpoints = folder / "checkpoints"
-    last = last_checkpoint(checkpoints)
-    older = {path for path in checkpoints.glob("checkpoint-*") if path != last}
-    return [file for inner in _folders(folder) if not older & {inner, *inner.parents} for file in _files(inner)]
+    while True:
+        last = last_checkpoint(checkpoints)
+        older = {path for path in checkpoints.glob("checkpoint-*") if path != last}
+        files = [file for inner in _folders(folder) if not older & {inner, *inner.parents} for file in _files(inner)]
+        # A checkpoint is removed only after newer ones have come, so the files of one that is still the last are all.
+        if last_checkpoint(checkpoints) == last:
+            return files
 
 
 def _checkpoint_states(files: list[Path]) -> dict[Path, Stamp]:
@@ -194,8 +192,9 @@ def _stamp(file: Path) -> Stamp:
     return size, checksum
 
 
-def _copied(file: Path, copy: Path) -> Stamp:
+def _copy(file: Path, copy: Path) -> Stamp:
     """Copy a file over another, and return size and checksum of what was written."""
+    copy.parent.mkdir(parents=True, exist_ok=True)
     size = checksum = 0
     with file.open("rb") as source, copy.open("wb") as target:
         while piece := source.read(_PIECE):
@@ -218,13 +217,16 @@ def _read_listing(folder: Path) -> dict[str, Stamp]:
         return {}
 
 
+def _write_listing(folder: Path, listing: dict[str, Stamp]) -> None:
+    _overwrite(folder / LISTING, json.dumps(listing, indent=1).encode())
+
+
 def _brought_back(copy: Path, file: Path, stamp: Stamp) -> bool:
     """Whether a copy was whole and is now in the working folder; one that was cut short is left out."""
     if not copy.is_file() or copy.stat().st_size != stamp[0]:
         return False
-    file.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(file) as temporary:
-        whole = _copied(copy, temporary) == stamp
+        whole = _copy(copy, temporary) == stamp
     if not whole:
         file.unlink()
     return whole
