@@ -1,18 +1,19 @@
-# make demo    the whole main job on the bundled corpus, in .venv, with a report at the end
-# make test    lint, types and tests, in the same .venv: to be run at every change
-# make test-all     what takes minutes by nature: notebooks, images, wheels, real models, TensorFlow, other versions of transformers
-# make studio  the studio in the browser, with the API behind it; ARGS="--generator DIR …" for another generator
-# make setup   .venv alone, which every other target makes first; make clean removes what they made
-# make use     .venv-use: the same with TensorFlow, for the Universal Sentence Encoder
-# make notebooks    run every notebook again and write it back with its new outputs; NOTEBOOKS="…" runs only those named,
-#              BASE=offline those with a base model that needs no model hub in place of their own, BASE=… with any other
-# make lab     JupyterLab on the notebooks, in .venv-lab; ARGS="--no-browser --port 8889 …" for its options
-# make transformers-bounds    what needs undocumented parts of transformers, with the lowest and the newest version that
-#              pyproject.toml allows, in .venv-transformers-low and -high; a few minutes
-# make links   REPO=owner/name: the README, the notebooks and pyproject.toml lead to that repository on GitHub, with nbviewer
-#              and Colab, at the tag that it prints, or at REF=tag-or-commit; without REPO their links stay in the checkout.
-#              It needs no .venv; on GitHub .github/workflows/links.yml runs it
-# make reference    the page docs/reference.md, from the docstrings
+# make demo         run the whole workflow on the bundled corpus, with a report at the end
+# make test         check lint, types and tests; run it after every change
+# make test-all     run slow tests: notebooks, images, wheels, real models, TensorFlow, two versions of transformers
+# make studio       start the studio and the API; ARGS="--generator DIR …" sets options
+# make notebooks    run all notebooks and save them with their outputs, or those in NOTEBOOKS="…"; BASE=NAME replaces their
+#                   base models, BASE=offline by included ones that need no model hub
+# make lab          open the notebooks in JupyterLab, in .venv-lab; ARGS="--no-browser --port 8889 …" sets options
+# make links        REPO=owner/name writes links to this GitHub repository, nbviewer and Colab into README.md, the notebooks
+#                   and pyproject.toml, at REF=tag-or-commit or else at the tag that it prints; without REPO links are
+#                   relative. It needs no .venv; on GitHub, .github/workflows/links.yml runs it
+# make reference    write docs/reference.md from the docstrings
+# make setup        create .venv, which most targets need and create first
+# make use          create .venv-use, which adds TensorFlow for the Universal Sentence Encoder
+# make transformers-bounds    run tests that depend on undocumented parts of transformers with the lowest and the newest
+#                   version that pyproject.toml allows, in .venv-transformers-low and -high; takes a few minutes
+# make clean        remove all environments and data/demo
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -37,17 +38,17 @@ test-all: setup
 	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 10 -m slow
 	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 14))'; \
 		then $(MAKE) --no-print-directory use && $(USE)/bin/python -m pytest -m use tests/test_universal_sentence_encoder.py; \
-		else echo "Not tested: the Universal Sentence Encoder, since TensorFlow has no build for this Python."; fi
+		else echo "Skipped: the Universal Sentence Encoder, because TensorFlow does not support this Python version."; fi
 	@$(MAKE) --no-print-directory transformers-bounds
 
 studio: setup
 	@$(BIN)/python -m movieplots studio $(ARGS)
 
 notebooks: setup
-	@$(BIN)/python -m tools.notebooks $(if $(BASE),--base $(BASE)) $(NOTEBOOKS)
+	@$(BIN)/python -m tools.notebooks $(if $(BASE),--base-model $(BASE)) $(NOTEBOOKS)
 
-# The widgets of the notebooks and the kernel's description lie with the packages of .venv. The description says
-# "python", which is the Python that JupyterLab itself runs in.
+# The widgets of the notebooks and the kernel specification are in .venv. The specification starts "python", which is the
+# Python of JupyterLab.
 lab: $(LAB)/installed
 	@JUPYTER_PATH="$(CURDIR)/$(VENV)/share/jupyter" $(LAB)/bin/python -m jupyterlab $(ARGS)
 
@@ -60,7 +61,7 @@ reference: setup
 
 setup: $(VENV)/installed
 
-# The folder of a half-made environment has no such file, so it is made again.
+# An incomplete environment does not have this file, so it is created again.
 $(VENV)/installed: $(filter-out requirements-use.txt requirements-lab.txt,$(wildcard requirements*.txt)) pyproject.toml
 	@$(NEW_ENOUGH)
 	@$(PYTHON) -m venv $(VENV) \
@@ -73,8 +74,8 @@ $(VENV)/installed: $(filter-out requirements-use.txt requirements-lab.txt,$(wild
 
 use: $(USE)/installed
 
-# TensorFlow stays out of .venv: wherever it is, TensorBoard imports it, and each training starts ten seconds later.
-# The .pth file lends this environment all packages of .venv; what is installed here comes first.
+# TensorFlow is not in .venv because TensorBoard would import it, which delays each training by ten seconds.
+# The .pth file adds all packages of .venv to this environment; packages installed here take precedence.
 $(USE)/installed: $(VENV)/installed requirements-use.txt
 	@$(PYTHON) -m venv $(USE)
 	@echo "Installing TensorFlow into $(USE) (once; a minute or two) ..."
@@ -84,7 +85,7 @@ $(USE)/installed: $(VENV)/installed requirements-use.txt
 	$(USE)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# JupyterLab stays out of .venv, which the demo does not need it in; the .pth file is as above.
+# JupyterLab is not in .venv because the demo does not need it. The .pth file is the same as above.
 $(LAB)/installed: $(VENV)/installed requirements-lab.txt
 	@$(PYTHON) -m venv --clear $(LAB)
 	@echo "Installing JupyterLab into $(LAB) (once; a minute) ..."
@@ -94,10 +95,10 @@ $(LAB)/installed: $(VENV)/installed requirements-lab.txt
 	$(LAB)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# As above, each with one version of transformers. pip takes the newest that the bounds leave.
+# As above, each with one version of transformers. pip installs the newest within the bounds.
 LOWEST := $(shell sed -n 's/^ *"transformers>=\(.*\),<.*",$$/\1/p' pyproject.toml)
 BELOW := $(shell sed -n 's/^ *"transformers>=.*,<\(.*\)",$$/\1/p' pyproject.toml)
-BOUNDED := many_threads or does_not_fit or closed_stream or reaches_all or share_batches or transformers- or -transformers \
+BOUNDED := many_threads or does_not_fit or closed_stream or raised_by_all or share_batches or transformers- or -transformers \
 	or early_stopping_keeps or student_learns_from or with_guidance or lora_and_fewer or loss_is_that_of_transformers
 
 transformers-bounds: .venv-transformers-low .venv-transformers-high

@@ -1,11 +1,11 @@
-"""Speed of classifiers beside plain `transformers`, what quantization costs, and which explanation to believe.
+"""Speed of classifiers compared with plain `transformers`, the cost of quantization, and the quality of explanations.
 
     python benchmarks/classification.py --data data/streaming --model data/classifiers/MiniLM/minilm-l6
     python benchmarks/classification.py --data data/streaming --model MODEL --fast QUANTIZED_STUDENT
 
-Plain `transformers` is the usual recipe: `AutoModel` and a linear layer, plots in the order they come, 32 to a batch
-padded to the longest. All run on the same held-out plots; of several runs the median counts. `--fast` is a quantized
-classifier that is promised to predict 300 plots a second on two cores; without it the quantized `--model` is measured.
+Plain `transformers` is the usual recipe: `AutoModel` and a linear layer, unsorted batches of 32 plots padded to the
+longest. All methods use the same test plots; speeds are medians of several runs. `--fast` is a quantized classifier for
+the claim of 300 plots per second on two cores; without it the quantized `--model` is measured.
 """
 
 import argparse
@@ -44,26 +44,26 @@ PLAIN_BATCH = 32
 
 
 def plots_per_second(predict: Callable[[Sequence[str]], Any], texts: Sequence[str], runs: int) -> float:
-    """The median over the runs, after one that does not count."""
+    """Return the median over the runs, after a warm-up."""
     predict(texts[:64])
     return len(texts) / median(seconds(lambda: predict(texts)) for _ in range(runs))
 
 
 def milliseconds(predict: Callable[[Sequence[str]], Any], text: str) -> float:
-    """Of one text alone, the median of 30."""
+    """Return the time for a single text, the median of 30 runs."""
     predict([text])
     return 1000 * median(seconds(lambda: predict([text])) for _ in range(30))
 
 
 def seconds(work: Callable[[], Any]) -> float:
-    """How long it takes, once."""
+    """Measure the time of one call."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
 def plain_prediction(classifier: GenreClassifier) -> Callable[[Sequence[str]], np.ndarray]:
-    """Prediction as plain `transformers` does it, with the classifier's own weights."""
+    """Return a function that predicts with plain `transformers` and the weights of the classifier."""
     model, tokenizer = classifier.engine.model, classifier.engine.tokenizer
 
     def predict(texts: Sequence[str]) -> np.ndarray:
@@ -78,8 +78,8 @@ def plain_prediction(classifier: GenreClassifier) -> Callable[[Sequence[str]], n
 
 
 def training_speed(base_model: str, plots: LabelledPlots, plain: bool, steps: int) -> float:
-    """Training plots per second: ours, or plain `transformers` with dropout, in the order of a shuffle."""
-    settings = ClassifierLrSettings("", base_model)  # as it is trained by default
+    """Return training plots per second of this project, or of plain `transformers` with dropout and shuffled plots."""
+    settings = ClassifierLrSettings("", base_model)  # the defaults
     encoder, tokenizer = load_encoder(base_model)
     dropout = [(module, module.p) for module in encoder.modules() if isinstance(module, torch.nn.Dropout)]
     model = GenreModel(encoder, len(plots.labels), make_loss(settings.loss, plots.targets["train"]))
@@ -110,21 +110,21 @@ def training_speed(base_model: str, plots: LabelledPlots, plain: bool, steps: in
 
 
 def main() -> int:
-    """Measure, print, and return 1 where a claim does not hold."""
+    """Measure, print, and return 1 if a claim does not hold."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", default="data/streaming", help="folder that `movieplots prepare` wrote")
     parser.add_argument("--model", required=True, help="folder of a classifier trained on it")
     parser.add_argument("--fast", help="folder of a quantized classifier trained on it")
-    parser.add_argument("--runs", type=int, default=3, help="runs of each speed")
-    parser.add_argument("--plots", type=int, default=600, help="held-out plots predicted in a run")
-    parser.add_argument("--steps", type=int, default=25, help="training steps measured")
+    parser.add_argument("--runs", type=int, default=3, help="repetitions of each measurement (default: 3)")
+    parser.add_argument("--plots", type=int, default=600, help="test plots per run (default: 600)")
+    parser.add_argument("--steps", type=int, default=25, help="training steps (default: 25)")
     arguments = parser.parse_args()
     classifier = GenreClassifier.from_pretrained(arguments.model)
     plots = check_same_plots(arguments.model, classifier.info, arguments.data)
     texts = plots.texts["test"][: arguments.plots]
     one = min(plots.texts["test"], key=lambda text: abs(len(text.split()) - WORDS))
     words = np.mean([len(text.split()) for text in texts])
-    print(f"{len(texts)} test plots, {words:.0f} words on average; one of {len(one.split())}")
+    print(f"{len(texts)} test plots of {words:.0f} words on average; the single plot has {len(one.split())} words")
     with tempfile.TemporaryDirectory() as folder:
         small = Path(folder) / "quantized"
         quantize(arguments.model, small, arguments.data)
@@ -145,7 +145,7 @@ def main() -> int:
             scores, _ = multilabel_metrics(plots.targets["test"], proba, judged.thresholds, plots.labels)
             rows[name] = {
                 "plots/s": speed,
-                "times": speed / rows["plain transformers"]["plots/s"] if rows else 1.0,
+                "relative": speed / rows["plain transformers"]["plots/s"] if rows else 1.0,
                 "one, ms": milliseconds(predict, one),
                 "MB": folder_size(place),
                 "micro-F1": scores.micro_f1,
@@ -158,25 +158,25 @@ def main() -> int:
         at_least("plots per second in batches", promised["plots/s"], PLOTS_PER_SECOND),
         at_most(f"milliseconds for one plot of {WORDS} words", promised["one, ms"], MILLISECONDS),
     ]
-    print(f"\n{'training':<28}{'plots/s':>9}{'times':>7}")
+    print(f"\n{'training':<28}{'plots/s':>9}{'relative':>10}")
     speeds = {}
     for name in ("plain transformers", "movieplots"):
         speeds[name] = training_speed(classifier.info.base_model, plots, name != "movieplots", arguments.steps)
-        print(f"{name:<28}{speeds[name]:>9.1f}{speeds[name] / speeds['plain transformers']:>7.2f}")
+        print(f"{name:<28}{speeds[name]:>9.1f}{speeds[name] / speeds['plain transformers']:>10.2f}")
         gc.collect()
     claims.append(
-        at_least("training, times plain transformers", speeds["movieplots"] / speeds["plain transformers"], 1.2)
+        at_least("training, relative to plain transformers", speeds["movieplots"] / speeds["plain transformers"], 1.2)
     )
     sample = texts[:60]
-    print("\nWhere a fifth of the words is hidden, the likeliest genre's probability falls by (seconds a plot)")
+    print("\nFall of the probability of the most probable genre if a fifth of the words is masked (seconds per plot)")
     drops = {}
     for method in (occlusion, integrated_gradients, at_random):
         start = time.perf_counter()
         drops[method.__name__] = float(deletion(classifier, sample, method).mean())
         each = (time.perf_counter() - start) / len(sample)
         print(f"  {method.__name__:<24}{drops[method.__name__]:.3f}  ({each:.2f} s)")
-    least = max(0.1, 1.5 * drops["at_random"])  # words at random can do nothing at all
-    claims.append(at_least("fall by occlusion: 0.1, and 1.5 times that at random", drops["occlusion"], least))
+    least = max(0.1, 1.5 * drops["at_random"])  # random words can have no effect at all
+    claims.append(at_least("fall by occlusion: 0.1, and 1.5 times that of random words", drops["occlusion"], least))
     return conclude(claims)
 
 

@@ -1,14 +1,13 @@
-"""How long `movieplots evaluate` takes against a corpus of the public table's size, and how that grows.
+"""Time and memory of `movieplots evaluate` with a corpus of the size of the public table, and their growth.
 
     python benchmarks/evaluation.py --catalogues FOLDER --dump FOLDER --classifier FOLDER
 
-The corpus is made here: 117,193 training plots of about 120 words, each several real descriptions of the catalogues in
-a row, and 500 validation and 500 test plots like them. Embedding the training plots is not counted: their embeddings,
-random ones, lie in the cache before the clock starts, since what is in a vector changes no time. So do those of the
-held-out plots and their shuffled words, which are the same for all dumps of the same prompts; what they cost, once, is
-printed. Embedding the samples is counted. Each run is the whole command in a process of its own; a second run finds all
-embeddings in the cache. Beside it: the naive double loop over pairs for one Jaccard matrix,
-on a sample of the pairs, and self-BLEU as sacrebleu computes it, each in this run.
+The script makes a corpus of 117,193 training plots of about 120 words, each several descriptions of the catalogues, and
+500 validation and 500 test plots. The embeddings of the training plots (random ones) are cached in advance, and those
+of validation plots, test plots and their shuffled words, which are the same for all dumps of the same prompts; their
+time is printed separately. Embedding the samples is part of the measured time. Each run is the whole command in a
+separate process; a repeated run has all embeddings in the cache. For comparison, the script measures a naive double
+loop over pairs for a Jaccard matrix (on a sample of the pairs) and self-BLEU by sacrebleu.
 """
 
 import argparse
@@ -31,7 +30,7 @@ from processes import run_measured
 
 from movieplots import read_dump
 from movieplots.errors import sentences
-from movieplots.evaluation.references import compared_with, real_samples, shuffled_words
+from movieplots.evaluation.references import mauve_reference, real_samples, shuffled_words
 from movieplots.generation.dumps import cell_name
 from movieplots.genres import map_tags
 from movieplots.measures.diversity import self_bleu
@@ -43,7 +42,7 @@ from movieplots.sources.streaming import read_streaming
 from movieplots.titles import parse_title
 from movieplots.words import number_words, split_words
 
-PLOTS, HELD_OUT, SAMPLES = 117_193, 500, 1_680
+PLOTS, EVALUATION_PLOTS, SAMPLES = 117_193, 500, 1_680
 SIZES = (1 / 3, 1.0, 3.0)
 PAIRS = 200_000  # of the naive double loop
 BLEU_TEXTS = 260
@@ -51,12 +50,14 @@ SECONDS, GIGABYTES, GROWTH, CACHED, NAIVE = 120, 2, 1.15, 10, 50
 
 
 def main() -> int:
-    """Print the tables, then the claims as one JSON line; the status is 1 where a claim does not hold."""
-    parser = argparse.ArgumentParser(description="Time, memory and growth of the evaluation.")
+    """Print the tables, then the claims as one JSON line; return 1 if a claim does not hold."""
+    parser = argparse.ArgumentParser(description="Time and memory of the evaluation, and their growth.")
     parser.add_argument("--catalogues", type=Path, required=True, help="folder of the four catalogues, as for prepare")
-    parser.add_argument("--dump", type=Path, required=True, help=f"a dump; {SAMPLES:,} of its samples are taken")
+    parser.add_argument("--dump", type=Path, required=True, help=f"a dump; {SAMPLES:,} of its samples are used")
     parser.add_argument("--classifier", type=Path, required=True, help="folder of a genre classifier")
-    parser.add_argument("--runs", type=int, default=3, help="runs of each size; their median counts (default 3)")
+    parser.add_argument(
+        "--runs", type=int, default=3, help="repetitions of each size; results are medians (default: 3)"
+    )
     arguments = parser.parse_args()
     real = [raw for raw in read_streaming(arguments.catalogues).rows if raw.plot.strip()]
 
@@ -69,9 +70,9 @@ def main() -> int:
         os.environ["MOVIEPLOTS_CACHE"] = str(cache)
         for size in SIZES:
             write_corpus(real, int(size * PLOTS), work / f"corpus-{size:g}")
-            held_out = embed_corpus(work / f"corpus-{size:g}", prompts)  # as many plots for each size
+            others = embed_corpus(work / f"corpus-{size:g}", prompts)  # the same number of plots for each size
             cache.rename(work / f"cache-{size:g}")
-        for _ in range(arguments.runs):  # in turns, so that a busy minute does not hit one size alone
+        for _ in range(arguments.runs):  # alternating, so a busy minute does not affect one size only
             for size in SIZES:
                 shutil.copytree(work / f"cache-{size:g}", cache)
                 first[size].append(evaluate(work, size, arguments.classifier))
@@ -88,8 +89,8 @@ def main() -> int:
     for size, runs in first.items():
         print(f"{int(size * PLOTS):>16,}{seconds[size]:>10.1f}{max(run[1] for run in runs) / 1e9:>13.2f}")
     again = statistics.median(run[0] for run in second)
-    print(f"\nThe same again, nothing to embed: {again:.1f} s; reading all training embeddings: {reading:.1f} s")
-    print(f"Embedding the held-out plots and their shuffled words, once a corpus: {held_out:.1f} s")
+    print(f"\nRepeated, with nothing to embed: {again:.1f} s; loading all training embeddings: {reading:.1f} s")
+    print(f"Embedding validation plots, test plots and shuffled words, once per corpus: {others:.1f} s")
     print(f"Jaccard, nearest of all pairs: {ours:.1f} s; naive double loop, from {PAIRS:,} pairs: {naive:,.0f} s")
     print(f"Self-BLEU of {BLEU_TEXTS} texts: {own:.2f} s; sacrebleu: {theirs:.1f} s\n")
     claims = [
@@ -97,17 +98,17 @@ def main() -> int:
             f"seconds for {SAMPLES:,} samples and {PLOTS:,} training plots, the corpus embedded", seconds[1.0], SECONDS
         ),
         at_most("gigabytes for them", memory, GIGABYTES),
-        at_most("growth from 33 % to 100 %, times linear", seconds[1.0] / seconds[1 / 3] / 3, GROWTH),
-        at_most("growth from 100 % to 300 %, times linear", seconds[3.0] / seconds[1.0] / 3, GROWTH),
-        at_most("seconds to read the training embeddings back", reading, CACHED),
-        at_least("Jaccard, times the naive double loop", naive / ours, NAIVE),
-        at_least("self-BLEU, times sacrebleu", theirs / own, 1),
+        at_most("growth from 33 % to 100 %, relative to linear", seconds[1.0] / seconds[1 / 3] / 3, GROWTH),
+        at_most("growth from 100 % to 300 %, relative to linear", seconds[3.0] / seconds[1.0] / 3, GROWTH),
+        at_most("seconds to load the training embeddings", reading, CACHED),
+        at_least("Jaccard, relative to the naive double loop", naive / ours, NAIVE),
+        at_least("self-BLEU, relative to sacrebleu", theirs / own, 1),
     ]
     return conclude(claims)
 
 
 def write_dump(dump: Path, out: Path) -> list[str]:
-    """Write `SAMPLES` samples of the dump, the first ones twice where it has fewer, to a new dump; their prompts."""
+    """Write `SAMPLES` samples of the dump, repeated if it has fewer, to a new dump; return their prompts."""
     samples = read_dump(dump)
     samples = pd.concat([samples] * (SAMPLES // len(samples) + 1), ignore_index=True).head(SAMPLES)
     out.mkdir()
@@ -118,10 +119,10 @@ def write_dump(dump: Path, out: Path) -> list[str]:
 
 
 def write_corpus(real: list[RawPlot], training: int, out: Path) -> None:
-    """Write a Plot table with that many training plots and the held-out ones, made of real titles and descriptions."""
+    """Write a Plot table with `training` training plots, and validation and test plots, made from the catalogues."""
     draw = random.Random(0)
     rows = []
-    for number in range(training + 2 * HELD_OUT):
+    for number in range(training + 2 * EVALUATION_PLOTS):
         about = draw.choice(real)
         text = make_title(about, number, draw)
         title = parse_title(text)
@@ -138,7 +139,7 @@ def write_corpus(real: list[RawPlot], training: int, out: Path) -> None:
 
 
 def embed_corpus(corpus: Path, prompts: list[str]) -> float:
-    """Fill the cache for a corpus; the seconds for its held-out plots, the only ones that a model embeds here."""
+    """Fill the cache for a corpus; return the seconds for its validation and test plots, which a model embeds."""
     plots = load_plots(corpus)
     training = plots[plots["split"] == "train"]
     rng = np.random.default_rng(0)
@@ -155,16 +156,16 @@ def embed_corpus(corpus: Path, prompts: list[str]) -> float:
     texts = [
         *real["plot"],
         *shuffled_words(real)["plot"],
-        *compared_with(plots, prompts)["plot"],
-        *compared_with(plots, [])["plot"],
+        *mauve_reference(plots, prompts)["plot"],
+        *mauve_reference(plots, [])["plot"],
     ]
     start = time.perf_counter()
-    load_embedder().embed(texts, "Filling the cache: held out")
+    load_embedder().embed(texts, "Filling the cache: validation and test")
     return time.perf_counter() - start
 
 
 def reading_seconds(corpus: Path) -> float:
-    """Seconds to read all vectors of the training plots back from the cache."""
+    """Return the seconds to load all embeddings of the training plots from the cache."""
     texts = load_plots(corpus, "train")["plot"].tolist()
     start = time.perf_counter()
     load_embedder().embed(texts)
@@ -172,16 +173,16 @@ def reading_seconds(corpus: Path) -> float:
 
 
 def evaluate(work: Path, size: float, classifier: Path) -> tuple[float, float]:
-    """Run the command in a process of its own: its seconds and its largest memory in bytes."""
+    """Run the command in a separate process; return seconds and peak memory in bytes."""
     command = [
-        sys.executable, "-m", "movieplots", "evaluate", "--dumps", str(work / "dump"), "--data",
+        sys.executable, "-m", "movieplots", "evaluate", "--dump", str(work / "dump"), "--data",
         str(work / f"corpus-{size:g}"), "--classifier", str(classifier), "--output-dir", str(work / "out"),
     ]  # fmt: skip
     return run_measured(command)
 
 
 def jaccard_seconds(work: Path) -> tuple[float, float]:
-    """Seconds for the word sets of all pairs: a double loop (from a sample of the pairs), and `nearest_by_words`."""
+    """Return the seconds for all pairs of a double loop (extrapolated from a sample), and of `nearest_by_words`."""
     samples, training = (
         read_dump(work / "dump")["plot"].tolist(),
         load_plots(work / "corpus-1", "train")["plot"].tolist(),
@@ -200,7 +201,7 @@ def jaccard_seconds(work: Path) -> tuple[float, float]:
 
 
 def bleu_seconds(dump: Path) -> tuple[float, float]:
-    """Seconds for self-BLEU of `BLEU_TEXTS` plots: with sacrebleu, one plot after another, and as the library does."""
+    """Return the seconds for self-BLEU of `BLEU_TEXTS` plots by sacrebleu, plot by plot, and by `self_bleu`."""
     texts = [text.lower() for text in read_dump(dump)["plot"] if text][:BLEU_TEXTS]
     metric = sacrebleu.BLEU(effective_order=True, tokenize="none")
     start = time.perf_counter()

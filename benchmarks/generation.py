@@ -1,10 +1,10 @@
-"""How fast plots are written on a CPU, and whether the two backends agree.
+"""Speed of generation on a CPU, and agreement of the two backends.
 
     python benchmarks/generation.py --model FOLDER
 
-In one run: `generate` of transformers one plot at a time, in float32, over the cells of the default grid in turn, and
-after each plot the same prompt streamed; the grid itself, with the command a user gives; and greedy decoding of 50
-prompts by both backends, llama.cpp on 8-bit weights against transformers on the float32 ones: about twenty minutes.
+One run measures `generate` of transformers, one plot at a time in float32, over the cells of the default grid, and
+after each plot the same prompt streamed; a dump over the grid, with the command of a user; and greedy decoding of 50
+prompts by both backends, llama.cpp with int8 weights and transformers in float32. This takes about twenty minutes.
 """
 
 import argparse
@@ -33,31 +33,31 @@ from movieplots.generation.info import GeneratorInfo
 from movieplots.generation.prompt_format import PromptTokenizer
 from movieplots.generation.sampling_settings import DumpSettings
 
-GRID = 1680  # samples: 28 genres, 6 cells, 10 of each
+GRID = 1680  # samples: 28 genres, 6 cells, 10 samples each
 OPENINGS = ("", "When", "After years apart, two sisters", "In a small town", "The last", "A retired detective")
 MINUTES, TIMES_SAMPLES, TIMES_STREAMING, AGREEMENT = 12, 8, 4, 0.95
 
 
 @dataclass(frozen=True)
 class Speed:
-    """What a way of writing came to. `tokens` a second is the median over plots where they are written one by one."""
+    """The speed of a method; tokens per second are medians over plots if these are generated one by one."""
 
-    samples_a_minute: float
-    tokens_a_second: float
+    samples_per_minute: float
+    tokens_per_second: float
 
 
 def main() -> int:
-    """Print the tables, then the claims as one JSON line; the status is 1 where a claim does not hold."""
+    """Print the tables, then the claims as one JSON line; return 1 if a claim does not hold."""
     parser = argparse.ArgumentParser(description="Speed and agreement of the backends.")
     parser.add_argument("--model", type=Path, required=True, help="folder of a trained generator")
-    parser.add_argument("--samples-per-genre", type=int, default=10, help="of the grid (default 10)")
-    parser.add_argument("--plots", type=int, default=12, help="plots one at a time, and streamed (default 12)")
-    parser.add_argument("--prompts", type=int, default=50, help="prompts decoded greedily (default 50)")
+    parser.add_argument("--samples-per-genre", type=int, default=10, help="samples per genre and cell (default: 10)")
+    parser.add_argument("--plots", type=int, default=12, help="plots one at a time, and streamed (default: 12)")
+    parser.add_argument("--prompts", type=int, default=50, help="prompts for greedy decoding (default: 50)")
     arguments = parser.parse_args()
 
     start = time.perf_counter()
     llama, tokenizer, info = load_backend(arguments.model, "llama.cpp")
-    print(f"llama.cpp ready after {time.perf_counter() - start:.1f} s, with the conversion if that was not done yet\n")
+    print(f"llama.cpp ready after {time.perf_counter() - start:.1f} s, including conversion if necessary\n")
     reference, _, _ = load_backend(arguments.model, "transformers")
     assert isinstance(reference, TransformersBackend)
     requests = grid_requests(tokenizer, info, arguments.plots)
@@ -70,51 +70,54 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         seconds, memory, count, tokens = grid(arguments.model, Path(folder), arguments.samples_per_genre, tokenizer)
     dump = Speed(60 * count / seconds, tokens / seconds)
-    minutes = GRID / dump.samples_a_minute
+    minutes = GRID / dump.samples_per_minute
     prompts = greedy_requests(tokenizer, info, arguments.prompts)
     found = agreement(reference, llama, prompts)
 
-    print(f"{'':<52}{'samples a minute':>18}{'tokens a second':>18}")
+    print(f"{'':<52}{'samples per minute':>20}{'tokens per second':>20}")
     rows = {
         f"generate, one at a time ({threads} threads)": plain,
-        "transformers backend, 32 plots together": batch,
+        "transformers backend, a batch of 32 plots": batch,
         f"movieplots dump, {count:,} samples": dump,
         "llama.cpp, one plot streamed": streamed,
     }
     for name, speed in rows.items():
-        print(f"{name:<52}{speed.samples_a_minute:>18.1f}{speed.tokens_a_second:>18.1f}")
+        print(f"{name:<52}{speed.samples_per_minute:>20.1f}{speed.tokens_per_second:>20.1f}")
     print(f"\nGrid: {seconds / 60:.1f} minutes, so {minutes:.1f} for {GRID:,} samples; {memory / 1e9:.2f} GB at most")
     print(
-        f"Greedy decoding of {len(prompts)} prompts, {found.tokens:,} tokens, 8-bit against float32: the same next "
-        f"token after the same text {percent(found.same_text)}, at the same place of texts run freely "
-        f"{percent(found.free)}\n"
+        f"Greedy decoding of {len(prompts)} prompts, {found.tokens:,} tokens, int8 and float32: same next token after "
+        f"the same text {percent(found.same_text)}, at the same position of independent texts {percent(found.free)}\n"
     )
     return conclude(
         [
             at_most(f"minutes for {GRID:,} samples", minutes, MINUTES),
             at_least(
-                "samples a minute, times one at a time", dump.samples_a_minute / plain.samples_a_minute, TIMES_SAMPLES
+                "samples per minute, relative to one at a time",
+                dump.samples_per_minute / plain.samples_per_minute,
+                TIMES_SAMPLES,
             ),
-            at_least("streaming, times generate", streamed.tokens_a_second / plain.tokens_a_second, TIMES_STREAMING),
-            at_least("greedy agreement after the same text", found.same_text, AGREEMENT),
+            at_least(
+                "streaming, relative to generate", streamed.tokens_per_second / plain.tokens_per_second, TIMES_STREAMING
+            ),
+            at_least("agreement of greedy tokens after the same text", found.same_text, AGREEMENT),
         ]
     )
 
 
 def grid_requests(tokenizer: PromptTokenizer, info: GeneratorInfo, count: int) -> list[Request]:
-    """Requests over cells and genres in turn, as the grid has them."""
+    """Return requests that cycle through the cells and genres of the grid."""
     cells = DumpSettings("", "").cells()
     genres = sorted(info.genre_counts)
     requests = []
     for i in range(count):
         cell = cells[i % len(cells)]
-        drawn = {"temperature": cell.temperature, "top_p": cell.top_p, "min_p": cell.min_p, "seed": i}
-        requests.append(request(tokenizer, info, genres[i % len(genres)], "", **drawn))
+        options = {"temperature": cell.temperature, "top_p": cell.top_p, "min_p": cell.min_p, "seed": i}
+        requests.append(request(tokenizer, info, genres[i % len(genres)], "", **options))
     return requests
 
 
 def greedy_requests(tokenizer: PromptTokenizer, info: GeneratorInfo, count: int) -> list[Request]:
-    """Prompts of each genre in turn, first bare, then with opening words, under a title where the model knows them."""
+    """Return requests that cycle through the genres, first without, then with an opening (and a title if possible)."""
     genres = sorted(info.genre_counts)
     return [
         request(tokenizer, info, genres[i % len(genres)], OPENINGS[i // len(genres) % len(OPENINGS)], temperature=0.0)
@@ -123,14 +126,14 @@ def greedy_requests(tokenizer: PromptTokenizer, info: GeneratorInfo, count: int)
 
 
 def request(tokenizer: PromptTokenizer, info: GeneratorInfo, genre: str, opening: str, **options: Any) -> Request:
-    """One request as `PlotGenerator` makes it."""
+    """Return a request as `PlotGenerator` creates it."""
     title = "Salt (2009)" if opening and tokenizer.end_of_title is not None else None
     prompt = tokenizer.prompt(genre, title, opening)
     return Request(prompt, tokenizer.end, info.max_tokens, tuple(tokenizer.suppressed), **options)
 
 
 def generate(reference: TransformersBackend, request: Request) -> list[int]:
-    """What anyone would write first: `model.generate` of one prompt."""
+    """Generate from one prompt with `model.generate`, the usual method."""
     ids = reference.model.generate(
         torch.tensor([request.prompt], device=reference.model.device),
         do_sample=True,
@@ -147,10 +150,10 @@ def generate(reference: TransformersBackend, request: Request) -> list[int]:
 
 
 def one_at_a_time(requests: list[Request], *ways: Callable[[Request], list[int]]) -> list[Speed]:
-    """Speed of writing one after the other, for each way of writing.
+    """Return the speed of generating one plot after the other, for each method.
 
-    Each request is written by all ways in turn, so that a machine whose speed drifts does so for all of them. The first
-    request is written twice, and counts the second time.
+    The methods alternate for each request, so changes in the machine's speed affect all of them. The first request is
+    repeated as a warm-up.
     """
     taken: list[list[tuple[int, float]]] = [[] for _ in ways]
     for each in (requests[0], *requests):
@@ -166,7 +169,7 @@ def one_at_a_time(requests: list[Request], *ways: Callable[[Request], list[int]]
 
 
 def together(backend: Backend, requests: list[Request]) -> Speed:
-    """Speed of writing all of them as one batch."""
+    """Return the speed of generating all of them as one batch."""
     start = time.perf_counter()
     tokens = sum(len(ids) for _, ids in backend.decode(requests))
     seconds = time.perf_counter() - start
@@ -174,18 +177,18 @@ def together(backend: Backend, requests: list[Request]) -> Speed:
 
 
 def grid(model: Path, out: Path, samples: int, tokenizer: PromptTokenizer) -> tuple[float, int, int, int]:
-    """Run `movieplots dump` in a process of its own: (seconds, largest memory in bytes, samples, their tokens)."""
+    """Run `movieplots dump` in a separate process: (seconds, peak memory in bytes, samples, their tokens)."""
     command = [sys.executable, "-m", "movieplots", "dump", "--model", str(model), "--output-dir", str(out)]
     command += ["--samples-per-genre", str(samples), "--backend", "llama.cpp"]
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     memory = 0
-    while process.poll() is None:  # the usage that `wait4` reports begins with that of this process
+    while process.poll() is None:  # the usage that `wait4` reports includes that of this process
         memory = max(memory, peak_memory(process.pid))
         time.sleep(0.2)
     seconds = time.perf_counter() - start
     if process.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with status {process.returncode}")
+        raise SystemExit(f"{' '.join(command)} failed with exit code {process.returncode}")
     dump = read_dump(out)
     tokens = sum(
         len(tokenizer.example(row.genre, row.title, row.plot, 10**6).input_ids) - len(tokenizer.prompt(row.genre))
@@ -195,7 +198,7 @@ def grid(model: Path, out: Path, samples: int, tokenizer: PromptTokenizer) -> tu
 
 
 def peak_memory(process: int) -> int:
-    """Largest resident memory so far in bytes; 0 for a process that has just ended, or without /proc."""
+    """Return the peak resident memory so far in bytes; 0 for a process that has ended, or without /proc."""
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{process}/status").read_text().splitlines():
             if line.startswith("VmHWM:"):

@@ -1,10 +1,10 @@
-"""How fast one plot is written where other programs want the cores, too, and what that costs where they do not.
+"""Speed of one streamed plot on a busy and on an idle machine, by how threads wait.
 
     python benchmarks/load.py [--model FOLDER]
 
-llama.cpp streams plots in a process of its own, once for each way in which threads may wait for one another: as
-`movieplots` sets it, as GNU's OpenMP does by itself, and asleep at once (OMP_WAIT_POLICY=passive). The ways take turns,
-first on the idle machine, then beside ten processes that count: about five minutes.
+llama.cpp streams plots in a separate process for each setting of waiting threads: that of `movieplots`, the default of
+GNU OpenMP, and immediate sleep (OMP_WAIT_POLICY=passive). The settings alternate, first on the idle machine, then with
+ten busy processes. This takes about five minutes.
 """
 
 import argparse
@@ -21,11 +21,11 @@ from claims import at_least, conclude
 from movieplots.errors import sentences
 from movieplots.pretrained.shipped import GENERATOR
 
-OURS, ITS_OWN, ASLEEP = "movieplots", "OpenMP by itself", "passive"
-WAYS = {OURS: {}, ITS_OWN: {"GOMP_SPINCOUNT": "300000"}, ASLEEP: {"OMP_WAIT_POLICY": "passive"}}
+OURS, DEFAULT, PASSIVE = "movieplots", "default of OpenMP", "passive"
+WAYS = {OURS: {}, DEFAULT: {"GOMP_SPINCOUNT": "300000"}, PASSIVE: {"OMP_WAIT_POLICY": "passive"}}
 BUSY = 10  # processes
-TOKENS = 16  # of each plot: beside ten processes, OpenMP by itself takes half a minute for so many
-IDLE, LOADED = 0.9, 3  # of the speed of OpenMP by itself, at least
+TOKENS = 16  # per plot: with ten processes, the default of OpenMP takes half a minute for them
+IDLE, LOADED = 0.9, 3  # minimum speed relative to the default of OpenMP
 
 _WRITE = """
 import sys, time
@@ -45,33 +45,35 @@ print(sorted(speeds)[1])
 
 def main() -> int:
     """Print the table, then the claims as one JSON line; the status is 1 where a claim does not hold."""
-    parser = argparse.ArgumentParser(description="Writing beside other programs.")
-    parser.add_argument("--model", type=Path, default=GENERATOR, help="folder of a generator (default: the shipped)")
-    parser.add_argument("--rounds", type=int, default=3, help="turns of each way (default 3)")
+    parser = argparse.ArgumentParser(description="Speed of one streamed plot on a busy and on an idle machine.")
+    parser.add_argument("--model", type=Path, default=GENERATOR, help="folder of a generator (default: the pretrained)")
+    parser.add_argument("--rounds", type=int, default=3, help="repetitions of each setting (default: 3)")
     arguments = parser.parse_args()
-    speed(arguments.model, OURS)  # converts the model, where that is not done yet
+    speed(arguments.model, OURS)  # converts the model if necessary
     idle = measured(arguments.model, arguments.rounds)
     with busy(BUSY):
         loaded = measured(arguments.model, arguments.rounds)
-    print(f"{'tokens a second, median of ' + str(arguments.rounds):<32}{'idle':>10}{f'beside {BUSY}':>12}")
+    print(f"{'tokens per second, median of ' + str(arguments.rounds):<32}{'idle':>10}{f'{BUSY} busy':>12}")
     for way in WAYS:
         print(f"{way:<32}{idle[way]:>10.1f}{loaded[way]:>12.1f}")
     return conclude(
         [
-            at_least("idle, times OpenMP by itself", idle[OURS] / idle[ITS_OWN], IDLE),
-            at_least(f"beside {BUSY} processes, times OpenMP by itself", loaded[OURS] / loaded[ITS_OWN], LOADED),
+            at_least("idle, relative to the default of OpenMP", idle[OURS] / idle[DEFAULT], IDLE),
+            at_least(
+                f"with {BUSY} busy processes, relative to the default of OpenMP", loaded[OURS] / loaded[DEFAULT], LOADED
+            ),
         ]
     )
 
 
 def measured(model: Path, rounds: int) -> dict[str, float]:
-    """The median speed of each way, which take turns."""
+    """Return the median speed of each setting; the settings alternate."""
     speeds = [{way: speed(model, way) for way in WAYS} for _ in range(rounds)]
     return {way: median(each[way] for each in speeds) for way in WAYS}
 
 
 def speed(model: Path, way: str) -> float:
-    """Tokens a second of a process of its own, the median of three plots."""
+    """Return tokens per second in a separate process, the median of three plots."""
     environment = {
         name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
     }
@@ -82,7 +84,7 @@ def speed(model: Path, way: str) -> float:
 
 @contextlib.contextmanager
 def busy(count: int) -> Iterator[None]:
-    """So many processes that want a core each."""
+    """Run `count` processes that use a core each."""
     running = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
         yield

@@ -1,22 +1,22 @@
-"""What each notebook needs on a free Colab machine with a T4: minutes, GPU memory, room on Google Drive and the disk.
+"""Requirements of each notebook on a free Colab machine with a T4: minutes, GPU memory, Google Drive, disk.
 
     python benchmarks/notebooks.py
     python benchmarks/notebooks.py --data data/streaming
 
-All is estimated, for the base model that a notebook's folder is named after and the parameters that stand in it:
+All numbers are estimates, for the base model in the name of the notebook's folder and the notebook's parameters:
 
-- Minutes: floating-point operations by what a T4 reached elsewhere, or kernels by the time to launch one, whichever is
-  longer; what runs on the CPU as measured on two cores, by how much slower Colab's are; and what comes before.
-- GPU memory: the largest of all cells: weights, gradients and AdamW's two states; activations (Korthikanti et al. 2022,
-  "Reducing Activation Recomputation in Large Transformer Models"); logits; caches; and what CUDA itself takes.
-- Room: the files that the notebook writes, on Google Drive with two checkpoints of the training that runs, on the disk
-  with three and with the base models. What earlier notebooks left on Google Drive is not counted.
+- Minutes: floating-point operations at a published speed of a T4, or kernels times their launch time, whichever is
+  longer; CPU work as measured on two cores, times a factor for Colab's slower ones; and the installation.
+- GPU memory: the maximum over all cells: weights, gradients and the two states of AdamW; activations (Korthikanti et
+  al. 2022, "Reducing Activation Recomputation in Large Transformer Models"); logits; caches; and CUDA itself.
+- Space: the files that the notebook writes; on Google Drive also two checkpoints of an unfinished training, on the disk
+  three and the base models. Files of other notebooks on Google Drive are not included.
 
 A time may be wrong by a factor of two. `movieplots/notebook/needs.py` has the numbers rounded up.
 
-First, models of the real size with random weights are trained for some steps. On a GPU that is done for each kind of
-training, and what it takes replaces the estimates. On a CPU it is done for two, in float32, and the memory of their
-tensors is printed beside the estimate. `--data` counts the corpus and measures what runs on the CPU (15 minutes).
+First, models of the real size with random weights are trained for some steps. On a GPU this is done for each kind of
+training, and the measurements replace the estimates. On a CPU it is done for two kinds in float32, and the memory of
+their tensors is printed next to the estimate. `--data` counts the corpus and measures CPU work (15 minutes).
 """
 
 import argparse
@@ -58,21 +58,21 @@ from movieplots import evaluate, load_plots
 from movieplots.classification.baseline import fit_baselines
 from movieplots.classification.imbalance import make_loss
 from movieplots.classification.labelled_plots import read_labelled
-from movieplots.classification.mlm import CHOSEN, guessed_loss
+from movieplots.classification.mlm import MLM_PROBABILITY, masked_loss
 from movieplots.classification.model import SCALE, GenreModel
 from movieplots.classification.training import HEAD_STRENGTH
 from movieplots.classification.training_plots import TrainingPlots
 from movieplots.classification.training_settings import LOSSES, TOKENS_PER_STEP
 from movieplots.errors import sentences
 from movieplots.files import read_json
-from movieplots.generation.backends.transformers import GRAIN, PAGE, ROWS_ON_GPU
+from movieplots.generation.backends.transformers import LENGTH_STEP, MAX_BATCH_GPU, PAGE_TOKENS
 from movieplots.generation.distillation import distillation_loss
 from movieplots.generation.dumps import cell_name
 from movieplots.generation.genre_weights import genre_evidence, genre_weighted_times
 from movieplots.generation.model import RANK
 from movieplots.generation.packing import PackedPlots
 from movieplots.generation.prompt_format import PromptTokenizer
-from movieplots.generation.samples_in_training import NEW_TOKENS
+from movieplots.generation.samples_in_training import MAX_NEW_TOKENS
 from movieplots.generation.training import EVALUATIONS
 from movieplots.generation.training_settings import BATCH_SIZE
 from movieplots.measures.embedding import load_embedder
@@ -92,20 +92,20 @@ HALF = 9e12  # FLOP/s
 # In float32: GPT-2 124M, 7,400 tokens/s in training on two (https://ducto489.github.io/projects/train-gpt-2-with-tpu).
 FLOAT = 2.8e12
 # GPT-2 with 24 layers of some 25 kernels, 15 ms forward (https://github.com/openai/gpt-2/issues/233).
-LAUNCH = 25e-6  # seconds a kernel
-KERNELS = {"forward": 25, "full": 75, "lora": 140}  # a layer, without views: counted as below, the first guessed
+LAUNCH = 25e-6  # seconds per kernel
+KERNELS = {"forward": 25, "full": 75, "lora": 140}  # per layer, without views: counted as below, the first is a guess
 CONTEXT = 0.5 * GB  # of GPU memory, for CUDA's context and the libraries' workspaces: assumed
 
-# Assumed of a Colab machine, since nothing here measures it.
+# Assumptions about a Colab machine, which is not measured here.
 SETUP = 150  # seconds: mounting, pip, imports
 NETWORK = 50e6  # bytes/s, from the model hub and from Google Drive
-SLOWER = 1.5  # times the two cores on which SECONDS were measured
-HOST = 0.02  # seconds a step beside the GPU's work: the Trainer, batches, losses read back
-COMPILE = 120  # seconds a training that is compiled
-A_ROW = 0.3e-3  # seconds a token of each plot that is written: its mask, its draw, its place in the cache
+SLOWER = 1.5  # relative to the two cores on which SECONDS were measured
+HOST = 0.02  # seconds per step in addition to the GPU's work: the Trainer, batches, reading losses
+COMPILE = 120  # seconds per training with compilation
+A_ROW = 0.3e-3  # seconds per generated token of each plot: its mask, its sampling, its cache
 FIGURES = 30  # seconds
 PACKAGES = 0.5 * GB  # what pip adds on the disk
-FILES = 5e6  # beside a model's weights: tokenizer, ids, card, curves
+FILES = 5e6  # in addition to a model's weights: tokenizer, ids, card, curves
 
 ENCODER_BATCH = 48
 LABELS, HEADS, PIECES = 26, 12, 8  # genres; attention heads of all five; plots in a packed sequence
@@ -113,32 +113,32 @@ LABELS, HEADS, PIECES = 26, 12, 8  # genres; attention heads of all five; plots 
 
 @dataclass(frozen=True)
 class Corpus:
-    """The corpus `streaming`, counted. Sequences have 512 tokens, tokens are those of a plot read by an encoder."""
+    """Counts of the corpus `streaming`. Sequences have 512 tokens; other tokens are those of an encoder."""
 
     training: int = 17_546  # plots
     held_out: int = 4_382
-    titled: float = 2_088  # sequences of an epoch with titles
+    titled: float = 2_088  # sequences per epoch with titles
     untitled: float = 1_665
     longest_written: int = 217  # tokens of a plot, at most
-    tokens: int = 775_584  # of an epoch
-    padded: int = 864_912  # of an epoch in batches of 48
+    tokens: int = 775_584  # per epoch
+    padded: int = 864_912  # per epoch in batches of 48
     longest: int = 408  # of a plot
 
 
 CORPUS = Corpus()
 CATALOGUES, PREPARED, REPORT, VECTORS = 8.9e6, 3.1e6, 12e6, 39e6  # bytes: measured
-CHARACTERS = 4.4  # a token
-WRITTEN = 92  # tokens a plot: generation.py, 182 a second for 1,560 plots in 13.2 minutes
+CHARACTERS = 4.4  # per token
+WRITTEN = 92  # tokens per plot: generation.py, 182 per second for 1,560 plots in 13.2 minutes
 
-# Seconds on two cores of a shared CPU with AVX2, measured by `--data`. The first is that of `movieplots prepare`; the
-# last two follow from the plots a second of classification.py.
+# Seconds on two cores of a shared CPU with AVX2, measured by `--data`. The first is for `movieplots prepare`; the last
+# two follow from the speed in classification.py.
 SECONDS = {
     "preparation": 12.0,
-    "tokenizing": 9.5,  # an epoch for a generator
+    "tokenizing": 9.5,  # per epoch of a generator
     "weights": 61.0,  # of genres
     "baselines": 104.0,
-    "head": 20.0,  # of a classifier, whose 384 dimensions and 768 take about as long
-    "evaluation": 56.0,  # of 1,560 samples whose embeddings are known, figures included
+    "head": 20.0,  # of a classifier, about the same for 384 and 768 dimensions
+    "evaluation": 56.0,  # of 1,560 samples with cached embeddings, figures included
     "quantization, 6 layers": 79.0,
     "quantization, 2 layers": 29.0,
 }
@@ -160,23 +160,23 @@ class Model:
 
     @property
     def inner(self) -> int:
-        """Weights of the layers' matrices."""
+        """Return the number of weights in the matrices of the layers."""
         return 12 * self.layers * self.width**2
 
     @property
     def output(self) -> int:
-        """Weights of the output layer, which are those of the embeddings."""
+        """Return the number of weights of the output layer, tied to the embeddings."""
         return self.vocabulary * self.width
 
     @property
     def weights(self) -> int:
-        """All, biases and an encoder's pooler included."""
+        """Return the number of all weights, biases and an encoder's pooler included."""
         pooler = self.width**2 + 4 * self.width if self.encoder else self.width
         return self.inner + self.output + self.width * (13 * self.layers + self.positions + 1) + pooler
 
     @property
     def adapter(self) -> int:
-        """Weights of an adapter on all linear layers."""
+        """Return the number of weights of an adapter on all linear layers."""
         return RANK * 16 * self.layers * self.width
 
 
@@ -189,10 +189,10 @@ MINILM = Model("minilm-l6", 6, 384, 30_522, 512)
 
 @dataclass(frozen=True)
 class Step:
-    """A training step of a kind: `sequences` of `length` tokens on average, of `longest` in the longest step.
+    """A kind of training step: `sequences` of `length` tokens on average, of `longest` tokens in the longest step.
 
-    Of the tokens a share of `guessed` goes through the output layer. A weight and token takes `flop` operations: 2
-    forward, 2 for the gradients of what comes before, 2 for its own gradient.
+    A share `guessed` of the tokens goes through the output layer. Per weight and token there are `flop` operations: 2
+    for the forward pass, 2 for the gradients of earlier layers, 2 for the gradient of the weight.
     """
 
     model: Model
@@ -210,12 +210,14 @@ class Step:
 
     @property
     def checkpoint(self) -> float:
-        """Bytes: what is trained and AdamW's two states, in float32. An adapter's has the embeddings, twice: peft
-        writes them, and the output layer that they are tied to, where the tokenizer got new tokens."""
+        """Return the size in bytes: trained weights and the two states of AdamW, in float32.
+
+        That of an adapter has the embeddings twice: peft saves them and the tied output layer if tokens were added.
+        """
         return 12 * self.trained + (8 * self.model.output if self.adapter else 0)
 
     def seconds(self) -> float:
-        """On a T4, estimated."""
+        """Estimate the seconds on a T4."""
         model, tokens = self.model, self.sequences * self.length
         flop = tokens * (self.flop * model.inner + 6 * self.guessed * model.output)
         flop += 12 * tokens * self.length * model.layers * model.width  # attention
@@ -226,12 +228,12 @@ class Step:
         return HOST + max(flop / HALF, kernels * LAUNCH)
 
     def memory(self, number: int = 2) -> float:
-        """Bytes, estimated; a `number` has 2 in mixed precision, 4 in float32."""
+        """Estimate the memory in bytes; a `number` has 2 bytes in mixed precision, 4 in float32."""
         model, tokens = self.model, self.sequences * self.longest
         weights = 4 * model.weights + 12 * self.trained
         if self.adapter:  # rows of new tokens are trained: the embeddings are copied, and the copy has a gradient
             weights += 2 * 4 * model.output
-        # Attention's scores are not kept; GPT-2's GELU keeps four more of its size where it is not compiled.
+        # Attention scores are not stored; without compilation, the GELU of GPT-2 stores four more tensors of its size.
         activations = (34 if model.encoder else 66) * number / 2 * tokens * model.layers * model.width
         logits = (12 + number) * self.guessed * tokens * model.vocabulary
         if number == 2:
@@ -243,7 +245,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Taken:
-    """What a step took: seconds, and bytes of memory."""
+    """The measurements of a step: seconds, and bytes of memory."""
 
     seconds: float
     memory: float
@@ -254,7 +256,7 @@ Timed = dict[Step, Taken]  # the steps that were measured on a GPU
 
 
 class Cells:
-    """What the cells of a notebook add up to, one after another."""
+    """The sum of the requirements of a notebook's cells."""
 
     def __init__(self, corpus: Corpus, seconds: dict[str, float], timed: Timed, *base_models: Model) -> None:
         self.corpus, self.cpu_seconds, self.timed = corpus, seconds, timed
@@ -265,13 +267,13 @@ class Cells:
         self.fetch(sum(4 * model.weights for model in base_models))
 
     def fetch(self, size: float) -> None:
-        """Files come from elsewhere, so many bytes."""
+        """Add a download of `size` bytes."""
         self.seconds += size / NETWORK
         self.on_disk += size
         self.disk = max(self.disk, self.on_disk)
 
     def keep(self, size: float, passing: float = 0.0) -> None:
-        """Files are written, so many bytes; before, checkpoints of so many each were."""
+        """Add output files of `size` bytes, after checkpoints of `passing` bytes each."""
         self.drive = max(self.drive, self.on_drive + 2 * passing)
         self.disk = max(self.disk, self.on_disk + 3 * passing)
         self.on_drive, self.on_disk = self.on_drive + size, self.on_disk + size
@@ -281,13 +283,13 @@ class Cells:
         self.seconds += times * SLOWER * self.cpu_seconds[what]
 
     def prepare(self) -> None:
-        """Fetch the catalogues and prepare the corpus, where DataPreparation has not."""
+        """Fetch the catalogues and prepare the corpus, unless DataPreparation has done so."""
         self.fetch(CATALOGUES)
         self.cpu("preparation")
         self.keep(PREPARED)
 
     def steps(self, step: Step, count: float, limit: float | None = None) -> None:
-        """Steps of a training, for so many minutes at most."""
+        """Add the steps of a training, for at most `limit` minutes."""
         like = next((known for known in self.timed if known == replace(step, flop=known.flop)), None)
         taken = Taken(step.seconds(), step.memory())
         if like:
@@ -297,25 +299,25 @@ class Cells:
         self.gpu_memory = max(self.gpu_memory, taken.memory)
 
     def read(self, model: Model, plots: int) -> None:
-        """An encoder reads plots in float32, in batches as large as `encode` makes them."""
+        """Add the encoding of plots in float32, in the batches of `encode`."""
         tokens = self.corpus.padded / self.corpus.training
         self.seconds += plots * tokens * 2 * model.inner / FLOAT
         batch = ON_GPU / CHARACTERS
-        # A layer at its widest: what its larger matrix gives, before and after the GELU, and four of its inputs' size.
+        # The widest point of a layer: the output of its larger matrix before and after the GELU, and four input sizes.
         self.gpu_memory = max(self.gpu_memory, 4 * model.weights + 4 * batch * 12 * model.width)
 
     def write(self, model: Model, plots: int) -> None:
-        """A generator writes plots in float32; all rows stand in one batch, and each sees the caches of all."""
-        rows, longest = min(plots, ROWS_ON_GPU), self.corpus.longest_written
-        steps = plots * WRITTEN / rows + longest  # the last plots end one by one
+        """Add the generation of plots in float32, in one batch."""
+        rows, longest = min(plots, MAX_BATCH_GPU), self.corpus.longest_written
+        steps = plots * WRITTEN / rows + longest  # the last plots finish one by one
         flop = 2 * rows * (model.inner + model.output) + 4 * rows * (rows * WRITTEN) * model.layers * model.width
         a_step = rows * A_ROW + max(flop / FLOAT, model.layers * KERNELS["forward"] * LAUNCH)
         self.seconds += steps * a_step
-        room = rows * (-(-(longest + 8) // GRAIN) * GRAIN + PAGE)  # tokens of the cache
+        room = rows * (-(-(longest + 8) // LENGTH_STEP) * LENGTH_STEP + PAGE_TOKENS)  # tokens of the cache
         cache = 8 * room * model.layers * model.width
-        mask, gathered = 4 * GRAIN * 2 * room, 8 * rows * longest * model.width
-        drawn = 48 * rows * model.vocabulary  # scores, and what is drawn in float64
-        self.gpu_memory = max(self.gpu_memory, 4 * model.weights + cache + mask + gathered + drawn)
+        mask, gathered = 4 * LENGTH_STEP * 2 * room, 8 * rows * longest * model.width
+        sampled = 48 * rows * model.vocabulary  # scores, and sampling in float64
+        self.gpu_memory = max(self.gpu_memory, 4 * model.weights + cache + mask + gathered + sampled)
         self.keep(1_000 * plots)
 
     def needs(self) -> Needs:
@@ -329,7 +331,7 @@ def causal(model: Model, length: int, adapter: bool = True, teacher: Model | Non
 
 
 def masked(length: int) -> Step:
-    return Step(BERT, TOKENS_PER_STEP // length, length, length, CHOSEN)
+    return Step(BERT, TOKENS_PER_STEP // length, length, length, MLM_PROBABILITY)
 
 
 def genres(model: Model, corpus: Corpus, batch_size: int) -> Step:
@@ -342,15 +344,15 @@ def data_preparation(cells: Cells, _: Parameters) -> None:
 
 
 def train_generator(cells: Cells, step: Step, steps: float, limit: float | None = None) -> None:
-    """A training or a distillation, with the plots that are written as it goes."""
+    """Add a training or a distillation, with the samples generated during it."""
     cells.steps(step, steps, limit)
     cells.seconds += COMPILE
-    cells.seconds += (EVALUATIONS + 1) * NEW_TOKENS * step.model.layers * KERNELS["forward"] * 2 * LAUNCH
+    cells.seconds += (EVALUATIONS + 1) * MAX_NEW_TOKENS * step.model.layers * KERNELS["forward"] * 2 * LAUNCH
     cells.keep(2 * step.trained + FILES, step.checkpoint)
 
 
 def generator_start(cells: Cells, p: Parameters, model: Model) -> None:
-    """What all notebooks that train one begin with: the corpus and the search for a learning rate."""
+    """Add the beginning of all notebooks that train a generator: the corpus and the search for a learning rate."""
     cells.prepare()
     cells.cpu("tokenizing", 4)  # measuring the corpus takes two rounds
     cells.steps(causal(model, p["BLOCK_SIZE"]), p["SEARCH_STEPS"])
@@ -358,7 +360,7 @@ def generator_start(cells: Cells, p: Parameters, model: Model) -> None:
 
 
 def grid(p: Parameters) -> int:
-    """Plots of the dump."""
+    """Return the number of plots of the dump."""
     genre_count = len(p["GENRES"]) if p["GENRES"] else LABELS
     return genre_count * len(p["TEMPERATURES"]) * len(p["TOP_PS"]) * p["SAMPLES_PER_GENRE"]
 
@@ -399,7 +401,7 @@ def generator_evaluation(*models: Model) -> Callable[[Cells, Parameters], None]:
             cells.write(model, grid(p))
             cells.cpu("evaluation")
         cells.fetch(4 * MINILM.weights)  # the sentence embedder
-        others = 2_000 + len(models) * grid(p)  # held-out plots, some with their words shuffled, and samples
+        others = 2_000 + len(models) * grid(p)  # validation and test plots, some with shuffled words, and samples
         cells.read(MINILM, cells.corpus.training + others)
         cells.on_disk += VECTORS
         cells.keep(REPORT)
@@ -408,7 +410,7 @@ def generator_evaluation(*models: Model) -> Callable[[Cells, Parameters], None]:
 
 
 def train_classifier(cells: Cells, step: Step, epochs: int, titles: bool = False, head: bool = True) -> None:
-    """A training, with what comes before and after; the plots that are held out are read in both forms with titles."""
+    """Add a training with its evaluation; with titles, validation and test plots are encoded with and without them."""
     if head:
         cells.read(step.model, cells.corpus.training)
         cells.cpu("head")
@@ -430,7 +432,7 @@ def bert_training(cells: Cells, p: Parameters) -> None:
 
 
 def roberta_training(cells: Cells, p: Parameters) -> None:
-    """With fastai, which first trains an epoch of the head alone and one of the upper half."""
+    """Add a training with fastai, which first trains an epoch of the head alone and one of the upper half."""
     cells.prepare()
     step = genres(ROBERTA, cells.corpus, p["BATCH_SIZE"])
     cells.steps(step, p["SEARCH_STEPS"])
@@ -458,13 +460,13 @@ def minilm_training(cells: Cells, p: Parameters) -> None:
 def classifier_evaluation(model: Model) -> Callable[[Cells, Parameters], None]:
     def work(cells: Cells, _: Parameters) -> None:
         cells.read(model, cells.corpus.held_out + 2_000)
-        cells.seconds += 2 * FIGURES  # a page of them, and words hidden one by one
+        cells.seconds += 2 * FIGURES  # a page of them, and occlusion word by word
 
     return work
 
 
 GENERATORS, CLASSIFIERS = "text_generation/", "genre_prediction/"
-# What the cells of a notebook do, and the base models that it fetches; of a classifier's evaluation, the classifier.
+# The work of a notebook's cells, and the base models that it fetches (for an evaluation, the classifier).
 NOTEBOOKS: dict[str, tuple[Callable[[Cells, Parameters], None], tuple[Model, ...]]] = {
     "DataPreparation": (data_preparation, ()),
     GENERATORS + "with-titles/GPT-2/Training": (gpt2_training, (GPT2,)),
@@ -485,7 +487,7 @@ NOTEBOOKS: dict[str, tuple[Callable[[Cells, Parameters], None], tuple[Model, ...
 
 
 def parameters(name: str) -> Parameters:
-    """The parameters of a notebook, as they stand in it."""
+    """Return the parameters of a notebook."""
     cells = read_json(ROOT / f"{name}.ipynb", "restore it")["cells"]
     code = [cell for cell in cells if cell["cell_type"] == "code"]
     cell = next(cell for cell in code if "parameters" in cell["metadata"].get("tags", ()))
@@ -497,7 +499,7 @@ def parameters(name: str) -> Parameters:
 def all_needs(
     corpus: Corpus = CORPUS, seconds: dict[str, float] = SECONDS, timed: Timed | None = None
 ) -> dict[str, Needs]:
-    """What each notebook needs, not rounded."""
+    """Return the requirements of each notebook, not rounded."""
     result = {}
     for name, (work, base_models) in NOTEBOOKS.items():
         cells = Cells(corpus, seconds, timed or {}, *base_models)
@@ -507,13 +509,13 @@ def all_needs(
 
 
 def rounded(needs: Needs) -> Needs:
-    """Rounded up, as in the table: minutes to fives, GPU memory to whole GB, room to tenths."""
+    """Round up as in the table: minutes to multiples of five, GPU memory to whole GB, space to 0.1 GB."""
     drive, disk = (math.ceil(10 * value) / 10 for value in (needs.drive, needs.disk))
     return Needs(5 * math.ceil(needs.minutes / 5), math.ceil(needs.gpu_memory), drive, disk, needs.measured)
 
 
 def kinds(corpus: Corpus) -> dict[str, Step]:
-    """Every kind of training step that the notebooks have."""
+    """Return every kind of training step in the notebooks."""
     p = parameters(GENERATORS + "without-titles/DistilGPT-2/Training")
     bert, minilm = parameters(CLASSIFIERS + "BERT/Training"), parameters(CLASSIFIERS + "MiniLM/Training")
     roberta, size = parameters(CLASSIFIERS + "RoBERTa/Training"), p["BLOCK_SIZE"]
@@ -534,7 +536,7 @@ CHECKED_ON_CPU = ("GPT-2, LoRA", "BERT, masked, 128 tokens")
 
 
 class Tracker(TorchDispatchMode):
-    """Follows the memory of all tensors that are made, and counts the kernels that make them."""
+    """Tracks the memory of all new tensors, and counts the kernels that compute them."""
 
     def __init__(self, before: float) -> None:
         super().__init__()
@@ -559,7 +561,7 @@ class Tracker(TorchDispatchMode):
 
 
 class Examples(IterableDataset):
-    """Sequences of random tokens for a step."""
+    """Return sequences of random tokens for a step."""
 
     def __init__(self, step: Step, length: int) -> None:
         self.step, self.length = step, length
@@ -572,14 +574,18 @@ class Examples(IterableDataset):
                 places = np.arange(self.length) % (self.length // PIECES)
                 yield {"input_ids": ids.tolist(), "labels": ids.tolist(), "position_ids": places.tolist()}
                 continue
-            labels = np.where(draw.random(self.length) < CHOSEN, ids, -100) if self.step.guessed else np.ones(LABELS)
+            labels = (
+                np.where(draw.random(self.length) < MLM_PROBABILITY, ids, -100)
+                if self.step.guessed
+                else np.ones(LABELS)
+            )
             yield {"input_ids": ids.tolist(), "attention_mask": [1] * self.length, "labels": labels.tolist()}
 
 
 def new_model(model: Model, guessed: float = 1.0) -> Any:
-    """The architecture with random weights, in float32."""
+    """Return a model with random weights in float32."""
     if not model.encoder:
-        # Without dropout the CPU keeps no scores of attention, as a GPU keeps none with it.
+        # Without dropout, the CPU stores no attention scores; a GPU stores none even with dropout.
         dropout = 0.1 if torch.cuda.is_available() else 0.0
         return AutoModelForCausalLM.from_config(GPT2Config(n_layer=model.layers, attn_pdrop=dropout, use_cache=False))
     shape = {
@@ -595,10 +601,10 @@ def new_model(model: Model, guessed: float = 1.0) -> Any:
 
 
 def train(step: Step, length: int, steps: int) -> tuple[Taken, float]:
-    """Train for some steps on sequences of `length` tokens: what one took, and kernels a layer; 0 on a GPU."""
+    """Train for some steps on sequences of `length` tokens; return a step's cost, and kernels per layer (0 on GPU)."""
     gpu, before = torch.cuda.is_available(), 0
     torch.manual_seed(0)
-    model, loss = new_model(step.model, step.guessed), guessed_loss if step.model.encoder and step.guessed else None
+    model, loss = new_model(step.model, step.guessed), masked_loss if step.model.encoder and step.guessed else None
     models = [model]
     if step.adapter:
         lora = LoraConfig(
@@ -614,7 +620,7 @@ def train(step: Step, length: int, steps: int) -> tuple[Taken, float]:
     gc.collect()
     if gpu:
         torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()  # what an earlier training has not given back
+        before = torch.cuda.memory_allocated()  # memory that an earlier training has not released
     with tempfile.TemporaryDirectory() as folder, contextlib.nullcontext() if gpu else tracker:
         fit(
             what="Measuring",
@@ -645,9 +651,9 @@ def train(step: Step, length: int, steps: int) -> tuple[Taken, float]:
 
 
 def measure_steps(corpus: Corpus) -> Timed:
-    """Train each kind on a GPU; on a CPU print what two take in float32, and return nothing."""
+    """Train each kind on a GPU and return the measurements; on a CPU print those of two kinds in float32."""
     gpu, timed = torch.cuda.is_available(), {}
-    print("\n| step | tokens | seconds | kernels a layer | memory, GB | estimated, GB |\n|---|---|---|---|---|---|")
+    print("\n| step | tokens | seconds | kernels per layer | memory, GB | estimated, GB |\n|---|---|---|---|---|---|")
     for name, step in kinds(corpus).items():
         if not (gpu or name in CHECKED_ON_CPU):
             continue
@@ -684,9 +690,9 @@ def count(data: str) -> Corpus:
 
 
 def measure_cpu(data: str) -> dict[str, float]:
-    """Seconds of what runs on the CPU."""
+    """Measure the seconds of the CPU work."""
     plots, table = read_labelled(data), load_plots(data)
-    train, held_out = table[table["split"] == "train"], table[table["split"] != "train"]
+    train, others = table[table["split"] == "train"], table[table["split"] != "train"]
     tokenizer = PromptTokenizer(load_tokenizer("smollm2-135m"), titles=True)
     dimensions = load_embedder().embed(plots.texts["train"]).astype(np.float32) * SCALE
 
@@ -695,12 +701,12 @@ def measure_cpu(data: str) -> dict[str, float]:
             LogisticRegression(C=HEAD_STRENGTH, max_iter=300).fit(dimensions, label)
 
     with tempfile.TemporaryDirectory() as folder:
-        write_dump(held_out["plot"].tolist(), plots.labels, Path(folder, "dump"))
+        write_dump(others["plot"].tolist(), plots.labels, Path(folder, "dump"))
 
         def judged() -> None:
             evaluate({"made": Path(folder, "dump")}, data, Path(folder, "report"), classifier=shipped.CLASSIFIER)
 
-        judged()  # from now on the embeddings are known
+        judged()  # fills the cache of embeddings
         works = {
             "tokenizing": lambda: sum(1 for _ in PackedPlots(train, tokenizer, 512, 0).one_epoch(0)),
             "weights": lambda: genre_evidence(train, plots.labels),
@@ -712,13 +718,13 @@ def measure_cpu(data: str) -> dict[str, float]:
         for name, work in works.items():
             start, spent = time.perf_counter(), time.process_time()
             work()
-            # What one core does takes the processor's time, also where other programs want the cores.
+            # Work of one core is measured in CPU time, which other programs do not affect.
             result[name] = min(time.perf_counter() - start, time.process_time() - spent)
     return result
 
 
 def write_dump(texts: list[str], genres: list[str], out: Path) -> None:
-    """A dump of the default grid, each sample the beginning of one held-out plot and the end of another."""
+    """Write a dump of the default grid; each sample combines halves of two validation or test plots."""
     draw = random.Random(0)
     out.mkdir()
     for temperature, top_p in itertools.product((0.7, 1.0, 1.3), (0, 0.9)):
@@ -735,9 +741,9 @@ def write_dump(texts: list[str], genres: list[str], out: Path) -> None:
 
 
 def main() -> int:
-    """Print the tables, and return 1 where a claim does not hold."""
+    """Print the tables; return 1 if a claim does not hold."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data", help="folder that `movieplots prepare` wrote: count it, and measure on the CPU")
+    parser.add_argument("--data", help="folder that `movieplots prepare` wrote, to count it and to measure CPU work")
     arguments = parser.parse_args()
     corpus, seconds = CORPUS, SECONDS
     if arguments.data:
@@ -753,14 +759,16 @@ def main() -> int:
         print(f"| {name} | {numbers} | {'measured' if needs.measured else 'estimated'} |")
     table = {name: rounded(needs) for name, needs in found.items()}
     if table != NEEDS:
-        print("\nRounded up, as movieplots/notebook/needs.py should have it:")
+        print("\nRounded up, for movieplots/notebook/needs.py:")
         for name, needs in table.items():
             print(f'    "{name}": Needs({", ".join(str(getattr(needs, field.name)) for field in fields(needs))}),')
     return conclude(
         [
-            at_most("GB of GPU memory of a notebook; a T4 has 15", max(each.gpu_memory for each in found.values()), 15),
-            at_most("GB on Google Drive of a notebook; free are 15", max(each.drive for each in found.values()), 15),
-            at_most("notebooks that needs.py has otherwise", sum(table[name] != NEEDS.get(name) for name in table), 0),
+            at_most("GB of GPU memory per notebook (a T4 has 15)", max(each.gpu_memory for each in found.values()), 15),
+            at_most("GB on Google Drive per notebook (15 are free)", max(each.drive for each in found.values()), 15),
+            at_most(
+                "notebooks with other numbers in needs.py", sum(table[name] != NEEDS.get(name) for name in table), 0
+            ),
         ]
     )
 

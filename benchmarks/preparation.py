@@ -1,13 +1,12 @@
-"""How long `movieplots prepare imdb` takes on a file of the public table's size, and how that grows.
+"""Time and memory of `movieplots prepare imdb` for a file with the size of the public table, and their growth.
 
     python benchmarks/preparation.py --catalogues FOLDER
 
-The file is made here in the IMDb layout, 117,352 rows like the public one, from the texts of the four catalogues: each
-plot is several real descriptions in a row, about 120 words on average, so the same phrases meet again and again
-(harder for the search for near duplicates than real plots); one word of each sentence is drawn at random, since
-sentences that stand under many titles are removed as boilerplate. Planted: two in a hundred rows are copies, two more
-are copies with a few words changed, and one is a stock text with another name in it. The whole preparation runs as a
-user would run it, in a process of its own.
+The script writes a file in the IMDb layout with 117,352 rows, like the public one. Each plot consists of several
+descriptions of the catalogues, about 120 words on average, so phrases repeat, which is harder for deduplication than
+real plots. One word of each sentence is random, because repeated sentences are removed as boilerplate. Of a hundred
+rows, two are copies, two are copies with a few words changed, and one is a stock text with another name in it. The
+preparation runs in a separate process, as a user would run it.
 """
 
 import argparse
@@ -45,7 +44,7 @@ SECONDS, GIGABYTES, LANGUAGE_RATIO, GROWTH = 90, 1.5, 30, 1.15
 
 @dataclass(frozen=True)
 class Run:
-    """One preparation: wall-clock seconds, the largest memory in bytes, and its report."""
+    """One preparation: wall-clock seconds, peak memory in bytes, and its report."""
 
     seconds: float
     memory: int
@@ -53,17 +52,19 @@ class Run:
 
 
 def main() -> int:
-    """Print the tables, then the claims as one JSON line; the status is 1 where a claim does not hold."""
+    """Print the tables, then the claims as one JSON line; return 1 if a claim does not hold."""
     parser = argparse.ArgumentParser(description="Time, memory and growth of the preparation.")
     parser.add_argument("--catalogues", type=Path, required=True, help="folder of the four catalogues, as for prepare")
-    parser.add_argument("--runs", type=int, default=3, help="runs of each size; their median counts (default 3)")
+    parser.add_argument(
+        "--runs", type=int, default=3, help="repetitions of each size; results are medians (default: 3)"
+    )
     arguments = parser.parse_args()
     real = [raw for raw in read_streaming(arguments.catalogues).rows if raw.plot.strip()]
 
     runs: dict[float, list[Run]] = {share: [] for share in SHARES}
     with tempfile.TemporaryDirectory() as folder:
         files = {share: write_table(real, int(share * ROWS), Path(folder) / f"{share}.csv") for share in SHARES}
-        for _ in range(arguments.runs):  # in turns, so that a busy minute does not hit one size alone
+        for _ in range(arguments.runs):  # alternating, so a busy minute does not affect one size only
             for share, file in files.items():
                 runs[share].append(prepare(file, Path(folder) / "out"))
         plots = sample_plots(files[1.0])
@@ -71,7 +72,7 @@ def main() -> int:
     memory = statistics.median(run.memory for run in runs[1.0])
     rates = language_rates(plots, arguments.runs)
 
-    print(f"{'rows':>10}{'kept':>10}{'near duplicates':>18}{'seconds':>10}{'rows a second':>16}{'memory, GB':>13}")
+    print(f"{'rows':>10}{'kept':>10}{'near duplicates':>18}{'seconds':>10}{'rows per second':>16}{'memory, GB':>13}")
     for share, of_share in runs.items():
         report = of_share[0].report
         dropped = report["dropped"]["near_duplicate"]  # type: ignore[index]
@@ -80,19 +81,19 @@ def main() -> int:
         print(
             f"{report['read']:>10,}{report['kept']:>10,}{dropped:>18,}{seconds[share]:>10.1f}{rate:>16,.0f}{largest:>13.2f}"
         )
-    print(f"\nLanguage step: {rates['fast']:,.0f} plots a second; langdetect: {rates['langdetect']:,.0f}\n")
+    print(f"\nLanguage detection: {rates['fast']:,.0f} plots per second; langdetect: {rates['langdetect']:,.0f}\n")
     claims = [
         at_most("seconds for 117,352 rows", seconds[1.0], SECONDS),
         at_most("gigabytes for 117,352 rows", memory / 1e9, GIGABYTES),
-        at_least("language step, times langdetect", rates["fast"] / rates["langdetect"], LANGUAGE_RATIO),
-        at_most("growth from 10 % to 100 %, times linear", seconds[1.0] / seconds[0.1] / 10, GROWTH),
-        at_most("growth from 100 % to 300 %, times linear", seconds[3.0] / seconds[1.0] / 3, GROWTH),
+        at_least("language detection, relative to langdetect", rates["fast"] / rates["langdetect"], LANGUAGE_RATIO),
+        at_most("growth from 10 % to 100 %, relative to linear", seconds[1.0] / seconds[0.1] / 10, GROWTH),
+        at_most("growth from 100 % to 300 %, relative to linear", seconds[3.0] / seconds[1.0] / 3, GROWTH),
     ]
     return conclude(claims)
 
 
 def write_table(real: list[RawPlot], rows: int, file: Path) -> Path:
-    """Write a file of the IMDb layout with that many rows, made of real titles and descriptions."""
+    """Write a file in the IMDb layout with `rows` rows, made of titles and descriptions of the catalogues."""
     draw = random.Random(0)
     plots: list[str] = []
     with open(file, "w", encoding="utf-8") as out:
@@ -119,7 +120,7 @@ def write_table(real: list[RawPlot], rows: int, file: Path) -> Path:
 
 
 def make_plot(real: list[RawPlot], draw: random.Random) -> str:
-    """Real descriptions in a row, up to a length drawn from a log-normal distribution."""
+    """Concatenate descriptions up to a length from a log-normal distribution."""
     words, parts = MEDIAN_WORDS * draw.lognormvariate(0, SPREAD), []
     while words > 0:
         for sentence in split_sentences(" ".join(draw.choice(real).plot.split())):
@@ -131,7 +132,7 @@ def make_plot(real: list[RawPlot], draw: random.Random) -> str:
 
 
 def make_title(about: RawPlot, number: int, draw: random.Random) -> str:
-    """A title by the IMDb rules; two in five are episodes, as in the public table, of series with many of them."""
+    """Return a title by the IMDb rules; 40 % are episodes of long series, as in the public table."""
     name = re.sub(r"[\"{}\t]", "", about.published)
     if draw.random() < 0.6:
         return f"{name} {number % 997} ({about.title.year or '????'})"
@@ -139,7 +140,7 @@ def make_title(about: RawPlot, number: int, draw: random.Random) -> str:
 
 
 def prepare(file: Path, out: Path) -> Run:
-    """Run the command in a process of its own and wait for it."""
+    """Run the command in a separate process and wait for it."""
     command = [
         sys.executable,
         "-m",
@@ -157,14 +158,14 @@ def prepare(file: Path, out: Path) -> Run:
 
 
 def sample_plots(file: Path) -> list[str]:
-    """Plots of the made file, cleaned as they reach the language step."""
+    """Return plots of the file, cleaned as before language detection."""
     with open(file, encoding="utf-8") as lines:
         plots = [clean_text(line.split("\t")[1]) for _, line in zip(range(20 * LANGUAGE_SAMPLE), lines, strict=False)]
     return random.Random(0).sample(plots[1:], LANGUAGE_SAMPLE)
 
 
 def language_rates(plots: list[str], runs: int) -> dict[str, float]:
-    """Plots a second of the language step with each detector, the median of the runs; langdetect reads whole plots."""
+    """Return the plots per second of each detector, medians of the runs; langdetect uses whole plots."""
     from langdetect import DetectorFactory, detect
 
     DetectorFactory.seed = 0

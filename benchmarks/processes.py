@@ -1,24 +1,24 @@
-"""A command as a user would run it: in a process of its own, with its time and its memory."""
+"""Run a command in a separate process, as a user would, and measure its time and memory."""
 
 import json
 import subprocess
 import sys
 from collections.abc import Sequence
 
-# A process inherits the largest memory of the one that starts it, so a small one in between starts the command.
+# A process inherits the peak memory of its parent, so a small intermediate process starts the command.
 _MEASURE = """
 import json, resource, subprocess, sys, time
 start = time.perf_counter()
-status = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
 seconds = time.perf_counter() - start
-print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024, status]))
+print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024, code]))
 """
 
 
 def run_measured(command: Sequence[str]) -> tuple[float, int]:
-    """Run it, silently, to its end: wall-clock seconds and the largest memory in bytes; SystemExit where it fails."""
+    """Run a command without output; return wall-clock seconds and peak memory in bytes, or raise SystemExit."""
     measured = subprocess.run([sys.executable, "-c", _MEASURE, *command], stdout=subprocess.PIPE, check=True)
-    seconds, memory, status = json.loads(measured.stdout)
-    if status:
-        raise SystemExit(f"{' '.join(command)} ended with status {status}")
+    seconds, memory, code = json.loads(measured.stdout)
+    if code:
+        raise SystemExit(f"{' '.join(command)} failed with exit code {code}")
     return seconds, memory

@@ -1,4 +1,4 @@
-"""A server as a user would start it: in a process of its own, on a free port, until it is no longer needed."""
+"""Start a server in a separate process on a free port, as a user would, and stop it afterwards."""
 
 import contextlib
 import socket
@@ -14,7 +14,7 @@ PATIENCE = 180  # seconds: the first start converts models
 
 @contextlib.contextmanager
 def serving(*arguments: object, ready: str) -> Iterator[tuple[str, float, subprocess.Popen]]:
-    """`movieplots` with these arguments: (its address, seconds until `ready` answered well, its process)."""
+    """Run `movieplots` with these arguments; yield address, seconds until `ready` succeeded, and process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

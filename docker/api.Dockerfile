@@ -1,6 +1,6 @@
-# The API: llama.cpp and ONNX Runtime, no torch and no compiler. Build from the root of the project:
+# The API with llama.cpp and ONNX Runtime, without torch and compiler. Build it in the root of the project:
 #   docker build -f docker/api.Dockerfile -t movieplots-api .
-# It serves the models that ship, which are inside. Others are mounted and named:
+# It serves the pretrained models, which the image includes. To serve others, mount them and name them:
 #   docker run -p 127.0.0.1:8000:8000 -v ./my-models:/models:ro -v cache:/home/movieplots/.cache/movieplots \
 #     movieplots-api movieplots api --host 0.0.0.0 --generator /models/generator
 FROM python:3.11-slim AS build

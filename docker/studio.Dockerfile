@@ -1,4 +1,4 @@
-# The studio: a web page that talks to the API. Build from the root of the project:
+# The studio: a web page that uses the API. Build it in the root of the project:
 #   docker build -f docker/studio.Dockerfile -t movieplots-studio .
 FROM python:3.11-slim AS build
 WORKDIR /src

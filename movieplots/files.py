@@ -1,4 +1,4 @@
-"""Writing so that a killed process leaves either the old file or the new one, never half of one."""
+"""Read and write files; a process that is killed leaves the old file or the new one, never a partial one."""
 
 import contextlib
 import errno
@@ -19,19 +19,19 @@ from typing import Any
 
 from movieplots.errors import BadInput
 
-_PIECE = 1_000  # items of a list turned into JSON at once
+_CHUNK = 1_000  # items of a list that are encoded as JSON together
 _A_DAY = 86_400  # seconds
-# The last parts of a temporary name: place and process, see `_writer`, and a random part; once there was no place.
-_TEMPORARY = re.compile(r"(?:\.(?P<place>[0-9a-f]{8}))?\.(?P<process>\d+)\.\w+(?:\.tmp)?$")
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # disk full, quota used up, file too large
+# The end of a temporary name: host and process (see `_writer`) and a random part. Earlier versions wrote no host.
+_TEMPORARY = re.compile(r"(?:\.(?P<host>[0-9a-f]{8}))?\.(?P<process>\d+)\.\w+(?:\.tmp)?$")
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # disk full, quota exceeded, file too large
 
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it is renamed to `path`, on an error it is removed."""
+    """Yield a temporary path in the same folder; rename it to `path` on success, remove it on an error."""
     path = Path(path)
     ensure_folder(path.parent)
-    _sweep(path.parent, f".{path.name}.", ".tmp")
+    _remove_leftovers(path.parent, f".{path.name}.", ".tmp")
     temporary = path.with_name(f".{path.name}.{_writer()}.{secrets.token_hex(8)}.tmp")
     try:
         with room_for(path):
@@ -48,7 +48,7 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write indented JSON atomically; keys keep their order."""
+    """Write indented JSON atomically; the order of the keys is kept."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -57,7 +57,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     """Yield an empty temporary folder; on success its files replace those of the same name in `path`."""
     path = Path(path)
     ensure_folder(path)
-    _sweep(path, ".unfinished.")
+    _remove_leftovers(path, ".unfinished.")
     temporary = Path(tempfile.mkdtemp(prefix=f".unfinished.{_writer()}.", dir=path))
     try:
         with room_for(path):
@@ -74,77 +74,77 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder, if it is there, so that a killed process leaves the whole of it or nothing under its name."""
-    # Swept away later where this is killed.
+    """Remove a folder if it exists, atomically: it is renamed first."""
+    # If this is killed, `_remove_leftovers` removes the rest later.
     aside = folder.with_name(f".unfinished.{_writer()}.{secrets.token_hex(8)}")
     with contextlib.suppress(FileNotFoundError):
         os.replace(folder, aside)
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def brought(inside: str, beside: str) -> Path:
-    """A folder of files that the project brings: `inside` the package where that was installed, or `beside` it."""
+def included_folder(in_package: str, in_checkout: str) -> Path:
+    """Return a folder that is included in the project: in the installed package, or else in the checkout."""
     package = Path(__file__).resolve().parent
-    return package / inside if (package / inside).is_dir() else package.parent / beside
+    return package / in_package if (package / in_package).is_dir() else package.parent / in_checkout
 
 
 def _writer() -> str:
-    """What a temporary name says of who writes: where, and the number that the process has there.
+    """Return the identity of this process for temporary names: host and process id.
 
-    A number alone does not tell: each container that shares a folder may have a process 1.
+    A process id alone is ambiguous: each container that shares a folder may have a process 1.
     """
-    return f"{_place()}.{os.getpid()}"
+    return f"{_host()}.{os.getpid()}"
 
 
 @functools.cache
-def _place() -> str:
-    """Eight digits for the machine, or the container on it, within which no two processes have the same number."""
+def _host() -> str:
+    """Return eight digits for the machine or container, within which process ids are unique."""
     try:
-        numbers = os.readlink("/proc/self/ns/pid")
+        namespace = os.readlink("/proc/self/ns/pid")
     except OSError:  # not on Linux
-        numbers = ""
-    return fingerprint(socket.gethostname(), numbers)[:8]
+        namespace = ""
+    return fingerprint(socket.gethostname(), namespace)[:8]
 
 
-def _sweep(folder: Path, start: str, end: str = "") -> None:
-    """Remove what killed processes left unfinished, of this place at once, of another (see `_writer`) after a day."""
+def _remove_leftovers(folder: Path, start: str, end: str = "") -> None:
+    """Remove temporary files of killed processes: of this host immediately, of other hosts after a day."""
     for leftover in folder.iterdir():
         named = _TEMPORARY.search(leftover.name)
         if not (named and leftover.name.startswith(start) and leftover.name.endswith(end)):
             continue
-        with contextlib.suppress(FileNotFoundError):  # another process has just finished it, or swept it away
-            here = named["place"] in (None, _place())
+        with contextlib.suppress(FileNotFoundError):  # another process has just renamed or removed it
+            here = named["host"] in (None, _host())
             if (here and not _alive(int(named["process"]))) or time.time() - leftover.stat().st_mtime > _A_DAY:
                 shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
 
 def _alive(process: int) -> bool:
-    if os.name == "nt":  # there it is no question, but a signal
+    if os.name == "nt":  # there os.kill(process, 0) would end the process
         return True
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
     except OSError:
-        pass  # it is another user's
+        pass  # a process of another user
     return True
 
 
 def disk_full(error: BaseException) -> bool:
-    """Whether an error raised while a file was written means that there is no room for it.
+    """Return whether an error means that the disk is full.
 
-    Libraries written in Rust or C++ raise errors of their own, which only name the system's in their text.
+    Libraries in Rust or C++ raise their own errors, which contain the system's error only as text.
     """
     if isinstance(error, OSError):
         return error.errno in _FULL
     text = str(error)
     named = any(os.strerror(number) in text or f"os error {number}" in text for number in _FULL)
-    return named or "PytorchStreamWriter failed writing" in text  # torch says no more than that
+    return named or "PytorchStreamWriter failed writing" in text  # all that torch reports
 
 
 @contextlib.contextmanager
 def room_for(path: Path) -> Iterator[None]:
-    """Say in a sentence where the disk is full."""
+    """Raise BadInput instead of OSError if the disk is full."""
     try:
         yield
     except OSError as error:
@@ -155,30 +155,30 @@ def room_for(path: Path) -> Iterator[None]:
 
 
 def ensure_folder(path: str | Path) -> Path:
-    """Make the folder, or say in a sentence why it cannot be made."""
+    """Create the folder and its parents; raise BadInput if that is impossible."""
     path = Path(path)
     check_folder(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadInput(f"{path} cannot be made ({error.strerror}): choose another folder.") from None
+        raise BadInput(f"{path} cannot be created ({error.strerror}): choose another folder.") from None
     return path
 
 
 def check_folder(path: str | Path) -> None:
-    """Say in a sentence why the folder cannot be made or written to, where that can be seen without making it."""
+    """Raise BadInput if the folder cannot be created or written to; create nothing."""
     path = Path(path)
     there = next(place for place in (path, *path.absolute().parents) if os.path.exists(place))  # False if forbidden
     if not there.is_dir():
         raise BadInput(f"{there} is a file, not a folder: choose another --output-dir.")
     if not os.access(there, os.W_OK):
-        raise BadInput(f"{there} cannot be written to: choose a folder you own.")
+        raise BadInput(f"{there} is not writable: choose a folder that you own.")
 
 
 def check_file(path: str | Path, example: str) -> Path:
-    """The path of a file that is to be written. Raises BadInput where it is a folder, or where none can be written.
+    """Return the path of an output file; raise BadInput if it is a folder or its folder is not writable.
 
-    `example` is a name for the file in the message.
+    `example` is a file name for the message.
     """
     path = Path(path)
     if path.is_dir():
@@ -188,29 +188,29 @@ def check_file(path: str | Path, example: str) -> Path:
 
 
 def read_json(path: str | Path, remedy: str) -> dict[str, Any]:
-    """The object that a JSON file of ours holds; raises BadInput with the `remedy` where the file is damaged.
+    """Return the object in a JSON file of the project; raise BadInput with the `remedy` if the file is damaged.
 
-    An editor may have put a byte-order mark before it, or have saved it as UTF-16.
+    A byte-order mark and UTF-16, which editors may write, are accepted.
     """
     with contextlib.suppress(ValueError, OSError):
-        found = json.loads(Path(path).read_bytes())  # from bytes it finds the encoding by itself
+        found = json.loads(Path(path).read_bytes())  # from bytes, json detects the encoding
         if isinstance(found, dict):
             return found
     raise BadInput(f"{path} is damaged: {remedy}.")
 
 
 def fingerprint(*parts: Any) -> str:
-    """A 16-digit hash of JSON-able values: equal inputs, equal fingerprint, on every machine."""
+    """Return a 16-digit hash of JSON-compatible values, the same on every machine."""
     digest = hashlib.sha256()
-    for piece in _json_pieces(parts):
-        digest.update(piece.encode())
+    for chunk in _json_chunks(parts):
+        digest.update(chunk.encode())
     return digest.hexdigest()[:16]
 
 
 def content_fingerprint(folder: str | Path, pattern: str = "**") -> str:
-    """A hash of the names and contents of the files in a folder that match; hidden ones and notes (.md) do not count.
+    """Return a hash of the names and contents of the matching files in a folder, without hidden files and .md files.
 
-    Neither sizes nor times are trusted: a file of another content may have the same, as in an image of a container.
+    Sizes and times are not used: in a container image, a file with different content can have the same ones.
     """
     digests = {}
     for name in glob.glob(pattern, root_dir=folder, recursive=True):
@@ -221,14 +221,14 @@ def content_fingerprint(folder: str | Path, pattern: str = "**") -> str:
     return fingerprint(digests)
 
 
-def _json_pieces(parts: tuple[Any, ...]) -> Iterator[str]:
-    """The JSON text of the parts bit by bit: the text of a large corpus as one would take several times its memory."""
+def _json_chunks(parts: tuple[Any, ...]) -> Iterator[str]:
+    """Yield the JSON text of the parts in chunks; for a large corpus the whole text would need too much memory."""
     text = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=str).encode
     for number, part in enumerate(parts):
         yield ", " if number else "["
         if isinstance(part, list) and part:
-            for first in range(0, len(part), _PIECE):
-                yield (", " if first else "[") + text(part[first : first + _PIECE])[1:-1]
+            for first in range(0, len(part), _CHUNK):
+                yield (", " if first else "[") + text(part[first : first + _CHUNK])[1:-1]
             yield "]"
         else:
             yield text(part)

@@ -1,4 +1,4 @@
-"""How numbers, lists and tables are written for a reader: each of them one way, wherever they are shown."""
+"""Format numbers, lists and tables the same way in every report, card and message."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -9,13 +9,14 @@ if TYPE_CHECKING:
     from movieplots.intervals import Estimate
 
 SPACE = "\N{NO-BREAK SPACE}"  # between a number and its unit
-MISSING = "–"  # for what was not measured
+MISSING = "–"  # a value that was not measured
 
 
 def percent(share: float | None) -> str:
-    """A share as a percentage: whole, or with one digit below 10 %.
+    """Format a share as a percentage: without decimals from 10 %, with one below.
 
-    It is 0 or 100 % only where that is exact: `99.6 %`, `0.04 %`, and no nearer than `0.01 %` and `99.99 %`.
+    Only an exact 0 or 1 gives `0 %` or `100 %`. A share close to them gets more decimals: `99.6 %`, `0.04 %`, up to
+    `0.01 %` and `99.99 %`.
     """
     if share is None or math.isnan(share):
         return MISSING
@@ -28,41 +29,41 @@ def percent(share: float | None) -> str:
 
 
 def number(value: float | None) -> str:
-    """A number as a reader wants it: whole ones in full, others with three digits that count."""
+    """Format a number: integers in full, others with three significant digits."""
     if value is None or math.isnan(value):
         return MISSING
     return f"{value:,.0f}" if isinstance(value, Integral) or abs(value) >= 100 else f"{value:.3g}"
 
 
 def interval(value: "Estimate", show: Callable[[float], str] = "{:.2f}".format) -> str:
-    """An estimate with the ends of its interval: `0.62 (0.55 to 0.69)`."""
+    """Format an estimate with the bounds of its interval: `0.62 (0.55 to 0.69)`."""
     return f"{show(value.value)} ({show(value.low)} to {show(value.high)})"
 
 
 def bounds(value: "Estimate", show: Callable[[float], str] = "{:.2f}".format) -> str:
-    """The ends of its interval in a sentence: `95 % interval 0.55 to 0.69`."""
-    return f"95{SPACE}% interval {show(value.low)} to {show(value.high)}"
+    """Return the bounds of the 95 % confidence interval: `95 % CI 0.55 to 0.69`."""
+    return f"95{SPACE}% CI {show(value.low)} to {show(value.high)}"
 
 
 def top_p_words(value: float) -> str:
-    """Top-p as text; 0 stands for off."""
+    """Format top-p, with `off` for 0."""
     return f"{value:g}" if value else "off"
 
 
 def plural(count: float, noun: str) -> str:
-    """`1 word`, `2 words`, `1,200 words`."""
+    """Format a count with its noun: `1 word`, `2 words`, `1,200 words`."""
     text = f"{count:,.0f}" if float(count).is_integer() else f"{count:,.1f}"
     return f"{text} {noun}{'' if count == 1 else 's'}"
 
 
 def listed(items: Iterable[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """Join items as in a sentence: `a`, `a and b`, `a, b and c`."""
     *most, last = items
     return f"{', '.join(most)} and {last}" if most else last
 
 
 def markdown_table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    """A table in Markdown; numbers are written as `number` writes them, text as it stands."""
+    """Return a Markdown table; numbers are formatted by `number`, text is unchanged."""
     head = list(head)
     return "\n".join([_row(head), "|---" * len(head) + "|", *map(_row, rows)])
 

@@ -1,11 +1,4 @@
-"""The Plot table: one row a plot, the one format that every stage reads.
-
-Columns: `id` (stable across runs), `source`, `title` (as published), `primary`, `secondary`, `year`, `season`,
-`episode`, `air_date`, `kind` (movie | series | episode | book), `plot`, `genres` (list), `language`, `group` (what must
-not be split: a series, a title), `split` (train | validation | test).
-
-Mind that `df.plot` is a method of every DataFrame: write `df["plot"]`.
-"""
+"""The Plot table: one row per plot, the format that every stage reads. `load_plots` documents its columns."""
 
 from pathlib import Path
 
@@ -21,7 +14,7 @@ from movieplots.titles import Title, parse_title
 SPLITS = ("train", "validation", "test")
 FILE_NAME = "plots.parquet"
 _VERSION = "v2-"  # of `data_fingerprint`
-_NOT_LEARNED = ("source", "language")
+_NOT_HASHED = ("source", "language")  # no model is trained on these columns
 
 SCHEMA = pa.schema(
     [
@@ -45,26 +38,60 @@ SCHEMA = pa.schema(
 
 
 def plot_table(plots: pd.DataFrame) -> pa.Table:
-    """The rows as an Arrow table of the schema, without pandas' own notes."""
+    """Return the rows as an Arrow table of the schema, without the metadata of pandas."""
     return pa.Table.from_pandas(plots[SCHEMA.names], schema=SCHEMA, preserve_index=False).replace_schema_metadata()
 
 
 def save_plots(plots: pd.DataFrame, path: str | Path) -> None:
-    """Write the Plot table as Parquet, atomically. The same rows give the same bytes."""
+    """Write the Plot table as Parquet, atomically; the same rows give the same bytes."""
     with atomic_path(path) as temporary:
         pq.write_table(plot_table(plots), temporary, compression="zstd")
 
 
 def load_plots(path: str | Path, split: str | None = None) -> pd.DataFrame:
-    """Read the Plot table at `path`: the file, or the folder that `movieplots prepare` wrote.
+    """Read prepared plots as a DataFrame.
 
-    `split` keeps the rows of one split, `train`, `validation` or `test`. The table has one row a plot and the columns
-    `id`, `source`, `title` (as published), its parts `primary`, `secondary`, `year`, `season`, `episode`, `air_date`
-    and `kind` as in `Title`, `plot`, `genres` (a list of names), `language` (ISO 639-1), `group` (rows that share it
-    are never split) and `split`. Where a title has no year, season or episode, these are NaN. `df.plot` is a method of
-    every DataFrame: write `df["plot"]`.
+    Parameters
+    ----------
+    path : str or Path
+        The folder that `prepare` wrote, or its file `plots.parquet`.
+    split : {'train', 'validation', 'test'} or None, default None
+        Return the rows of this split only.
 
-    Raises BadInput where there is no such table or split, or where a column is missing.
+    Returns
+    -------
+    pandas.DataFrame
+        One row per plot, with the columns:
+
+        - `id`: unique, the same in every preparation of the corpus
+        - `source`: name of the source, such as `imdb`
+        - `title`: as published
+        - `primary`, `secondary`, `year`, `season`, `episode`, `air_date`, `kind`: the parts of the title, see `Title`;
+          `year`, `season` and `episode` are NaN if the title has none
+        - `plot`: the text
+        - `genres`: list of str, sorted
+        - `language`: ISO 639-1 code, detected
+        - `group`: rows of one group (a series, a title and its sequels) are always in the same split
+        - `split`: `train`, `validation` or `test`
+
+    Raises
+    ------
+    BadInput
+        If there is no such table or split, or if the table lacks a column.
+
+    Notes
+    -----
+    Every DataFrame has a method `plot`, so write `df["plot"]` for the column, not `df.plot`.
+
+    Examples
+    --------
+    >>> from movieplots import load_plots, prepare
+    >>> preparation = prepare("sample", "runs/plots")
+    >>> plots = load_plots("runs/plots", split="test")
+    >>> plots.shape
+    (42, 15)
+    >>> plots.loc[0, "title"], plots.loc[0, "genres"]
+    ('"Aral Harbour" (2023)', ['action', 'adventure', 'sci-fi'])
     """
     if split is not None and split not in SPLITS:
         raise BadInput(f"The split must be {', '.join(SPLITS[:-1])} or {SPLITS[-1]}, not {split!r}.")
@@ -75,26 +102,26 @@ def load_plots(path: str | Path, split: str | None = None) -> pd.DataFrame:
     try:
         table = pq.read_table(file)
     except pyarrow.lib.ArrowInvalid:
-        raise BadInput(f"{file} is not a Parquet file: run `movieplots prepare` again to write it anew.") from None
+        raise BadInput(f"{file} is not a Parquet file: run `movieplots prepare` again.") from None
     missing = [name for name in SCHEMA.names if name not in table.schema.names]
     if missing:
-        raise BadInput(f"{file} has no column {', '.join(missing)}: run `movieplots prepare` again to write it anew.")
+        raise BadInput(f"{file} has no column {', '.join(missing)}: run `movieplots prepare` again.")
     plots = table.select(SCHEMA.names).to_pandas()
     plots["genres"] = [list(genres) for genres in plots["genres"]]
     return plots if split is None else plots[plots["split"] == split].reset_index(drop=True)
 
 
 def imdb_title(row: pd.Series) -> str:
-    """The title of a row by the IMDb naming rules, whatever its source: `Alien: Covenant (2017)`, `"Dark" (2017)`."""
+    """Return the title of a row by the IMDb naming rules: `Alien: Covenant (2017)`, `"Dark" (2017)`."""
 
     def number(name: str) -> int | None:
         return None if pd.isna(row[name]) else int(row[name])
 
     published = parse_title(row["title"])
-    if not published.bare and published.kind == row["kind"]:  # it already follows the rules, numerals and all
+    if not published.bare and published.kind == row["kind"]:  # it already follows the rules
         return str(row["title"])
     primary, secondary = row["primary"], "" if pd.isna(row["secondary"]) else row["secondary"]
-    if secondary and row["kind"] in ("movie", "book"):  # a table prepared when such a name was taken apart at its colon
+    if secondary and row["kind"] in ("movie", "book"):  # a table of an earlier version, which split such names
         primary, secondary = f"{primary}: {secondary}", ""
     return str(
         Title(
@@ -110,17 +137,12 @@ def imdb_title(row: pd.Series) -> str:
 
 
 def data_fingerprint(plots: pd.DataFrame) -> str:
-    """A hash of what a model can learn from: ids, groups, splits, titles, genres and plots in order.
-
-    It begins with the version of what is hashed (see `comparable`).
-    """
+    """Return a hash of ids, groups, splits, titles, genres and plots, after its version (see `comparable`)."""
     table = plot_table(plots)
-    return _VERSION + fingerprint(*(table[name].to_pylist() for name in SCHEMA.names if name not in _NOT_LEARNED))
+    return _VERSION + fingerprint(*(table[name].to_pylist() for name in SCHEMA.names if name not in _NOT_HASHED))
 
 
 def comparable(one: str, other: str) -> bool:
-    """Whether two fingerprints are of the same things, so that other ones mean other data.
-
-    The first version, which had no name, left out titles and groups.
-    """
+    """Return whether two fingerprints have the same version, so that different ones mean different data."""
+    # The first version, without a prefix, did not include titles and groups.
     return one.startswith(_VERSION) == other.startswith(_VERSION)

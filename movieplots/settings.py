@@ -1,11 +1,11 @@
 """Options, each declared once: its name, type, default, range and help, as a field of a frozen dataclass.
 
-    epochs: Annotated[int, Option("Epochs over the training plots.", ge=1)] = 3
+    epochs: Annotated[int, Option("Number of epochs.", ge=1)] = 3
 
-From that come the arguments of the Python function (`takes`), with their section of its docstring; the options of the
-command (`movieplots.cli.options`); the checks and their messages; the recipe that identifies a run; the command that a
-card repeats; and the bounds of the API's schema (`movieplots.serving.schemas`). Adding an option is its declaration and
-the code that uses it.
+A declaration gives the argument of the Python function (`takes`) and its entry in the docstring, the option of the
+command (`movieplots.cli.options`), the checks and their error messages, the recipe that identifies a run, the command
+in a model card, and the bounds in the API's schema (`movieplots.serving.schemas`). To add an option, declare it and
+write the code that uses it.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ import inspect
 import math
 import os
 import re
+import shlex
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, replace
@@ -38,25 +39,43 @@ from typing import (
 from movieplots.errors import BadInput
 from movieplots.texts import as_list, as_names
 
-Json = Any  # what the module json reads and writes
-_LAST = ("seed", "overwrite")  # where a base class has them, they still come after what its subclasses add
+Json = Any  # any value that the module json reads and writes
+_LAST = ("seed", "overwrite")  # inherited fields that come after the fields of the subclass
 P = ParamSpec("P")
 S = TypeVar("S")
 R = TypeVar("R")
 T = TypeVar("T")
-_PLACES = {"data": "DATA", "output_dir": "THIS_FOLDER", "teacher": "TEACHER"}  # where a command names what it was given
+_PLACES = {"data": "DATA", "output_dir": "THIS_FOLDER", "teacher": "TEACHER"}  # placeholders for paths, in a card
 
 
 @dataclass(frozen=True)
 class Option:
-    """What an option has beside its name, type and default.
+    """The declaration of an option, except for its name, type and default.
 
-    `help` is one or two sentences. `ge`, `gt`, `le` and `lt` bound a number, `off` is one value outside of them that
-    turns the option off; `choices` are all values of a text. `default` says in words what happens without the option
-    where its value does not; `metavar` stands for the value in `--help`; `short` is a second name such as `-o`. A list
-    is written with commas, or where it is `repeated` by giving the option several times; `item` is the noun for one of
-    it. An option that does not `decide` the result is no part of the recipe. A text that `may_be_path` need not be
-    UTF-8.
+    Attributes
+    ----------
+    help : str
+        One or two sentences.
+    ge, gt, le, lt : float, optional
+        Bounds of a number: at least, above, at most, below.
+    off : float, optional
+        A value outside the bounds that turns the option off.
+    choices : tuple of str, default ()
+        All values of a text; empty for any.
+    default : str, default ""
+        The default in words, if its value does not say enough.
+    metavar : str, optional
+        Placeholder for the value in `--help`; by default it follows from the type.
+    short : str, default ""
+        Short name, such as `-o`.
+    item : str, default "value"
+        Noun for one value of an option that is repeated to give several.
+    negatable : bool, default False
+        Whether a flag that is off by default has a `--no-` form, too.
+    decides : bool, default True
+        Whether the option changes the result and is part of the recipe.
+    may_be_path : bool, default False
+        Whether a text may be a path, which need not be UTF-8.
     """
 
     help: str
@@ -69,16 +88,16 @@ class Option:
     default: str = ""
     metavar: str | None = None
     short: str = ""
-    item: str = "name"
-    repeated: bool = False
+    item: str = "value"
+    negatable: bool = False
     decides: bool = True
     may_be_path: bool = False
 
     @property
     def range(self) -> str:
-        """The range in words, such as "above 0 and at most 5"; empty where there is none."""
+        """The range in words, such as "above 0 and at most 5"; empty if there is none."""
         if self.choices:
-            return " or ".join(self.choices)
+            return " or ".join(self.choices) if len(self.choices) == 2 else f"one of {', '.join(self.choices)}"
         if self.ge is not None and self.le is not None:
             text = f"from {_number(self.ge)} to {_number(self.le)}"
         else:
@@ -87,7 +106,7 @@ class Option:
         return text if self.off is None else f"{text}, or {_number(self.off)} (off)"
 
     def holds(self, value: Any) -> bool:
-        """Whether the value is in the range."""
+        """Return whether the value is in the range."""
         if self.choices:
             return value in self.choices
         if isinstance(value, float) and not math.isfinite(value):
@@ -102,70 +121,82 @@ class Option:
         )
 
 
-Data = Annotated[str | Path, Option("Folder that `movieplots prepare` wrote, or its table.", decides=False)]
-OutputDir = Annotated[str | Path, Option("Folder for the result.", short="-o", decides=False)]
-Overwrite = Annotated[bool, Option("Start over instead of continuing or reusing what is there.", decides=False)]
-Seed = Annotated[int, Option("Sets every random draw: the same seed gives the same result.", ge=0, le=2**32 - 1)]
+Data = Annotated[
+    str | Path,
+    Option("Folder written by `movieplots prepare`, or its plots.parquet file.", metavar="DIR", decides=False),
+]
+OutputDir = Annotated[str | Path, Option("Folder for the result.", metavar="DIR", short="-o", decides=False)]
+Overwrite = Annotated[bool, Option("Start over instead of resuming or reusing what is in the folder.", decides=False)]
+LAST_SEED = 2**32 - 1
+Seed = Annotated[int, Option("Random seed. The same seed gives the same result on one machine.", ge=0, le=LAST_SEED)]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The options of one function and its command. What is made is checked: out of range it raises BadInput."""
+    """Options of a function and its command, checked when they are created.
+
+    Raises
+    ------
+    BadInput
+        If an option has the wrong type, is out of range, or conflicts with another.
+    """
 
     command_name: ClassVar[str]  # such as `train generator`
 
     def __post_init__(self) -> None:
+        """Convert and check all options."""
         for name, kind, option in declared(type(self)):
             object.__setattr__(self, name, _checked(name, getattr(self, name), kind, option))
         self.check()
 
     def check(self) -> None:
-        """Raise BadInput where options do not go together."""
+        """Raise BadInput if options conflict."""
 
     def usual(self) -> dict[str, Any]:
-        """What takes the place of options that are None, where that depends on others."""
+        """Return the defaults that depend on other options, for options that are None."""
         return {}
 
     def resolved(self) -> Self:
-        """The same with the `usual` value of each option that is None."""
+        """Return a copy in which options that are None have their `usual` value."""
         return replace(self, **{name: value for name, value in self.usual().items() if getattr(self, name) is None})
 
     def recipe(self) -> dict[str, Json]:
-        """The options that decide the result, as JSON, by name."""
+        """Return the options that change the result, by name, as JSON."""
         return {name: _plain(getattr(self, name)) for name, _, option in declared(type(self)) if option.decides}
 
     @classmethod
     def of_recipe(cls, recipe: Mapping[str, Json]) -> Self:
-        """The settings that had this recipe; where data and model lie stands in no recipe."""
+        """Return the settings of a recipe, with placeholders for paths, which are not part of it."""
         known = {name: recipe[name] for name, *_ in declared(cls) if name in recipe and name not in _PLACES}
         places = {name: place for name, place in _PLACES.items() if name in {each.name for each in fields(cls)}}
         return cls(**{**places, **known})
 
     def command(self) -> str:
-        """The command that does this; options left at their defaults are not named."""
+        """Return the equivalent command, without options that have their default value."""
         usual, words = self.usual(), [f"movieplots {self.command_name}"]
+        kinds = {name: kind for name, kind, _ in declared(type(self))}
         for each in fields(self):
             value, default = getattr(self, each.name), _default(each)
             if value == default or (each.name in usual and value == usual[each.name]):
                 continue
-            flag = f"--{each.name.replace('_', '-')}"
+            flag = flag_of(each.name, kinds[each.name])
             if isinstance(value, bool):
                 words.append(flag if value else f"--no-{flag[2:]}")
-            elif option_of(type(self), each.name).repeated:
-                words += [f"{flag.removesuffix('s')} {_written(item)}" for item in value]
-            elif isinstance(value, tuple):
-                words.append(f"{flag} {','.join(map(_written, value))}")
+            elif isinstance(value, Mapping):
+                words += [f"{flag} {_written(f'{key}={item}')}" for key, item in value.items()]
+            elif isinstance(value, (tuple, list)):
+                words += [f"{flag} {_written(item)}" for item in value]
             else:
                 words.append(f"{flag} {_written(value)}")
         return " ".join(words)
 
 
 def declared(kind: type) -> tuple[tuple[str, Any, Option], ...]:
-    """(name, type, option) of each field, in the order of the arguments; the type without its annotation."""
+    """Return (name, type, option) of each field, in the order of the arguments."""
     return _declared(kind)
 
 
-@functools.cache  # which mypy thinks cannot take the class of a dataclass
+@functools.cache  # separate because mypy does not let a cached function take the class of a dataclass
 def _declared(kind: type) -> tuple[tuple[str, Any, Option], ...]:
     hints = get_type_hints(kind, include_extras=True)
     found = []
@@ -176,29 +207,31 @@ def _declared(kind: type) -> tuple[tuple[str, Any, Option], ...]:
 
 
 def option_of(kind: type, name: str) -> Option:
-    """The declaration of one option."""
+    """Return the declaration of one option."""
     return next(option for known, _, option in declared(kind) if known == name)
 
 
 def default_of(kind: type, name: str) -> Any:
-    """The default of one option."""
+    """Return the default of one option."""
     return next(_default(each) for each in fields(kind) if each.name == name)
 
 
 class Taking(Protocol[P, S, R]):
-    """A function that takes the fields of a settings class as arguments, or with `of` the settings themselves.
+    """A function that takes the fields of a settings class as arguments.
 
-    `settings` makes these from the arguments.
+    `of` takes a settings object instead, and `settings` creates one from the arguments.
     """
 
     of: Callable[[S], R]
     settings: Callable[P, S]
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function."""
+        ...
 
 
 def takes(settings: Callable[P, S]) -> Callable[[Callable[[S], R]], Taking[P, S, R]]:
-    """Let a function of one settings object take its fields as arguments, and describe them in its docstring."""
+    """Return a decorator: the function takes the fields of its settings as arguments and documents them."""
 
     def decorate(function: Callable[[S], R]) -> Taking[P, S, R]:
         def given(*args: P.args, **kwargs: P.kwargs) -> S:
@@ -217,7 +250,7 @@ def takes(settings: Callable[P, S]) -> Callable[[Callable[[S], R]], Taking[P, S,
 
 
 def method_takes(settings: Callable[P, S]) -> Callable[[Callable[[T, S], R]], Callable[Concatenate[T, P], R]]:
-    """The same for a method."""
+    """Return the same decorator for a method."""
 
     def decorate(function: Callable[[T, S], R]) -> Callable[Concatenate[T, P], R]:
         @functools.wraps(function)
@@ -235,18 +268,18 @@ def method_takes(settings: Callable[P, S]) -> Callable[[Callable[[T, S], R]], Ca
 
 @contextlib.contextmanager
 def _named(function: Any, settings: Any) -> Iterator[None]:
-    """Let Python's own errors about arguments name the function, and not its settings."""
+    """Name the function instead of its settings in Python's errors about arguments."""
     try:
         yield
     except TypeError as error:
         own = f"{settings.__name__}.__init__()"
-        if own not in str(error):  # raised further in
+        if own not in str(error):  # raised inside
             raise
         raise TypeError(str(error).replace(own, f"{function.__name__}()")) from None
 
 
 def _described(call: Any, function: Any, settings: Any, first: tuple[inspect.Parameter, ...]) -> Any:
-    """The function with the signature and the docstring that its settings give it."""
+    """Return the function with the signature and docstring that follow from its settings."""
     types = {name: kind for name, kind, _ in declared(settings)}
     taken = inspect.signature(settings).parameters
     parameters = [taken[name].replace(annotation=kind) for name, kind in types.items()]
@@ -258,55 +291,66 @@ def _described(call: Any, function: Any, settings: Any, first: tuple[inspect.Par
 
 
 def _with_parameters(doc: str, settings: type) -> str:
-    """The docstring with the section Parameters, before the sections that follow it in numpydoc's order."""
+    """Return the docstring with its section Parameters, before the sections that follow it in numpydoc's order."""
     lines = ["Parameters", "----------"]
     defaults = {each.name: _default(each) for each in fields(settings)}
     for name, kind, option in declared(settings):
-        default = defaults[name]
-        shown = "" if default is MISSING else f", default {option.default or _quoted(default)}"
-        lines.append(f"{name} : {type_name(kind)}{shown}")
-        lines += textwrap.wrap(help_of(option), 116, initial_indent="    ", subsequent_indent="    ")
+        lines.append(f"{name} : {_type_and_default(kind, option, defaults[name])}")
+        text = help_of(option) + (f" Default: {option.default}." if option.default else "")
+        lines += textwrap.wrap(text, 116, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
     section = "\n".join(lines)
-    following = re.search(r"^(?:Returns|Yields|Raises|Notes|Examples)\n-+$", doc, re.MULTILINE)
+    following = re.search(r"^(?:Returns|Yields|Raises|See Also|Notes|Examples)\n-+$", doc, re.MULTILINE)
     if following is None:
         return f"{doc}\n\n{section}\n"
     return f"{doc[: following.start()].rstrip()}\n\n{section}\n\n{doc[following.start() :]}\n"
 
 
+def _type_and_default(kind: Any, option: Option, default: Any) -> str:
+    name = f"{{{', '.join(map(repr, option.choices))}}}" if option.choices else type_name(kind)
+    if default is MISSING:
+        return name
+    return f"{name}, optional" if default is None or option.default else f"{name}, default {_quoted(default)}"
+
+
 def help_of(option: Option) -> str:
-    """The help of an option with its range."""
-    within = option.range
-    if not within or (option.choices and all(choice in option.help for choice in option.choices)):
-        return option.help
-    return f"{option.help} {within[0].upper()}{within[1:]}."
+    """Return the help of an option with its range."""
+    within = "" if option.choices else option.range
+    return f"{option.help} {within[0].upper()}{within[1:]}." if within else option.help
 
 
 def type_name(kind: Any) -> str:
-    """A type as numpydoc writes it."""
+    """Return a type as numpydoc writes it, without None."""
     names = []
     for each in kinds_of(kind):
+        inner = [type_name(part) for part in get_args(each)]
         if get_origin(each) is Sequence:
-            names.append(f"sequence of {getattr(get_args(each)[0], '__name__', get_args(each)[0])}")
-        elif get_origin(each) is None:
-            names.append(getattr(each, "__name__", str(each)))
+            names.append(f"sequence of {inner[0]}")
+        elif get_origin(each) is Mapping:
+            names.append(f"mapping of {inner[0]} to {inner[1]}")
         else:
-            names.append(re.sub(r"\b(?:\w+\.)+(?=\w)", "", str(each)))
-    return " or ".join(names) + (" or None" if _is_union(kind) and NoneType in get_args(kind) else "")
+            names.append(getattr(each, "__name__", str(each)))
+    return " or ".join(names)
+
+
+def flag_of(name: str, kind: Any) -> str:
+    """Return the option of a field, such as `--top-p`; one that is repeated to give several values is singular."""
+    several = any(get_origin(each) in (Sequence, Mapping) for each in kinds_of(kind))
+    return f"--{(name.removesuffix('s') if several else name).replace('_', '-')}"
 
 
 def kinds_of(kind: Any) -> list[Any]:
-    """The types that a field may have, without None."""
+    """Return the types that a field may have, without None."""
     return [each for each in get_args(kind) if each is not NoneType] if _is_union(kind) else [kind]
 
 
 def item_kind(kind: Any) -> Any:
-    """The type of a list's items, where the field is a list; else None. What is checked is kept as a tuple."""
+    """Return the type of the items if the field is a list, else None. Checked lists are tuples."""
     origins = {get_origin(each): each for each in kinds_of(kind)}
     return get_args(origins[Sequence])[0] if Sequence in origins and Mapping not in origins else None
 
 
 def may_be_path(kind: Any, option: Option) -> bool:
-    """Whether a field may name a file or folder, or each item of it: on Linux such a name need not be text."""
+    """Return whether a field or its items may be paths. On Linux a path need not be text."""
     return option.may_be_path or Path in kinds_of(kind) or Path in kinds_of(item_kind(kind))
 
 
@@ -315,25 +359,26 @@ def _is_union(kind: Any) -> bool:
 
 
 def _checked(name: str, value: Any, kind: Any, option: Option) -> Any:
-    """The value as its type; raises BadInput for one of another type or out of range."""
+    """Return the value as its type; raise BadInput if it has another type or is out of range."""
     kinds = kinds_of(kind)
     if value is None and _is_union(kind) and NoneType in get_args(kind):
         return None
-    flag = f"--{name.replace('_', '-')}"
+    flag = flag_of(name, kind)
     if inner := item_kind(kind):
         items = as_names(value, option.item) if inner is str else as_list(value, option.item)
-        value = tuple(map(float, items) if inner is float else items)
-        for item in value:
-            if not option.holds(item):
-                raise BadInput(f"{flag} must be {option.range or 'finite'}, not {_quoted(item)}.")
-        return value
+        return tuple(_checked_item(flag, item, kinds_of(inner), option) for item in items)
+    return _checked_item(flag, value, kinds, option)
+
+
+def _checked_item(flag: str, value: Any, kinds: list[Any], option: Option) -> Any:
+    """Check one value, or one item of a list."""
     number = next((each for each in (bool, int, float) if each in kinds), None)
     if number is bool:
         if not isinstance(value, bool):
             raise BadInput(f"{flag} must be true or false, not {value!r}.")
     elif number is int:
         if not isinstance(value, Integral) or isinstance(value, bool):
-            raise BadInput(f"{flag} must be a whole number, not {value!r}.")
+            raise BadInput(f"{flag} must be an integer, not {value!r}.")
         value = int(value)
     elif number is float:
         if not isinstance(value, Real) or isinstance(value, bool):
@@ -359,7 +404,8 @@ def _number(value: float) -> str:
 
 
 def _written(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    """Return a value as it is written in a shell."""
+    return f"{value:g}" if isinstance(value, float) else shlex.quote(str(value))
 
 
 def _quoted(value: Any) -> str:

@@ -1,7 +1,7 @@
-"""The IMDb title grammar: `"Series" (2004/II) {Episode (#1.2)}` taken apart and put together again.
+"""Parse and format titles by the IMDb naming rules, such as `"Series" (2004/II) {Episode (#1.2)}`.
 
-Trade-off: a title that does not follow the grammar is kept whole as `primary` instead of being guessed at,
-so `str(parse_title(t)) == t` holds for every string. Every pattern takes time in proportion to the title's length.
+A title that does not follow the rules is kept whole as `primary`, so `str(parse_title(t)) == t` for every string.
+The time of every pattern is linear in the length of the title.
 """
 
 import re
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 _SUSPENDED = " {{SUSPENDED}}"
 _YEAR = r" \((?P<year>\d{4}|\?{4})(?:/(?P<numeral>[IVXLCDM]+))?\)(?: \((?P<medium>TV|V|VG|mini)\))?"
 _MOVIE = re.compile(rf"(?P<name>.+){_YEAR}", re.DOTALL)
-# Without the episode's closing brace: looking for it from every opening one would take time quadratic in the length.
+# Without the closing brace of the episode: searching for it from every opening brace would take quadratic time.
 _SERIES = re.compile(rf'"(?P<name>.+?)"{_YEAR}(?: \{{(?!\{{SUSPENDED\}})(?P<episode>.*))?', re.DOTALL)
-# A longer run of digits is no number of an episode; it stays in the name.
+# More digits are not the number of an episode but part of its name.
 _EPISODE = re.compile(
     r"(?P<name>.*?)(?: ?\((?P<date>\d{4}-\d\d-\d\d)\))?(?: ?\(#(?P<season>\d{1,6})\.(?P<number>\d{1,6})\))?", re.DOTALL
 )
@@ -20,14 +20,36 @@ _EPISODE = re.compile(
 
 @dataclass(frozen=True)
 class Title:
-    """A title in its parts. `str(title)` writes it by the IMDb rules.
+    """The parts of a title; `str(title)` formats it by the IMDb naming rules.
 
-    `kind` is movie, series, episode or book. `primary` is the whole name of the movie, book or series, whatever colons
-    it has (`2001: A Space Odyssey`); `secondary` is the name of the episode, "" if there is none.
-    `year` is None where the title says `(????)`. `season`, `episode` and `air_date` (`2009-03-01`) are None where it
-    does not name them. `numeral` tells apart titles of one year (`(2004/II)`), `medium` is TV, V (video), VG (video
-    game) or mini (mini-series); "" if there is none. `suspended` is True where it ends with `{{SUSPENDED}}`. `bare`
-    marks a title outside the rules, such as one without a year part, which is written back as it is.
+    Attributes
+    ----------
+    primary : str
+        Full name of the movie, book or series, colons included (`2001: A Space Odyssey`).
+    secondary : str, default ''
+        Name of the episode.
+    year : int or None, default None
+        Year; None for `(????)`.
+    season, episode : int or None, default None
+        Numbers of season and episode.
+    air_date : str or None, default None
+        Air date of the episode, such as `2009-03-01`.
+    kind : {'movie', 'series', 'episode', 'book'}, default 'movie'
+        Kind of title.
+    numeral : str, default ''
+        Roman numeral that distinguishes titles of one year, such as `II` in `(2004/II)`.
+    medium : {'', 'TV', 'V', 'VG', 'mini'}, default ''
+        TV movie, video, video game or mini-series.
+    suspended : bool, default False
+        Whether the title ends with `{{SUSPENDED}}`.
+    bare : bool, default False
+        Whether the title does not follow the rules, for example because it has no year. It is formatted as `primary`.
+
+    Examples
+    --------
+    >>> from movieplots.titles import Title
+    >>> str(Title("Salt", secondary="Low Tide", year=2009, season=1, episode=3, kind="episode"))
+    '"Salt" (2009) {Low Tide (#1.3)}'
     """
 
     primary: str
@@ -43,6 +65,7 @@ class Title:
     bare: bool = False
 
     def __str__(self) -> str:
+        """Format the title by the IMDb naming rules."""
         if self.bare:
             return self.primary
         text = f'"{self.primary}"' if self.kind in ("series", "episode") else self.primary
@@ -57,19 +80,36 @@ class Title:
 
 
 def parse_title(title: str) -> Title:
-    """Take `title` apart by the IMDb naming rules, into a `Title`; `str(parse_title(title)) == title` always.
+    """Parse a title by the IMDb naming rules.
 
-    One that does not follow the rules is kept whole as `primary` and marked `bare`; nothing is raised.
+    - `Salt (2009)` is a movie.
+    - `"Salt" (2009)`, in quotes, is a series.
+    - `"Salt" (2009) {Low Tide (#1.3)}` is an episode, with its name, season and number.
 
-    >>> parse_title('"Salt" (2009) {Low Tide (#1.3)}').secondary
-    'Low Tide'
+    Parameters
+    ----------
+    title : str
+        Title, such as `Salt (2009)` or `"Salt" (2009) {Low Tide (#1.3)}`.
+
+    Returns
+    -------
+    Title
+        The parts of the title; `movieplots.titles.Title` describes the fields. A title that does not follow the rules
+        is kept whole as `primary`, with `bare` True. `str(parse_title(title)) == title` for every string.
+
+    Examples
+    --------
+    >>> from movieplots import parse_title
+    >>> title = parse_title('"Salt" (2009) {Low Tide (#1.3)}')
+    >>> title.primary, title.secondary, title.year, title.season, title.episode, title.kind
+    ('Salt', 'Low Tide', 2009, 1, 3, 'episode')
     """
     parsed = _parse(title)
     return parsed if parsed is not None and str(parsed) == title else Title(primary=title, bare=True)
 
 
 def _parse(title: str) -> Title | None:
-    """The parts, or None outside the grammar. What they do not hold (a brace left open) shows in `str` of them."""
+    """Parse the title, or return None outside the grammar. The caller compares the result's `str` with the title."""
     text = title.removesuffix(_SUSPENDED)
     series = _SERIES.fullmatch(text.removesuffix("}"))
     match = series or _MOVIE.fullmatch(text)

@@ -1,4 +1,4 @@
-"""Commands of `movieplots` as a page prints them."""
+"""Commands of `movieplots` in pages."""
 
 import shlex
 
@@ -8,7 +8,7 @@ from movieplots.cli import app
 
 
 def parse(command):
-    """Raise where a command or an option of it does not exist; nothing is run."""
+    """Raise if the command or one of its options does not exist; nothing is run."""
     name, *words = shlex.split(command, comments=True)
     found = typer.main.get_command(app)
     while hasattr(found, "commands"):

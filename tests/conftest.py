@@ -99,7 +99,7 @@ def _short_samples():
     gc.collect()
     gc.freeze()  # each training collects garbage: not among all that has been imported
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("movieplots.generation.samples_in_training.NEW_TOKENS", 8)
+        patch.setattr("movieplots.generation.samples_in_training.MAX_NEW_TOKENS", 8)
         yield
 
 

@@ -96,7 +96,7 @@ def test_killed_clients_give_their_places_back(api):
         "    for line in answer.iter_lines():\n"
         "        print(line, flush=True)\n"
     )
-    left = counted(address, "movieplots_left_total")
+    before = counted(address, "movieplots_cancelled_total")
     clients = [
         subprocess.Popen([sys.executable, "-c", program, address], stdout=subprocess.PIPE, text=True) for _ in range(4)
     ]
@@ -105,7 +105,7 @@ def test_killed_clients_give_their_places_back(api):
         client.send_signal(signal.SIGKILL)
         client.wait()
     assert until(lambda: not counted(address, "movieplots_running") + counted(address, "movieplots_waiting"))
-    assert counted(address, "movieplots_left_total") > left
+    assert counted(address, "movieplots_cancelled_total") > before
     assert httpx.post(f"{address}/v1/plots", json={"genres": ["horror"], "max_words": 5}, timeout=60).is_success
 
 
@@ -128,7 +128,7 @@ def test_it_ends_at_once_while_plots_are_written(trained, tmp_path):
 def test_novelty_names_the_copied_plot(api, novelty):
     row = novelty[1].iloc[3]
     (found,) = httpx.post(f"{api[0]}/v1/novelty", json={"plots": [row["plot"]]}).json()["plots"]
-    assert (found["title"], found["run_title"], found["copied"]) == (row["title"], row["title"], True)
+    assert (found["title"], found["span_title"], found["copied"]) == (row["title"], row["title"], True)
     assert found["similarity"] > 0.99
 
 

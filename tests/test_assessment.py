@@ -1,4 +1,4 @@
-"""What a classifier does on its own test plots, as tables and figures."""
+"""Error analysis of a classifier on its own data, as tables and figures."""
 
 import re
 import shutil
@@ -27,7 +27,7 @@ def found(classifier, small_corpus):
     return assessment.assess(classifier[0], small_corpus)
 
 
-def test_no_classifier_is_named_the_best_where_intervals_overlap():
+def test_no_classifier_is_called_the_best_if_intervals_overlap():
     def info(low, value, high, baseline):
         metrics = classifier_info().metrics
         scores = Scores(value, value, value, value)
@@ -40,12 +40,15 @@ def test_no_classifier_is_named_the_best_where_intervals_overlap():
         return replace(classifier_info(), metrics=replace(metrics, test=test))
 
     apart = {"bce": info(0.6, 0.7, 0.8, 0.5), "focal": info(0.4, 0.5, 0.59, 0.5)}
-    assert figures.compared(apart, NAMES).get_suptitle().startswith("bce has the highest mean average precision, 0.700")
+    title = " ".join(figures.compared(apart, NAMES).get_suptitle().split())
+    assert title.endswith("(highest mean average precision: bce, 0.700)")
     alike = {"bce": info(0.5, 0.6, 0.7, 0.45), "focal": info(0.55, 0.65, 0.75, 0.5)}
     title = " ".join(figures.compared(alike, NAMES).get_suptitle().split())
-    assert title == "By their mean average precision cannot be told apart: focal and bce; bars are 95 % intervals"
+    assert title == "Test metrics with 95 % CIs (no clear difference in mean average precision: focal and bce)"
     within = {"bce": info(0.5, 0.6, 0.7, 0.55)}
-    assert "cannot be told apart: bce and words" in " ".join(figures.compared(within, NAMES).get_suptitle().split())
+    assert "no clear difference in mean average precision: bce and words" in " ".join(
+        figures.compared(within, NAMES).get_suptitle().split()
+    )
 
 
 class Known:
@@ -71,19 +74,20 @@ def known():
     return assessment.Assessment(Known(), {"test": truth}, {"test": proba}, texts, {"test": ["A", "B", "C", "D"]})
 
 
-def test_what_a_genre_makes_it_add(known):
+def test_false_positives_by_genre(known):
     table = assessment.invented(known)
     assert table.loc["crime", "drama"] == 0.5  # of two crime plots without drama one is given it
     assert table.loc["drama", "crime"] == 1.0
     assert table.loc["crime", "war"] == 0.0
     assert table.loc["war"].isna().all() and np.isnan(table.loc["crime", "crime"])
-    assert "100\xa0% of the plots of drama without crime are given crime" in figures.confusions(known).get_suptitle()
+    title = " ".join(figures.confusions(known).get_suptitle().split())
+    assert "crime is predicted for 100 % of the plots with drama but without crime" in title
 
 
-def test_the_hardest_come_first_and_only_their_opening_is_shown(known):
+def test_the_hardest_plots_come_first_with_their_opening_only(known):
     table = figures.hardest(known, 2)
     assert table["title"].tolist() == ["A", "D"]
-    assert table["its genres"].tolist() == ["crime", "drama"] and table["given"].tolist() == ["crime, drama"] * 2
+    assert table["genres"].tolist() == ["crime", "drama"] and table["predicted"].tolist() == ["crime, drama"] * 2
     assert table["plot"].tolist() == ["word word word word word word word word …", "…"]
 
 
@@ -138,29 +142,27 @@ def test_figures_have_titles_labels_and_nothing_outside(found, small_corpus):
         for text in [*figure.texts, *(t for axes in figure.axes for t in axes.texts)]:
             box = text.get_window_extent()
             assert box.x0 >= -1 and box.x1 <= width + 1 and box.y0 >= -1 and box.y1 <= height + 1, (name, text)
-    assert drawn["losses"].get_suptitle() == "focal has the highest macro-F1, 0.900; bars are 95\xa0% intervals"
+    assert drawn["losses"].get_suptitle() == "Test metrics with 95\xa0% CIs (highest macro-F1: focal, 0.900)"
 
 
-def test_words_are_marked_and_nothing_is_taken_for_markup(found):
+def test_words_are_highlighted_and_html_is_escaped(found):
     page = figures.words_marked(found.classifier, ["A <script>sheriff</script> & a ghost."]).data
     assert "<script>" not in page and "&amp;" in page
     plain = re.sub(r"<[^>]+>", "", page.partition("</p>")[0])
     assert plain.endswith("A &lt;script&gt;sheriff&lt;/script&gt; &amp; a ghost.")
 
 
-def test_other_data_are_refused_and_the_labels_that_differ_are_named(
-    classifier, corpus, small_corpus, turned_corpus, tmp_path
-):
+def test_other_data_are_rejected_with_the_labels_that_differ(classifier, corpus, small_corpus, turned_corpus, tmp_path):
     loaded = GenreClassifier.from_pretrained(classifier[0])
     with pytest.raises(BadInput, match=r"trained on other plots .*Genres it does not know: .*thriller") as error:
         assessment.assess(classifier[0], corpus)
     named = re.findall(r"[\w-]+", str(error.value).partition("not know:")[2])
     assert named and not set(named) & set(loaded.labels)
-    with pytest.raises(BadInput, match=r"give the data it was trained on\."):
+    with pytest.raises(BadInput, match=r"pass the data that it was trained on\."):
         assessment.check_same_plots(classifier[0], loaded.info, turned_corpus)
     shutil.copytree(classifier[0], tmp_path / "old", ignore=shutil.ignore_patterns(PLOT_IDS))
     older = replace(loaded.info, data_fingerprint="842a26e46cf751b6")
-    with pytest.raises(BadInput, match="did not record which plots it learned: train it again"):
+    with pytest.raises(BadInput, match="did not record its training plots: train it again"):
         assessment.check_same_plots(tmp_path / "old", older, small_corpus)
     save_plots(load_plots(small_corpus).tail(119), tmp_path / FILE_NAME)  # as after better cleaning
     assert len(assessment.check_same_plots(classifier[0], loaded.info, tmp_path).texts["train"]) == 89

@@ -1,4 +1,4 @@
-"""Both backends against one suite, on tiny generators: what they draw, when they stop, and that they agree."""
+"""Tests of both local backends on tiny generators: sampling, stopping, and agreement."""
 
 import itertools
 import math
@@ -21,13 +21,13 @@ from movieplots.generation.backends import transformers as transformers_backend
 from movieplots.generation.backends.base import Request
 from movieplots.generation.backends.llama_cpp import LlamaBackend
 from movieplots.generation.backends.loading import choose_backend, load_backend
-from movieplots.generation.backends.transformers import TransformersBackend, _Draws, _settings
+from movieplots.generation.backends.transformers import TransformersBackend, _Sampler, _settings
 from movieplots.generation.export import write_gguf
 from movieplots.generation.model import load_generator
 from movieplots.generation.prompt_format import PromptTokenizer, SavedTokenizer
 
 NAMES = ["transformers", "llama.cpp"]
-ENOUGH = 1000  # draws, for comparing frequencies
+ENOUGH = 1000  # samples for comparing frequencies
 
 
 class Case:
@@ -79,12 +79,12 @@ def backend(request, case):
     return case.backends[request.param]
 
 
-def test_rounding_seldom_moves_a_draw():
-    """Scores that differ by a thousandth give other tokens hardly ever, though 20,000 stand close together."""
+def test_rounding_rarely_changes_a_sampled_token():
+    """Scores that differ by 0.001 rarely give other tokens, though 20,000 tokens have similar scores."""
     scores = torch.randn(300, 20_000, generator=torch.Generator().manual_seed(0))
     rounded = scores + 0.001 * torch.randn(scores.shape, generator=torch.Generator().manual_seed(1))
     batch = [(Request([0], 1, 9, temperature=1.0, seed=seed), [0]) for seed in range(300)]
-    tokens, others = (_Draws()._draw(each, _settings(batch[0][0]), batch) for each in (scores, rounded))
+    tokens, others = (_Sampler()._sample(each, _settings(batch[0][0]), batch) for each in (scores, rounded))
     assert (tokens != others).sum() <= 4
     assert len(tokens.unique()) > 200
 
@@ -95,7 +95,7 @@ def decoded(backend, requests):
     return [found[i] for i in range(len(requests))]
 
 
-def test_a_request_is_the_same_alone_in_company_in_any_order_and_streamed(case, backend):
+def test_a_request_gives_the_same_ids_alone_in_a_batch_in_any_order_and_streamed(case, backend):
     requests = case.requests()
     together = decoded(backend, requests)
     assert decoded(backend, requests[::-1])[::-1] == together
@@ -106,12 +106,12 @@ def test_a_request_is_the_same_alone_in_company_in_any_order_and_streamed(case, 
     assert list(backend.decode([])) == []
 
 
-def test_more_requests_than_places(case, backend):
+def test_more_requests_than_slots(case, backend):
     requests = [case.request(tokens=4 + i % 5, seed=i) for i in range(80)]
     assert all(1 <= len(ids) <= 4 + i % 5 for i, ids in enumerate(decoded(backend, requests)))
 
 
-def test_the_stop_ends_and_is_given_and_suppressed_tokens_never_come(case, backend):
+def test_generation_stops_at_the_stop_token_without_suppressed_tokens(case, backend):
     probabilities = case.probabilities(case.request())
     (likely,) = probabilities.topk(1).indices.tolist()
     unlikely = tuple(probabilities.topk(400).indices.tolist()[1:])  # so that the stop comes soon
@@ -139,7 +139,7 @@ def test_greedy_decoding_agrees(case):
     assert agreement(*[case.backends["llama.cpp"]] * 2, requests[:2]).free == 1
 
 
-def test_greedy_decoding_is_that_of_generate(case, backend):
+def test_greedy_decoding_equals_generate(case, backend):
     request = case.request(tokens=50, temperature=0.0, repetition_penalty=1.2, no_repeat_ngram_size=3)
     ids = case.model.generate(
         torch.tensor([request.prompt]), do_sample=False, max_new_tokens=50, eos_token_id=request.stop,
@@ -149,7 +149,7 @@ def test_greedy_decoding_is_that_of_generate(case, backend):
     assert decoded(backend, [request])[0] == ids[0, len(request.prompt) :].tolist()
 
 
-def test_no_n_gram_comes_twice(case, backend):
+def test_no_n_gram_is_repeated(case, backend):
     requests = [case.request(tokens=120, temperature=0.3, no_repeat_ngram_size=2, seed=i) for i in range(6)]
     for request, ids in zip(requests, decoded(backend, requests), strict=True):
         text = request.prompt + ids
@@ -165,8 +165,8 @@ def test_no_n_gram_comes_twice(case, backend):
         {"temperature": 0.3, "top_p": 0.8, "min_p": 0.05},
     ],
 )
-def test_draws_follow_the_models_distribution(case, backend, options):
-    """Pearson's chi-square over twenty groups of tokens of about equal probability; outside the support nothing."""
+def test_samples_follow_the_models_distribution(case, backend, options):
+    """Pearson's chi-square over twenty groups of tokens of about equal probability; nothing outside the support."""
     base = case.request(tokens=1, **options)
     wanted = _filtered(case.probabilities(base), **options)
     draws = decoded(backend, [replace(base, seed=i) for i in range(ENOUGH)])
@@ -182,7 +182,7 @@ def test_draws_follow_the_models_distribution(case, backend, options):
 
 
 def _filtered(probabilities, temperature, top_p=1.0, min_p=0.0):
-    """The distribution after temperature, top-p and min-p, worked out from their definitions."""
+    """The distribution after temperature, top-p and min-p, computed from their definitions."""
     p = (probabilities.double().log() / temperature).softmax(0)
     order = p.argsort(descending=True)
     before = p[order].cumsum(0) - p[order]
@@ -191,7 +191,7 @@ def _filtered(probabilities, temperature, top_p=1.0, min_p=0.0):
     return p / p.sum()
 
 
-def test_leaving_early_stops_the_work(case):
+def test_closing_early_cancels_requests(case):
     long = case.request(tokens=200, temperature=2.0, seed=1)
     long = replace(long, suppressed=(*long.suppressed, long.stop))
     for backend in case.backends.values():
@@ -210,7 +210,7 @@ def test_leaving_early_stops_the_work(case):
 
 
 class Watched:
-    """What the managers of a transformers backend do; nothing is drawn before `go` is set."""
+    """Records the managers of a transformers backend; nothing is sampled before `go` is set."""
 
     def __init__(self, monkeypatch):
         from transformers.generation.continuous_batching import ContinuousBatchingManager as Manager
@@ -218,7 +218,7 @@ class Watched:
         self.managers = self.most = 0
         self.seeds = []  # of the requests of each step
         self.go = threading.Event()
-        start, stop, draw = Manager.start, Manager.stop, _Draws.__call__
+        start, stop, draw = Manager.start, Manager.stop, _Sampler.__call__
 
         def counted_start(manager):
             self.managers += 1
@@ -229,14 +229,14 @@ class Watched:
             stop(manager, **options)
             self.managers -= 1
 
-        def watched_draw(draws, *arguments):
+        def watched_sampler(sampler, *arguments):
             assert self.go.wait(60)
-            self.seeds.append({request.seed for request, _ in draws.batch})
-            return draw(draws, *arguments)
+            self.seeds.append({request.seed for request, _ in sampler.batch})
+            return draw(sampler, *arguments)
 
         monkeypatch.setattr(Manager, "start", counted_start)
         monkeypatch.setattr(Manager, "stop", counted_stop)
-        monkeypatch.setattr(_Draws, "__call__", watched_draw)
+        monkeypatch.setattr(_Sampler, "__call__", watched_sampler)
 
 
 def wait_until(true):
@@ -248,7 +248,7 @@ def wait_until(true):
 
 def wait_until_idle(backend, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(transformers_backend, "IDLE", 0)
+        patch.setattr(transformers_backend, "IDLE_POLLS", 0)
         wait_until(lambda: backend._manager is None)
     with backend._lock:  # held until the manager has ended
         pass
@@ -271,13 +271,13 @@ def test_streams_of_many_threads_are_one_batch_of_one_manager(case, monkeypatch)
     assert watched.managers == 0
 
 
-def test_what_does_not_fit_waits_for_a_larger_manager(case, monkeypatch):
+def test_a_request_that_does_not_fit_waits_for_a_larger_manager(case, monkeypatch):
     backend = case.backends["transformers"]
     requests = [case.request(tokens=tokens, seed=tokens) for tokens in (8, 90, 6, 7)]
     alone = [decoded(backend, [request])[0] for request in requests]
     wait_until_idle(backend, monkeypatch)
-    monkeypatch.setattr(transformers_backend, "GRAIN", 32)
-    monkeypatch.setattr(transformers_backend, "ROWS", 1)
+    monkeypatch.setattr(transformers_backend, "LENGTH_STEP", 32)
+    monkeypatch.setattr(transformers_backend, "MIN_BATCH", 1)
     watched = Watched(monkeypatch)
     with ThreadPoolExecutor(4) as threads:
         first = threads.submit(lambda: list(backend.stream(requests[0])))
@@ -290,7 +290,7 @@ def test_what_does_not_fit_waits_for_a_larger_manager(case, monkeypatch):
     assert max(map(len, watched.seeds)) > 1
 
 
-def test_a_closed_stream_leaves_the_batch_to_the_others(case, monkeypatch):
+def test_a_closed_stream_leaves_the_batch(case, monkeypatch):
     backend = case.backends["transformers"]
     watched = Watched(monkeypatch)
     watched.go.set()
@@ -303,12 +303,12 @@ def test_a_closed_stream_leaves_the_batch_to_the_others(case, monkeypatch):
     assert not backend._running
 
 
-def test_a_failure_reaches_all_who_wait_and_nobody_later(case, monkeypatch):
+def test_a_failure_is_raised_by_all_waiting_requests_only(case, monkeypatch):
     backend = case.backends["transformers"]
     right = decoded(backend, [case.request(tokens=4)])
     wait_until_idle(backend, monkeypatch)
-    monkeypatch.setattr(transformers_backend, "ROWS", 2)
-    monkeypatch.setattr(transformers_backend, "ROWS_ON_CPU", 2)
+    monkeypatch.setattr(transformers_backend, "MIN_BATCH", 2)
+    monkeypatch.setattr(transformers_backend, "MAX_BATCH_CPU", 2)
     with monkeypatch.context() as patch, ThreadPoolExecutor(3) as threads:
         watched = Watched(patch)
         patch.setattr(transformers_backend, "_settings", lambda request: 1 / 0)
@@ -328,7 +328,7 @@ def test_a_failure_reaches_all_who_wait_and_nobody_later(case, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_ending_in_the_middle_of_a_batch_is_a_clean_end(trained, name):
+def test_exit_during_a_batch_is_clean(trained, name):
     code = f"""
 from movieplots import PlotGenerator
 from movieplots.generation.sampling import SampleRequest
@@ -346,11 +346,11 @@ for _ in generator.write(requests):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
-def test_idle_threads_of_torch_are_dismissed_and_come_back():
+def test_idle_threads_of_torch_are_stopped_and_restarted():
     code = """
 import os, time
 import torch, xllamacpp
-from movieplots.generation.backends.llama_cpp import _dismiss_idle_threads
+from movieplots.generation.backends.llama_cpp import _release_idle_threads
 def threads(wanted):
     deadline = time.monotonic() + 120
     while len(os.listdir("/proc/self/task")) != wanted and time.monotonic() < deadline:
@@ -361,7 +361,7 @@ before = len(os.listdir("/proc/self/task"))
 values = torch.arange(1e6)
 first = values.exp().sum()
 assert threads(before + 2) == before + 2
-_dismiss_idle_threads()
+_release_idle_threads()
 assert threads(before) == before
 assert values.exp().sum() == first
 assert threads(before + 2) == before + 2
@@ -375,14 +375,14 @@ def _busy(server):
         return b'"is_processing":true' in answer.read()
 
 
-def test_a_failing_backend_says_so_instead_of_waiting(case, monkeypatch):
+def test_a_failing_backend_raises_instead_of_waiting(case, monkeypatch):
     monkeypatch.setattr(case.model, "forward", lambda **_: 1 / 0)
     with pytest.raises(RuntimeError, match="division by zero"):
         decoded(case.backends["transformers"], case.requests()[:2])
     too_long = replace(case.request(), prompt=[9] * 5000)
     decoded(case.backends["llama.cpp"], [case.request(), case.request()])
     monkeypatch.setattr(LlamaBackend, "_ready", lambda self, _, alone: self._servers[False][1])
-    with pytest.raises(RuntimeError, match="answered 400"):
+    with pytest.raises(RuntimeError, match="HTTP status 400"):
         decoded(case.backends["llama.cpp"], [too_long])
 
 
@@ -392,7 +392,7 @@ def test_the_choice_of_a_backend(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(backends, "_has_gpu", lambda: False)
     assert choose_backend() == choose_backend("llama.cpp") == "llama.cpp"
     assert choose_backend("transformers") == "transformers"
-    with pytest.raises(BadInput, match="choose from auto"):
+    with pytest.raises(BadInput, match="choose auto, transformers"):
         choose_backend("gpu")
     assert not capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "xllamacpp", None)  # as if it were not installed
@@ -407,13 +407,13 @@ def test_the_choice_of_a_backend(monkeypatch, tmp_path, capsys):
         choose_backend("llama.cpp")
 
 
-def test_an_architecture_without_gguf_is_decoded_by_transformers(untitled, tmp_path, monkeypatch, capsys):
+def test_an_architecture_without_gguf_uses_transformers(untitled, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(export, "_PARAMETERS", {})
     monkeypatch.setenv("MOVIEPLOTS_CACHE", str(tmp_path))
     backend, _, _ = load_backend(untitled)
     assert backend.name == "transformers"
-    assert "transformers writes" in " ".join(capsys.readouterr().err.split())
-    with pytest.raises(BadInput, match="become GGUF"):
+    assert "Using transformers instead" in " ".join(capsys.readouterr().err.split())
+    with pytest.raises(BadInput, match="GGUF export supports the model types"):
         load_backend(untitled, "llama.cpp")
 
 
@@ -430,7 +430,7 @@ assert not {{"torch", "transformers"}} & set(sys.modules), sorted(sys.modules)
 
 
 @pytest.mark.parametrize("fixture", ["trained", "untitled"])
-def test_the_light_tokenizer_is_that_of_transformers(fixture, request):
+def test_saved_tokenizer_equals_that_of_transformers(fixture, request):
     from transformers import AutoTokenizer
 
     folder = request.getfixturevalue(fixture)
@@ -438,7 +438,11 @@ def test_the_light_tokenizer_is_that_of_transformers(fixture, request):
     _, whole, info = load_generator(folder)
     for tokenizer in (SavedTokenizer(folder), AutoTokenizer.from_pretrained(folder)):
         light = PromptTokenizer.of(tokenizer, info)
-        assert (light.marks, light.end, light.suppressed) == (whole.marks, whole.end, whole.suppressed)
+        assert (light.special_tokens, light.end, light.suppressed) == (
+            whole.special_tokens,
+            whole.end,
+            whole.suppressed,
+        )
         for text in ("The sea gives back what it took.", "Zoë’s 3rd café <|endoftext|> – «no» 🧟", "  two  blanks "):
             ids = whole.encode(text)
             assert light.encode(text) == ids

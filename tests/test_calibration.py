@@ -18,7 +18,7 @@ def predictions():
 
 
 @pytest.mark.parametrize("by", [0.5, 1.0, 3.0])
-def test_the_temperature_is_found_again(predictions, by):
+def test_the_temperature_is_recovered(predictions, by):
     truth, logits = predictions
     shift, found = fit_calibration(truth, logits * by, np.zeros(3))
     assert found == pytest.approx(by, rel=0.06) and not shift.any()
@@ -54,8 +54,8 @@ def test_intervals_hold_the_value_and_shrink_with_more_plots(predictions):
         assert few[name].high - few[name].low > 2 * (found.high - found.low)
 
 
-def test_the_bootstrap_is_that_of_resampled_plots(predictions):
-    """The weighted sums give what scikit-learn gives on plots drawn with replacement."""
+def test_the_bootstrap_equals_resampling_plots(predictions):
+    """The weighted sums equal scikit-learn's metrics on plots sampled with replacement."""
     truth, proba = predictions[0][:300], expit(predictions[1][:300])
     rng = np.random.default_rng(1)
     draws = [rng.integers(300, size=300) for _ in range(300)]
@@ -70,6 +70,6 @@ def test_the_bootstrap_is_that_of_resampled_plots(predictions):
         assert [found[name].low, found[name].high] == pytest.approx(ends, abs=0.012)
 
 
-def test_plots_without_a_learned_genre_do_not_count_as_ranked_right():
+def test_lrap_ignores_plots_without_a_label():
     truth, proba = np.array([[0, 0], [0, 1]]), np.array([[0.9, 0.1], [0.9, 0.1]])
     assert multilabel_metrics(truth, proba, 0.5, ["a", "b"])[0].lrap == 0.5

@@ -17,7 +17,7 @@ from movieplots.classification.labelled_plots import read_labelled, targets_of
 from movieplots.classification.metrics import multilabel_metrics
 from movieplots.classification.model import GenreModel
 from movieplots.classification.prediction import GenreClassifier
-from movieplots.classification.training import layer_groups, taught_targets, train_classifier
+from movieplots.classification.training import distillation_targets, layer_groups, train_classifier
 from movieplots.classification.training_plots import MASKED, TrainingPlots
 from movieplots.errors import BadInput
 from movieplots.plots import FILE_NAME, imdb_title, load_plots, save_plots
@@ -25,7 +25,7 @@ from movieplots.pretrained.base_models import load_encoder
 from movieplots.runs.folder import read_info
 
 
-def test_thresholds_are_the_best_of_their_label():
+def test_thresholds_maximize_the_f1_of_their_label():
     random = np.random.default_rng(0)
     truth = random.random((400, 3)) < [0.5, 0.1, 0.005]
     proba = np.clip(truth * [0.3, 0.2, 0.3] + random.random((400, 3)) * 0.5, 0, 1)
@@ -33,12 +33,12 @@ def test_thresholds_are_the_best_of_their_label():
     for label in (0, 1):
         scores = [f1_score(truth[:, label], proba[:, label] >= t) for t in np.arange(0.05, 0.96, 0.01).round(2)]
         assert f1_score(truth[:, label], proba[:, label] >= chosen[label]) == pytest.approx(max(scores))
-    assert truth[:, 2].sum() < 10  # too rare for a threshold of its own
+    assert truth[:, 2].sum() < 10  # too rare for its own threshold
     overall = max(GRID, key=lambda t: f1_score(truth, proba >= t, average="micro"))
     assert chosen[2] == overall
 
 
-def test_the_fewer_plots_the_nearer_to_the_shared_threshold():
+def test_thresholds_of_rare_labels_stay_close_to_the_shared_one():
     random = np.random.default_rng(0)
     truth = random.random((20_000, 2)) < 0.3
     proba = expit(2 * truth - 1 + [-1, 1] + random.normal(size=truth.shape))  # the second label needs a higher one
@@ -52,7 +52,7 @@ def test_the_fewer_plots_the_nearer_to_the_shared_threshold():
     assert both.tolist() == best_thresholds(truth[:60], proba[:60], calibrated=True).tolist()
 
 
-def test_a_rare_label_gets_the_threshold_that_its_probabilities_let_expect():
+def test_a_rare_label_gets_the_threshold_with_the_highest_expected_f1():
     random = np.random.default_rng(0)
     proba = np.stack([random.beta(1, 3, 2000), random.beta(0.05, 12, 2000)], axis=1)  # the second is rare
     truth = random.random(proba.shape) < proba
@@ -121,20 +121,20 @@ def test_training_writes_a_model_that_predicts(classifier, small_corpus):
         }
 
 
-def test_the_same_command_again_reuses(classifier, small_corpus, tiny_roberta):
+def test_the_same_settings_reuse_the_finished_model(classifier, small_corpus, tiny_roberta):
     folder, info = classifier
     assert train_classifier(small_corpus, tiny_roberta, folder, epochs=2, batch_size=16, titles=True) == info
-    with pytest.raises(BadInput, match="trained with --epochs 2; to train it further, start from it"):
+    with pytest.raises(BadInput, match=r"trained with --epochs 2\. To train it further, start from it"):
         train_classifier(small_corpus, tiny_roberta, folder, epochs=3, batch_size=16, titles=True)
 
 
-def test_bad_input_says_what_to_change(classifier, small_corpus, tiny_roberta, tiny_gpt2, tmp_path):
+def test_errors_say_what_to_change(classifier, small_corpus, tiny_roberta, tiny_gpt2, tmp_path):
     folder, _ = classifier
     with pytest.raises(BadInput, match="Plot 2 is empty"):
         GenreClassifier.from_pretrained(folder).predict(["A sheriff rides into town.", "  "])
-    with pytest.raises(BadInput, match="not a trained model"):
+    with pytest.raises(BadInput, match="A base model must be trained first, with `movieplots train classifier`"):
         GenreClassifier.from_pretrained(tmp_path)
-    with pytest.raises(BadInput, match="cannot be a classifier's base"):
+    with pytest.raises(BadInput, match="cannot be the base model of a classifier"):
         train_classifier(small_corpus, tiny_gpt2, tmp_path / "gpt2")
     plots = load_plots(small_corpus)
     save_plots(plots[plots["split"] != "test"], tmp_path / FILE_NAME)
@@ -142,7 +142,7 @@ def test_bad_input_says_what_to_change(classifier, small_corpus, tiny_roberta, t
         train_classifier(tmp_path, tiny_roberta, tmp_path / "out")
 
 
-def test_a_model_whose_head_does_not_fit_its_labels_is_refused(classifier, tmp_path):
+def test_a_model_whose_head_does_not_fit_its_labels_is_rejected(classifier, tmp_path):
     import shutil
 
     folder = shutil.copytree(classifier[0], tmp_path / "copy")
@@ -153,7 +153,7 @@ def test_a_model_whose_head_does_not_fit_its_labels_is_refused(classifier, tmp_p
 
 
 def test_calibration_is_inside_the_saved_model(classifier, small_corpus):
-    """Metrics that are measured anew from the folder are those that training stored."""
+    """The saved model reproduces the metrics that training stored."""
     folder, info = classifier
     loaded, test = GenreClassifier.from_pretrained(folder), load_plots(small_corpus, "test")
     truth = targets_of(test["genres"].tolist(), loaded.labels)
@@ -179,14 +179,14 @@ def test_lora_and_fewer_layers_give_a_folder_like_any_other(small_corpus, tiny_r
         GenreClassifier.from_pretrained(tmp_path).predict(["A sheriff."], ["Salt (2009)"])
 
 
-def test_a_student_learns_half_from_its_teachers(
+def test_half_of_a_students_targets_are_its_teachers_probabilities(
     classifier, small_corpus, turned_corpus, corpus, tiny_roberta, tmp_path
 ):
     folder, teacher = classifier
     plots = read_labelled(small_corpus)
     loaded = GenreClassifier.from_pretrained(folder)
     says = loaded.predict_proba(plots.texts["train"], plots.titles["train"])
-    assert taught_targets([folder, folder], plots) == pytest.approx((plots.targets["train"] + says) / 2, abs=1e-5)
+    assert distillation_targets([folder, folder], plots) == pytest.approx((plots.targets["train"] + says) / 2, abs=1e-5)
     info = train_classifier(small_corpus, tiny_roberta, tmp_path / "out", epochs=1, layers=1, teachers=[folder])
     assert info.recipe.teachers == [teacher.recipe]
     assert "--layers 1" in (tmp_path / "out" / "README.md").read_text()
@@ -194,15 +194,15 @@ def test_a_student_learns_half_from_its_teachers(
     other = GenreClassifier.from_pretrained(tmp_path / "out").predict_proba(plots.texts["train"])
     together = expit((logit(says) + logit(other)) / 2)
     pair = [folder, tmp_path / "out"]
-    assert taught_targets(pair, plots) == pytest.approx((plots.targets["train"] + together) / 2, abs=1e-5)
+    assert distillation_targets(pair, plots) == pytest.approx((plots.targets["train"] + together) / 2, abs=1e-5)
     both = train_classifier(small_corpus, tiny_roberta, tmp_path / "both", epochs=1, layers=1, teachers=pair)
     assert both.recipe.teachers == [teacher.recipe, info.recipe]
     assert "--teacher TEACHER_1 --teacher TEACHER_2" in (tmp_path / "both" / "README.md").read_text()
-    with pytest.raises(BadInput, match=r"knows other genres than the student is to learn \(.*thriller"):
+    with pytest.raises(BadInput, match=r"has other genres than the student \(.*thriller"):
         train_classifier(corpus, tiny_roberta, tmp_path / "other", teachers=[folder])
-    with pytest.raises(BadInput, match=r"was trained on 20 of the plots that are held out here"):
+    with pytest.raises(BadInput, match=r"was trained on 20 of the validation or test plots of this data"):
         train_classifier(turned_corpus, tiny_roberta, tmp_path / "other", teachers=[folder])
-    with pytest.raises(BadInput, match="no teacher somewhere: give the folder of a trained model"):
+    with pytest.raises(BadInput, match="no teacher somewhere: choose the folder of a trained model"):
         train_classifier(small_corpus, tiny_roberta, tmp_path / "other", teachers=["somewhere"])
     assert not (tmp_path / "other").exists()
 
@@ -211,38 +211,38 @@ def test_a_student_learns_half_from_its_teachers(
     ("settings", "says"),
     [
         ({"layers": 3}, "--layers must be from 1 to 2"),
-        ({"loss": "hinge"}, "--loss must be weighted-bce or"),
+        ({"loss": "hinge"}, "--loss must be one of weighted-bce,"),
         ({"method": "half"}, "--method must be full or lora"),
         ({"label_smoothing": 1.0}, "--label-smoothing"),
         ({"batch_size": 0}, "--batch-size must be at least 1"),
     ],
 )
-def test_settings_out_of_range_are_refused(small_corpus, tiny_roberta, tmp_path, settings, says):
+def test_settings_out_of_range_are_rejected(small_corpus, tiny_roberta, tmp_path, settings, says):
     with pytest.raises(BadInput, match=says):
         train_classifier(small_corpus, tiny_roberta, tmp_path / "out", **settings)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_pass_shows_every_plot_once_some_words_masked_some_titled(small_corpus, tiny_roberta):
+def test_an_epoch_has_every_plot_once_with_some_tokens_masked_and_some_titles(small_corpus, tiny_roberta):
     _, tokenizer = load_encoder(tiny_roberta)
     plots = read_labelled(small_corpus)
     texts, targets, titles = (part["train"] for part in (plots.texts, plots.targets, plots.titles))
-    feed = TrainingPlots(tokenizer, texts, targets, 256, 16, seed=0, titles=titles)
-    rows = list(feed.one_epoch(0))
-    assert len(rows) == feed.steps_per_epoch * 16 >= len(texts)
+    stream = TrainingPlots(tokenizer, texts, targets, 256, 16, seed=0, titles=titles)
+    rows = list(stream.one_epoch(0))
+    assert len(rows) == stream.steps_per_epoch * 16 >= len(texts)
     seen = Counter(tuple(row["labels"].tolist()) for row in rows)
-    assert not Counter(map(tuple, targets.tolist())) - seen  # all are there; what is more fills the last batch
+    assert not Counter(map(tuple, targets.tolist())) - seen  # all of them, and some repeated to fill the last batch
     lengths = [len(row["input_ids"]) for row in TrainingPlots(tokenizer, texts, targets, 256, 16, 0).one_epoch(3)]
     spread = [np.ptp(lengths[i : i + 16]) for i in range(0, len(lengths) - 16, 16)]
     assert np.median(spread) < np.ptp(lengths) / 3  # plots of a batch have about the same length
     shown = [token for row in rows for token in row["input_ids"]]
     assert shown.count(tokenizer.mask_token_id) / len(shown) == pytest.approx(MASKED, abs=0.02)
-    longer = len(shown) / sum(len(row["input_ids"]) for row in feed.plots)
-    assert 1.0 < longer < sum(len(row["input_ids"]) for row in feed.titled) / len(shown) * longer
-    assert rows != list(feed.one_epoch(1)) and rows[0]["input_ids"] == next(feed.one_epoch(0))["input_ids"]
+    longer = len(shown) / sum(len(row["input_ids"]) for row in stream.plots)
+    assert 1.0 < longer < sum(len(row["input_ids"]) for row in stream.titled) / len(shown) * longer
+    assert rows != list(stream.one_epoch(1)) and rows[0]["input_ids"] == next(stream.one_epoch(0))["input_ids"]
 
 
-def test_long_plots_are_cut_and_named(classifier):
+def test_long_plots_are_truncated_and_reported(classifier):
     loaded = GenreClassifier.from_pretrained(classifier[0])
     long = "word " * 600
     assert loaded.max_tokens == 298  # what the tiny encoder has room for
@@ -260,7 +260,7 @@ def test_baselines_choose_by_the_validation_split(small_corpus):
         assert baseline.settings.startswith("C = ")
 
 
-def test_a_genre_that_is_never_seen_in_training_counts_neither_way(small_corpus, tmp_path):
+def test_metrics_ignore_a_genre_without_training_plots(small_corpus, tmp_path):
     plots = load_plots(small_corpus)
     plots["genres"] = [
         [genre for genre in genres if split != "train" or genre != "western"]

@@ -226,7 +226,7 @@ def test_from_the_page_that_colab_opened_it_installs_and_runs(colab, repository,
     assert f"movieplots @ git+https://github.com/ada/plots@{commit}" in asked
     check_it_ran("DataPreparation.ipynb", done)
     shown = " ".join(map(page, outputs(done)))
-    for text in ("No duplicates were found.", "No near-duplicates were found.", "No plot had to be repaired."):
+    for text in ("No duplicates were found.", "No near-duplicates were found.", "No plots were repaired."):
         assert text in shown
     assert len(load_plots(sessions.kept / "data" / "corpus")) == 420
 
@@ -309,9 +309,9 @@ def check_the_note(done, sessions, base_model):
     models = [file.parent.relative_to(sessions.work) for file in sessions.work.glob("data/quick/**/run.json")]
     assert list(lines)[:5] == ["Base model", "Data", "Device", "Software", "Date"]
     assert lines["Base model"] == f"`{Path(base_model).name}`"
-    assert lines["Data"].startswith("sample, 420 plots, of which 330 for training; fingerprint `")
+    assert lines["Data"].startswith("sample, 420 plots (330 for training), fingerprint `")
     assert re.match(r"movieplots 0\.1\.0 at commit `[0-9a-f]{10}`, torch ", lines["Software"])
-    assert re.fullmatch(r"\d+ (seconds|minutes); continued from where an earlier run was stopped", lines["Duration"])
+    assert re.fullmatch(r"\d+ (seconds|minutes); resumed from a checkpoint of an earlier run", lines["Duration"])
     assert re.fullmatch(r"\d+ MB in `movieplots` on Google Drive", lines["Copies"])
     assert {name for name in lines if name.startswith("Training of ")} == {f"Training of `{model}`" for model in models}
 
@@ -338,12 +338,12 @@ def test_finished_it_trains_nothing_again_and_judges_with_the_classifier_that_sh
     before = {file: file.read_bytes() for file in sessions.kept.rglob("*.safetensors")}
     again = sessions.run(training, BASE_MODEL=tiny_gpt2, QUICK=True)
     assert "already holds this model" in sessions.log.read_text()
-    assert "the model had been trained before" in page(code_cells(again)[0].outputs[-1])
+    assert "the model was trained by an earlier run" in page(code_cells(again)[0].outputs[-1])
     sessions.run(evaluation, BASE_MODEL=Path(tiny_gpt2).name, QUICK=True)
     assert {file: file.read_bytes() for file in before} == before
     (file,) = sessions.kept.rglob("metrics.json")
     metrics = json.loads(file.read_text())
-    assert metrics["classifier"]["skipped"].startswith("The classifier was trained on other data")
+    assert metrics["classifier"]["skipped"].startswith("The classifier was trained on data other than")
     (model,) = metrics["models"].values()
     assert model["genre_control"]["labels"] == read_info(shipped.CLASSIFIER, ClassifierInfo).labels
 

@@ -1,4 +1,4 @@
-"""Do samples vary: distinct n-grams, self-BLEU, repeats, and the intervals that measured numbers get."""
+"""Diversity of samples: distinct n-grams, self-BLEU, repetition, and the intervals of all measures."""
 
 from dataclasses import astuple
 
@@ -10,7 +10,7 @@ from scipy.stats import t as student
 
 from movieplots.intervals import around, average, jackknife, mean_of, median, share
 from movieplots.measures import diversity
-from movieplots.measures.diversity import repeats, unique_share
+from movieplots.measures.diversity import is_repetitive, unique_share
 from movieplots.words import number_words
 
 
@@ -25,7 +25,7 @@ def self_bleu(texts):
 def test_distinct_counts_ngrams_per_word():
     texts = ["a b a b", "a c"]
     assert distinct(texts, 1) == pytest.approx(3 / 6)
-    assert distinct(texts, 2) == pytest.approx(3 / 6)  # ab, ba, ac: no pair crosses from one text into the next
+    assert distinct(texts, 2) == pytest.approx(3 / 6)  # ab, ba, ac: no bigram crosses two texts
     assert distinct(texts, 1, budget=4) == pytest.approx(2 / 4)
     assert distinct([], 2) == distinct([""], 2) == 0.0
 
@@ -78,8 +78,8 @@ def test_the_interval_of_self_bleu_leaves_out_one_text_at_a_time(monkeypatch):
     assert astuple(two) == (pytest.approx(1), 0, 1, 1)
 
 
-def test_the_interval_of_self_bleu_is_as_wide_as_it_should_be():
-    """Texts of some templates, which repeat one another; as if they were independent the ratio would be 0.7."""
+def test_the_interval_of_self_bleu_has_the_right_width():
+    """Texts from some templates are similar to each other; if treated as independent, the ratio would be 0.7."""
     rng, n = np.random.default_rng(4), 30
 
     def texts():
@@ -94,33 +94,33 @@ def test_the_interval_of_self_bleu_is_as_wide_as_it_should_be():
 
 
 @pytest.mark.parametrize(("kinds", "n"), [(30, 66), (300, 66), (3_000, 20)])
-def test_the_interval_of_a_share_of_different_things_holds_the_truth(kinds, n):
+def test_the_interval_of_a_unique_share_covers_the_true_value(kinds, n):
     rng = np.random.default_rng(4)
     found = [unique_share(rng.integers(kinds, size=n).tolist()) for _ in range(300)]
     true = kinds * (1 - (1 - 1 / kinds) ** n) / n
     assert np.mean([each.low <= true <= each.high for each in found]) > 0.91
 
 
-def test_where_all_are_different_the_interval_claims_no_certainty():
+def test_if_all_are_different_the_interval_is_not_empty():
     assert unique_share(list(range(66))) == share(np.ones(66))
     assert unique_share(["a"] * 66).low < 1 / 66 < unique_share(["a"] * 66).high
 
 
-def test_under_a_budget_the_length_of_a_text_changes_nothing():
-    """Longer texts that are as varied leave as many words to the others."""
+def test_with_a_budget_the_length_of_a_text_does_not_matter():
+    """Longer texts of equal diversity leave fewer words of the budget, but have as many distinct ones per word."""
     texts = number_words([" ".join(f"w{i}_{n}" for n in range(4 + 9 * (i % 2))) for i in range(40)], {})
     found = diversity.distinct_estimate(texts, 1, len(texts.codes))
     assert found.low == pytest.approx(found.high)
 
 
-def test_a_loop_is_four_words_three_times():
-    assert repeats("and then the dog. " * 3)
-    assert not repeats("and then the dog. " * 2)
-    assert not repeats("the dog " * 2)
-    assert not repeats("")
+def test_a_text_is_repetitive_if_a_4_gram_occurs_three_times():
+    assert is_repetitive("and then the dog. " * 3)
+    assert not is_repetitive("and then the dog. " * 2)
+    assert not is_repetitive("the dog " * 2)
+    assert not is_repetitive("")
 
 
-def test_intervals_are_seeded_and_never_claim_certainty():
+def test_intervals_are_seeded_and_never_empty():
     values = np.array([1.0] * 12 + [0.0] * 28)
     found = share(values)
     assert found == share(values) and found.value == 0.3 and found.of == 40
@@ -132,27 +132,27 @@ def test_intervals_are_seeded_and_never_claim_certainty():
 
 @pytest.mark.parametrize("true", [0.02, 0.05, 0.1, 0.3, 0.98])
 @pytest.mark.parametrize("n", [20, 66])
-def test_intervals_of_shares_hold_the_truth_as_often_as_they_say(n, true):
+def test_intervals_of_shares_have_their_nominal_coverage(n, true):
     found = [share(np.arange(n) < count) for count in range(n + 1)]
-    held = np.array([each.low <= true <= each.high for each in found])
-    assert binom.pmf(np.arange(n + 1), n, true) @ held > 0.92
+    covered = np.array([each.low <= true <= each.high for each in found])
+    assert binom.pmf(np.arange(n + 1), n, true) @ covered > 0.92
 
 
-def test_the_mean_of_shares_claims_no_certainty_where_all_are_one():
+def test_the_interval_of_a_mean_of_shares_is_not_empty_if_all_are_one():
     mean = mean_of([share(np.ones(10)), share(np.ones(30))])
     assert (mean.value, mean.high, mean.of) == (1, 1, 40) and 0.8 < mean.low < 0.9
     half = mean_of([share(np.arange(400) < 200)] * 4)
     assert half.high - half.low == pytest.approx(2 * 1.96 * 0.5 / np.sqrt(1600), rel=0.01)
 
 
-def test_intervals_of_means_and_medians_hold_the_truth_nearly_always():
+def test_intervals_of_means_and_medians_have_about_their_nominal_coverage():
     rng = np.random.default_rng(5)
-    held = {average: 0, median: 0}
+    covered = {average: 0, median: 0}
     for _ in range(100):
         values = rng.normal(7, 2, size=80)
-        for sum_up in held:
-            found = sum_up(values)
-            held[sum_up] += found.low <= 7 <= found.high
-    assert min(held.values()) >= 88
+        for aggregate in covered:
+            found = aggregate(values)
+            covered[aggregate] += found.low <= 7 <= found.high
+    assert min(covered.values()) >= 88
     values[::2] = np.nan
     assert average(values).of == 40

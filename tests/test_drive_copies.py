@@ -254,7 +254,7 @@ def test_a_full_drive_is_said_once_and_does_not_stop_the_work(folders, monkeypat
         copies = DriveCopies(work, drive)
         copies.save()
         copies.save()
-    assert copies.problem.startswith("Google Drive is full and copying has stopped: free some space")
+    assert copies.problem.startswith("Google Drive is full, so nothing is copied: free space")
     assert capsys.readouterr().err.count("Google Drive is full") == 1
     copies.save()
     assert not copies.problem and (drive / "note").read_text() == "text"

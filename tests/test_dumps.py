@@ -14,7 +14,7 @@ from movieplots.generation.sampling import PlotGenerator
 from tests.forked import apart, command
 
 
-def test_a_dump_has_the_whole_grid_in_both_files_and_continues(trained, tmp_path):
+def test_a_dump_has_the_whole_grid_in_both_files_and_resumes(trained, tmp_path):
     folder, _ = trained
     grid = {"genres": ["horror", "war"], "temperatures": [0.7, 1], "top_ps": [0, 0.9], "samples_per_genre": 2}
     first = sample_dump(folder, tmp_path, **grid)
@@ -40,7 +40,7 @@ def test_a_dump_has_the_whole_grid_in_both_files_and_continues(trained, tmp_path
         sample_dump(folder, tmp_path, **(grid | {"temperatures": [-1]}), overwrite=True)
     assert read_dump(tmp_path).equals(first)
     (tmp_path / "dump.json").write_text(json.dumps({"settings": {"cells": [[0.7, 0]], "decoder": "llama.cpp"}}))
-    with pytest.raises(BadInput, match="a dump of an earlier version of movieplots: choose another --output-dir"):
+    with pytest.raises(BadInput, match="a dump from an earlier version of movieplots: choose another --output-dir"):
         sample_dump(folder, tmp_path, **grid)
 
 
@@ -70,7 +70,7 @@ def test_all_missing_samples_go_to_the_backend_as_one_queue(trained, tmp_path, m
     assert asked == [20, 8, 0]
 
 
-def test_options_and_backend_belong_to_a_dump(trained, tmp_path):
+def test_another_option_or_backend_is_rejected(trained, tmp_path):
     grid = {"genres": ["horror"], "temperatures": [1], "top_ps": [0], "samples_per_genre": 2}
     first = sample_dump(trained[0], tmp_path, **grid, backend="llama.cpp")
     other = sample_dump(trained[0], tmp_path / "other", **grid, backend="llama.cpp", no_repeat_ngram_size=2, min_p=0.1)
@@ -89,7 +89,7 @@ def test_options_and_backend_belong_to_a_dump(trained, tmp_path):
 
 
 def _killed_after(count, *arguments, **options):
-    """Sample a dump, killed when so many samples have been written and one more is finished."""
+    """Sample a dump and kill it after `count` journaled samples, when one more is finished."""
     write = PlotGenerator.write
 
     def some(self, requests):
@@ -103,7 +103,7 @@ def _killed_after(count, *arguments, **options):
 
 
 @pytest.mark.parametrize("backend", ["llama.cpp", pytest.param("transformers", marks=pytest.mark.slow)])
-def test_a_dump_killed_again_and_again_ends_as_if_nothing_had_been(trained, tmp_path, backend):
+def test_a_dump_killed_repeatedly_equals_an_uninterrupted_one(trained, tmp_path, backend):
     grid = {
         "genres": ["horror", "war"], "temperatures": [0.7, 1.3], "top_ps": [0.9], "samples_per_genre": 3,
         "backend": backend,
@@ -119,10 +119,10 @@ def test_a_dump_killed_again_and_again_ends_as_if_nothing_had_been(trained, tmp_
     assert sorted(file.name for file in out.iterdir()) == sorted(file.name for file in (tmp_path / "whole").iterdir())
 
 
-def test_a_full_disk_is_a_sentence_and_what_was_written_stays(trained, tmp_path):
+def test_a_full_disk_has_an_error_message_and_keeps_samples(trained, tmp_path):
     folder, info = trained
     cached_gguf(folder, info)
-    asked = ("dump", "--model", folder, "--output-dir", tmp_path / "dump", "--genres", "horror", "--temperatures", "1")
+    asked = ("dump", "--model", folder, "--output-dir", tmp_path / "dump", "--genre", "horror", "--temperature", "1")
     asked = (*asked, "--samples-per-genre", "40", "--backend", "llama.cpp")
     log = tmp_path / "log"
     assert command(log, *asked, room=12_000) == 2, log.read_text()

@@ -1,4 +1,4 @@
-"""Sentence embeddings: real ones, and a cache that computes each text once, also after a kill."""
+"""Sentence embeddings: the models, and the cache, which embeds each text once, also after an interruption."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ def _own_folder(tmp_path, monkeypatch):
 
 
 class Counting:
-    """Gives each text a vector made from its letters, and remembers what it was asked for."""
+    """An embedder by letter counts that records its texts."""
 
     def __init__(self):
         self.asked = []
@@ -34,7 +34,7 @@ class Counting:
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def test_each_text_is_computed_once_and_order_and_gaps_stay():
+def test_each_text_is_embedded_once_and_order_and_gaps_are_kept():
     counting = Counting()
     embedder = Embedder("letters", "letters-1", counting)
     first = embedder.embed(["one", "", "seventeen", "one", " "])
@@ -44,14 +44,14 @@ def test_each_text_is_computed_once_and_order_and_gaps_stay():
     again = Embedder("letters", "letters-1", counting).embed(["seventeen", "two", "one"])
     assert counting.asked[2:] == ["two"]
     assert (again[0] == first[2]).all() and (again[2] == first[0]).all()
-    Embedder("others", "others-1", counting).embed(["one"])  # another model's vectors are its own
+    Embedder("others", "others-1", counting).embed(["one"])  # the vectors of models are separate
     assert counting.asked[3:] == ["one"]
     assert embedder.embed(["", ""]).shape == (2, 1)
     assert counting.asked[4:] == []
 
 
-def test_what_was_computed_before_a_failure_is_kept(monkeypatch):
-    monkeypatch.setattr("movieplots.measures.embedding._PART", 2)
+def test_vectors_computed_before_a_failure_are_kept(monkeypatch):
+    monkeypatch.setattr("movieplots.measures.embedding._BATCH", 2)
     counting = Counting()
 
     def failing(texts):
@@ -68,9 +68,9 @@ def test_what_was_computed_before_a_failure_is_kept(monkeypatch):
 
 
 def _embed_sixty(cache, log, most):
-    """Embed sixty texts in parts of four, each noted in `log`; killed before the part after `most`."""
+    """Embed sixty texts in batches of four, recorded in `log`; the process is killed when it has `most` lines."""
     os.environ["MOVIEPLOTS_CACHE"] = str(cache)
-    embedding._PART = 4
+    embedding._BATCH = 4
 
     def noted(texts):
         with log.open("a") as file:
@@ -82,15 +82,15 @@ def _embed_sixty(cache, log, most):
     Embedder("noted", "noted-1", noted).embed([f"text{n}" for n in range(60)])
 
 
-def test_a_killed_run_goes_on_where_it_was(tmp_path):
+def test_a_killed_run_resumes(tmp_path):
     log = tmp_path / "log"
     assert forked(_embed_sixty, tmp_path / "cache", log, 24) == -signal.SIGKILL
     assert forked(_embed_sixty, tmp_path / "cache", log, None) == 0
     lines = log.read_text().split()
-    assert len(set(lines)) == 60 and len(lines) <= 64  # at most one part was computed again
+    assert len(set(lines)) == 60 and len(lines) <= 64  # at most one batch was computed twice
 
 
-def test_meaning_counts_more_than_words():
+def test_similar_meaning_counts_more_than_equal_words():
     texts = [
         "A lighthouse keeper finds a message from the drowned.",
         "Someone who tends a beacon by the sea gets a letter from the dead.",
@@ -102,7 +102,7 @@ def test_meaning_counts_more_than_words():
     assert cosine[0, 1] > cosine[0, 2] + 0.1
 
 
-def test_vectors_are_those_of_sentence_transformers_prompt_and_all(tmp_path):
+def test_vectors_are_those_of_sentence_transformers_including_the_prompt(tmp_path):
     from sentence_transformers import SentenceTransformer
 
     model = SentenceTransformer(
@@ -114,10 +114,10 @@ def test_vectors_are_those_of_sentence_transformers_prompt_and_all(tmp_path):
     assert ours == pytest.approx(model.encode(texts, normalize_embeddings=True, show_progress_bar=False), abs=1e-3)
     assert ours.shape == (14, 100)
     plain = SentenceTransformer(resolve("minilm-l6"), truncate_dim=100).encode(texts[0], normalize_embeddings=True)
-    assert abs(ours[0] - plain).max() > 0.01  # without the prompt it is another vector
+    assert abs(ours[0] - plain).max() > 0.01  # the prompt changes the vector
 
 
-def test_a_model_in_a_folder_is_known_by_its_content(tiny_roberta, tmp_path):
+def test_a_model_in_a_folder_is_identified_by_its_content(tiny_roberta, tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(tiny_roberta, folder)
     first = load_embedder(str(folder))
@@ -129,7 +129,7 @@ def test_a_model_in_a_folder_is_known_by_its_content(tiny_roberta, tmp_path):
 
 
 @pytest.mark.parametrize("changed", ["pytorch_model.bin", "1_Dense/pytorch_model.bin", "vocab.model"])
-def test_every_file_that_makes_the_vectors_tells_two_models_apart(tmp_path, changed):
+def test_every_file_that_changes_the_vectors_changes_the_identity(tmp_path, changed):
     for name in ("config.json", changed):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("{}")
@@ -142,8 +142,8 @@ def test_every_file_that_makes_the_vectors_tells_two_models_apart(tmp_path, chan
     assert identity(str(tmp_path)) != first
 
 
-def test_a_model_of_the_hub_is_known_by_what_was_loaded(tmp_path, monkeypatch):
-    """Its name stays when another version is put there."""
+def test_a_model_of_the_hub_is_identified_by_the_loaded_version(tmp_path, monkeypatch):
+    """Its name is the same for all versions."""
     monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(tmp_path))
     hub = tmp_path / "models--someone--some-embedder"
 
@@ -159,10 +159,10 @@ def test_a_model_of_the_hub_is_known_by_what_was_loaded(tmp_path, monkeypatch):
     assert old != new == moved
 
 
-def test_vectors_of_an_unknown_model_are_not_kept(tmp_path, monkeypatch, capsys):
+def test_vectors_of_an_unknown_model_are_not_cached(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(embedding, "_load", lambda name: None)
     assert load_embedder("someone/some-embedder").identity is None
-    assert "are not kept, but computed anew" in capsys.readouterr().err
+    assert "its embeddings are not cached" in capsys.readouterr().err
     counting = Counting()
     embedder = Embedder("unknown", None, counting)
     assert (embedder.embed(["one"]) == embedder.embed(["one"])).all()
@@ -171,7 +171,7 @@ def test_vectors_of_an_unknown_model_are_not_kept(tmp_path, monkeypatch, capsys)
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_text_without_words_or_direction_is_nan():
+def test_a_text_without_words_or_vector_is_nan():
     def compute(texts):
         return np.array([{"zero": [0, 0], "nan": [np.nan, 1], "sea": [1, 0]}[text] for text in texts])
 
@@ -183,11 +183,11 @@ def test_a_text_without_words_or_direction_is_nan():
 
 def test_vectors_of_two_models_of_one_name_are_not_mixed():
     Embedder("changed", "changed", lambda texts: np.ones((len(texts), 2))).embed(["one", "two"])
-    with pytest.raises(BadInput, match="remove the file"):
+    with pytest.raises(BadInput, match="delete the file and run again"):
         Embedder("changed", "changed", lambda texts: np.ones((len(texts), 6))).embed(["one", "two", "three", "four"])
 
 
-def test_bad_input_is_one_sentence(tmp_path):
+def test_bad_input_has_a_message(tmp_path):
     with pytest.raises(BadInput, match="does not exist"):
         load_embedder("./nowhere")
     with pytest.raises(BadInput, match="works offline"):
@@ -195,8 +195,8 @@ def test_bad_input_is_one_sentence(tmp_path):
     embedder = Embedder("letters", "letters-1", Counting())
     embedder.embed(["one"])
     cache = tmp_path / "cache" / "embeddings" / f"{fingerprint('letters-1')}.sqlite"
-    cache.write_bytes(b"this is no database" * 99)
-    with pytest.raises(BadInput, match="remove it"):
+    cache.write_bytes(b"this is not a database" * 99)
+    with pytest.raises(BadInput, match="Delete it or free disk space"):
         embedder.embed(["two"])
     cache.unlink()
     assert embedder.embed(["two"]).shape == (1, 3)

@@ -1,4 +1,4 @@
-"""Batches for encoders: every text once, in its place, on all cores and on one."""
+"""Batches for encoders: every text once, in order, on one core and on all."""
 
 from threading import Barrier, Thread
 
@@ -14,7 +14,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(params=[1, 3])
 def threads(request):
-    """So many threads, as torch is told for the time of a test."""
+    """Torch's number of threads during a test."""
     before = torch.get_num_threads()
     torch.set_num_threads(request.param)
     yield request.param
@@ -41,14 +41,14 @@ def test_each_row_belongs_to_its_text(threads, monkeypatch):
     assert encoding.encode(texts[:1], tokenize, forward, CPU, max_tokens=512).tolist() == rows[:1].tolist()
 
 
-def test_a_batch_holds_as_much_as_it_may():
+def test_batches_are_filled():
     lengths = [3, 50, 7, 10, 9, 10, 1, 8]
     batches = make_batches(lengths, 100, 20)
     assert batches == [[1], [3, 5], [4, 7], [2, 0], [6]]
     assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
 
 
-def test_of_a_long_text_only_the_beginning_counts(monkeypatch):
+def test_a_long_text_counts_up_to_its_truncation(monkeypatch):
     sizes = []
 
     def counting(texts):
@@ -60,7 +60,7 @@ def test_of_a_long_text_only_the_beginning_counts(monkeypatch):
     assert sorted(sizes) == [4, 4]
 
 
-def test_a_failure_ends_the_work_and_leaves_the_threads_as_they_were(threads, monkeypatch):
+def test_an_error_stops_the_work_and_restores_the_number_of_threads(threads, monkeypatch):
     monkeypatch.setattr(encoding, "ON_CPU", 2)
     worked = []
 
@@ -70,13 +70,13 @@ def test_a_failure_ends_the_work_and_leaves_the_threads_as_they_were(threads, mo
 
     with pytest.raises(RuntimeError, match="out of memory"):
         encoding.encode(["ab"] * 300, tokenize, failing, CPU, max_tokens=512)
-    assert len(worked) < 300  # what had not begun is not begun
+    assert len(worked) < 300  # the remaining batches are cancelled
     assert torch.get_num_threads() == threads
 
 
 @pytest.mark.parametrize("threads", [2], indirect=True)
-def test_encoding_in_two_threads_leaves_no_trace_in_others(threads, monkeypatch):
-    """While it runs, and once the first and then the second has ended, new threads have what the program has set."""
+def test_encoding_in_two_threads_does_not_change_the_number_of_threads_of_others(threads, monkeypatch):
+    """During and after the two calls, new threads have the number that the program has set."""
     monkeypatch.setattr(encoding, "ON_CPU", 2)
     running, checked, seen = Barrier(5), Barrier(5), []
 

@@ -1,4 +1,4 @@
-"""The engine: many requests at once, a bounded queue, deadlines, and clients that leave."""
+"""The engine: concurrent requests, a bounded queue, time limits, and cancelled requests."""
 
 import asyncio
 import itertools
@@ -9,16 +9,16 @@ from collections import Counter
 import pytest
 
 from movieplots.errors import BadInput
-from movieplots.generation.backends.transformers import _Draws
-from movieplots.generation.sampling import PlotGenerator, Sample
-from movieplots.serving.engine import Busy, Engine, TooLate, WriteRequest
+from movieplots.generation.backends.transformers import _Sampler
+from movieplots.generation.sampling import PlotGenerator, Sample, Usage
+from movieplots.serving.engine import DeadlineExceeded, Engine, QueueFull, WriteRequest
 from tests.waiting import until
 
 
-class Scribe:
-    """A generator that writes numbered words, and notes how many plots it writes at once.
+class FakeGenerator:
+    """A generator that writes numbered words, and counts how many plots it writes at the same time.
 
-    Before each word it calls `before` with the word's number, from 1.
+    Before each word it calls `before` with the number of the word, from 1.
     """
 
     def __init__(self, words=5, before=lambda count: None, fails_at=None):
@@ -26,7 +26,7 @@ class Scribe:
         self.at_once = self.most = self.ended = 0
         self.lock = threading.Lock()
 
-    def stream(self, genres, title, opening, *, temperature, top_p, seed, number=0, continue_opening=False):
+    def stream_with_usage(self, genres, title, opening, *, temperature, top_p, seed, number=0, continue_opening=False):
         with self.lock:
             self.at_once += 1
             self.most = max(self.most, self.at_once)
@@ -36,7 +36,8 @@ class Scribe:
                 if count == self.fails_at:
                     raise BadInput("It failed.")
                 plot = " ".join(f"{seed}-{number}-{i}" for i in range(count))
-                yield Sample(", ".join(genres), title or "T", plot, temperature, top_p, seed, count < self.words)
+                sample = Sample(", ".join(genres), title or "T", plot, temperature, top_p, seed, count < self.words)
+                yield sample, Usage(7, count)
         finally:
             with self.lock:
                 self.at_once -= 1
@@ -44,13 +45,13 @@ class Scribe:
 
 
 def endless():
-    """A generator whose plots nobody can wait for: of more than a minute."""
-    return Scribe(words=10_000, before=lambda count: time.sleep(0.01))
+    """A generator whose plots take more than a minute."""
+    return FakeGenerator(words=10_000, before=lambda count: time.sleep(0.01))
 
 
 async def plots(engine, request):
-    with engine.write(request) as writing:
-        return {progress.index: progress.sample async for progress in writing if progress.done}
+    with engine.write(request) as job:
+        return {progress.index: progress.sample async for progress in job if progress.done}
 
 
 def run(work):
@@ -58,7 +59,7 @@ def run(work):
 
 
 def emptied(engine):
-    """Whether all places are free, soon after: a plot is told before its thread is done with it."""
+    """Whether all slots become free: a plot is reported before its thread has finished."""
     return until(lambda: engine.running == engine.waiting == 0)
 
 
@@ -69,14 +70,16 @@ def test_plots_of_transformers_share_batches_and_do_not_depend_on_each_other(unt
     options = {"top_p": 0.9, "temperature": 0.8}
     alone = [generator.generate(["drama"], seed=seed, **options)[0] for seed in range(6)]
     made, batches = [], []
-    start, draw = Manager.start, _Draws.__call__
+    start, draw = Manager.start, _Sampler.__call__
     monkeypatch.setattr(Manager, "start", lambda manager: [made.append(manager.is_running), start(manager)])
-    monkeypatch.setattr(_Draws, "__call__", lambda all, *given: [batches.append(len(all.batch)), draw(all, *given)][1])
+    monkeypatch.setattr(
+        _Sampler, "__call__", lambda all, *given: [batches.append(len(all.batch)), draw(all, *given)][1]
+    )
     engine = Engine(slots=8)
 
     async def together():
-        with engine.write(WriteRequest(generator, ("drama",), n=2, seed=99)) as left:
-            async for _ in left:
+        with engine.write(WriteRequest(generator, ("drama",), n=2, seed=99)) as cancelled:
+            async for _ in cancelled:
                 break
         assert sum(running() for running in made) <= 1
         return await asyncio.gather(
@@ -90,14 +93,14 @@ def test_plots_of_transformers_share_batches_and_do_not_depend_on_each_other(unt
     assert not generator.backend._running
 
 
-def test_each_gets_its_own_plots():
+def test_each_request_gets_its_own_plots():
     four = threading.Barrier(4)
-    scribe = Scribe(before=lambda count: count == 1 and four.wait(30))
+    generator = FakeGenerator(before=lambda count: count == 1 and four.wait(30))
     engine = Engine(slots=4, queue=100)
 
     async def all_of_them():
         return await asyncio.gather(
-            *(plots(engine, WriteRequest(scribe, ("drama",), n=2, seed=seed)) for seed in range(20))
+            *(plots(engine, WriteRequest(generator, ("drama",), n=2, seed=seed)) for seed in range(20))
         )
 
     for seed, written in enumerate(run(all_of_them())):
@@ -105,19 +108,19 @@ def test_each_gets_its_own_plots():
         for number, sample in written.items():
             assert sample.plot.split() == [f"{seed}-{number}-{i}" for i in range(5)]
             assert not sample.truncated
-    assert scribe.most == 4
+    assert generator.most == 4
     assert emptied(engine)
 
 
-def test_a_plot_is_told_as_it_grows():
-    told = threading.Semaphore()
+def test_progress_is_reported_as_a_plot_grows():
+    reported = threading.Semaphore()
 
     async def grow():
         steps = []
-        with Engine().write(WriteRequest(Scribe(before=lambda count: told.acquire(timeout=30)))) as writing:
-            async for progress in writing:
+        with Engine().write(WriteRequest(FakeGenerator(before=lambda count: reported.acquire(timeout=30)))) as job:
+            async for progress in job:
                 steps.append((progress.sample.plot, progress.done))
-                told.release()
+                reported.release()
         return steps
 
     steps = run(grow())
@@ -126,62 +129,62 @@ def test_a_plot_is_told_as_it_grows():
     assert all(after.startswith(before) for (before, _), (after, _) in itertools.pairwise(steps))
 
 
-def test_a_full_queue_sends_away_and_takes_again():
+def test_a_full_queue_refuses_requests_until_there_is_room():
     engine, go = Engine(slots=1, queue=1), threading.Event()
 
     async def crowd():
-        writings = [engine.write(WriteRequest(Scribe(before=lambda count: go.wait(30)))) for _ in range(2)]
-        with pytest.raises(Busy) as busy:
-            engine.write(WriteRequest(Scribe()))
-        assert busy.value.seconds >= 1
+        jobs = [engine.write(WriteRequest(FakeGenerator(before=lambda count: go.wait(30)))) for _ in range(2)]
+        with pytest.raises(QueueFull) as refused:
+            engine.write(WriteRequest(FakeGenerator()))
+        assert refused.value.retry_after >= 1
         go.set()
-        for writing in writings:
-            with writing:
-                async for _ in writing:
+        for job in jobs:
+            with job:
+                async for _ in job:
                     pass
-        return await plots(engine, WriteRequest(Scribe()))
+        return await plots(engine, WriteRequest(FakeGenerator()))
 
     assert not run(crowd())[0].truncated
 
 
-def test_who_leaves_gives_the_places_back():
-    scribe = endless()
+def test_a_cancelled_request_frees_its_slots():
+    generator = endless()
     counted = Counter()
     engine = Engine(slots=2, queue=10, count=lambda event, number: counted.update({event: number}))
 
-    async def leave():
-        with engine.write(WriteRequest(scribe, n=6)) as writing:
-            async for _ in writing:
-                if scribe.at_once == 2:
+    async def cancel():
+        with engine.write(WriteRequest(generator, n=6)) as job:
+            async for _ in job:
+                if generator.at_once == 2:
                     break
         assert emptied(engine)
-        return await plots(engine, WriteRequest(Scribe()))
+        return await plots(engine, WriteRequest(FakeGenerator()))
 
-    assert not run(leave())[0].truncated
-    assert emptied(engine) and scribe.at_once == 0
-    assert scribe.ended == 2  # the four that waited were never begun
-    assert counted["left"] == 2 and counted["plots"] == 1
+    assert not run(cancel())[0].truncated
+    assert emptied(engine) and generator.at_once == 0
+    assert generator.ended == 2  # the four that waited never started
+    assert counted["cancelled"] == 2 and counted["plots"] == 1
 
 
-def test_the_deadline_ends_what_takes_too_long():
-    scribe = endless()
+def test_the_time_limit_stops_plots():
+    generator = endless()
     engine = Engine()
 
     async def wait():
-        with pytest.raises(TooLate, match=r"not finished within 0\.2 seconds"):
-            await plots(engine, WriteRequest(scribe, seconds=0.2))
+        with pytest.raises(DeadlineExceeded, match=r"not finished within 0\.2 seconds"):
+            await plots(engine, WriteRequest(generator, seconds=0.2))
 
     run(wait())
-    assert emptied(engine) and scribe.at_once == 0
+    assert emptied(engine) and generator.at_once == 0
 
 
-def test_a_failure_reaches_who_asked_and_nobody_else():
+def test_a_failure_affects_only_its_own_request():
     engine = Engine(slots=2)
 
     async def both():
         return await asyncio.gather(
-            plots(engine, WriteRequest(Scribe(fails_at=3))),
-            plots(engine, WriteRequest(Scribe())),
+            plots(engine, WriteRequest(FakeGenerator(fails_at=3))),
+            plots(engine, WriteRequest(FakeGenerator())),
             return_exceptions=True,
         )
 
@@ -191,8 +194,36 @@ def test_a_failure_reaches_who_asked_and_nobody_else():
     assert emptied(engine)
 
 
-def test_plots_are_cut_at_the_most_words():
-    written = run(plots(Engine(), WriteRequest(Scribe(words=9), max_words=4)))
+def test_plots_are_truncated_at_max_words():
+    written = run(plots(Engine(), WriteRequest(FakeGenerator(words=9), max_words=4)))
     assert written[0].plot.split() == [f"0-0-{i}" for i in range(4)]
     assert written[0].truncated
-    assert not run(plots(Engine(), WriteRequest(Scribe(words=4), max_words=4)))[0].truncated
+    assert not run(plots(Engine(), WriteRequest(FakeGenerator(words=4), max_words=4)))[0].truncated
+
+
+def test_token_counts_of_a_job():
+    async def usage():
+        with Engine().write(WriteRequest(FakeGenerator(words=9), n=2, max_words=4)) as job:
+            return [progress.usage async for progress in job if progress.done]
+
+    assert run(usage()) == [Usage(7, 5)] * 2  # the fifth word shows that the fourth was the last
+
+
+def test_token_counts_of_a_real_generator(trained):
+    generator = PlotGenerator.from_pretrained(trained[0])
+    tokenizer = generator.tokenizer
+
+    def used(**options):
+        *_, (sample, usage) = generator.stream_with_usage(["horror"], seed=3, max_tokens=40, **options)
+        *_, same = generator.stream(["horror"], seed=3, max_tokens=40, **options)
+        assert same == sample
+        return sample, usage
+
+    _, alone = used()
+    assert alone.prompt_tokens == len(tokenizer.prompt("horror")) and 0 < alone.completion_tokens <= 40
+    _, given = used(title="Salt (2009)", opening="The sea")
+    assert given.prompt_tokens == len(tokenizer.prompt("horror", "Salt (2009)", "The sea"))
+    sample, opened = used(opening="The sea")  # its title is generated first
+    prompts = [tokenizer.prompt("horror"), tokenizer.prompt("horror", sample.title, "The sea")]
+    assert opened.prompt_tokens == sum(map(len, prompts))
+    assert opened.completion_tokens > len(tokenizer.encode(sample.title))

@@ -1,4 +1,4 @@
-"""Evaluation: what `evaluate` writes from samples whose answer is known, in numbers, tables, figures and words."""
+"""Evaluation: the numbers, tables, figures and sentences that `evaluate` writes for samples with known results."""
 
 import json
 import re
@@ -38,14 +38,14 @@ from movieplots.evaluation.metrics import (
     Texts,
 )
 from movieplots.evaluation.pipeline import name_dumps
-from movieplots.evaluation.references import MOST, REAL, SHUFFLED, compared_with, real_samples, shuffled_words
+from movieplots.evaluation.references import MOST, REAL, SHUFFLED, mauve_reference, real_samples, shuffled_words
 from movieplots.evaluation.summaries import budget_of
 from movieplots.intervals import Estimate
 from movieplots.measures.mauve import mauve
 from movieplots.measures.title_quality import known_series, title_parts
 from movieplots.plots import load_plots, save_plots
 from movieplots.reporting import evaluation_tables as examples
-from movieplots.reporting.report import evaluate, mark_run
+from movieplots.reporting.report import evaluate, split_at_span
 from movieplots.reporting.training import training_curves
 from movieplots.runs.lineage import PlotIds
 
@@ -82,7 +82,7 @@ def test_genre_similarity_is_the_mean_over_all_pairs():
             assert means[i, j] == pytest.approx(np.mean(pairs))
 
 
-def test_titles_are_held_against_the_grammar_and_the_training_titles():
+def test_titles_are_compared_with_the_grammar_and_the_training_titles():
     titles = title_parts(['"Salt" (2009) {Low Tide (#1.3)}', "Heat: Again (1995)", "just words", "", '"New" (2001)'])
     assert titles.titled.tolist() == [True, True, True, False, True]
     assert titles.well_formed.tolist()[:3] == [1, 1, 0] and np.isnan(titles.well_formed[3])
@@ -93,12 +93,12 @@ def test_titles_are_held_against_the_grammar_and_the_training_titles():
     assert known[[0, 4]].tolist() == [1, 0] and np.isnan(known[[1, 2, 3]]).all()
 
 
-def test_a_budget_is_what_the_smallest_group_has_that_has_any():
+def test_a_budget_is_the_size_of_the_smallest_group_that_is_not_empty():
     groups = [pd.DataFrame({"words": words}) for words in ([10, 20, 5], [0], [7, 8], [])]
     assert (budget_of(groups).words, budget_of(groups).texts) == (15, 1)
 
 
-def test_dumps_are_named_by_what_tells_them_apart(tmp_path):
+def test_dumps_are_named_by_the_part_of_the_path_that_differs(tmp_path):
     assert list(name_dumps(tmp_path / "a" / "grid")) == ["grid"]
     assert list(name_dumps([tmp_path / "a" / "grid", tmp_path / "b" / "grid"])) == ["a", "b"]
     assert list(name_dumps([tmp_path / "a" / "x" / "grid", tmp_path / "b" / "x" / "grid"])) == ["a", "b"]
@@ -110,7 +110,7 @@ def test_dumps_are_named_by_what_tells_them_apart(tmp_path):
             name_dumps(bad)
 
 
-def test_references_are_test_plots_and_the_same_words_dealt_out_anew(data):
+def test_references_are_test_plots_and_the_same_words_shuffled(data):
     plots = load_plots(data)
     real = real_samples(plots, ["opera", "western"])
     assert set(real["plot"]) == set(plots.loc[plots["split"] == "test", "plot"])
@@ -122,7 +122,7 @@ def test_references_are_test_plots_and_the_same_words_dealt_out_anew(data):
 
 
 def _of_genres(**counts):
-    """So many plots of each genre (`a_b` carries both) in each held-out split; their texts begin with their genres."""
+    """Return this number of plots of each genre (`a_b` has both) in the validation and the test split."""
     rows = [
         {"split": split, "title": f"{names} {i}", "primary": f"{names} {i}", "kind": "movie", "plot": f"{names} {i}"}
         | {"genres": names.split("_")}
@@ -141,24 +141,24 @@ def test_references_have_the_genres_of_the_prompts():
     assert all(genre in carried[plot] for genre, plot in zip(real["genre"], real["plot"], strict=True))
     found = real["genre"].value_counts()
     assert (found["western"], found["war"]) == (10, 1) and found["drama"] >= 200 and found["horror"] >= 100
-    others = compared_with(plots, ["western, drama", "horror"])
+    others = mauve_reference(plots, ["western, drama", "horror"])
     assert len(others) == MOST and sum({"western", "drama"} <= set(genres) for genres in others["genres"]) == 3
-    assert not others.equals(compared_with(plots, ["western, drama", "horror"], seed=1))
+    assert not others.equals(mauve_reference(plots, ["western, drama", "horror"], seed=1))
 
 
 @pytest.mark.parametrize(
     "prompts", [["opera"], [""], ["opera, horror"], ["drama, horror"], [], [f"g{i}" for i in range(999)]]
 )
-def test_where_no_plot_fits_the_prompts_any_will_do(prompts):
+def test_if_no_plot_fits_the_prompts_any_plots_are_used(prompts):
     plots = _of_genres(drama=600, horror=50)
-    others, real = compared_with(plots, prompts), real_samples(plots, prompts)
+    others, real = mauve_reference(plots, prompts), real_samples(plots, prompts)
     assert len(others) == len(real) == MOST and set(real["genre"]) == {"drama", "horror"}
     assert 10 < sum(genres == ["horror"] for genres in others["genres"]) <= 50
-    assert len(compared_with(_of_genres(drama=60), prompts)) == 60
+    assert len(mauve_reference(_of_genres(drama=60), prompts)) == 60
 
 
-def test_obeying_the_prompts_costs_no_likeness():
-    """Plots whose embedding is their genre's: written as often as prompted, they are alike, however the corpus is."""
+def test_following_the_prompts_does_not_lower_mauve():
+    """Plots whose embedding depends on the genre only are similar to the reference, whatever the corpus."""
     rng = np.random.default_rng(0)
     genres = [f"g{i}" for i in range(10)]
     centres = dict(zip(genres, 5 * rng.normal(size=(10, 10)), strict=True))
@@ -168,9 +168,9 @@ def test_obeying_the_prompts_costs_no_likeness():
         return np.array([centres[name] + rng.normal(size=10) for name in names])
 
     written = embedded(genres * 30)
-    asked, anyhow = (embedded(compared_with(plots, prompts)["genres"].explode()) for prompts in (genres, []))
-    assert mauve(written, asked).value > 0.95
-    assert mauve(written, anyhow).value < 0.8
+    prompted, any_genre = (embedded(mauve_reference(plots, prompts)["genres"].explode()) for prompts in (genres, []))
+    assert mauve(written, prompted).value > 0.95
+    assert mauve(written, any_genre).value < 0.8
 
 
 def _copying(copied, trained_on_this_data, count=100):
@@ -190,14 +190,12 @@ def test_the_verdict_on_copying_follows_its_share(copied, verdict):
 
 
 @pytest.mark.parametrize("trained_on_this_data", [None, False])
-@pytest.mark.parametrize(
-    ("copied", "verdict"), [(0, "Not known"), (0.01, "Not known"), (0.2, "Not always"), (0.9, "No")]
-)
-def test_only_copies_that_were_found_are_known_of_a_generator_of_other_plots(copied, verdict, trained_on_this_data):
+@pytest.mark.parametrize(("copied", "verdict"), [(0, "Unknown"), (0.01, "Unknown"), (0.2, "Not always"), (0.9, "No")])
+def test_for_a_generator_of_other_plots_only_found_copies_are_known(copied, verdict, trained_on_this_data):
     card = _copying(copied, trained_on_this_data)
     assert (card.verdict, card.number) == (verdict, "6 words")
     text = " ".join(card.sentences)
-    assert "any of the training plots given here" in text and "any training plot" not in text
+    assert "the training plots of the evaluation data" in text
     assert ("not recorded" in text) == (trained_on_this_data is None)
 
 
@@ -206,22 +204,23 @@ def test_only_copies_that_were_found_are_known_of_a_generator_of_other_plots(cop
 @pytest.mark.parametrize("trained_on_this_data", [True, None])
 def test_on_few_samples_there_is_no_verdict(copied, trained_on_this_data, count, few):
     card = _copying(copied, trained_on_this_data, count)
-    assert (card.verdict == "Too few to say") == few
+    assert (card.verdict == "Too few samples") == few
     if few:
         assert card.number == f"{count} of 30 samples"
-        assert card.sentences[0] == f"There are {count} samples to judge by; a verdict needs at least 30."
-        assert card.sentences[1].startswith("6 words is the median longest run")
+        assert card.sentences[0] == f"There are only {count} samples; a verdict needs at least 30."
+        assert card.sentences[1].startswith("The median longest verbatim span shared with ")
+        assert " is 6 words; real test plots: 6." in card.sentences[1]
 
 
-def test_the_fewest_samples_that_a_verdict_needs_are_those_of_a_narrow_interval():
-    """The Wilson interval of a half spans z / sqrt(n + z²): at most about a third of the scale."""
+def test_a_verdict_needs_as_many_samples_as_a_narrow_interval():
+    """The Wilson interval of a share of one half spans z / sqrt(n + z²): at most a third of the scale."""
     widths = {n: 1.96 / np.sqrt(n + 1.96**2) for n in (3, MIN_SAMPLES - 1, MIN_SAMPLES)}
     assert widths[3] > 0.7 and widths[MIN_SAMPLES - 1] > 0.34 > widths[MIN_SAMPLES]
 
 
 @pytest.mark.parametrize(
     ("low", "value", "high", "verdict"),
-    [(0.1, 0.2, 0.3, "No"), (0.2, 0.35, 0.5, "Cannot be told"), (0.3, 0.4, 0.5, "Partly"), (0.5, 0.6, 0.7, "Yes")],
+    [(0.1, 0.2, 0.3, "No"), (0.2, 0.35, 0.5, "Inconclusive"), (0.3, 0.4, 0.5, "Partly"), (0.5, 0.6, 0.7, "Yes")],
 )
 def test_the_verdict_on_genre_lies_between_chance_and_real_plots(low, value, high, verdict):
     hit = Estimate(value, low, high, 100)
@@ -231,82 +230,87 @@ def test_the_verdict_on_genre_lies_between_chance_and_real_plots(low, value, hig
     assert genre_card(made(Metrics, models={"dump": model}, references=real), "dump").verdict == verdict
 
 
-def _grid(*likeness, count=60):
+def _grid(*mauve, count=60):
     """A model's grid with one cell for each MAUVE, given as low, value and high."""
     cells = [
         made(Cell, temperature=0.5 + i / 2, top_p=0.0, samples=count, mauve=Estimate(value, low, high, count))
-        for i, (low, value, high) in enumerate(likeness)
+        for i, (low, value, high) in enumerate(mauve)
     ]
     model = made(Model, by_cell=cells, by_temperature=cells, by_top_p=cells[:1])
     return made(Metrics, models={"dump": model})
 
 
-def test_the_best_setting_is_named_only_where_no_interval_overlaps():
+def test_a_setting_is_the_best_only_if_no_interval_overlaps():
     card = settings_card(_grid((0.5, 0.6, 0.7), (0.2, 0.3, 0.4), (0.3, 0.35, 0.45)), "dump")
-    assert (card.verdict, card.number) == ("Best setting", "0.5, off")
+    assert (card.verdict, card.number) == ("Best setting", "0.5, top-p off")
     card = settings_card(_grid((0.5, 0.6, 0.7), (0.2, 0.3, 0.4), (0.3, 0.4, 0.5)), "dump")
-    assert (card.verdict, card.number) == ("Cannot be told apart", "2 of 3 settings")
-    assert "0.5 with top-p off (0.60) and 1.5 with top-p off (0.40)" in card.sentences[0]
+    assert (card.verdict, card.number) == ("No difference beyond chance", "2 of 3 settings")
+    assert "temperature 0.5 with top-p off (0.60) and temperature 1.5 with top-p off (0.40)." in card.sentences[0]
     assert "temperature 0.5 to 1.5: MAUVE 0.60 → 0.40" in card.sentences[1]
     card = settings_card(_grid((0.5, 0.6, 0.7), (0.2, 0.3, 0.4), count=3), "dump")
-    assert (card.verdict, card.number) == ("Too few to say", "3 of 30 samples")
+    assert (card.verdict, card.number) == ("Too few samples", "3 of 30 samples")
 
 
-@pytest.mark.parametrize(("plots", "verdict"), [(29, "Too few to say"), (30, "Better than its baseline")])
-def test_on_few_test_plots_there_is_no_verdict_on_the_judge(plots, verdict):
+@pytest.mark.parametrize(("plots", "verdict"), [(29, "Too few test plots"), (30, "Better than the baseline")])
+def test_on_few_test_plots_there_is_no_verdict_on_the_classifier(plots, verdict):
     own = made(JudgeScores, micro_f1=0.5, macro_f1=0.4)
     quality = JudgeQuality(plots, own, {"x": made(BaselineScores, micro_f1=0.4, macro_f1=0.3)})
     assert classifier_card(made(Metrics, classifier=quality)).verdict == verdict
 
 
-@pytest.mark.parametrize(("low", "verdict"), [(0.41, "Better than its baseline"), (0.39, "Cannot be told apart")])
-def test_a_judge_is_better_only_where_its_interval_leaves_out_the_baseline(low, verdict):
+@pytest.mark.parametrize(
+    ("low", "verdict"), [(0.41, "Better than the baseline"), (0.39, "No difference beyond chance")]
+)
+def test_a_classifier_is_better_only_if_its_interval_excludes_the_baseline(low, verdict):
     own, baseline = made(JudgeScores, micro_f1=0.5, macro_f1=0.4), made(BaselineScores, micro_f1=0.4, macro_f1=0.3)
     quality = JudgeQuality(60, own, {"x": baseline}, {"micro_f1": Estimate(0.5, low, 0.6, 60)})
     assert classifier_card(made(Metrics, classifier=quality)).verdict == verdict
 
 
-def test_all_settings_that_cannot_be_told_from_the_best_are_listed():
+def test_all_settings_that_do_not_differ_from_the_best_are_listed():
     card = settings_card(_grid(*[(0.4, 0.5 + i / 100, 0.7) for i in range(9)], (0.1, 0.2, 0.3)), "dump")
     assert card.number == "9 of 10 settings" and card.sentences[0].count("with top-p") == 9
 
 
 @pytest.mark.parametrize(
-    ("guidance", "after", "verdict"), [(2.5, 4.1, "To obey"), (None, 4.1, "No"), (2.5, 3.9, "Yes")]
+    ("guidance", "after", "verdict"),
+    [(2.5, 4.1, "As expected, guidance raised it"), (None, 4.1, "No"), (2.5, 3.9, "Yes")],
 )
-def test_guidance_is_not_taken_for_a_training_that_failed(guidance, after, verdict):
+def test_a_higher_loss_after_training_with_guidance_is_explained(guidance, after, verdict):
     learning = Learning(
         split="test", loss_before=4.0, loss_after=after, perplexity_before=54.6, perplexity_after=60.3, train_tokens=9,
         steps=3, guidance_scale=guidance,
     )  # fmt: skip
     card = learning_card(made(Metrics, models={"dump": made(Model, learning=learning)}), "dump")
-    assert card.verdict == verdict and ("guidance (scale 2.5)" in card.sentences[-1]) == (verdict == "To obey")
+    assert card.verdict == verdict and ("guidance (scale 2.5)" in card.sentences[-1]) == (
+        verdict == "As expected, guidance raised it"
+    )
 
 
-def test_the_distance_from_guidance_has_axes_of_its_own():
+def test_the_divergence_from_guidance_has_its_own_panel():
     history = [{"step": 0, "eval_loss": 3.2}, {"step": 1, "loss": 0.07}, {"step": 2, "loss": 0.05, "eval_loss": 3.3}]
     (both,) = training_curves(history).axes
-    measured, _, held = both.lines  # the second is the first, smoothed
-    assert (list(measured.get_ydata()), list(held.get_ydata())) == ([0.07, 0.05], [3.2, 3.3])
-    held_out, training = training_curves(history, guided=True).axes
-    assert [list(line.get_ydata()) for line in (*held_out.lines, training.lines[0])] == [[3.2, 3.3], [0.07, 0.05]]
-    assert held_out.get_xlim() == training.get_xlim()
-    assert training.get_ylabel().startswith("distance from guidance")
+    trained, _, validated = both.lines  # the second is the first, smoothed
+    assert (list(trained.get_ydata()), list(validated.get_ydata())) == ([0.07, 0.05], [3.2, 3.3])
+    validation, training = training_curves(history, guided=True).axes
+    assert [list(line.get_ydata()) for line in (*validation.lines, training.lines[0])] == [[3.2, 3.3], [0.07, 0.05]]
+    assert validation.get_xlim() == training.get_xlim()
+    assert training.get_ylabel().startswith("KL divergence from guided")
 
 
 def test_a_marked_run_stands_apart():
-    assert mark_run("<b>it</b> & the sea", 1, 2) == ("<b>", "it</b", "> & the sea")
-    assert mark_run("the sea", 0, 0) == ("the sea", "", "")
+    assert split_at_span("<b>it</b> & the sea", 1, 2) == ("<b>", "it</b", "> & the sea")
+    assert split_at_span("the sea", 0, 0) == ("the sea", "", "")
 
 
 def test_of_a_copied_passage_only_the_first_words_are_shown():
-    _, marked, after = mark_run(" ".join(f"w{i}" for i in range(40)), 5, 30)
-    assert marked.endswith("w12 [… 22 more copied words left out]") and "w13" not in marked
+    _, marked, after = split_at_span(" ".join(f"w{i}" for i in range(40)), 5, 30)
+    assert marked.endswith("w12 [… 22 more copied words omitted]") and "w13" not in marked
     assert after.split()[0] == "w35"
 
 
 def test_a_letter_that_grows_in_lower_case_does_not_shift_the_mark():
-    assert mark_run("\u0130x the sea gives back", 3, 2)[1:] == ("sea gives", " back")
+    assert split_at_span("\u0130x the sea gives back", 3, 2)[1:] == ("sea gives", " back")
 
 
 @pytest.fixture
@@ -406,7 +410,7 @@ def test_a_full_report(whole):
 
     page = (out / "report.html").read_text()
     assert report.path == str(out / "report.html")
-    assert "4.00 → 3.00" in page and "opera" in page
+    assert "cross-entropy from 4.00 to 3.00 nats/token" in page and "opera" in page
     copied = load_plots(data, "train")["plot"][0].split()
     assert " ".join(copied[:8]) in page and " ".join(copied[:9]) not in page
     assert "<script>alert" not in page and "<i>Odd" not in page and "\\u003cscript>alert" in page
@@ -415,7 +419,7 @@ def test_a_full_report(whole):
     assert len(rows) == 112 and rows[0]["title"] == "<i>Odd</i>"
 
 
-def test_several_dumps_stand_side_by_side(dumps, data, judge, quick_embedder, tmp_path):
+def test_several_dumps_in_one_report(dumps, data, judge, quick_embedder, tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "temp_1_topp_0.txt").write_text(
         "".join(f"<|startoftext|>western<|endofgenre|>a western number {i} rides<|endoftext|>\n" for i in range(30))
@@ -425,7 +429,7 @@ def test_several_dumps_stand_side_by_side(dumps, data, judge, quick_embedder, tm
     metrics = evaluate([dumps, tmp_path / "other"], data, out, classifier=judge.folder).metrics
     assert list(metrics.models) == ["dump", "other"]
     other = metrics.models["other"]
-    assert other.unparsed == {"no end of the genre": 1} and other.base_model is None and other.titles is None
+    assert other.unparsed == {"missing end-of-genre token": 1} and other.base_model is None and other.titles is None
     assert other.samples.titled.value == 0 and other.samples.well_formed is None
     assert other.samples.genre_accuracy.value == 1
     assert metrics.models["dump"].samples.repetition_rate.value == pytest.approx(2 / 112, abs=1e-6)
@@ -436,16 +440,18 @@ def test_several_dumps_stand_side_by_side(dumps, data, judge, quick_embedder, tm
     assert whole[""].tolist() == ["dump", "other", REAL, SHUFFLED]
     assert cells[""].tolist() == ["dump", "dump", "other", REAL, SHUFFLED]
     assert cells["temperature"].tolist() == ["0.7", "1", "1", "", ""]
-    assert whole["loop"].tolist()[:2] == ["1.8\N{NO-BREAK SPACE}%", "0\N{NO-BREAK SPACE}%"]
+    assert whole["repetition rate"].tolist()[:2] == ["1.8\N{NO-BREAK SPACE}%", "0\N{NO-BREAK SPACE}%"]
 
     page = (out / "report.html").read_text()
-    assert "Side by side" in page and "1 line could not be read: no end of the genre (1)." in page
+    assert (
+        "Comparison of the generators" in page and "1 line could not be parsed: missing end-of-genre token (1)." in page
+    )
 
 
 def _foreign(folder, name="temp_1_3_topp_0.txt", count=60):
-    """A dump as other programs write it: nothing says by what, and every line has an end mark, cut off or not."""
+    """Write a dump of another program: no record, and an end-of-sequence token on every line, truncated or not."""
     folder.mkdir(exist_ok=True)
-    ends = [".", "!", "", ",", " …"]  # two of five are cut off
+    ends = [".", "!", "", ",", " …"]  # two of five are truncated
     lines = [
         f"western<|endofgenre|>Ride {i} (2001)<|endoftitle|>a western number {i} rides {i * 'on '}out{ends[i % 5]}"
         "<|endoftext|>\n"
@@ -455,51 +461,56 @@ def _foreign(folder, name="temp_1_3_topp_0.txt", count=60):
     return folder
 
 
-def test_of_a_dump_from_elsewhere_nothing_is_claimed_that_cannot_be_known(
+def test_the_report_claims_nothing_unknown_of_a_dump_of_another_program(
     data, judge, quick_embedder, no_figures, tmp_path
 ):
-    metrics = evaluate(_foreign(tmp_path / "foreign"), data, tmp_path / "out", classifier="judge").metrics
+    report = evaluate(_foreign(tmp_path / "foreign"), data, tmp_path / "out", classifier="judge")
+    assert str(report) == f"{report.path}: samples compared: 60 of foreign"
+    metrics = report.metrics
     model = metrics.models["foreign"]
     assert model.trained_on_this_data is None and model.judged_by_text == 60 and model.unread == []
     assert model.samples.truncated.value == pytest.approx(0.4)
     page = (tmp_path / "out" / "report.html").read_text()
     intro = " ".join(introduction(metrics))
-    mind = (
-        "Mind: it is not recorded what this generator was trained on, so copies of its own training plots may go "
-        "unnoticed."
+    caution = (
+        "Caution: it is not recorded what data this generator was trained on, so copies of its training plots may go "
+        "undetected, and its training plots may include the real test plots."
     )
-    assert mind in intro and mind in page and "On this page, training plots are those given here." in intro
-    assert "no generator was trained on" not in intro and "any training plot" not in page
-    like, new, *_ = answers(metrics, "foreign")
-    assert (new.verdict, new.number) == ("Not known", "1 word")
-    said = "judged by the final punctuation mark, since every line of the dump has an end mark."
-    assert said in page and any(sentence.endswith(said) for sentence in like.sentences)
-    assert any("40\N{NO-BREAK SPACE}% stop unfinished." in sentence for sentence in like.sentences)
+    assert caution in intro and caution in page
+    assert "On this page, “training plots” are those of the evaluation data." in intro
+    assert "(upper bound) and the same plots" in intro
+    similarity, novelty, *_ = answers(metrics, "foreign")
+    assert (novelty.verdict, novelty.number) == ("Unknown", "1 word")
+    said = (
+        "inferred from the final punctuation mark, because every line of the dump ends with an end-of-sequence token."
+    )
+    assert said in page and any(sentence.endswith(said) for sentence in similarity.sentences)
+    assert any("40\N{NO-BREAK SPACE}% are truncated." in sentence for sentence in similarity.sentences)
     table = examples.answers_table(metrics)
-    assert table["foreign"][1] == f"Not known ({new.number})"
+    assert table["foreign"][1] == f"Unknown ({novelty.number})"
 
 
-def test_a_dump_trained_on_other_data_is_not_called_new(dumps, data, quick_embedder, no_figures, tmp_path):
+def test_the_novelty_of_a_dump_trained_on_other_data_is_unknown(dumps, data, quick_embedder, no_figures, tmp_path):
     plots = load_plots(data)
     PlotIds.of(plots.assign(id="other-" + plots["id"])).write(dumps)
     metrics = evaluate(dumps, data, tmp_path / "out").metrics
     intro = " ".join(introduction(metrics))
-    assert "Mind: this generator was trained on other data than the plots given here, so copies" in intro
-    assert "no generator was trained on" not in intro
-    assert answers(metrics, "dump")[1].verdict == "Not known"
+    assert "Caution: this generator was trained on data other than the evaluation data, so copies" in intro
+    assert "(upper bound) and the same plots" in intro
+    assert answers(metrics, "dump")[1].verdict == "Unknown"
 
 
-def test_three_samples_are_too_few_to_say_anything(data, judge, quick_embedder, no_figures, tmp_path):
+def test_three_samples_are_too_few_for_a_verdict(data, judge, quick_embedder, no_figures, tmp_path):
     folder = _foreign(tmp_path / "foreign", count=3)
     _foreign(folder, "temp_0_7_topp_0.txt", count=40)
     metrics = evaluate(folder, data, tmp_path / "out", classifier="judge").metrics
-    assert answers(metrics, "foreign")[3].verdict == "Too few to say"
+    assert answers(metrics, "foreign")[3].verdict == "Too few samples"
     (folder / "temp_0_7_topp_0.txt").unlink()
     metrics = evaluate(folder, data, tmp_path / "out", classifier="judge").metrics
     cards = answers(metrics, "foreign")
-    assert [card.verdict for card in cards] == ["Too few to say"] * 3 + ["Not measured"]
+    assert [card.verdict for card in cards] == ["Too few samples"] * 3 + ["Not measured"]
     assert [card.number for card in cards[:3]] == ["3 of 30 samples"] * 3
-    assert examples.answers_table(metrics)["foreign"][0] == "Too few to say (3 of 30 samples)"
+    assert examples.answers_table(metrics)["foreign"][0] == "Too few samples (3 of 30 samples)"
 
 
 def test_an_unreadable_dump_or_file_does_not_stop_the_others(dumps, data, quick_embedder, no_figures, tmp_path, capsys):
@@ -511,54 +522,56 @@ def test_an_unreadable_dump_or_file_does_not_stop_the_others(dumps, data, quick_
     assert list(metrics.models) == ["dump", "other"] and list(metrics.evaluated.left_out) == ["broken"]
     intro, said = " ".join(introduction(metrics)), capsys.readouterr().err
     for text in (intro, said):
-        assert "The dump “broken”" in text and "not UTF-8 text" in text
-        assert "temp_hot_topp_0.txt does not say its temperature and top-p" in text
-    assert "Mind: it is not recorded what “other” was trained on" in intro
-    assert "what “dump” was trained on" not in intro
+        assert "dump “broken”" in text and "not UTF-8 text" in text
+        assert "temp_hot_topp_0.txt must state temperature and top-p" in text
+    assert "Caution: it is not recorded what data “other” was trained on" in intro
+    assert "what data “dump” was trained on" not in intro
     metrics.models["dump"] = replace(metrics.models["dump"], trained_on_this_data=None)
-    assert "Mind: it is not recorded what “dump” and “other” were trained on" in " ".join(introduction(metrics))
-    # A damaged record is no reason to go on as if nothing was recorded.
+    assert "Caution: it is not recorded what data “dump” and “other” were trained on" in " ".join(introduction(metrics))
+    # A dump with a damaged record is skipped, not evaluated without its record.
     (dumps / "dump.json").write_text("{")
     assert list(evaluate([dumps, other], data, tmp_path / "out").metrics.models) == ["other"]
 
 
-def test_plots_that_the_table_has_lost_are_counted_and_learned_ones_are_named(
+def test_training_plots_missing_from_the_data_and_leaked_plots_are_counted(
     dumps, data, quick_embedder, no_figures, tmp_path
 ):
-    """A generator knows its plots again by their ids: after better cleaning a few may be gone from the table."""
+    """Training plots are recognized by their ids; after better cleaning, a few may be missing from the table."""
     plots = load_plots(data)
     train = plots[plots["split"] == "train"]
     save_plots(plots.drop(index=train.index[5:7]), data / "plots.parquet")
     metrics = evaluate(dumps, data, tmp_path / "out").metrics
     model, intro = metrics.models["dump"], " ".join(introduction(metrics))
     assert model.trained_on_this_data is True
-    assert (model.training_plots, model.training_plots_elsewhere, model.held_out_learned) == (120, 2, 0)
-    assert "Of the 120 plots that the generator was trained on, 2 are not among the training plots given here" in intro
+    assert (model.training_plots, model.training_plots_not_in_data, model.leaked_plots) == (120, 2, 0)
+    assert "2 of the 120 training plots of the generator are missing from the evaluation data" in intro
 
     save_plots(plots.drop(index=train.index[:20]), data / "plots.parquet")
     metrics = evaluate(dumps, data, tmp_path / "out").metrics
     assert metrics.models["dump"].trained_on_this_data is False
-    assert "was trained on other data than the plots given here" in " ".join(introduction(metrics))
+    assert "was trained on data other than the evaluation data" in " ".join(introduction(metrics))
 
     plots.loc[train.index[:3], "split"] = "test"
     save_plots(plots, data / "plots.parquet")
     metrics = evaluate(dumps, data, tmp_path / "out").metrics
     assert metrics.models["dump"].trained_on_this_data is False
-    assert "Mind: the generator was trained on 3 plots that are held out here." in introduction(metrics)
+    assert "Caution: the generator was trained on 3 validation or test plots of the evaluation data." in introduction(
+        metrics
+    )
     assert novelty_card(metrics, "dump").verdict != "Yes"
 
 
-def test_examples_show_no_more_of_a_training_plot_than_its_opening(dumps, data, quick_embedder, no_figures, tmp_path):
+def test_tables_show_only_the_opening_of_a_training_plot(dumps, data, quick_embedder, no_figures, tmp_path):
     report = evaluate(dumps, data, tmp_path / "out")
     written, training = report.samples[report.samples["model"] == "dump"], load_plots(data, "train")
     near = examples.nearest_plots(written, training, n=2).data
     copied = training["plot"][0].split()
     assert near.count("\n") == 3 and "1.00 *comedy*" in near
-    assert f"beside Title <0> (2001): “{' '.join(copied[:8])} …”".replace("<0>", "&lt;0&gt;") in near
+    assert f"nearest: Title <0> (2001): “{' '.join(copied[:8])} …”".replace("<0>", "&lt;0&gt;") in near
     assert " ".join(copied[:9]) not in re.sub(r"- 1\.00.*", "", near)  # but for the sample itself, which copies it
     assert "1.00" not in examples.nearest_plots(written, training, most=False).data
     assert examples.nearest_titles(written)["cosine"].tolist()[0] == "1.00"
-    assert examples.copies(written)["copied words"].tolist() == [31, 31]
+    assert examples.copies(written)["verbatim span (words)"].tolist() == [31, 31]
     assert "No text" in examples.copies(written.iloc[:3])[""][0]
     assert examples.measures_by(report.metrics, "by_temperature")["temperature"].tolist() == [
         "0.7",
@@ -590,16 +603,18 @@ def test_without_classifier_history_or_losses(whole, dumps, data, quick_embedder
     assert "Not recorded" in (out / "report.html").read_text()
 
 
-def test_a_classifier_of_other_data_is_not_measured(dumps, data, judge, quick_embedder, no_figures, tmp_path):
+def test_the_scores_of_a_classifier_of_other_data_are_not_reported(
+    dumps, data, judge, quick_embedder, no_figures, tmp_path
+):
     plots = load_plots(data)
     PlotIds.of(plots.assign(split=plots["split"].replace({"train": "test", "test": "train"}))).write(judge.folder)
     metrics = evaluate(dumps, data, tmp_path / "out", classifier=judge.folder).metrics
     assert isinstance(metrics.classifier, NotMeasured)
-    assert "trained on other data" in (tmp_path / "out" / "report.html").read_text()
-    assert metrics.models["dump"].samples.genre_accuracy.of == 84  # it still judges the samples
+    assert "trained on data other than the evaluation data" in (tmp_path / "out" / "report.html").read_text()
+    assert metrics.models["dump"].samples.genre_accuracy.of == 84  # it still predicts the genres of the samples
 
 
-def test_only_unknown_genres_and_no_held_out_plots(dumps, data, judge, quick_embedder, no_figures, tmp_path):
+def test_only_unknown_genres_and_no_validation_and_test_plots(dumps, data, judge, quick_embedder, no_figures, tmp_path):
     plots = load_plots(data)
     plots["split"] = "train"
     save_plots(plots, data / "plots.parquet")
@@ -611,12 +626,12 @@ def test_only_unknown_genres_and_no_held_out_plots(dumps, data, judge, quick_emb
     assert metrics.references == {}
     samples = metrics.models["dump"].samples
     assert samples.mauve is samples.genre_accuracy is None
-    assert "no test plots" in metrics.classifier.skipped
+    assert "without test plots" in metrics.classifier.skipped
 
 
 @pytest.mark.slow
-def test_real_plots_score_near_the_ceiling_and_noise_near_the_floor(corpus, no_figures, tmp_path):
-    """On the bundled corpus and with real embeddings: a dump of plots that stand in no split, one of their words."""
+def test_real_plots_score_near_the_upper_bound_and_noise_near_the_lower(corpus, no_figures, tmp_path):
+    """On the bundled corpus with real embeddings: a dump of real plots outside the table, and one of their words."""
     plots = load_plots(corpus).sample(frac=1, random_state=1, ignore_index=True)
     plots["split"] = ["train"] * 150 + ["validation"] * 90 + ["test"] * 90 + ["kept out"] * (len(plots) - 330)
     kept_out = plots[plots["split"] == "kept out"].assign(split="test")
@@ -630,22 +645,22 @@ def test_real_plots_score_near_the_ceiling_and_noise_near_the_floor(corpus, no_f
     metrics = evaluate([tmp_path / name for name in written], tmp_path / "data", tmp_path / "out").metrics
     real, noise = (metrics.models[name].samples for name in written)
     ceiling, floor = (metrics.references[name].samples for name in (REAL, SHUFFLED))
-    told_apart = []
+    separated = []
     for name, value in vars(ceiling).items():
         if not isinstance(value, Estimate) or name.startswith(("secondary", "known_series")):
             continue
         best, low = value.value, floor.measure(name)
         if low is None or abs(best - low.value) <= value.high - value.low + low.high - low.low:
-            continue  # this measure does not tell them apart, with so few plots
-        told_apart.append(name)
+            continue  # this measure does not separate them with this number of plots
+        separated.append(name)
         worst, of_real, of_noise = low.value, real.measure(name).value, noise.measure(name).value
         assert abs(of_real - best) < abs(of_real - worst), name
         assert abs(of_noise - worst) < abs(of_noise - best), name
-    assert {"mauve", "novel_2grams", "novel_3grams", "longest_verbatim_span", "well_formed"} <= {*told_apart}
+    assert {"mauve", "novel_2grams", "novel_3grams", "longest_verbatim_span", "well_formed"} <= {*separated}
     assert ceiling.mauve.value > 0.8 > 0.5 > floor.mauve.value
 
 
-def test_bad_input_is_said_in_a_sentence_and_nothing_is_written(dumps, data, tmp_path):
+def test_for_bad_input_there_is_a_message_and_no_files(dumps, data, tmp_path):
     out = tmp_path / "out"
     (tmp_path / "empty").mkdir()
     for bad in (tmp_path / "missing", tmp_path / "empty"):

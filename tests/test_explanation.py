@@ -1,4 +1,4 @@
-"""Which words pushed a genre: on a classifier whose reasons are known, and on a trained one."""
+"""Word attributions, on a classifier with known reasons and on a trained one."""
 
 import numpy as np
 import pytest
@@ -13,9 +13,9 @@ from movieplots.classification.explanation import (
     occlusion,
     word_spans,
 )
-from movieplots.classification.hiding import ids_without
+from movieplots.classification.masking import masked_ids
 from movieplots.classification.mlm import packed
-from movieplots.classification.training_plots import tokenised
+from movieplots.classification.training_plots import tokenized
 from movieplots.pretrained import shipped
 from movieplots.pretrained.base_models import load_tokenizer
 from tests.made_up import classifier_info
@@ -31,13 +31,13 @@ class KnownEngine:
     def logits(self, texts):
         return np.array([[2.0 * text.count("haunted") - 3, 4.0 * text.count("sheriff's") - 3] for text in texts])
 
-    def logits_without(self, texts, hidden):
-        return self.logits([hide(text, spans) for text, spans in zip(texts, hidden, strict=True)])
+    def masked_logits(self, texts, spans):
+        return self.logits([mask_words(text, own) for text, own in zip(texts, spans, strict=True)])
 
 
-def hide(text, spans, mask="[MASK]"):
+def mask_words(text, spans, token="[MASK]"):
     for start, end in sorted(spans, reverse=True):
-        text = text[:start] + mask + text[end:]
+        text = text[:start] + token + text[end:]
     return text
 
 
@@ -60,26 +60,26 @@ def test_occlusion_finds_the_reasons(known):
     assert explain(known, TEXT, ["horror"]).effects["horror"].tolist() == [0, 2, 0, 0, 0, 0, 2, 0, 0]
 
 
-def test_hiding_the_reasons_lowers_the_probability_more_than_hiding_others(known):
+def test_masking_the_reasons_lowers_the_probability_more_than_masking_other_words(known):
     texts = [TEXT, "The sheriff's horse is tired of him and of the town."]
     drop = deletion(known, texts, occlusion)
     assert drop == pytest.approx([expit(1) - expit(-3)] * 2)
     assert deletion(known, texts, lambda *arguments: -occlusion(*arguments)).tolist() == [0, 0]
 
 
-def test_integrated_gradients_add_up_to_what_hiding_all_words_takes_away(classifier):
-    """Completeness (Sundararajan et al. 2017): the effects of all tokens sum to the difference of the two ends."""
+def test_integrated_gradients_sum_to_the_effect_of_masking_all_words(classifier):
+    """Completeness (Sundararajan et al. 2017): the effects of all tokens sum to the difference of the logits."""
     loaded = GenreClassifier.from_pretrained(classifier[0])
     text = "A sheriff rides into a town that has forgotten its name"
     effects = integrated_gradients(loaded, text, [0, 1])
     assert effects.shape == (11, 2)
     encoding = loaded.engine.tokenizer(text).encodings[0]
     tokens = [(start, end) for start, end in encoding.offsets if start < end]
-    ends = loaded.engine.logits_without([text, text], [[], tokens])[:, [0, 1]]
+    ends = loaded.engine.masked_logits([text, text], [[], tokens])[:, [0, 1]]
     assert effects.sum(axis=0) == pytest.approx(ends[0] - ends[1], abs=0.05 * np.abs(ends[0] - ends[1]).max() + 1e-3)
 
 
-def test_a_plot_without_a_genre_is_explained_by_its_likeliest(classifier):
+def test_a_plot_without_a_genre_is_explained_by_the_most_probable_one(classifier):
     loaded = GenreClassifier.from_pretrained(classifier[0])
     loaded.thresholds = np.ones(len(loaded.labels))
     explanation = explain(loaded, "A sheriff rides into town.")
@@ -91,8 +91,8 @@ MARKS = "A ghost [SEP] haunts [MASK] the mill [PAD] and </s> the <mask> sea <pad
 
 
 @pytest.mark.parametrize("engine", ["shipped", "classifier", "quantized"])
-def test_marks_of_models_in_a_text_are_text(engine, request):
-    """Each mark is spelled out: a text with it is read unlike one with the model's own mark in its place."""
+def test_special_tokens_in_a_text_are_text(engine, request):
+    """A text with the name of a special token is tokenized differently from one with the token itself."""
     folder = shipped.CLASSIFIER if engine == "shipped" else request.getfixturevalue(engine)[0]
     loaded = GenreClassifier.from_pretrained(folder)
     tokenizer = getattr(loaded.engine, "tokenizer", None)
@@ -104,28 +104,28 @@ def test_marks_of_models_in_a_text_are_text(engine, request):
     unknown = tokenizer.token_to_id("[UNK]")
     assert not set(own) & (marks - {unknown})
     assert loaded.engine.lengths([MARKS]) == [len(encoding.ids)]
-    (as_mask,) = loaded.engine.logits_without(["A [MASK] <mask>"], [[(2, 8), (9, 15)]])
+    (as_mask,) = loaded.engine.masked_logits(["A [MASK] <mask>"], [[(2, 8), (9, 15)]])
     assert not np.allclose(loaded.engine.logits(["A [MASK] <mask>"])[0], as_mask, atol=1e-6)
 
 
-def test_training_plots_spell_marks_out(tiny_roberta):
+def test_special_tokens_in_training_plots_are_text(tiny_roberta):
     tokenizer = load_tokenizer(tiny_roberta)
-    (row,) = tokenised(tokenizer, [MARKS], np.zeros((1, 1)), 300)
+    (row,) = tokenized(tokenizer, [MARKS], np.zeros((1, 1)), 300)
     assert not set(row["input_ids"]) & set(tokenizer.all_special_ids)
     assert not {token for block in packed(tokenizer, [MARKS], 8) for token in block} & set(tokenizer.all_special_ids)
     assert tokenizer.decode(row["input_ids"]) == MARKS
 
 
 @pytest.mark.parametrize("base", ["minilm-l6", "tiny_roberta"])
-def test_a_hidden_word_leaves_one_mask(base, request):
-    """On ids it is what putting the mask's text into the plot and reading it as the mask gives."""
+def test_a_masked_word_becomes_one_mask_token(base, request):
+    """Masking ids equals tokenizing a text in which `[MASK]` replaces the word and counts as the mask token."""
     tokenizer = load_tokenizer(request.getfixturevalue(base) if base == "tiny_roberta" else base)
     mask = tokenizer.mask_token_id
     text = "A haunted stand-up comedian's house: [MASK] the sheriff, who’s here, is haunted."
     spans = word_spans(text)
 
-    def ids(hidden, most=300, mask=mask):
-        (found,) = ids_without(lambda text: tokenizer(text).encodings[0], [text], [hidden], mask, most)
+    def ids(spans, most=300, mask=mask):
+        (found,) = masked_ids(lambda text: tokenizer(text).encodings[0], [text], [spans], mask, most)
         return found
 
     whole = tokenizer(text)["input_ids"]
@@ -141,7 +141,7 @@ def test_a_hidden_word_leaves_one_mask(base, request):
         text = text.replace("[MASK]", "a mask of")
         for span in word_spans(text):
             tokenizer.split_special_tokens = False
-            expected = tokenizer(hide(text, [span]))["input_ids"]
+            expected = tokenizer(mask_words(text, [span]))["input_ids"]
             tokenizer.split_special_tokens = True
             assert ids([span]) == expected
 
@@ -153,12 +153,12 @@ def test_a_text_is_encoded_once():
         calls.append(text)
         return load_tokenizer("minilm-l6")(text).encodings[0]
 
-    ids_without(encode, ["A ghost."] * 3, [[], [(0, 1)], [(2, 7)]], 103, 512)
+    masked_ids(encode, ["A ghost."] * 3, [[], [(0, 1)], [(2, 7)]], 103, 512)
     assert calls == ["A ghost."]
 
 
-def test_what_cannot_be_explained_is_said():
-    with pytest.raises(BadInput, match="does not say where its tokens stand"):
-        ids_without(lambda text: None, ["A ghost."], [[]], 1, 8)
+def test_classifiers_that_cannot_be_explained_are_rejected():
+    with pytest.raises(BadInput, match="does not report the offsets of its tokens"):
+        masked_ids(lambda text: None, ["A ghost."], [[]], 1, 8)
     with pytest.raises(BadInput, match="has no gradients"):
         integrated_gradients(GenreClassifier.from_pretrained(shipped.CLASSIFIER), "A ghost.", [0])

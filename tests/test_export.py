@@ -1,4 +1,4 @@
-"""GGUF files: what stands in them, and that a program which knows nothing of us continues prompts as our model does."""
+"""GGUF files: their content, and that stock llama.cpp continues prompts like the original model."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def _stock_server(file):
     return xllamacpp.Server(params)
 
 
-def test_a_stock_program_continues_a_prompt_in_the_markup(folder, tmp_path):
+def test_stock_llama_cpp_continues_a_prompt(folder, tmp_path):
     file = export_gguf(folder, tmp_path / "new" / "model.gguf", type="f32")
     model, tokenizer, _ = load_generator(folder)
     opening = "The sea gives back what it took in 1999."
@@ -43,7 +43,7 @@ def test_a_stock_program_continues_a_prompt_in_the_markup(folder, tmp_path):
     start = "" if tokenizer.end_of_title is not None else "<|startoftext|>"
     body = {"prompt": f"{start}horror<|endofgenre|>{end}{opening}", "max_tokens": 12, "temperature": 0}
     answer = _stock_server(file).handle_completions(body)
-    assert answer["usage"]["prompt_tokens"] == len(ids)  # tokenised as by us, without anything put before it
+    assert answer["usage"]["prompt_tokens"] == len(ids)  # the same tokenization, without a prefix
     with torch.inference_mode():
         new = model.generate(torch.tensor([ids]), do_sample=False, max_new_tokens=12, eos_token_id=tokenizer.end)
     text = tokenizer.tokenizer.decode(new[0, len(ids) :], skip_special_tokens=False)
@@ -68,7 +68,7 @@ def test_types_of_weights(folder, tmp_path, kind):
     assert np.abs(found - rows).max() < np.abs(rows).max() / 100
 
 
-def test_the_cached_file_is_made_once_and_follows_the_model(folder, tmp_path, capsys):
+def test_the_cached_file_is_reused_until_the_model_changes(folder, tmp_path, capsys):
     import shutil
 
     copy = shutil.copytree(folder, tmp_path / "model")
@@ -93,7 +93,7 @@ def test_the_cached_file_is_made_once_and_follows_the_model(folder, tmp_path, ca
         cached_gguf(copy, read_info(copy, GeneratorInfo))
 
 
-def test_a_killed_export_leaves_no_half_file(untitled, tmp_path):
+def test_a_killed_export_leaves_no_incomplete_file(untitled, tmp_path):
     out = tmp_path / "model.gguf"
     change = 3  # the folder is looked for, the unfinished file is opened, and it would take its place
     assert killed_at(change, tmp_path, export_gguf, untitled, out) == -signal.SIGKILL
@@ -103,7 +103,7 @@ def test_a_killed_export_leaves_no_half_file(untitled, tmp_path):
 
 
 def test_an_adapter_alone(trained, tmp_path):
-    """Names and the order of rows: llama.cpp rotates neighbours, transformers the two halves of a head."""
+    """Names and the order of rows: llama.cpp rotates adjacent pairs, transformers the two halves of a head."""
     from gguf import GGUFReader
     from safetensors.numpy import save_file
 
@@ -129,12 +129,12 @@ def test_an_adapter_alone(trained, tmp_path):
         export_gguf(model, tmp_path / "adapter.gguf", adapter=True)
 
 
-def test_bad_exports_say_what_to_change(untitled, tmp_path):
-    with pytest.raises(BadInput, match="--type must be f32 or f16"):
+def test_errors_of_invalid_exports(untitled, tmp_path):
+    with pytest.raises(BadInput, match="--type must be one of f32, f16,"):
         export_gguf(untitled, tmp_path / "model.gguf", type="q3")
     with pytest.raises(BadInput, match="is a folder"):
         export_gguf(untitled, tmp_path)
-    with pytest.raises(BadInput, match="leave out --type, or --adapter"):
+    with pytest.raises(BadInput, match="--adapter is always written as f16: leave out --type"):
         export_gguf(untitled, tmp_path / "adapter.gguf", type="f16", adapter=True)
     with pytest.raises(BadInput, match="without --adapter"):
         export_gguf(untitled, tmp_path / "adapter.gguf", adapter=True)

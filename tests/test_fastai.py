@@ -1,4 +1,4 @@
-"""The fastai recipe: stages, rates, a run killed at any step, a folder that needs no fastai."""
+"""Training with fastai: stages, learning rates, a run killed at any step, a result that does not need fastai."""
 
 import os
 import random
@@ -28,7 +28,7 @@ def watched(small_corpus, tiny_roberta, tmp_path_factory):
     """A classifier trained with fastai: (folder, info, names of the parameters that were trained, in each stage)."""
     folder, free = tmp_path_factory.mktemp("fastai"), []
 
-    class Watching(fastai_training._Checkpointer):
+    class Watching(fastai_training._CheckpointCallback):
         def after_step(self):
             super().after_step()
             names = {name for name, parameter in self.learn.model.named_parameters() if parameter.requires_grad}
@@ -36,7 +36,7 @@ def watched(small_corpus, tiny_roberta, tmp_path_factory):
                 free.append(names)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fastai_training, "_Checkpointer", Watching)
+        patch.setattr(fastai_training, "_CheckpointCallback", Watching)
         return folder, train_with_fastai(small_corpus, tiny_roberta, folder, **QUICK), free
 
 
@@ -54,7 +54,7 @@ def test_it_unfreezes_from_the_head_down(watched):
     assert any("embeddings" in name for name in everything - upper)
 
 
-def test_rates_rise_from_the_embeddings_to_the_head(tiny_roberta):
+def test_learning_rates_rise_from_the_embeddings_to_the_head(tiny_roberta):
     encoder, _ = load_encoder(tiny_roberta)
     model = GenreModel(encoder, 4)
     usual, tenth = rates(model, 3e-4), rates(model, 3e-5)
@@ -62,7 +62,7 @@ def test_rates_rise_from_the_embeddings_to_the_head(tiny_roberta):
     assert np.allclose(usual, 10 * tenth)
 
 
-def test_what_it_writes_is_a_classifier_like_any_other(trained, small_corpus):
+def test_the_result_loads_without_fastai(trained, small_corpus):
     folder, info = trained
     assert read_info(folder, ClassifierInfo) == info
     assert info.metrics.steps == (1 + 1 + 2) * 6  # epochs times steps an epoch
@@ -83,21 +83,21 @@ def test_what_it_writes_is_a_classifier_like_any_other(trained, small_corpus):
     assert ((proba >= 0) & (proba <= 1)).all()
 
 
-def test_killed_in_any_stage_it_ends_with_the_same_files(
+def test_a_run_killed_in_any_stage_resumes_to_the_same_files(
     trained, small_corpus, tiny_roberta, tmp_path, monkeypatch, capfd
 ):
-    """Saved at every step, killed by kill -9 after a step that is not yet saved."""
+    """Each step is saved; the process is killed after a step that is not yet saved."""
     folder, _ = trained
     monkeypatch.setattr(fastai_training, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
 
     def train_until(step):
-        class Dies(fastai_training._Checkpointer):
+        class Dies(fastai_training._CheckpointCallback):
             def after_step(self):
                 if self.steps + 1 == step:
                     os.kill(os.getpid(), signal.SIGKILL)
                 super().after_step()
 
-        fastai_training._Checkpointer, fastai_training.EVERY = Dies, 1
+        fastai_training._CheckpointCallback, fastai_training.LOGGING_STEPS = Dies, 1
         train_with_fastai(small_corpus, tiny_roberta, tmp_path, **QUICK)
 
     for step in [random.Random(0).randrange(2, 7), 9, random.Random(1).randrange(14, 24)]:  # one in each stage
@@ -109,14 +109,14 @@ def test_killed_in_any_stage_it_ends_with_the_same_files(
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
 
 
-def test_again_it_reuses_what_is_there(trained, small_corpus, tiny_roberta):
+def test_the_same_settings_reuse_the_finished_model(trained, small_corpus, tiny_roberta):
     folder, info = trained
     assert train_with_fastai(small_corpus, tiny_roberta, folder, **QUICK) == info
     with pytest.raises(BadInput, match="learning_rate"):
         train_with_fastai(small_corpus, tiny_roberta, folder, **QUICK, learning_rate=1e-3)
 
 
-def test_the_rate_is_searched(small_corpus, tiny_roberta):
+def test_find_lr_suggests_a_learning_rate(small_corpus, tiny_roberta):
     search = fastai_training.find_lr(small_corpus, tiny_roberta, batch_size=16, steps=60)
     assert len(search.rates) == len(search.losses) <= 60
     assert search.rates == sorted(search.rates)
@@ -124,7 +124,7 @@ def test_the_rate_is_searched(small_corpus, tiny_roberta):
     assert search.rates[0] < search.suggestion < 1
 
 
-def test_a_search_of_fastai_is_not_taken_for_one_of_the_trainer(small_corpus, tiny_roberta, tmp_path):
+def test_kept_searches_of_fastai_and_of_the_trainer_differ(small_corpus, tiny_roberta, tmp_path):
     file = tmp_path / "learning_rates.json"
     for module, lowest in ((trainer_training, 1e-6), (fastai_training, 1e-5)):
         first, again = (
@@ -133,6 +133,6 @@ def test_a_search_of_fastai_is_not_taken_for_one_of_the_trainer(small_corpus, ti
         assert first == again and first.rates[0] == pytest.approx(lowest)
 
 
-def test_a_rate_out_of_range_is_refused(small_corpus, tiny_roberta, tmp_path):
+def test_a_learning_rate_out_of_range_is_rejected(small_corpus, tiny_roberta, tmp_path):
     with pytest.raises(BadInput, match="learning-rate must be above 0"):
         train_with_fastai(small_corpus, tiny_roberta, tmp_path, learning_rate=2)

@@ -1,4 +1,4 @@
-"""Downloading from servers on this machine that drop, refuse, lie and change; no address outside it is asked."""
+"""Downloads from local servers that drop connections, reject requests, send wrong data, or change; no other access."""
 
 import bz2
 import contextlib
@@ -92,7 +92,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def web(monkeypatch):
-    """A web server of one file; the attributes set here are its behaviour, `log` the (path, Range) it was asked for."""
+    """A web server with one file. Its attributes set its behaviour; `log` has the path and Range of each request."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     server.body, server.etag, server.ranges, server.checks_if_range = CONTENT, '"1"', True, True
@@ -122,12 +122,12 @@ def names(folder):
 
 
 def stopped(web, folder):
-    """Leave the part that a server gave before it broke off, with no second try."""
+    """Leave the part of a download that a server interrupted, without a retry."""
     web.drops = 1
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fetching, "PAUSES", ())
         with pytest.raises(
-            BadInput, match=r"cannot be fetched \(the connection failed\).* again to continue at 50.0 kB"
+            BadInput, match=r"cannot be downloaded \(the connection failed\).* again to resume at 50.0 kB"
         ):
             get(web, folder)
     web.log.clear()
@@ -148,19 +148,19 @@ def tar(path, **members):
     return path.read_bytes()
 
 
-def test_a_file_comes_whole_through_a_redirect_and_nothing_else_stays(web, tmp_path):
+def test_a_file_is_downloaded_through_a_redirect_and_no_other_file_is_left(web, tmp_path):
     out = tmp_path / "new" / "folder"
     assert get(web, out, address="/moved") == [out / "plots.csv"]
     assert (out / "plots.csv").read_bytes() == CONTENT
     assert names(out) == ["plots.csv"]
 
 
-def test_a_file_already_there_is_kept_without_a_request(web, tmp_path, capsys):
+def test_an_existing_file_is_kept_without_a_request(web, tmp_path, capsys):
     (tmp_path / "plots.csv").write_text("mine")
     assert get(web, tmp_path) == [tmp_path / "plots.csv"]
     assert (tmp_path / "plots.csv").read_text() == "mine"
     assert web.log == []
-    assert "plots.csv is already there." in capsys.readouterr().err
+    assert "plots.csv already exists." in capsys.readouterr().err
 
 
 def test_extra_files_are_fetched_only_with_everything(web, tmp_path):
@@ -170,26 +170,26 @@ def test_extra_files_are_fetched_only_with_everything(web, tmp_path):
     assert [path for path, _ in web.log] == ["/a", "/b"]
 
 
-def test_a_dropped_connection_continues_where_it_stopped(web, tmp_path, capsys):
-    web.drops = 5  # more than there are pauses: each try comes further, so they begin anew
+def test_a_dropped_connection_resumes(web, tmp_path, capsys):
+    web.drops = 5  # more than there are pauses: each attempt receives more data, so the pauses start again
     get(web, tmp_path)
     assert (tmp_path / "plots.csv").read_bytes() == CONTENT
     starts = [int(wanted.removeprefix("bytes=").removesuffix("-")) for _, wanted in web.log[1:]]
     assert len(starts) == 5
     assert starts == sorted(set(starts)) and starts[0] > 0
-    assert "next try in 0.01 s" in capsys.readouterr().err
+    assert "retrying in 0.01 s" in capsys.readouterr().err
 
 
-def test_tries_end_where_a_server_that_cannot_continue_never_comes_further(web, tmp_path):
+def test_retries_end_if_a_server_that_cannot_resume_sends_no_more_data(web, tmp_path):
     web.ranges, web.drops = False, 100
-    with pytest.raises(BadInput, match=r"the connection failed.*check the connection, then run the same command again"):
+    with pytest.raises(BadInput, match=r"the connection failed.*Check the connection, then run the same command again"):
         get(web, tmp_path)
     assert len(web.log) == 4  # the first, and one after each pause
     assert names(tmp_path) == [".plots.csv.part", ".plots.csv.part.json"]
 
 
 @pytest.mark.parametrize("etag", ['"1"', None])
-def test_a_second_run_continues_the_first(web, tmp_path, etag):
+def test_a_second_run_resumes_the_first(web, tmp_path, etag):
     web.etag = etag
     stopped(web, tmp_path)
     have = (tmp_path / ".plots.csv.part").stat().st_size
@@ -212,16 +212,16 @@ def test_a_second_run_continues_the_first(web, tmp_path, etag):
     ],
     ids=["no ranges", "changed", "changed, If-Range ignored", "longer, no version", "shorter than the part", "wrong"],
 )
-def test_a_part_that_cannot_be_continued_starts_over(web, tmp_path, capsys, change, requests):
+def test_a_part_that_cannot_be_resumed_restarts(web, tmp_path, capsys, change, requests):
     stopped(web, tmp_path)
     vars(web).update(change)
     get(web, tmp_path)
     assert (tmp_path / "plots.csv").read_bytes() == web.body
     assert len(web.log) == requests
-    assert "plots.csv starts over" in capsys.readouterr().err
+    assert "plots.csv restarts" in capsys.readouterr().err
 
 
-def test_a_part_of_another_address_and_one_without_notes_are_not_continued(web, tmp_path):
+def test_a_part_of_another_address_and_one_without_a_record_do_not_resume(web, tmp_path):
     stopped(web, tmp_path)
     get(web, tmp_path, address="/other")
     (tmp_path / ".b.part").write_bytes(b"anything")
@@ -230,7 +230,7 @@ def test_a_part_of_another_address_and_one_without_notes_are_not_continued(web, 
     assert (tmp_path / "plots.csv").read_bytes() == (tmp_path / "b").read_bytes() == CONTENT
 
 
-def test_a_complete_part_is_only_checked(web, tmp_path):
+def test_a_complete_part_is_only_verified(web, tmp_path):
     stopped(web, tmp_path)
     (tmp_path / ".plots.csv.part").write_bytes(CONTENT)
     get(web, tmp_path)
@@ -246,13 +246,13 @@ def run_script(url, out, limit=0):
 
 
 def wait_for(condition):
-    deadline = time.monotonic() + 120  # far more than it takes: a busy machine must not fail the test
+    deadline = time.monotonic() + 120  # far more than it takes, for busy machines
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
-def test_a_killed_process_leaves_no_target_and_the_next_one_continues(web, tmp_path):
+def test_a_killed_process_leaves_no_target_and_the_next_one_resumes(web, tmp_path):
     web.delay = 0.05
     part = tmp_path / ".plots.csv.part"
     with run_script(web.url + "/file", tmp_path) as process:
@@ -269,14 +269,12 @@ def test_a_killed_process_leaves_no_target_and_the_next_one_continues(web, tmp_p
     assert (tmp_path / "plots.csv").read_bytes() == CONTENT
 
 
-def test_a_full_disk_is_said_and_the_next_run_continues(web, tmp_path):
+def test_a_full_disk_has_a_message_and_the_next_run_resumes(web, tmp_path):
     with run_script(web.url + "/file", tmp_path, limit=100_000) as process:
         message = process.communicate()[1]
     assert process.returncode == 2
-    assert (
-        f"plots.csv cannot be written in {tmp_path} (File too large): make room, then run the same command" in message
-    )
-    assert "again to continue at 100.0 kB." in message
+    assert f"plots.csv cannot be written to {tmp_path} (File too large). Free disk space, then run the same" in message
+    assert "again to resume at 100.0 kB." in message
     assert names(tmp_path) == [".plots.csv.part", ".plots.csv.part.json"]
     get(web, tmp_path)
     assert web.log[1:] == [("/file", "bytes=100000-")]
@@ -284,10 +282,10 @@ def test_a_full_disk_is_said_and_the_next_run_continues(web, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "body", "known", "fault"),
+    ("name", "body", "known", "problem"),
     [
-        ("a.csv", CONTENT, {"size": 5}, "has 300000 bytes where 5 are expected"),
-        ("a.csv", CONTENT, {"md5": "0" * 32}, "has the MD5 checksum [0-9a-f]{32} where 0{32} is expected"),
+        ("a.csv", CONTENT, {"size": 5}, "has 300000 bytes instead of 5"),
+        ("a.csv", CONTENT, {"md5": "0" * 32}, "has the MD5 checksum [0-9a-f]{32} instead of 0{32}"),
         ("a.csv", b"", {}, "is empty"),
         ("a.gz", b"", {}, "is empty"),
         ("a.gz", gzip.compress(CONTENT)[:-1], {}, "is a damaged archive"),
@@ -297,24 +295,24 @@ def test_a_full_disk_is_said_and_the_next_run_continues(web, tmp_path):
         ("a.bz2", bz2.compress(CONTENT)[:5000] + bytes(9) + bz2.compress(CONTENT)[5009:], {}, "is a damaged archive"),
     ],
 )
-def test_a_file_that_fails_its_check_is_removed(web, tmp_path, name, body, known, fault):
+def test_a_file_that_fails_verification_is_deleted(web, tmp_path, name, body, known, problem):
     web.body = body
-    with pytest.raises(BadInput, match=f"^{name} from http.* {fault}.* and was removed: run the same command again"):
+    with pytest.raises(BadInput, match=f"^{name} from http.* {problem}.* and was deleted: run the same command again"):
         get(web, tmp_path, name=name, **known)
     assert names(tmp_path) == []
 
 
-def test_right_size_checksum_and_archives_pass(web, tmp_path):
+def test_a_file_with_the_right_size_checksum_or_crc_passes(web, tmp_path):
     get(web, tmp_path, size=len(CONTENT), md5=hashlib.md5(CONTENT).hexdigest())
     for name, module in (("a.gz", gzip), ("a.bz2", bz2)):
         web.body = module.compress(CONTENT)
-        web.encoding = "x-gzip" if name == "a.gz" else None  # as Apache declares a .gz file: kept as it is stored
+        web.encoding = "x-gzip" if name == "a.gz" else None  # as Apache declares a .gz file, which must stay compressed
         get(web, tmp_path, name=name)
         assert module.decompress((tmp_path / name).read_bytes()) == CONTENT
     assert names(tmp_path) == ["a.bz2", "a.gz", "plots.csv"]
 
 
-def test_one_member_is_taken_out_of_an_archive_and_the_archive_goes(web, tmp_path):
+def test_one_member_is_extracted_and_the_archive_deleted(web, tmp_path):
     web.body = tar(tmp_path / "a", **{"../evil": b"evil", "books/plots.txt": b"A plot.", "books/README": b"no"})
     out = tmp_path / "out"
     assert get(web, out, name="b.tar.gz", members=("books/plots.txt",)) == [out / "plots.txt"]
@@ -326,7 +324,7 @@ def test_one_member_is_taken_out_of_an_archive_and_the_archive_goes(web, tmp_pat
     assert len(web.log) == 2
 
 
-def test_several_members_of_one_archive_are_kept_and_one_already_there_stays(web, tmp_path):
+def test_several_members_of_an_archive_are_extracted_and_existing_files_kept(web, tmp_path):
     web.body = tar(tmp_path / "a", **{"books/plots.txt": b"A plot.", "books/README": b"no", "books/years.tsv": b"1999"})
     out = tmp_path / "out"
     members = ("books/plots.txt", "books/years.tsv")
@@ -341,56 +339,60 @@ def test_several_members_of_one_archive_are_kept_and_one_already_there_stays(web
 
 
 @pytest.mark.parametrize("member", ["link", "folder", "books/none.txt"])
-def test_a_member_that_is_no_file_of_the_archive_is_named(web, tmp_path, member):
+def test_a_member_that_is_not_a_file_of_the_archive_is_named(web, tmp_path, member):
     web.body = tar(tmp_path / "a", **{"books/plots.txt": b"A plot."})
-    with pytest.raises(BadInput, match=f"is no archive that holds a file {member} and was removed"):
+    with pytest.raises(BadInput, match=f"is not an archive with a file {member} and was deleted"):
         get(web, tmp_path / "out", name="b.tar.gz", members=(member,))
     assert names(tmp_path / "out") == []
 
 
 @pytest.mark.parametrize("status", [404, 403])
-def test_a_refusal_is_said_at_once(web, tmp_path, status):
+def test_a_permanent_error_is_not_retried(web, tmp_path, status):
     web.status = status
     place = tmp_path / "plots.csv"
-    with pytest.raises(BadInput, match=rf"/file cannot be fetched \(the server answers {status} .*put it at {place}"):
+    with pytest.raises(
+        BadInput, match=rf"/file cannot be downloaded \(the server responded {status} .*save it as {place}"
+    ):
         get(web, tmp_path)
     assert len(web.log) == 1
     assert names(tmp_path) == []
 
 
-def test_an_overloaded_server_is_asked_again(web, tmp_path):
+def test_an_overloaded_server_is_retried(web, tmp_path):
     web.status = 503
-    with pytest.raises(BadInput, match=r"the server answers 503 Service Unavailable\): check the connection, then run"):
+    with pytest.raises(
+        BadInput, match=r"the server responded 503 Service Unavailable\)\. Check the connection, then run"
+    ):
         get(web, tmp_path)
     assert len(web.log) == 4
 
 
-def test_a_silent_server_and_none_at_all_are_said(web, tmp_path, monkeypatch):
+def test_a_server_without_response_and_a_missing_server_have_a_message(web, tmp_path, monkeypatch):
     monkeypatch.setattr(fetching, "TIMEOUT", 0.1)
     monkeypatch.setattr(fetching, "PAUSES", ())
     web.delay = 0.4
-    with pytest.raises(BadInput, match=r"cannot be fetched \(no answer in 0.1 s\): check the connection"):
+    with pytest.raises(BadInput, match=r"cannot be downloaded \(no response within 0.1 s\)\. Check the connection"):
         get(web, tmp_path)
     for address in ("http://127.0.0.1:1/a", "ftp://127.0.0.1:1/a"):
-        with pytest.raises(BadInput, match=rf"^{address} cannot be fetched \(the connection failed\): check"):
+        with pytest.raises(BadInput, match=rf"^{address} cannot be downloaded \(the connection failed\)\. Check"):
             fetch(source(Download(address, "a")), tmp_path)
-    with pytest.raises(BadInput, match=r"^http:///a cannot be fetched \(.*\): check the address, or get the file"):
+    with pytest.raises(BadInput, match=r"^http:///a cannot be downloaded \(.*\)\. Check the address, or get the file"):
         fetch(source(Download("http:///a", "a")), tmp_path)
 
 
 def test_the_bundled_corpus_has_nothing_to_fetch(tmp_path):
-    with pytest.raises(BadInput, match="There is nothing to fetch for 's': "):
+    with pytest.raises(BadInput, match="The source 's' has no files to fetch: "):
         fetch(source(), tmp_path)
 
 
-class BreakingOff(DTPHandler):
-    """An FTP transfer whose connections end after 100 kB, as often as `drops` says."""
+class Interrupted(DTPHandler):
+    """An FTP transfer that closes the connection after 100 kB, `drops` times."""
 
     drops = 0
 
     def send(self, data):
-        if BreakingOff.drops and self.get_transmitted_bytes() >= 100_000:
-            BreakingOff.drops -= 1
+        if Interrupted.drops and self.get_transmitted_bytes() >= 100_000:
+            Interrupted.drops -= 1
             self.cmd_channel.close()
             return 0
         return super().send(data)
@@ -398,18 +400,18 @@ class BreakingOff(DTPHandler):
 
 @pytest.fixture
 def ftp(tmp_path_factory, monkeypatch):
-    """A real FTP server of one folder, `root`; `log` holds the commands it was given."""
+    """An FTP server of the folder `root`; `log` has the received commands."""
     logging.getLogger("pyftpdlib").setLevel(logging.ERROR)
     monkeypatch.setattr(fetching, "PAUSES", (0.01, 0.02, 0.03))
-    monkeypatch.setattr(BreakingOff, "drops", 0)
+    monkeypatch.setattr(Interrupted, "drops", 0)
     root, log = tmp_path_factory.mktemp("ftp"), []
     (root / "pub dir").mkdir()
     (root / "pub dir" / "plots.csv").write_bytes(CONTENT)
 
     class Session(FTPHandler):
         authorizer = DummyAuthorizer()
-        dtp_handler = BreakingOff
-        use_sendfile = False  # so that `send` above is what sends
+        dtp_handler = Interrupted
+        use_sendfile = False  # so that `send` above is used
 
         def pre_process_command(self, line, cmd, arg):
             log.append(line)
@@ -419,7 +421,7 @@ def ftp(tmp_path_factory, monkeypatch):
     server = FTPServer(("127.0.0.1", 0), Session)
     stop = threading.Event()
 
-    def serve():  # the server's own loop cannot be ended from another thread
+    def serve():  # the server's own loop cannot be stopped from another thread
         while not stop.is_set():
             server.serve_forever(timeout=0.01, blocking=False)
         server.close_all()
@@ -439,10 +441,10 @@ def get_ftp(server, folder):
 
 
 def stopped_ftp(ftp, folder):
-    BreakingOff.drops = 1
+    Interrupted.drops = 1
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fetching, "PAUSES", ())
-        with pytest.raises(BadInput, match=r"plots.csv cannot be fetched \(.*to continue at \d+\.\d kB\.$"):
+        with pytest.raises(BadInput, match=r"plots.csv cannot be downloaded \(.*to resume at \d+\.\d kB\.$"):
             get_ftp(ftp, folder)
     ftp.log.clear()
     return (folder / ".plots.csv.part").stat().st_size
@@ -452,26 +454,26 @@ def restarts(ftp):
     return [line for line in ftp.log if line.startswith("REST")]
 
 
-def test_ftp_gives_a_file_and_names_a_missing_one(ftp, tmp_path):
+def test_ftp_downloads_a_file_and_a_missing_one_has_a_message(ftp, tmp_path):
     get_ftp(ftp, tmp_path)
     assert (tmp_path / "plots.csv").read_bytes() == CONTENT
     assert restarts(ftp) == []
-    with pytest.raises(BadInput, match=r"csv2 cannot be fetched \(the server answers 550 .*: check the address"):
+    with pytest.raises(BadInput, match=r"csv2 cannot be downloaded \(the server responded 550 .*\. Check the address"):
         fetch(source(Download(ftp.url + "2", "none")), tmp_path)
     assert names(tmp_path) == ["plots.csv"]
 
 
-def test_ftp_continues_in_the_same_run_and_in_the_next(ftp, tmp_path):
+def test_ftp_resumes_in_the_same_run_and_in_the_next(ftp, tmp_path):
     have = stopped_ftp(ftp, tmp_path)
     assert 0 < have < len(CONTENT)
-    BreakingOff.drops = 1
+    Interrupted.drops = 1
     get_ftp(ftp, tmp_path)
     assert restarts(ftp)[0] == f"REST {have}" and len(restarts(ftp)) == 2
     assert (tmp_path / "plots.csv").read_bytes() == CONTENT
     assert names(tmp_path) == ["plots.csv"]
 
 
-def test_ftp_starts_over_where_the_file_changed_or_rest_is_refused(ftp, tmp_path, capsys):
+def test_ftp_restarts_if_the_file_changed_or_rest_is_rejected(ftp, tmp_path, capsys):
     stopped_ftp(ftp, tmp_path)
     ftp.file.write_bytes(CONTENT[::-1])
     os.utime(ftp.file, (0, 0))  # the same size, another date
@@ -486,17 +488,17 @@ def test_ftp_starts_over_where_the_file_changed_or_rest_is_refused(ftp, tmp_path
     get_ftp(ftp, out)
     assert len(restarts(ftp)) == 1
     assert (out / "plots.csv").read_bytes() == CONTENT[::-1]
-    assert capsys.readouterr().err.count("plots.csv starts over") == 2
+    assert capsys.readouterr().err.count("plots.csv restarts") == 2
 
 
 @pytest.mark.parametrize(
     ("claimed", "message"),
     [
-        (5, "plots.csv from .* has 300000 bytes where 5 are expected and was removed"),
-        (400_000, r"the server stopped at 300.0 kB of 400.0 kB\): check the connection.* to continue at 300.0 kB"),
+        (5, "plots.csv from .* has 300000 bytes instead of 5 and was deleted"),
+        (400_000, r"the server sent only 300.0 kB of 400.0 kB\)\. Check the connection.* to resume at 300.0 kB"),
     ],
 )
-def test_ftp_that_tells_a_wrong_size_gives_no_file(ftp, tmp_path, claimed, message):
+def test_ftp_with_a_wrong_size_leaves_no_file(ftp, tmp_path, claimed, message):
     ftp.session.ftp_SIZE = lambda session, path: session.respond(f"213 {claimed}")
     with pytest.raises(BadInput, match=message):
         get_ftp(ftp, tmp_path)
@@ -508,7 +510,7 @@ KAGGLE = source(kaggle=(KaggleFile("someone/plots", "plots.csv"), KaggleFile("ot
 
 @pytest.fixture
 def hub(monkeypatch, tmp_path):
-    """A stand-in for kagglehub with the real function's signature; it gives the files of its folder `cache`."""
+    """A stand-in for kagglehub with the same signature, for the files in its folder `cache`."""
     module = types.ModuleType("kagglehub")
     module.cache = tmp_path / "cache"
     (module.cache / "tables").mkdir(parents=True)
@@ -523,10 +525,10 @@ def hub(monkeypatch, tmp_path):
     return module
 
 
-def test_kaggle_files_are_copied_and_taken_out_of_zip_archives(hub, tmp_path):
+def test_kaggle_files_are_copied_and_extracted_from_zip_archives(hub, tmp_path):
     with zipfile.ZipFile(hub.cache / "plots.csv.zip", "w") as archive:
         archive.writestr("plots.csv", "title,plot\n")
-    with zipfile.ZipFile(hub.cache / "tables" / "tales.csv", "w") as archive:  # an archive under the file's own name
+    with zipfile.ZipFile(hub.cache / "tables" / "tales.csv", "w") as archive:  # an archive with the file's own name
         archive.writestr("tales.csv", "title,tale\n")
     out = tmp_path / "out"
     for _ in range(2):
@@ -542,26 +544,28 @@ def test_kaggle_files_are_copied_and_taken_out_of_zip_archives(hub, tmp_path):
     assert (hub.cache / "plain.csv").exists()
 
 
-def test_without_kagglehub_the_pages_the_files_and_the_place_are_named(monkeypatch, tmp_path):
+def test_without_kagglehub_the_message_names_pages_files_and_folder(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "kagglehub", None)  # an import of it fails
     with pytest.raises(BadInput) as error:
         fetch(KAGGLE, tmp_path)
     assert str(error.value) == (
-        "Kaggle gives files to its account holders only: download plots.csv from "
+        "Kaggle requires an account: download plots.csv from "
         "https://www.kaggle.com/datasets/someone/plots, tables/tales.csv from "
         f"https://www.kaggle.com/datasets/other/tales and put them, unpacked, into {tmp_path}, "
-        "or `pip install kagglehub` and run the same command again."
+        "or run `pip install kagglehub` and then run the same command again."
     )
     for name in ("plots.csv", "tales.csv"):
         (tmp_path / name).touch()
     assert fetch(KAGGLE, tmp_path) == [tmp_path / "plots.csv", tmp_path / "tales.csv"]
 
 
-def test_what_kagglehub_complains_of_is_passed_on_in_a_sentence(hub, tmp_path):
+def test_an_error_of_kagglehub_is_in_the_message(hub, tmp_path):
     def refuse(handle, path=None, *, force_download=False, output_dir=None):
         raise RuntimeError("403 Client Error.\n\nYou need to sign in.")
 
     hub.dataset_download = refuse
-    with pytest.raises(BadInput, match=r"plots.csv cannot be had with kagglehub \(403 Client Error. You need to sign"):
+    with pytest.raises(
+        BadInput, match=r"plots.csv cannot be downloaded with kagglehub \(403 Client Error. You need to sign"
+    ):
         fetch(KAGGLE, tmp_path / "out")
     assert names(tmp_path / "out") == []

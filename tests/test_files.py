@@ -60,7 +60,7 @@ def test_two_writers_with_one_process_number_do_not_meet(tmp_path, monkeypatch):
 def test_what_a_killed_process_elsewhere_left_is_swept_away_after_a_day(tmp_path, monkeypatch):
     """Whether a process of another container lives cannot be seen from here."""
     monkeypatch.setattr(files, "_alive", lambda process: process == os.getpid())
-    monkeypatch.setattr(files, "_place", lambda: "0123abcd")
+    monkeypatch.setattr(files, "_host", lambda: "0123abcd")
     for place in ("0123abcd", "99999999"):
         for day in ("new", "old"):
             folder = tmp_path / f".unfinished.{place}.77.{day}_1"

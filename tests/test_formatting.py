@@ -39,7 +39,7 @@ def test_an_interval_has_one_form():
     value = Estimate(0.623, 0.5512, 0.69, 40)
     assert interval(value) == "0.62 (0.55 to 0.69)"
     assert interval(value, percent) == "62\xa0% (55\xa0% to 69\xa0%)"
-    assert bounds(value) == "95\xa0% interval 0.55 to 0.69"
+    assert bounds(value) == "95\xa0% CI 0.55 to 0.69"
 
 
 def test_words_for_counts_and_lists():

@@ -14,10 +14,10 @@ from movieplots.generation.info import GeneratorInfo
 from movieplots.generation.model import new_generator
 from movieplots.generation.packing import (
     SEVERAL_GENRES_SHARE,
-    HeldOutSequence,
+    EvaluationSequence,
     PackedPlots,
     collate,
-    held_out_sequences,
+    evaluation_sequences,
     join,
     pack,
     plot_examples,
@@ -45,7 +45,7 @@ def base(request):
     return request.getfixturevalue(request.param)
 
 
-def test_a_line_is_the_documented_one():
+def test_prompt_format_as_text():
     with_titles = format_sample(True, "horror", TITLE, "The sea gives back.")
     assert with_titles == f"horror<|endofgenre|>{TITLE}<|endoftitle|>The sea gives back.<|endoftext|>"
     assert (
@@ -55,10 +55,10 @@ def test_a_line_is_the_documented_one():
 
 
 @pytest.mark.parametrize("titles", [True, False])
-def test_an_example_reads_back_and_learns_all_but_the_genre(base, titles):
+def test_examples_are_parsed_back_and_labels_exclude_the_genre(base, titles):
     tokenizer = PromptTokenizer(load_causal_lm(base)[1], titles)
     example = tokenizer.example("horror", TITLE, "The sea gives back what it took.", 256)
-    assert example.input_ids[0] == tokenizer.end  # no genre stands first, where attention would wipe it out
+    assert example.input_ids[0] == tokenizer.end  # not the genre, which would become an attention sink
     given = len(tokenizer.prompt("horror"))
     assert example.labels[:given] == [-100] * given
     assert example.labels[given:] == example.input_ids[given:]
@@ -71,22 +71,22 @@ def test_an_example_reads_back_and_learns_all_but_the_genre(base, titles):
     assert tokenizer.read(example.input_ids[given:-1], has_title=False)[2] is True
 
 
-def test_stand_ins_leave_the_vocabulary_alone_and_new_marks_extend_it(tiny_gpt2, tiny_llama):
+def test_unused_tokens_are_reused_and_missing_special_tokens_are_added(tiny_gpt2, tiny_llama):
     assert PromptTokenizer(load_causal_lm(tiny_llama)[1], True).new_tokens == []
     assert len(PromptTokenizer(load_causal_lm(tiny_gpt2)[1], True).new_tokens) == 2
 
 
-def test_marks_are_single_distinct_tokens_and_only_ends_can_be_sampled(base):
+def test_special_tokens_are_distinct_and_only_end_tokens_can_be_sampled(base):
     tokenizer = PromptTokenizer(load_causal_lm(base)[1], True)
-    marks = {*tokenizer.marks.values(), tokenizer.end}
-    assert len(marks) == len(tokenizer.marks) + 1
+    marks = {*tokenizer.special_tokens.values(), tokenizer.end}
+    assert len(marks) == len(tokenizer.special_tokens) + 1
     assert tokenizer.end not in tokenizer.suppressed
     assert tokenizer.end_of_title not in tokenizer.suppressed
     assert marks - {tokenizer.end, tokenizer.end_of_title} <= set(tokenizer.suppressed)
     assert marks - {tokenizer.end} <= set(tokenizer.suppressed_in_plot)
     untitled = PromptTokenizer(load_causal_lm(base)[1], False)
     assert untitled.suppressed_in_plot == untitled.suppressed
-    assert {*untitled.marks.values()} <= set(untitled.suppressed)
+    assert {*untitled.special_tokens.values()} <= set(untitled.suppressed)
 
 
 def test_packing_keeps_every_example_whole_and_once():
@@ -105,17 +105,17 @@ def test_packing_keeps_every_example_whole_and_once():
     assert padding < 0.08
 
 
-def test_packed_plots_do_not_see_each_other(base, corpus):
-    """The loss of each plot in a packed block equals that of the plot fed alone."""
+def test_packed_plots_do_not_attend_to_each_other(base, corpus):
+    """The loss of each plot in a packed sequence equals the loss of the plot alone."""
     torch.manual_seed(0)
     model, tokenizer = new_generator(base, True, "lora")
-    blocks = held_out_sequences(load_plots(corpus, "test"), tokenizer, 512, seed=0, at_most=20)
+    blocks = evaluation_sequences(load_plots(corpus, "test"), tokenizer, 512, seed=0, at_most=20)
     packed = max(blocks, key=lambda block: len(block.spans))
     assert len(packed.spans) > 1
     alone = []
     for genre, start, end in packed.spans:
         block = {name: values[start:end] for name, values in packed.sequence.items()}
-        alone.append(measure_losses(model, [HeldOutSequence(block, [(genre, 0, end - start)])]))
+        alone.append(measure_losses(model, [EvaluationSequence(block, [(genre, 0, end - start)])]))
     together = measure_losses(model, [packed])
     tokens = sum(one["tokens"] for one in alone)
     assert together["tokens"] == tokens
@@ -127,14 +127,14 @@ def test_packed_plots_do_not_see_each_other(base, corpus):
         assert row["plots"] == len(own)
 
 
-def test_the_held_out_loss_is_the_models_own(base, corpus):
+def test_measured_loss_equals_the_models_loss(base, corpus):
     model, tokenizer = new_generator(base, False, "full")
-    (block, *_) = held_out_sequences(load_plots(corpus, "test"), tokenizer, 256, seed=0, at_most=10)
+    (block, *_) = evaluation_sequences(load_plots(corpus, "test"), tokenizer, 256, seed=0, at_most=10)
     own = model(**collate([block.sequence])).loss.item()
     assert measure_losses(model, [block])["loss"] == pytest.approx(own, rel=1e-5)
 
 
-def test_each_epoch_draws_the_genre_anew_and_the_seed_decides(corpus, tiny_llama):
+def test_each_epoch_samples_genres_again_with_the_seed(corpus, tiny_llama):
     tokenizer = PromptTokenizer(load_causal_lm(tiny_llama)[1], False)
     plots = load_plots(corpus, "train").head(40)
     blocks = PackedPlots(plots, tokenizer, 256, seed=1)
@@ -146,13 +146,13 @@ def test_each_epoch_draws_the_genre_anew_and_the_seed_decides(corpus, tiny_llama
     assert collate(list(blocks.one_epoch(0))[:2])["input_ids"].shape == (2, 256)
 
 
-def test_a_quarter_of_the_draws_of_a_plot_with_several_genres_names_several(corpus, tiny_llama):
+def test_a_quarter_of_the_prompts_of_plots_with_several_genres_name_several(corpus, tiny_llama):
     tokenizer = PromptTokenizer(load_causal_lm(tiny_llama)[1], False)
     plots = load_plots(corpus, "train")
     (row,) = plots[plots["genres"].map(len) == 3].head(1).index
     (make,) = plot_examples(plots.loc[[row]], tokenizer, 512)
     draw = random.Random(0)
-    end = tokenizer.marks["<|endofgenre|>"]
+    end = tokenizer.special_tokens["<|endofgenre|>"]
     prompts = []
     for _ in range(2000):
         ids = make(draw).input_ids
@@ -164,7 +164,7 @@ def test_a_quarter_of_the_draws_of_a_plot_with_several_genres_names_several(corp
     assert len(set(several)) == 12  # six ordered pairs and six orders of all three
 
 
-def test_training_lowers_the_held_out_loss_and_writes_a_whole_folder(trained):
+def test_training_lowers_the_test_loss_and_writes_a_complete_folder(trained):
     folder, info = trained
     assert info.metrics.test_loss_after < info.metrics.test_loss_before
     assert read_info(folder, GeneratorInfo) == info
@@ -173,7 +173,7 @@ def test_training_lowers_the_held_out_loss_and_writes_a_whole_folder(trained):
     assert number(info.metrics.test_loss_after) in (folder / "README.md").read_text()
 
 
-def test_training_again_reuses_and_another_recipe_is_refused(trained, small_corpus, tiny_gpt2):
+def test_a_finished_training_is_reused_and_other_settings_are_rejected(trained, small_corpus, tiny_gpt2):
     folder, info = trained
     before = (folder / "adapter_model.safetensors").stat().st_mtime_ns
     assert train_generator(small_corpus, tiny_gpt2, folder, max_steps=6) == info
@@ -182,14 +182,14 @@ def test_training_again_reuses_and_another_recipe_is_refused(trained, small_corp
         train_generator(small_corpus, tiny_gpt2, folder, max_steps=7)
 
 
-def test_a_new_start_that_cannot_begin_leaves_the_old_model(trained, small_corpus):
+def test_a_failed_overwrite_keeps_the_old_model(trained, small_corpus):
     folder, info = trained
     with pytest.raises(BadInput, match="could not be fetched"):
         train_generator(small_corpus, "gpt2", folder, overwrite=True)
     assert read_info(folder, GeneratorInfo) == info
 
 
-def test_a_damaged_adapter_is_a_sentence(trained, tmp_path):
+def test_a_damaged_adapter_has_an_error_message(trained, tmp_path):
     folder = shutil.copytree(trained[0], tmp_path / "copy")
     (folder / "adapter_model.safetensors").write_bytes(b"half")
     with pytest.raises(BadInput, match="cannot be loaded"):
@@ -199,9 +199,11 @@ def test_a_damaged_adapter_is_a_sentence(trained, tmp_path):
         PlotGenerator.from_pretrained(folder)
 
 
-def test_a_mark_inside_a_text_is_only_text(base):
+def test_special_tokens_inside_a_text_are_plain_text(base):
     tokenizer = PromptTokenizer(load_causal_lm(base)[1], True)
-    assert not {*tokenizer.marks.values(), tokenizer.end} & set(tokenizer.encode("a <|endoftext|> b <|endoftitle|>"))
+    assert not {*tokenizer.special_tokens.values(), tokenizer.end} & set(
+        tokenizer.encode("a <|endoftext|> b <|endoftitle|>")
+    )
 
 
 def test_a_time_limit_stops_training(small_corpus, tiny_gpt2, tmp_path):
@@ -211,8 +213,8 @@ def test_a_time_limit_stops_training(small_corpus, tiny_gpt2, tmp_path):
     assert 0 < info.metrics.steps < 100_000
 
 
-def test_base_models_that_cannot_be_loaded_say_why(tmp_path):
-    assert {model["name"] for model in base_models()} == {"smollm2-135m", "minilm-l6"}
+def test_errors_of_base_models_that_cannot_be_loaded(tmp_path):
+    assert {model.name for model in base_models()} == {"smollm2-135m", "minilm-l6"}
     with pytest.raises(BadInput, match=r"could not be fetched.*smollm2-135m for generators, minilm-l6"):
         load_causal_lm("gpt2")
     with pytest.raises(BadInput, match=r"no config\.json"):
@@ -221,7 +223,7 @@ def test_base_models_that_cannot_be_loaded_say_why(tmp_path):
         load_encoder(str(tmp_path / "nowhere"))
 
 
-def test_a_distilled_model_names_the_one_that_taught_it():
+def test_teachers_of_distilled_models():
     assert teacher_of("distilgpt2") == "gpt2" and teacher_of("distilbert/distilgpt2") == "openai-community/gpt2"
     assert teacher_of("distilroberta-base") == "roberta-base"
     assert teacher_of("distilbert/distilbert-base-uncased") == "google-bert/bert-base-uncased"
@@ -237,7 +239,7 @@ def test_the_hidden_size_is_known_without_loading_the_model(tiny_gpt2, tiny_robe
         assert hidden_size(unknown) is None
 
 
-def test_an_encoder_is_no_generator(small_corpus, tiny_roberta, tmp_path):
+def test_encoders_are_rejected(small_corpus, tiny_roberta, tmp_path):
     with pytest.raises(BadInput, match="language model"):
         train_generator(small_corpus, tiny_roberta, tmp_path / "out", max_steps=2)
     assert not (tmp_path / "out" / "movieplots.json").exists()

@@ -1,4 +1,4 @@
-"""Figures, tables and lists of a generator's training: that they show the numbers there are."""
+"""Figures, tables and lists about the training of a generator show the right numbers."""
 
 import itertools
 from types import SimpleNamespace
@@ -55,73 +55,79 @@ def test_no_text_leaves_the_figure(name):
     assert box.x0 > -0.01 and box.y0 > -0.01 and box.x1 < width + 0.01 and box.y1 < height + 0.01
 
 
-# What they say
+# Texts of the figures
 
 
-def test_the_block_size_is_justified_by_the_share_that_fits():
+def test_token_lengths_show_the_share_that_fits_into_the_block_size():
     figure = figures.token_lengths([20, 45, 60, 61, 80, 600], 512)
-    assert title(figure).startswith("83\xa0% of the 6 training plots fit into a block of 512 tokens; half have")
-    assert texts(figure) == ["median: 60 tokens", "block: 512 tokens, 1 longer plot is cut"]
-    assert "no plot is cut" in texts(figures.token_lengths([20, 45, 512], 512))[1]
+    assert title(figure).startswith("Lengths of the 6 training plots: 83\xa0% fit into 512 tokens (quartiles")
+    assert texts(figure) == ["median: 60 tokens", "block size: 512 tokens (1 plot truncated)"]
+    assert "(0 plots truncated)" in texts(figures.token_lengths([20, 45, 512], 512))[1]
     nearly_all = figures.token_lengths([30] * 99_999 + [600], 512)
-    assert title(nearly_all).startswith("99.99\xa0% of the 100,000")  # never rounded to all
+    assert "99.99\xa0% fit" in title(nearly_all)  # never rounded to 100 %
 
 
-def test_the_learning_rate_that_falls_fastest_stands_beside_the_one_used():
+def test_learning_rates_show_the_steepest_descent_and_the_rate_used():
     figure = figures.learning_rates(SEARCH, 1e-3)
-    assert title(figure) == "The loss falls fastest near a learning rate of 4.2e-4; training uses 1e-3"
     left, right = figure.axes[0].texts
-    assert (left.get_ha(), right.get_ha()) == ("right", "left")  # each away from the other's line
-    assert figure.axes[0].get_ylim()[1] < 9  # the burst does not flatten the rest
+    assert [text.get_text() for text in (left, right)] == ["steepest descent: 4.2e-4", "used in training: 1e-3"]
+    assert (left.get_ha(), right.get_ha()) == ("right", "left")  # on the side away from the other line
+    assert figure.axes[0].get_ylim()[1] < 9  # the diverging loss does not flatten the rest
 
 
 @pytest.mark.parametrize(
     ("steps", "said"),
     [
-        (0, "No held-out loss has been measured yet"),
-        (1, "Before training the held-out loss is 4.50"),
-        (5, "The held-out loss fell from 4.50 to 3.70 after 3 steps"),
+        (0, "Training loss (the validation loss has not been computed yet)"),
+        (1, "Validation loss before training: 4.50 (perplexity 90)"),
+        (5, "Validation loss: 4.50 → 3.70 after 3 steps (perplexity 90 → 40.4)"),
     ],
 )
-def test_the_title_of_the_curves_keeps_up_with_training(steps, said):
+def test_the_title_of_the_curves_shows_the_current_validation_loss(steps, said):
     figure = figures.training_curves(HISTORY[:steps])
     assert title(figure) == said
-    assert len(figure.axes[0].lines) == {0: 0, 1: 1, 5: 3}[steps]  # raw, smoothed and held out
+    assert len(figure.axes[0].lines) == {0: 0, 1: 1, 5: 3}[steps]  # raw and smoothed training loss, validation loss
 
 
-def test_a_loss_of_one_step_counts_less_than_the_mean_of_ten():
+def test_a_loss_of_one_step_weighs_less_than_a_mean_of_ten():
     history = [{"step": step, "loss": 4.0} for step in range(10, 110, 10)] + [{"step": 101, "loss": 9.0}]
     (smoothed,) = [line for line in figures.training_curves(history).axes[0].lines if line.get_label()[0] != "_"]
     assert smoothed.get_ydata() == pytest.approx([4.0] * 10 + [4.0 + 5 * (1 - 0.8**0.1) / (1 - 0.8**10.1)])
 
 
-def test_a_label_near_the_edge_stands_on_the_other_side():
+def test_a_label_near_the_edge_is_on_the_other_side():
     search = LrSearch(list(np.geomspace(1e-6, 1, 5)), [5.0, 4.0, 4.0, 4.0, 9.0], [5.0, 4.0, 4.0, 4.0, 9.0], 2e-6)
     label, other = figures.learning_rates(search, 1e-3).axes[0].texts
-    assert (label.get_text(), label.get_ha()) == ("falls fastest: 2e-6", "left")
-    assert label.xyann[1] == other.xyann[1] and label.xy[1] > other.xy[1]  # in a row of its own, should both be near
+    assert (label.get_text(), label.get_ha()) == ("steepest descent: 2e-6", "left")
+    assert (
+        label.xyann[1] == other.xyann[1] and label.xy[1] > other.xy[1]
+    )  # in different rows, in case the two lines are close
 
 
-def test_several_runs_have_a_colour_each():
+def test_each_of_several_runs_has_a_color():
     figure = figures.training_curves({"random crops": HISTORY, "packed plots": HISTORY})
-    assert title(figure) == "Held-out loss after 3 steps: random crops 3.70, packed plots 3.70"
-    colours = {line.get_label(): line.get_color() for line in figure.axes[0].lines}
-    assert list(colours) == [f"{run}: {which} plots" for run in ("random crops", "packed plots")
-                             for which in ("training", "held-out")]  # fmt: skip
-    assert len(set(colours.values())) == 2
+    said = "Validation loss after 3 steps: random crops 3.70 (perplexity 40.4), packed plots 3.70 (perplexity 40.4)"
+    assert title(figure) == said
+    assert "perplexity" not in title(figures.training_curves(HISTORY, "weighted BCE"))
+    colors = {line.get_label(): line.get_color() for line in figure.axes[0].lines}
+    assert list(colors) == [f"{run}: {which} loss" for run in ("random crops", "packed plots")
+                             for which in ("training", "validation")]  # fmt: skip
+    assert len(set(colors.values())) == 2
 
 
-def test_the_losses_by_genre_are_sorted_and_an_increase_is_not_hidden():
+def test_losses_by_genre_are_sorted_and_increases_are_counted():
     figure = figures.loss_by_genre(BY_GENRE)
-    said = "The held-out loss fell in 2 of 3 genres; in those with 10 plots or more by 1.10 to 1.30 nats"
-    assert title(figure) == said  # war's two plots are drawn, but say nothing about war
+    assert title(figure).endswith("(lower after training in 2 of 3 genres)")
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["horror (31)", "drama (140)", "war (2)"]
 
 
 def test_tokens_seen_many_times_share_the_last_bars():
     shares = pd.DataFrame({"random crops": [0.1] * 10, "packed plots": [0.0] * 9 + [1.0]})
     figure = figures.times_seen(shares)
-    assert title(figure) == "Tokens never seen: random crops 10\xa0%, packed plots 0\xa0%"
+    assert (
+        title(figure)
+        == "How often training has seen each token (never seen: random crops 10\xa0%, packed plots 0\xa0%)"
+    )
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()][-1] == "6 or more"
     crops, packed = figure.axes[0].containers[:2]
     assert [round(bar.get_height()) for bar in crops] == [10] * 6 + [40]
@@ -135,11 +141,11 @@ def test_tables_of_one_run_and_of_several(trained):
     _, info = trained
     table = figures.training_table(info)
     assert list(table) == ["", "value"]
-    assert dict(table.to_numpy())["held-out loss after"] == f"{info.metrics.test_loss_after:.3g}"
+    assert dict(table.to_numpy())["test loss after training, nats/token"] == f"{info.metrics.test_loss_after:.2f}"
     assert list(figures.training_table({"a": info, "b": info})) == ["", "a", "b"]
 
 
-def test_a_dump_is_summed_up_by_cell():
+def test_dump_table_has_a_row_per_setting():
     dump = pd.DataFrame(
         {
             "genre": "drama", "title": "", "plot": ["a b c", "a", "a b", ""], "temperature": [0.7, 0.7, 1.0, 1.0],
@@ -148,18 +154,18 @@ def test_a_dump_is_summed_up_by_cell():
     )  # fmt: skip
     table = figures.dump_table(dump)
     assert table["top-p"].tolist() == ["off", "0.9"]
-    assert table["ended by themselves"].tolist() == ["50\xa0%", "100\xa0%"]
-    assert table["words (median)"].tolist() == ["2", "1"]
+    assert table["truncated"].tolist() == ["50\xa0%", "0\xa0%"]
+    assert table["length, words (median)"].tolist() == ["2", "1"]
 
 
-def test_samples_are_shown_as_they_are():
+def test_samples_are_escaped_and_shown_in_full():
     sample = {"genre": "drama", "title": '"A_B" (2009)', "plot": "He *wins* $5 <b> & loses $7.", "temperature": 0.7}
     (line,) = figures.plots_in_full(pd.DataFrame([sample | {"truncated": True}])).data.splitlines()
     assert line == '- *drama* **"A\\_B" (2009)** He \\*wins\\* \\$5 &lt;b&gt; &amp; loses \\$7. […]'
     rows = [sample | {"plot": ""}, sample | {"plot": "", "title": ""}, sample | {"plot": 150 * "x", "temperature": 1.0}]
     first, second, third = figures.plots_in_full(pd.DataFrame(rows)).data.splitlines()
-    assert first == '- *drama, 0.7* "A\\_B" (2009) (a title without an end)'
-    assert second == "- *drama, 0.7* (nothing)"
+    assert first == '- *drama, 0.7* "A\\_B" (2009) (truncated title)'
+    assert second == "- *drama, 0.7* (empty)"
     assert third.startswith("- *drama, 1*") and max(map(len, third.split("\u200b"))) < 100
 
 

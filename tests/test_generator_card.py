@@ -1,6 +1,7 @@
-"""The results in a generator's card: what `tools/generator_card.py` writes from the measures of a report."""
+"""The card of a generator: what `tools/generator_card.py` writes from `movieplots.json` and a report."""
 
 import json
+import re
 from dataclasses import replace
 
 import pandas as pd
@@ -28,7 +29,7 @@ ROWS = [
     (REAL, "by_cell", None, None, None, "mauve", 0.97, 0.9, 1, 286),
     (SHUFFLED, "by_cell", None, None, None, "mauve", 0.3, 0.2, 0.4, 286),
 ]  # fmt: skip
-CARD = "# Movie-plot generator\n\n## Training\n\nSo.\n\n## Limits\n\nSome.\n"
+CARD = "# Movie-plot generator\n\n## Training\n\nSo.\n\n## Limits\n\nSome.\n\n## Biases\n\nOthers.\n"
 
 
 @pytest.fixture
@@ -56,24 +57,40 @@ def folders(tmp_path):
     return found
 
 
-def test_results_come_into_the_card_once(folders):
+def test_a_card_has_the_results_of_a_report(folders):
     generator_card.main(*folders)
     card = (folders[0] / "README.md").read_text()
-    assert "Of 1,716 samples over a grid of genres, temperatures and top-p, with min-p 0.05" in card
-    assert "| going round in circles | 1.0\xa0% (0.1\xa0% to 2.0\xa0%) |" in card
+    assert "Measured on 1,716 samples over a grid of genres, temperatures and top-p values, with min-p 0.05" in card
+    assert "| repetition rate | 1.0\xa0% (0.1\xa0% to 2.0\xa0%) |" in card
     assert "| 0.7 | off | 50\xa0% (40\xa0% to 60\xa0%) | 100\xa0% | 0.80 (0.70 to 0.90) |" in card
     assert "| 1.3 | 0.9 | 25\xa0% (20\xa0% to 30\xa0%) | 50\xa0% | 0.60 (0.50 to 0.70) |" in card
-    assert (
-        "on genre | the same, 1 genre |" in card and "The 1 genres are those with at least 100\ntraining plots" in card
-    )
-    assert (
-        "they carry in 51\xa0% (50\xa0% to 52\xa0%) of cases" in card
-        and "for other real plots is 0.97 (0.90 to 1.00)" in card
-    )
-    assert "|---|---|---|\n| drama | 90\xa0% | 7,000 |\n| war | 10\xa0% | 40 |\n\n## Limits" in card
-    assert card.index("## Training") < card.index("## Results") < card.index("## Limits")
+    assert "genre accuracy | genre accuracy, 1 frequent genre |" in card and "at least 100 training plots" in card
+    assert "averaged over the genres, is 51\xa0% (50\xa0% to 52\xa0%)" in card
+    assert "real plots reach 0.97 (0.90 to 1.00)" in card
+    assert "|---|---|---|\n| drama | 90\xa0% | 7,000 |\n| war | 10\xa0% | 40 |\n\n### Test loss" in card
+    assert "| after this training | 3.19 | 24 |" in card  # nats/token and perplexity
+    headings = re.findall("^##+ .*", card, re.MULTILINE)
+    assert headings == [
+        "## Results", "### Samples", "### Test loss", "## Training", "## Data", "## Limits", "## Biases"
+    ]  # fmt: skip
+    assert card.endswith("## Limits\n\nSome.\n\n## Biases\n\nOthers.\n")
+    for given in (folders, folders[:1]):
+        generator_card.main(*given)
+        assert (folders[0] / "README.md").read_text() == card
+
+
+@pytest.mark.parametrize("name", ["generator", "generator-without-titles"])
+def test_the_cards_of_the_pretrained_generators_are_reproducible(name, tmp_path):
+    for file in ("movieplots.json", "README.md"):
+        (tmp_path / file).write_bytes((GENERATOR.with_name(name) / file).read_bytes())
+    generator_card.main(tmp_path)
+    assert (tmp_path / "README.md").read_text() == (GENERATOR.with_name(name) / "README.md").read_text()
+
+
+def test_a_generator_without_a_card_gets_one(folders):
+    (folders[0] / "README.md").unlink()
     generator_card.main(*folders)
-    assert (folders[0] / "README.md").read_text() == card
+    assert "## Limits\n\nThe generator invents stories" in (folders[0] / "README.md").read_text()
 
 
 def test_a_dump_may_be_called_as_pandas_calls_what_is_missing(folders):
@@ -81,20 +98,20 @@ def test_a_dump_may_be_called_as_pandas_calls_what_is_missing(folders):
     rows = [("NA", *row[1:]) if row[0] == "dump" else row for row in ROWS]
     pd.DataFrame(rows, columns=COLUMNS).to_csv(report / "measures.csv", index=False)
     generator_card.main(model, dump.rename(dump.with_name("NA")), report)
-    assert "Of 1,716 samples" in (model / "README.md").read_text()
+    assert "Measured on 1,716 samples" in (model / "README.md").read_text()
 
 
 def test_what_does_not_belong_together_is_a_sentence(folders):
     model, dump, report = folders
-    with pytest.raises(BadInput, match=r"There is no .*measures.csv: name the folder that `movieplots evaluate` wrote"):
+    with pytest.raises(BadInput, match=r"measures.csv does not exist: name a folder that `movieplots evaluate` wrote"):
         generator_card.main(model, dump, model)
     other = [("other", *row[1:]) for row in ROWS if row[0] == "dump"]
     without = [row for row in ROWS if row[5] != "genre_accuracy"]
     for rows in (ROWS + other, other, without):
         pd.DataFrame(rows, columns=COLUMNS).to_csv(report / "measures.csv", index=False)
-        with pytest.raises(BadInput, match="is no report on dump alone with a classifier"):
+        with pytest.raises(BadInput, match="must be a report on dump only, with a classifier"):
             generator_card.main(model, dump, report)
     (dump / "dump.json").write_text(json.dumps({"settings": {"model": "another"}}))
-    with pytest.raises(BadInput, match="is of another generator"):
+    with pytest.raises(BadInput, match="is a dump of another generator"):
         generator_card.main(model, dump, report)
     assert (model / "README.md").read_text() == CARD

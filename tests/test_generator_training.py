@@ -1,4 +1,4 @@
-"""Training a generator: its options, what it leaves behind, and what it says where something is wrong."""
+"""Training a generator: results, options and error messages."""
 
 import json
 import os
@@ -36,22 +36,22 @@ ADAPTER = {"max_steps": 6, "learning_rate": 5e-3, "batch_size": 1, "block_size":
 
 @pytest.fixture(scope="module")
 def whole(small_corpus, tiny_gpt2, tmp_path_factory):
-    """A generator all of whose weights were trained: (folder, info)."""
+    """A generator with all weights trained: (folder, info)."""
     folder = tmp_path_factory.mktemp("whole")
     return folder, train_generator(small_corpus, tiny_gpt2, folder, **QUICK)
 
 
 @pytest.fixture(scope="module")
 def adapter(small_corpus, tiny_llama, tmp_path_factory):
-    """An adapter with titles on a base with stand-in tokens: (folder, info)."""
+    """An adapter with titles on a base model with unused special tokens: (folder, info)."""
     folder = tmp_path_factory.mktemp("adapter")
     return str(folder), train_generator(small_corpus, tiny_llama, folder, **ADAPTER)
 
 
-# What training leaves behind
+# Results
 
 
-def test_all_weights_are_trained_kept_and_loaded_again(whole, small_corpus, tiny_gpt2):
+def test_all_weights_are_trained_saved_and_loaded(whole, small_corpus, tiny_gpt2):
     folder, info = whole
     metrics = info.metrics
     assert metrics.trained_parameters == metrics.parameters
@@ -61,22 +61,22 @@ def test_all_weights_are_trained_kept_and_loaded_again(whole, small_corpus, tiny
     moved = [name for name, weights in before.items() if weights.shape == model.state_dict()[name].shape
              and not torch.allclose(weights, model.state_dict()[name], atol=1e-3)]  # fmt: skip
     assert len(moved) > len(before) / 2
-    test = generator_training.held_out_sequences(
-        load_plots(small_corpus, "test"), tokenizer, 128, 0, generator_training.HELD_OUT_PLOTS
+    test = generator_training.evaluation_sequences(
+        load_plots(small_corpus, "test"), tokenizer, 128, 0, generator_training.TEST_PLOTS
     )
     again = generator_training.measure_losses(model, test)
     assert again["loss"] == pytest.approx(metrics.test_loss_after, rel=1e-3)
     assert again["tokens"] == metrics.test_tokens
 
 
-def test_the_loss_is_kept_by_genre(whole):
+def test_the_loss_by_genre(whole):
     _, info = whole
     rows = info.test_loss_by_genre.values()
     assert sum(row.plots for row in rows) <= 30
     assert all(row.after < row.before for row in rows)
 
 
-def test_the_curve_has_a_point_at_the_start_the_end_and_between(whole):
+def test_the_validation_loss_is_measured_at_start_end_and_between(whole):
     _, info = whole
     held_out = [entry["step"] for entry in info.history if "eval_loss" in entry]
     assert held_out == list(range(9))
@@ -104,24 +104,24 @@ def test_tensorboard_has_losses_rates_and_samples(whole):
     assert any("samples" in tag for tag in logs["texts"])
 
 
-def test_when_where_and_how_long_is_kept(whole):
+def test_date_device_and_duration_are_saved(whole):
     run = json.loads((whole[0] / "run.json").read_text())
     assert run["minutes"] >= 0 and run["processes"] == 1 and run["date"].startswith("20")
 
 
-def test_fresh_with_another_method_leaves_nothing_of_the_old_weights(small_corpus, tiny_gpt2, tmp_path):
+def test_overwrite_with_another_method_deletes_the_old_weights(small_corpus, tiny_gpt2, tmp_path):
     for method in ("lora", "full", "lora"):
         quick = QUICK | {"method": method, "max_steps": 1}
         info = train_generator(small_corpus, tiny_gpt2, tmp_path, **quick, overwrite=True)
         assert (tmp_path / "adapter_model.safetensors").exists() == (method == "lora")
         assert (tmp_path / "model.safetensors").exists() == (method == "full")
         model, tokenizer, _ = load_generator(tmp_path)
-        test = generator_training.held_out_sequences(load_plots(small_corpus, "test"), tokenizer, 128, 0, 400)
+        test = generator_training.evaluation_sequences(load_plots(small_corpus, "test"), tokenizer, 128, 0, 400)
         loss = generator_training.measure_losses(model, test)["loss"]
         assert loss == pytest.approx(info.metrics.test_loss_after, rel=1e-3)
 
 
-def test_a_tied_matrix_is_kept_once(whole):
+def test_tied_weights_are_saved_once(whole):
     with safe_open(whole[0] / "model.safetensors", "pt") as file:
         assert "transformer.wte.weight" in file.keys() and "lm_head.weight" not in file.keys()  # noqa: SIM118
 
@@ -129,7 +129,7 @@ def test_a_tied_matrix_is_kept_once(whole):
 # Options
 
 
-def test_an_adapter_is_kept_small_and_trained_further_in_float32(trained):
+def test_an_adapter_is_saved_in_float16_and_trained_further_in_float32(trained):
     folder, info = trained
     adapter = load_file(folder / "adapter_model.safetensors")
     assert {tensor.dtype for tensor in adapter.values()} == {torch.float16}
@@ -141,7 +141,7 @@ def test_an_adapter_is_kept_small_and_trained_further_in_float32(trained):
 
 
 def test_early_stopping_keeps_the_best_weights(small_corpus, tiny_gpt2, tmp_path, monkeypatch):
-    """The validation plots are in letters that the training plots lack: the more is learned, the worse for them."""
+    """The validation plots have other letters than the training plots, so their loss rises during training."""
     plots = load_plots(small_corpus)
     strange = plots["split"] == "validation"
     plots.loc[strange, "plot"] = ["žđčćš " * 20] * strange.sum()
@@ -152,21 +152,23 @@ def test_early_stopping_keeps_the_best_weights(small_corpus, tiny_gpt2, tmp_path
     assert list(curve) == [0, 2, 4, 6] and curve[2] < curve[4] < curve[6]
     assert info.metrics.steps == 6
     model, tokenizer, _ = load_generator(tmp_path / "out")
-    watched = generator_training.held_out_sequences(plots[strange], tokenizer, 128, 0, generator_training.WATCHED_PLOTS)
+    watched = generator_training.evaluation_sequences(
+        plots[strange], tokenizer, 128, 0, generator_training.VALIDATION_PLOTS
+    )
     assert generator_training.measure_losses(model, watched)["loss"] == pytest.approx(curve[2], rel=1e-3)
 
-    # Killed in the step after an evaluation that brought nothing, a run does not forget that.
-    class Dies(fit._Safekeeping):
+    # A run that is killed after an evaluation without improvement remembers it.
+    class Dies(fit._CheckpointCallback):
         def on_step_end(self, args, state, control, **kwargs):
             if state.global_step == 5:
                 raise KeyboardInterrupt
             super().on_step_end(args, state, control, **kwargs)
 
-    # And one killed after its last step has nothing left to train.
+    # A run that is killed after its last step does not train again.
     def killed(*arguments):
         raise KeyboardInterrupt
 
-    for owner, name, dies in ((fit, "_Safekeeping", Dies), (generator_training, "save_generator", killed)):
+    for owner, name, dies in ((fit, "_CheckpointCallback", Dies), (generator_training, "save_generator", killed)):
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, dies)
             with pytest.raises(KeyboardInterrupt):
@@ -194,13 +196,13 @@ def test_random_crops_are_trained_on_and_counted(small_corpus, tiny_llama, tmp_p
 
 
 @pytest.mark.slow
-def test_memory_that_runs_out_halves_what_goes_at_once(small_corpus, tiny_gpt2, tmp_path):
-    """Real memory runs out: while more than 16 blocks are trained on, the process may take no more than it has."""
+def test_out_of_memory_halves_the_micro_batch(small_corpus, tiny_gpt2, tmp_path):
+    """With more than 16 sequences per forward pass, the process may not allocate memory."""
     code = f"""
 import resource
 from movieplots.runs import fit
 from movieplots.generation import training as generator_training
-generator_training._at_once = lambda per_step: 64
+generator_training._micro_batch_size = lambda per_step: 64
 step = fit._Trainer.training_step
 def limited(self, model, inputs, *rest, **more):
     if len(inputs["input_ids"]) <= 16:
@@ -224,7 +226,7 @@ generator_training.train_generator({str(small_corpus)!r}, {tiny_gpt2!r}, {str(tm
     assert json.loads((tmp_path / "movieplots.json").read_text())["metrics"]["steps"] == 2
 
 
-def test_the_rate_search_finds_where_the_loss_falls(small_corpus, tiny_gpt2):
+def test_the_learning_rate_search_finds_where_the_loss_falls(small_corpus, tiny_gpt2):
     search = find_lr(small_corpus, tiny_gpt2, method="full", steps=30)
     assert search.rates[0] == pytest.approx(1e-6) and len(search.rates) == len(search.losses) <= 30
     assert 1e-4 < search.suggestion < 0.3
@@ -239,13 +241,13 @@ SEARCH = {"method": "full", "block_size": 64, "steps": 30}
 
 
 def marked(file):
-    """Change the suggestion in the file of a search, so that what is read from there can be told from a new search."""
+    """Change the suggestion in the file of a search, to distinguish it from a new search."""
     kept = json.loads(file.read_text())
     kept["search"]["suggestion"] = 0.125
     file.write_text(json.dumps(kept))
 
 
-def test_a_search_is_made_once_and_kept_beside_the_model(small_corpus, tiny_gpt2, tmp_path, capfd):
+def test_a_search_is_saved_and_reused(small_corpus, tiny_gpt2, tmp_path, capfd):
     out = tmp_path / "out"
     file = out / "learning_rates.json"
     search = kept_search(file, find_lr, small_corpus, tiny_gpt2, **SEARCH)
@@ -259,7 +261,7 @@ def test_a_search_is_made_once_and_kept_beside_the_model(small_corpus, tiny_gpt2
         assert kept_search(file, find_lr, small_corpus, tiny_gpt2, **SEARCH).suggestion == 0.125
 
 
-def test_a_search_of_anything_else_is_made_anew(small_corpus, turned_corpus, tiny_gpt2, trained, tmp_path):
+def test_a_search_with_other_arguments_is_run_again(small_corpus, turned_corpus, tiny_gpt2, trained, tmp_path):
     file, base = tmp_path / "learning_rates.json", tmp_path / "base"
     shutil.copytree(tiny_gpt2, base)
 
@@ -279,26 +281,26 @@ def test_a_search_of_anything_else_is_made_anew(small_corpus, turned_corpus, tin
     assert suggested() == 0.125
 
 
-def test_a_damaged_search_is_made_anew_and_another_file_is_kept(small_corpus, tiny_gpt2, tmp_path, capfd):
+def test_a_damaged_search_is_run_again_and_another_file_is_kept(small_corpus, tiny_gpt2, tmp_path, capfd):
     file = tmp_path / "learning_rates.json"
     file.write_text('{"of": ')
     kept_search(file, find_lr, small_corpus, tiny_gpt2, **SEARCH)
     assert f"{file} is damaged: searching the learning rate again." in capfd.readouterr().err
     assert json.loads(file.read_text())["of"]["settings"]["steps"] == 30
     file.write_text('{"task": "generation"}')
-    with pytest.raises(BadInput, match="holds no search of a learning rate: choose another file, or delete it"):
+    with pytest.raises(BadInput, match="is not a learning-rate search: choose another file, or delete this one"):
         kept_search(file, find_lr, small_corpus, tiny_gpt2, **SEARCH)
     assert file.read_text() == '{"task": "generation"}'
     with pytest.raises(BadInput, match="is a folder"):
         kept_search(tmp_path, find_lr, small_corpus, tiny_gpt2, **SEARCH)
 
 
-def test_the_steepest_place_of_a_known_curve():
+def test_the_steepest_descent_of_a_known_curve():
     rates = list(np.logspace(-6, 0, 61))
     losses = [5 - 2 / (1 + np.exp(-4 * (np.log10(rate) + 3))) + 100 * rate**2 for rate in rates]
     assert smooth(losses)[0] == pytest.approx(losses[0])
     assert np.log10(steepest(rates, losses)) == pytest.approx(-3, abs=0.6)
-    with pytest.raises(BadInput, match="fell at no rate"):
+    with pytest.raises(BadInput, match="did not fall at any learning rate"):
         steepest(rates, list(np.linspace(3, 9, 61)))
     losses[0] += 5  # one hard plot at the start is no fall
     assert np.log10(steepest(rates, losses)) == pytest.approx(-3, abs=0.6)
@@ -307,7 +309,7 @@ def test_the_steepest_place_of_a_known_curve():
 # Distillation
 
 
-def test_a_student_is_every_other_layer_of_its_teacher(whole):
+def test_a_student_has_every_other_layer_of_its_teacher(whole):
     model, _, _ = load_generator(whole[0])
     student = new_student(model, 1)
     own, taught = student.state_dict(), model.state_dict()
@@ -345,11 +347,11 @@ def test_a_student_learns_from_its_teacher(request, small_corpus, taught, tmp_pa
 
 
 def test_the_soft_target_is_the_teachers(whole, small_corpus):
-    """With the teacher as its own student the soft term vanishes: half of the usual loss is left."""
+    """If the student is the teacher, the KL divergence is 0, and half of the cross-entropy remains."""
     from movieplots.generation.distillation import distillation_loss
 
     model, tokenizer, _ = load_generator(whole[0])
-    (held_out, *_) = generator_training.held_out_sequences(load_plots(small_corpus, "test"), tokenizer, 512, 0, 20)
+    (held_out, *_) = generator_training.evaluation_sequences(load_plots(small_corpus, "test"), tokenizer, 512, 0, 20)
     batch = generator_training.collate([held_out.sequence])
     model.config.use_cache = False
     tokens = int((batch["labels"][:, 1:] != -100).sum())
@@ -372,30 +374,30 @@ def test_the_soft_target_is_the_teachers(whole, small_corpus):
         ({"learning_rate": 0}, "--learning-rate must be above 0"),
         ({"early_stopping_patience": 0}, "--early-stopping-patience must be at least 1"),
         ({"block_size": 4}, "--block-size must be at least 16"),
-        ({"block_size": 1024}, "reads at most 512 tokens at once: lower --block-size"),
+        ({"block_size": 1024}, "has a context length of 512 tokens: lower --block-size"),
         ({"max_steps": 0}, "--max-steps must be at least 1"),
         ({"time_limit": -1}, "--time-limit"),
         ({"titles": "both"}, "--titles must be true or false, not 'both'"),
-        ({"batch_size": 4096}, "do not fill the 4096 sequences of 512 of one step"),
-        ({"packing": "random-crops", "batch_size": 4096}, "do not fill"),
+        ({"batch_size": 4096}, "fewer than a batch of 4096 sequences of 512 tokens needs"),
+        ({"packing": "random-crops", "batch_size": 4096}, "fewer than a batch of 4096"),
         ({"packing": "random-crops", "sampler": "genre-weighted"}, "genre-weighted needs --packing packed"),
         ({"epochs": 0}, "--epochs must be above 0"),
         ({"epochs": "3"}, "--epochs must be a number, not '3'"),
     ],
 )
-def test_settings_out_of_range_are_sentences(small_corpus, tiny_gpt2, tmp_path, options, message):
+def test_errors_of_settings_out_of_range(small_corpus, tiny_gpt2, tmp_path, options, message):
     with pytest.raises(BadInput, match=message):
         train_generator(small_corpus, tiny_gpt2, tmp_path / "out", **options)
     assert not (tmp_path / "out" / "movieplots.json").exists()
 
 
-def test_plots_longer_than_a_sequence_are_counted_and_named(small_corpus, tiny_gpt2, capsys):
+def test_truncated_plots_are_counted_and_reported(small_corpus, tiny_gpt2, capsys):
     corpus = corpus_of(small_corpus, tiny_gpt2, block_size=128)
     assert 0 < corpus.truncated_plots == sum(length > 128 for length in corpus.lengths)
     assert "longer than a sequence of 128 tokens" in " ".join(capsys.readouterr().err.split())
 
 
-def test_a_tokenizer_without_an_end_token_is_a_sentence(small_corpus, tiny_gpt2, tmp_path):
+def test_a_tokenizer_without_an_end_of_sequence_token_is_rejected(small_corpus, tiny_gpt2, tmp_path):
     base = shutil.copytree(tiny_gpt2, tmp_path / "base")
     settings = json.loads((base / "tokenizer_config.json").read_text())
     for name in ("eos_token", "bos_token"):
@@ -403,11 +405,11 @@ def test_a_tokenizer_without_an_end_token_is_a_sentence(small_corpus, tiny_gpt2,
     (base / "tokenizer_config.json").write_text(json.dumps(settings))
     tokenizer = (base / "tokenizer.json").read_text().replace("<|endoftext|>", "<|nothing|>")
     (base / "tokenizer.json").write_text(tokenizer)
-    with pytest.raises(BadInput, match="no end token"):
+    with pytest.raises(BadInput, match="lacks an end-of-sequence token"):
         train_generator(small_corpus, str(base), tmp_path / "out")
 
 
-def test_a_run_begun_with_another_base_model_or_without_titles_is_refused(
+def test_an_interrupted_run_with_another_base_model_or_titles_is_rejected(
     small_corpus, tiny_gpt2, tiny_llama, tmp_path, monkeypatch
 ):
     def killed(*arguments):
@@ -425,10 +427,12 @@ def test_a_run_begun_with_another_base_model_or_without_titles_is_refused(
     assert last_checkpoint(tmp_path / "checkpoints") == checkpoint
 
 
-def test_a_full_disk_is_a_sentence_and_the_last_checkpoint_stays(small_corpus, tiny_gpt2, tmp_path, monkeypatch, capfd):
-    """The disk is full for one file in the third step: no file may grow beyond some kilobytes then."""
+def test_a_full_disk_has_an_error_message_and_keeps_the_last_checkpoint(
+    small_corpus, tiny_gpt2, tmp_path, monkeypatch, capfd
+):
+    """In the third step no file may grow beyond some kilobytes."""
 
-    class Fills(fit._Safekeeping):
+    class Fills(fit._CheckpointCallback):
         def on_step_end(self, args, state, control, **kwargs):
             super().on_step_end(args, state, control, **kwargs)
             if state.global_step == 3:
@@ -438,7 +442,7 @@ def test_a_full_disk_is_a_sentence_and_the_last_checkpoint_stays(small_corpus, t
         train_generator(small_corpus, tiny_gpt2, tmp_path, **QUICK | {"max_steps": 4})
 
     def train_on_a_full_disk():
-        fit._Safekeeping = Fills
+        fit._CheckpointCallback = Fills
         with sentences():
             train()
 
@@ -452,19 +456,19 @@ def test_a_full_disk_is_a_sentence_and_the_last_checkpoint_stays(small_corpus, t
     assert "Continuing at step 2" in capfd.readouterr().err
 
 
-def test_too_many_layers_are_a_sentence(whole, small_corpus, tmp_path):
-    with pytest.raises(BadInput, match="fewer than the teacher's 2, not 2"):
+def test_too_many_layers_are_rejected(whole, small_corpus, tmp_path):
+    with pytest.raises(BadInput, match="below the teacher's 2 layers, not 2"):
         distill(whole[0], small_corpus, tmp_path, layers=2)
 
 
-def test_a_corpus_without_a_split_is_a_sentence(small_corpus, tiny_gpt2, tmp_path):
+def test_a_corpus_without_a_split_is_rejected(small_corpus, tiny_gpt2, tmp_path):
     plots = load_plots(small_corpus)
     save_plots(pd.DataFrame(plots[plots["split"] != "validation"]), tmp_path / FILE_NAME)
     with pytest.raises(BadInput, match="no plots in the validation split"):
         train_generator(tmp_path, tiny_gpt2, tmp_path / "out")
 
 
-def test_a_trained_adapter_is_trained_further_even_without_titles(adapter, small_corpus, tiny_llama, tmp_path):
+def test_an_adapter_is_trained_further_with_or_without_titles(adapter, small_corpus, tiny_llama, tmp_path):
     folder, first = adapter
     again = train_generator(small_corpus, folder, tmp_path / "again", **ADAPTER)
     assert again.metrics.test_loss_before == pytest.approx(first.metrics.test_loss_after, rel=1e-5)
@@ -472,7 +476,7 @@ def test_a_trained_adapter_is_trained_further_even_without_titles(adapter, small
     assert again.base_model == str(tiny_llama) and again.recipe.settings["base_model"] == folder
     assert again.recipe.base_recipe == first.recipe
     card = (tmp_path / "again" / "README.md").read_text()
-    assert f"--base-model {folder}" in card and "trained already, and has seen none of the held-out plots" in card
+    assert f"--base-model {folder}" in card and "It was not trained on validation or test plots either" in card
     assert f"--output-dir {folder} " in card  # how the base model was made
     quick = ADAPTER | {"max_steps": 1}
     other = train_generator(small_corpus, folder, tmp_path / "other", titles=False, **quick)
@@ -483,16 +487,16 @@ def test_a_trained_adapter_is_trained_further_even_without_titles(adapter, small
     assert whole.metrics.test_loss_before == pytest.approx(first.metrics.test_loss_after, rel=1e-4)
 
 
-def test_marks_that_an_adapter_brought_are_those_of_its_markup(trained, small_corpus, tmp_path):
-    with pytest.raises(BadInput, match="has learned the special tokens of --titles alone"):
+def test_an_adapter_with_new_special_tokens_keeps_its_prompt_format(trained, small_corpus, tmp_path):
+    with pytest.raises(BadInput, match="was trained with the special tokens of --titles only"):
         train_generator(small_corpus, str(trained[0]), tmp_path / "other", titles=False, max_steps=1)
     assert not (tmp_path / "other").exists()
 
 
-def test_a_finished_run_that_is_asked_for_more_says_how_to_train_it_further(adapter, small_corpus, tiny_llama):
+def test_more_steps_of_a_finished_run_name_the_command(adapter, small_corpus, tiny_llama):
     folder, info = adapter
     with pytest.raises(
-        BadInput, match=rf"trained with --max-steps 6; .* `movieplots train generator --base-model {folder}"
+        BadInput, match=rf"trained with --max-steps 6\. .* `movieplots train generator --base-model {folder}"
     ):
         train_generator(small_corpus, tiny_llama, folder, **ADAPTER | {"max_steps": 7})
     with pytest.raises(BadInput, match=r"other settings \(max_steps\)"):
@@ -500,7 +504,7 @@ def test_a_finished_run_that_is_asked_for_more_says_how_to_train_it_further(adap
     assert train_generator(small_corpus, tiny_llama, folder, **ADAPTER) == info
 
 
-def test_epochs_say_how_long(small_corpus, tiny_llama, tmp_path):
+def test_epochs_set_the_length(small_corpus, tiny_llama, tmp_path):
     info = train_generator(small_corpus, tiny_llama, tmp_path, epochs=0.1, batch_size=1)
     assert info.metrics.epochs == pytest.approx(0.1, abs=1 / corpus_of(small_corpus, tiny_llama).sequences_per_epoch)
     assert info.recipe.settings["sampler"] == "genre-weighted" and info.recipe.settings["learning_rate"] == 1e-3
@@ -511,7 +515,7 @@ def test_epochs_say_how_long(small_corpus, tiny_llama, tmp_path):
     )
 
 
-def test_a_model_of_an_earlier_version_gets_one_sentence(small_corpus, trained, tmp_path):
+def test_models_of_an_earlier_version_are_rejected(small_corpus, trained, tmp_path):
     folder = shutil.copytree(trained[0], tmp_path / "old")
     info = json.loads((folder / "movieplots.json").read_text())
     info["base"] = info.pop("base_model")

@@ -1,4 +1,4 @@
-"""The losses against rare labels: their weights and values by hand."""
+"""The losses against class imbalance: their weights, and their values by hand."""
 
 import numpy as np
 import pytest
@@ -78,7 +78,7 @@ def test_smoothing_moves_targets_towards_a_half():
 
 
 def test_the_weights_shift_the_best_logit_by_their_logarithm():
-    """Where a share p of the plots carries a label, the best constant logit is the log-odds of p plus the shift."""
+    """If a share p of the plots has a label, the optimal constant logit is the log-odds of p plus the shift."""
     for name in ("weighted-bce", "class-balanced"):
         loss, logit = make_loss(name, TARGETS), torch.zeros(3, requires_grad=True)
         optimizer = torch.optim.LBFGS([logit], max_iter=200)
@@ -95,6 +95,6 @@ def test_the_weights_shift_the_best_logit_by_their_logarithm():
     assert not log_shift("focal", TARGETS).any()
 
 
-def test_an_unknown_loss_is_refused():
+def test_an_unknown_loss_is_rejected():
     with pytest.raises(BadInput, match="no loss 'hinge'"):
         make_loss("hinge", TARGETS)

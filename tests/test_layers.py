@@ -5,7 +5,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-# From the ground up. What stands in one row knows nothing of its neighbours; the modules of the root are the ground.
+# From the ground up. What stands in one row knows nothing of its neighbors; the modules of the root are the ground.
 LAYERS = (
     ("runs", "sources"),
     ("pretrained",),

@@ -1,4 +1,4 @@
-"""The life that every training shares: kills, memory that runs out, folders that are kept, what is asked for more."""
+"""The steps that every training run shares: resuming, running out of memory, output folders, further training."""
 
 import os
 import signal
@@ -15,6 +15,7 @@ from movieplots.classification.info import ClassifierInfo
 from movieplots.classification.mlm import train_mlm
 from movieplots.classification.training import train_classifier
 from movieplots.errors import BadInput
+from movieplots.formatting import plural
 from movieplots.generation.distillation import distill
 from movieplots.generation.training import train_generator
 from movieplots.runs import fit
@@ -26,12 +27,12 @@ KINDS = ("generator", "distillation", "classifier", "mlm", "fastai")
 STEPS = 9
 
 
-# The life of a training of milliseconds, whose weights are a number
+# A training run of milliseconds, whose weights are one number
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Those of a training that sums up the numbers of its steps."""
+    """The settings of a training that sums up the numbers of its steps."""
 
     command_name: ClassVar[str] = "train sum"
     several_processes: ClassVar[bool] = False
@@ -52,7 +53,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Sum:
-    """What its folder says."""
+    """The metadata in its folder."""
 
     TASK: ClassVar[str] = "mlm"
     base_model: str
@@ -61,7 +62,7 @@ class Sum:
 
 
 def train_sum(settings, at_once=16, before_step=lambda step, at_once: None, before_save=lambda: None):
-    """Train it, with a checkpoint after each step; its info."""
+    """Train it with a checkpoint after each step; return its info."""
 
     def train(run, total):
         checkpoint = run.folder / "checkpoints" / "sum.txt"
@@ -91,24 +92,24 @@ def die_in_step(number):
 
 
 def must_not_train(step, at_once):
-    raise AssertionError("It trains on.")
+    raise AssertionError("It trains further.")
 
 
-def test_a_run_killed_anywhere_continues_and_ends_with_the_same_files(small_corpus, tmp_path):
+def test_a_run_killed_anywhere_resumes_to_the_same_files(small_corpus, tmp_path):
     whole, killed = (Settings(small_corpus, tmp_path / name) for name in ("whole", "killed"))
     info = train_sum(whole)
     for step in (0, 3, STEPS - 1):
         assert forked(train_sum, killed, before_step=die_in_step(step)) == -signal.SIGKILL
     assert forked(train_sum, killed, before_step=die_in_step(3), before_save=die) == -signal.SIGKILL
     assert not (killed.output_dir / "movieplots.json").exists()
-    assert not (killed.output_dir / "model.safetensors").exists()  # half written, it would be taken for a model
+    assert not (killed.output_dir / "model.safetensors").exists()  # an incomplete file would be taken for a model
     with pytest.raises(BadInput, match=r"other settings \(steps\)"):
         train_sum(Settings(small_corpus, killed.output_dir, steps=STEPS - 1))
     assert train_sum(killed, before_step=must_not_train) == info
     files = [{file.name: file.read_bytes() for file in one.output_dir.iterdir()} for one in (whole, killed)]
     assert files[0] == files[1] and files[0]["model.safetensors"] == str(sum(range(STEPS))).encode()
-    assert train_sum(killed, before_step=must_not_train) == info  # it is there already
-    with pytest.raises(BadInput, match=rf"trained with --steps {STEPS}; to train it further, start from it"):
+    assert train_sum(killed, before_step=must_not_train) == info  # it is finished
+    with pytest.raises(BadInput, match=rf"trained with --steps {STEPS}\. To train it further, start from it"):
         train_sum(Settings(small_corpus, killed.output_dir, steps=STEPS + 1))
     again = Settings(small_corpus, killed.output_dir, overwrite=True)
     assert forked(train_sum, again, before_step=die_in_step(0)) == -signal.SIGKILL
@@ -116,22 +117,22 @@ def test_a_run_killed_anywhere_continues_and_ends_with_the_same_files(small_corp
 
 
 @pytest.mark.parametrize(("at_once", "tried"), [(12, [12, 6, 3, 1]), (45, [45, 15, 5, 1])])
-def test_memory_that_runs_out_halves_what_goes_at_once_until_nothing_is_left(small_corpus, tmp_path, at_once, tried):
-    """So that what goes at once divides a step evenly; the allocation of a million gigabytes fails as a real one."""
+def test_out_of_memory_halves_the_examples_per_forward_pass(small_corpus, tmp_path, at_once, tried):
+    """Each number divides the batch evenly. An allocation of a million gigabytes fails like a real one."""
     sizes = []
 
     def full(step, size):
         sizes.append(size)
         torch.empty(2**50)
 
-    with pytest.raises(BadInput, match="does not hold the model with one of its examples: lower"):
+    with pytest.raises(BadInput, match="not enough memory for the model and 1 example: lower"):
         train_sum(Settings(small_corpus, tmp_path / "out"), at_once, full)
     assert sizes == tried
     assert not (tmp_path / "out" / "movieplots.json").exists()
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError, MemoryError])
-def test_where_memory_runs_out_later_no_step_is_made_again(small_corpus, tmp_path, capsys, error):
+def test_out_of_memory_repeats_no_step(small_corpus, tmp_path, capsys, error):
     made = []
 
     def step_in_little_memory(step, at_once):
@@ -146,7 +147,7 @@ def test_where_memory_runs_out_later_no_step_is_made_again(small_corpus, tmp_pat
     assert "continuing with 8 examples at a time" in said and "continuing with 4 examples at a time" in said
 
 
-def test_another_error_is_no_lack_of_memory(small_corpus, tmp_path):
+def test_other_errors_are_not_taken_for_out_of_memory(small_corpus, tmp_path):
     def broken(step, at_once):
         raise RuntimeError("shapes do not fit")
 
@@ -154,7 +155,7 @@ def test_another_error_is_no_lack_of_memory(small_corpus, tmp_path):
         train_sum(Settings(small_corpus, tmp_path), before_step=broken)
 
 
-# Every training has it
+# All kinds of training
 
 
 @pytest.fixture
@@ -186,9 +187,9 @@ def train(small_corpus, tiny_gpt2, tiny_roberta, trained, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_where_memory_runs_out_the_same_steps_are_made_in_smaller_parts(kind, train, tmp_path, monkeypatch, capsys):
-    """An allocation of a million gigabytes fails as a real one does, where more go at once than in the first step."""
-    monkeypatch.setattr("movieplots.generation.training._at_once", lambda batch_size: batch_size)
+def test_out_of_memory_accumulates_gradients_over_the_same_steps(kind, train, tmp_path, monkeypatch, capsys):
+    """An allocation of a million gigabytes fails like a real one if a forward pass has more examples than allowed."""
+    monkeypatch.setattr("movieplots.generation.training._micro_batch_size", lambda batch_size: batch_size)
     sizes, room = [], [float("inf")]
 
     def limited(size):
@@ -219,14 +220,14 @@ def test_where_memory_runs_out_the_same_steps_are_made_in_smaller_parts(kind, tr
     sizes.clear()
     capsys.readouterr()
     parts = train(kind, tmp_path / "parts")
-    assert f"continuing with {room[0]} examples at a time" in " ".join(capsys.readouterr().err.split())
+    assert f"continuing with {plural(room[0], 'example')} at a time" in " ".join(capsys.readouterr().err.split())
     assert sizes[0] == 2 * room[0] and set(sizes[1:]) == {room[0]}
     assert parts.metrics.steps == whole.metrics.steps and parts.recipe == whole.recipe
     losses = [[entry["loss"] for entry in info.history if "loss" in entry] for info in (whole, parts)]
     assert losses[0] and losses[1] == pytest.approx(losses[0], rel=0.04 if kind in ("classifier", "fastai") else 1e-3)
 
 
-def test_a_finished_classifier_that_is_asked_for_more_epochs_says_how(classifier, small_corpus, tiny_roberta):
+def test_more_epochs_for_a_finished_classifier_are_rejected_with_a_remedy(classifier, small_corpus, tiny_roberta):
     folder, info = classifier
     with pytest.raises(BadInput, match=rf"start from it: `movieplots train classifier --base-model {folder}"):
         train_classifier(small_corpus, tiny_roberta, folder, epochs=4, batch_size=16, titles=True)
@@ -240,7 +241,7 @@ def test_a_classifier_is_trained_further_from_its_folder(classifier, small_corpu
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_model_is_written_among_the_plots(kind, train, small_corpus):
+def test_no_model_is_written_into_a_folder_of_plots(kind, train, small_corpus):
     with pytest.raises(BadInput, match="holds prepared plots: choose another --output-dir"):
         train(kind, small_corpus)
     assert [file.name for file in small_corpus.iterdir()] == ["plots.parquet"]

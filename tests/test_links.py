@@ -78,7 +78,7 @@ def table(folder):
     rows = [
         [cell.strip() for cell in line.strip("|").split(" | ")] for line in section.splitlines() if line[:2] == "| "
     ]
-    assert rows[0] == ["notebook", "what", "device, time", "open"] and {len(row) for row in rows} == {4}
+    assert rows[0] == ["notebook", "content", "device, time", "open"] and {len(row) for row in rows} == {4}
     paths = [re.fullmatch(r"\[[^\]]+\]\((.*?)\)", row[0])[1] for row in rows[1:]]
     assert len(set(paths)) == len(paths)
     return dict(zip(paths, (row[3] for row in rows[1:]), strict=True))
@@ -195,7 +195,7 @@ BAD = [
 @pytest.mark.parametrize("repo", BAD)
 def test_a_bad_name_changes_nothing(checkout, repo):
     before = contents(checkout)
-    with pytest.raises(BadInput, match=r"is no name of a repository: give REPO=owner/name"):
+    with pytest.raises(BadInput, match=r"is not the name of a repository: use REPO=owner/name"):
         links.write_links(Address(repo, TAG), checkout)
     assert contents(checkout) == before
 
@@ -205,7 +205,7 @@ def test_a_bad_name_changes_nothing(checkout, repo):
 )
 def test_a_ref_that_is_none_changes_nothing(checkout, ref):
     before = contents(checkout)
-    with pytest.raises(BadInput, match=r"cannot be a tag or a commit in a link: give another REF"):
+    with pytest.raises(BadInput, match=r"cannot be a tag or a commit in a link: use another REF"):
         links.write_links(Address("ada/plots", ref), checkout)
     assert contents(checkout) == before
 
@@ -215,7 +215,7 @@ def test_a_branch_is_no_ref(repository, tmp_path):
     clone = tmp_path / "clone"  # whose branch `next` is only a remote one
     git(tmp_path, "clone", "--quiet", repository, clone)
     for folder, ref in ((repository, "main"), (repository, "next"), (clone, "next")):
-        with pytest.raises(BadInput, match=rf"{ref} is a branch, whose files change: give REF the name of a tag"):
+        with pytest.raises(BadInput, match=rf"{ref} is a branch, which changes: set REF to a tag"):
             links.write_links(Address("ada/plots", ref), folder)
         assert git(folder, "status", "--porcelain") == ""
 
@@ -248,7 +248,7 @@ def test_as_a_program_it_prints_the_ref_and_says_what_is_left_to_do(repository):
     named = program(repository, "bo/films", TAG)
     assert named.stdout == f"{TAG}\n" and "Now commit and push." in named.stderr
     back = program(repository)
-    assert back.returncode == 0 and not back.stdout and "into the checkout" in back.stderr
+    assert back.returncode == 0 and not back.stdout and "files of the checkout" in back.stderr
 
 
 # The ref that is taken where none is named
@@ -286,8 +286,8 @@ def test_what_does_not_fit_is_named_and_nothing_is_written(checkout):
     last = checkout / TWO[1]
     whole = last.read_text(encoding="utf-8")
     for text, complaint in (
-        (json.dumps(json.loads(whole)), "not laid out as Jupyter"),
-        ("<<<<", "no notebook that can"),
+        (json.dumps(json.loads(whole)), "not formatted as Jupyter"),
+        ("<<<<", "not a readable notebook"),
     ):
         last.write_text(text, encoding="utf-8")
         before = contents(checkout)
@@ -297,14 +297,14 @@ def test_what_does_not_fit_is_named_and_nothing_is_written(checkout):
     (checkout / "README.md").write_text("# Plots\n")
     with pytest.raises(BadInput, match=r"no table of notebooks"):
         links.write_links(ADA, checkout)
-    with pytest.raises(BadInput, match=r"There is no .*README\.md: run this in the folder of the checkout"):
+    with pytest.raises(BadInput, match=r"README\.md does not exist: run this in the folder of the checkout"):
         links.write_links(ADA, checkout / "text_generation")
 
 
 def test_a_row_without_its_notebook_is_named(checkout):
     (checkout / TWO[1]).unlink()
     before = contents(checkout)
-    with pytest.raises(BadInput, match=r"There is no .*Training\.ipynb: take its row out of the table in README\.md"):
+    with pytest.raises(BadInput, match=r"Training\.ipynb does not exist: remove its row from the table in README\.md"):
         links.write_links(ADA, checkout)
     assert contents(checkout) == before
 
@@ -420,7 +420,7 @@ def test_every_notebook_stands_in_the_table():
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_notebooks_are_laid_out_as_jupyter_does(name):
     text = (ROOT / name).read_text(encoding="utf-8")
-    assert links._laid_out(json.loads(text)) == nbformat.writes(nbformat.reads(text, as_version=4)) + "\n" == text
+    assert links._formatted(json.loads(text)) == nbformat.writes(nbformat.reads(text, as_version=4)) + "\n" == text
 
 
 def test_all_links_lead_to_the_repository_that_the_metadata_name(tmp_path):

@@ -120,9 +120,9 @@ def test_the_note_says_what_made_the_outputs(note, corpus, tmp_path):
     note, shown = note
     note.begin("smollm2-135m", corpus, tmp_path)
     assert "**Base model:** `smollm2-135m`\n" in shown[-1]
-    assert "sample, 420 plots, of which 330 for training; fingerprint `" in shown[-1]
+    assert "sample, 420 plots (330 for training), fingerprint `" in shown[-1]
     assert re.search(r"\*\*Software:\*\* movieplots 0\.1\.0.*, torch 2\.\d+.*, transformers 5\.\d+", shown[-1])
-    assert "the run has not come to its end" in shown[-1]
+    assert "the run is not finished" in shown[-1]
     run = {"minutes": 65.0, "device": "CPU, 2 threads", "date": "2026-02-01"}
     (tmp_path / "run.json").write_text(json.dumps(run))
     note.end(tmp_path)
@@ -135,7 +135,7 @@ def test_of_a_local_base_model_the_note_names_the_folder_alone(note, corpus, tra
     note.begin(str(trained[0]), corpus, trained[0])
     assert f"**Base model:** `{trained[0].name}`\n" in shown[-1]
     note.end()
-    assert "; the model had been trained before, by an earlier run" in shown[-1]
+    assert "; the model was trained by an earlier run" in shown[-1]
 
 
 def test_the_note_says_that_a_run_was_continued(note, corpus, tmp_path):
@@ -143,7 +143,7 @@ def test_the_note_says_that_a_run_was_continued(note, corpus, tmp_path):
     (tmp_path / "bert-blocks-128" / "checkpoints").mkdir(parents=True)  # of an encoder that `bert` starts from
     note.begin("bert", corpus, tmp_path / "bert")
     note.end()
-    assert "; continued from where an earlier run was stopped" in shown[-1]
+    assert "; resumed from a checkpoint of an earlier run" in shown[-1]
 
 
 def test_the_note_says_what_is_on_drive_or_why_nothing_is(note, corpus, tmp_path):

@@ -1,4 +1,4 @@
-"""The masked language model: what is hidden, what the loss counts, and that a classifier can start from it."""
+"""The masked language model: masking, its loss, and a classifier that starts from it."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,8 @@ from transformers import AutoModelForMaskedLM, RobertaConfig, RobertaModel, defa
 from movieplots.classification.info import MlmInfo
 from movieplots.classification.mlm import (
     IGNORED,
-    MaskedBlocks,
-    guessed_loss,
+    MaskedSequences,
+    masked_loss,
     packed,
     train_mlm,
 )
@@ -35,7 +35,7 @@ def blocks(small_corpus, tiny_roberta):
     return packed(load_tokenizer(tiny_roberta), load_plots(small_corpus, "train")["plot"].tolist(), 64)
 
 
-def test_blocks_hold_all_plots_in_order_but_the_rest(small_corpus, tiny_roberta, blocks):
+def test_packed_sequences_hold_all_plots_in_order_without_the_remainder(small_corpus, tiny_roberta, blocks):
     tokenizer = load_tokenizer(tiny_roberta)
     whole = [token for text in load_plots(small_corpus, "train")["plot"] for token in tokenizer(text)["input_ids"]]
     assert {len(block) for block in blocks} == {64}
@@ -44,36 +44,36 @@ def test_blocks_hold_all_plots_in_order_but_the_rest(small_corpus, tiny_roberta,
     ) < 64
 
 
-def test_a_share_is_hidden_and_only_that_is_asked_for(tiny_roberta, blocks):
+def test_a_share_of_the_tokens_is_masked_and_predicted(tiny_roberta, blocks):
     tokenizer = load_tokenizer(tiny_roberta)
-    rows = MaskedBlocks(tokenizer, blocks, "0").once(len(blocks))
+    rows = MaskedSequences(tokenizer, blocks, "0").once(len(blocks))
     labels, shown = (np.array([row[name] for row in rows]) for name in ("labels", "input_ids"))
     order = [blocks.index([s if m == IGNORED else m for s, m in zip(*row, strict=True)])
              for row in zip(shown.tolist(), labels.tolist(), strict=True)]  # fmt: skip
-    assert sorted(order) == list(range(len(blocks)))  # each block once, and what is not asked for stands as it was
+    assert sorted(order) == list(range(len(blocks)))  # each sequence once, other tokens unchanged
     asked = labels != IGNORED
     assert asked.mean() == pytest.approx(0.15, abs=0.02)
     assert (shown[asked] == tokenizer.mask_token_id).mean() == pytest.approx(0.8, abs=0.05)
     assert (shown[asked] == labels[asked]).mean() == pytest.approx(0.1, abs=0.04)
     assert not set(labels[asked].tolist()) & set(tokenizer.all_special_ids)
-    again = MaskedBlocks(tokenizer, blocks, "0")
+    again = MaskedSequences(tokenizer, blocks, "0")
     assert again.once(3) == rows[:3]
     epochs = iter(again)
     first = [next(epochs) for _ in blocks]
-    assert [next(epochs) for _ in blocks] != first  # hidden anew
+    assert [next(epochs) for _ in blocks] != first  # masked differently
 
 
 def test_the_loss_is_that_of_transformers(tiny_roberta, blocks):
     model = load_pretrained(AutoModelForMaskedLM, tiny_roberta).eval()
-    rows = MaskedBlocks(load_tokenizer(tiny_roberta), blocks, "0").once(4)
+    rows = MaskedSequences(load_tokenizer(tiny_roberta), blocks, "0").once(4)
     batch = default_data_collator(rows)
     with torch.no_grad():
         theirs = model(**batch).loss
-        ours = guessed_loss(model, batch, (batch["labels"] != IGNORED).sum())
+        ours = masked_loss(model, batch, (batch["labels"] != IGNORED).sum())
     assert ours.item() == pytest.approx(theirs.item(), rel=1e-5)
 
 
-def test_it_learns_and_a_classifier_starts_from_it(trained, small_corpus, tmp_path):
+def test_the_loss_falls_and_a_classifier_starts_from_it(trained, small_corpus, tmp_path):
     folder, info = trained
     metrics = info.metrics
     assert metrics.test_loss_after < metrics.test_loss_before - 0.2
@@ -83,7 +83,7 @@ def test_it_learns_and_a_classifier_starts_from_it(trained, small_corpus, tmp_pa
     assert done.base_model == str(folder)
 
 
-def test_an_encoder_that_has_read_plots_keeps_the_learning_rate_of_its_size(
+def test_a_pretrained_encoder_keeps_the_default_learning_rate_of_its_size(
     trained, small_corpus, tiny_roberta, tmp_path
 ):
     assert ClassifierSettings(small_corpus, str(trained[0]), "o").resolved().learning_rate == 3e-4
@@ -99,7 +99,7 @@ def test_an_encoder_that_has_read_plots_keeps_the_learning_rate_of_its_size(
     assert ClassifierSettings(small_corpus, str(read), "o").resolved().learning_rate == 5e-5
 
 
-def test_again_it_reuses_what_is_there(trained, small_corpus, tiny_roberta):
+def test_the_same_settings_reuse_the_finished_model(trained, small_corpus, tiny_roberta):
     folder, info = trained
     assert train_mlm(small_corpus, tiny_roberta, folder, **SETTINGS) == info
     with pytest.raises(BadInput, match="block_size"):
@@ -116,7 +116,7 @@ def test_again_it_reuses_what_is_there(trained, small_corpus, tiny_roberta):
         ({"learning_rate": 0.0}, "--learning-rate must be above 0"),
     ],
 )
-def test_settings_out_of_range_are_refused(small_corpus, tiny_roberta, tmp_path, settings, says):
+def test_settings_out_of_range_are_rejected(small_corpus, tiny_roberta, tmp_path, settings, says):
     with pytest.raises(BadInput, match=says):
         train_mlm(small_corpus, tiny_roberta, tmp_path / "out", **settings)
     assert not (tmp_path / "out").exists()

@@ -21,7 +21,7 @@ def benchmark(monkeypatch):
     spec = importlib.util.find_spec("movieplots.generation.samples_in_training")
     as_written = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(as_written)
-    monkeypatch.setattr(module, "NEW_TOKENS", as_written.NEW_TOKENS)  # which other tests have made smaller
+    monkeypatch.setattr(module, "MAX_NEW_TOKENS", as_written.MAX_NEW_TOKENS)  # which other tests have made smaller
     return module
 
 

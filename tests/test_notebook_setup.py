@@ -101,13 +101,13 @@ def test_it_says_where_space_is_short(monkeypatch, tmp_path):
         text for text in problems("genre_prediction/BERT/Training", copies.work, copies) if "GB left" in text
     )
     assert "Disconnect and delete runtime" in disk and f"needs about {needs.disk:.1f} GB" in disk
-    assert "trash" in drive and f"keeps up to {needs.drive:.1f} GB" in drive
+    assert "trash" in drive and f"copies up to {needs.drive:.1f} GB" in drive
 
 
 def test_bad_input_is_shown_as_its_sentence_alone(monkeypatch, capsys):
     shell = InteractiveShell()
     monkeypatch.setattr(setup, "get_ipython", lambda: shell)
-    setup.say_bad_input_in_a_sentence()
+    setup.hide_tracebacks_of_bad_input()
     result = shell.run_cell(
         "from movieplots.errors import BadInput\nraise BadInput('There is no such file: give one.')"
     )

@@ -308,7 +308,7 @@ def test_it_stops_at_the_first_error_and_leaves_that_notebook_alone(tmp_path, mo
         nbformat.write(new_notebook(cells=[new_code_cell(source)]), tmp_path / name)
     before = {name: (tmp_path / name).read_bytes() for name in sources}
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit, match=r"b\.ipynb failed and was left as it was(?s:.*)ZeroDivisionError"):
+    with pytest.raises(SystemExit, match=r"b\.ipynb failed and was not changed(?s:.*)ZeroDivisionError"):
         notebooks.main([])
     after = {name: (tmp_path / name).read_bytes() for name in sources}
     assert [name for name in sources if before[name] == after[name]] == list(sources)[1:]
@@ -348,7 +348,7 @@ def small_page(tmp_path, monkeypatch):
 
 
 def test_a_page_shows_the_base_model_that_stood_in_until_it_is_run_without(small_page):
-    notebooks.main(["--base", "offline", PAGE])
+    notebooks.main(["--base-model", "offline", PAGE])
     title, parameters, injected, printed, last = nbformat.read(small_page, as_version=4).cells
     assert title.source.split("\n\n")[1] == (
         "**The saved outputs are of `smollm2-135m`, which stands in for `gpt2`.** The machine that made them had no "
@@ -373,7 +373,7 @@ def test_a_page_shows_the_base_model_that_stood_in_until_it_is_run_without(small
 
 def test_another_base_model_takes_the_place_of_the_one_that_stood_in(small_page):
     for base_model in ("offline", "gpt2-large"):
-        notebooks.main(["--base", base_model, PAGE])
+        notebooks.main(["--base-model", base_model, PAGE])
     page = nbformat.read(small_page, as_version=4)
     assert [base_model_in(cell.source) for cell in injected_into(page)] == ["gpt2-large"]
     assert page.cells[3].outputs[0].text == "gpt2-large 3\n"

@@ -1,10 +1,10 @@
-"""What is copied, what is new, and which training plot is nearest: exact counts on texts whose answer is known."""
+"""Verbatim spans, novel n-grams and the most similar training plot: exact results on texts with known answers."""
 
 import numpy as np
 import pytest
 from made_up import made_up
 
-from movieplots.measures.copying import exact_copies, longest_copies, novel_ngrams, verbatim_spans
+from movieplots.measures.copying import exact_copies, longest_spans, novel_ngrams, verbatim_spans
 from movieplots.measures.similarity import nearest_by_embedding, nearest_by_words
 from movieplots.words import number_words
 
@@ -14,8 +14,8 @@ def numbered(samples, training):
     return number_words(samples, vocabulary), number_words(training, vocabulary)
 
 
-def naive_run(sample, start, training):
-    """The longest run of the sample from `start` on that one training text holds, word by word."""
+def naive_span(sample, start, training):
+    """Return the length of the longest span of the sample from `start` that one training text contains."""
     best = 0
     for j in range(len(training)):
         n = 0
@@ -27,7 +27,7 @@ def naive_run(sample, start, training):
 
 @pytest.fixture
 def few_words():
-    """Texts over twelve words, which makes long chance runs, loops and ties; some texts are empty."""
+    """Texts over a vocabulary of twelve words, with long random spans, repetition and ties; some texts are empty."""
     rng = np.random.default_rng(0)
     samples = [made_up(rng, int(rng.integers(0, 40)), 12) for _ in range(15)] + [[]]
     training = [made_up(rng, int(rng.integers(1, 40)), 12) for _ in range(20)] + [[]]
@@ -40,24 +40,24 @@ def test_a_planted_copy_is_found_at_its_exact_length(length):
     training = [made_up(rng, 80) for _ in range(50)]
     sample = ["before", "it", *training[31][7 : 7 + length], "after", "it"]
     samples, texts = numbered([", ".join(sample).upper()], [" ".join(text) for text in training])
-    longest, at, row = longest_copies(samples, verbatim_spans(samples, texts))
+    longest, at, row = longest_spans(samples, verbatim_spans(samples, texts))
     assert (longest[0], at[0], row[0]) == (length, 2, 31)
     assert not exact_copies(samples, texts)[0]
 
 
-def test_a_run_does_not_cross_from_one_training_plot_into_the_next():
+def test_a_span_does_not_cross_two_training_plots():
     samples, training = numbered(["a b c d"], ["x a b", "c d y"])
     assert verbatim_spans(samples, training).length.tolist() == [2, 1, 2, 1]
 
 
-def test_runs_equal_a_naive_double_loop(few_words, monkeypatch):
+def test_spans_equal_a_naive_double_loop(few_words, monkeypatch):
     monkeypatch.setattr("movieplots.measures.copying._CHUNK", 7)  # several chunks
     samples, training, (sample_words, training_words) = few_words
-    runs = verbatim_spans(sample_words, training_words)
-    longest, at, rows = longest_copies(sample_words, runs)
+    spans = verbatim_spans(sample_words, training_words)
+    longest, at, rows = longest_spans(sample_words, spans)
     for i, sample in enumerate(samples):
-        lengths = [max(naive_run(sample, start, text) for text in training) for start in range(len(sample))]
-        assert runs.length[sample_words.starts[i] : sample_words.starts[i + 1]].tolist() == lengths
+        lengths = [max(naive_span(sample, start, text) for text in training) for start in range(len(sample))]
+        assert spans.length[sample_words.starts[i] : sample_words.starts[i + 1]].tolist() == lengths
         assert longest[i] == max(lengths, default=0)
         if longest[i]:
             copied = " ".join(sample[at[i] : at[i] + longest[i]])
@@ -65,7 +65,7 @@ def test_runs_equal_a_naive_double_loop(few_words, monkeypatch):
 
 
 @pytest.mark.parametrize("n", range(1, 9))
-def test_unseen_ngrams_equal_sets(few_words, n, monkeypatch):
+def test_novel_ngrams_equal_sets(few_words, n, monkeypatch):
     monkeypatch.setattr("movieplots.measures.copying._CHUNK", 7)
     samples, training, (sample_words, training_words) = few_words
     seen = {tuple(text[i : i + n]) for text in training for i in range(len(text) - n + 1)}
@@ -81,7 +81,7 @@ def test_unseen_ngrams_equal_sets(few_words, n, monkeypatch):
 def test_exact_copies_ignore_case_and_punctuation():
     samples, training = numbered(["The sea, gives BACK!", "The sea gives", ""], ["The sea gives back", ""])
     assert exact_copies(samples, training).tolist() == [True, False, False]
-    assert longest_copies(samples, verbatim_spans(samples, training))[0].tolist() == [4, 3, 0]
+    assert longest_spans(samples, verbatim_spans(samples, training))[0].tolist() == [4, 3, 0]
 
 
 @pytest.mark.parametrize("common", [0.0, 0.4, 1.0])  # all words through the dense product, some, none
@@ -99,7 +99,7 @@ def test_the_nearest_by_words_equals_a_naive_double_loop(few_words, common, monk
         assert nearest.row[i] == (int(np.argmax(jaccard)) if max(jaccard) else -1)
 
 
-def test_the_nearest_by_words_of_nothing():
+def test_the_nearest_by_words_of_texts_without_words():
     nothing = nearest_by_words(*numbered(["a b", ""], ["", ""]))
     assert np.isnan(nothing.similarity).all() and nothing.row.tolist() == [-1, -1]
     assert len(nearest_by_words(*numbered([], ["a"])).row) == 0
@@ -112,7 +112,7 @@ def test_the_nearest_by_embedding_equals_a_naive_double_loop(monkeypatch):
     samples, training = rng.normal(size=(9, 5)), rng.normal(size=(40, 5))
     samples, training = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (samples, training))
     samples[3] = training[21]
-    samples[5], training[8] = np.nan, np.nan  # texts that are not there
+    samples[5], training[8] = np.nan, np.nan  # missing texts
     nearest = nearest_by_embedding(samples, training)
     for i in (0, 1, 2, 3, 4, 6, 7, 8):
         cosines = [sum(a * b for a, b in zip(samples[i], text, strict=True)) for text in training]

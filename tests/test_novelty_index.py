@@ -1,17 +1,17 @@
-"""The index of training plots: what it finds, what it does not hold, and what it weighs."""
+"""The novelty index: what it finds, and that it contains no text."""
 
 import numpy as np
 import pytest
 
 from movieplots import load_plots
 from movieplots.errors import BadInput
-from movieplots.measures.copying import longest_copies, verbatim_spans
-from movieplots.measures.novelty_index import RUN, Likeness, NoveltyIndex, load_comparison
+from movieplots.measures.copying import longest_spans, verbatim_spans
+from movieplots.measures.novelty_index import NGRAM, NearestPlot, NoveltyIndex, load_comparison
 from movieplots.words import number_words, split_words
 
 
 def embed(texts):
-    """Bags of letters, of length 1."""
+    """Return bags of letters of unit length."""
     counts = np.array([[text.lower().count(letter) + 0.1 for letter in "abcdefghijklmnopqrstuvwxyz"] for text in texts])
     return counts / np.linalg.norm(counts, axis=1, keepdims=True)
 
@@ -29,13 +29,13 @@ def index(plots):
 def test_a_training_plot_is_found(plots, index):
     some = plots.iloc[::20]
     found = index.compare(some["plot"].tolist(), embed)
-    assert [likeness.run_title for likeness in found] == some["title"].tolist()
-    assert all(likeness.similarity > 0.99 and likeness.copied for likeness in found)
-    assert [likeness.run for likeness in found] == [len(split_words(plot)) for plot in some["plot"]]
+    assert [nearest.span_title for nearest in found] == some["title"].tolist()
+    assert all(nearest.similarity > 0.99 and nearest.copied for nearest in found)
+    assert [nearest.longest_verbatim_span for nearest in found] == [len(split_words(plot)) for plot in some["plot"]]
 
 
-def test_runs_are_those_that_the_words_themselves_give(plots, index, corpus):
-    """Against the exact search of the evaluation, on held-out plots and on pieces of a training plot."""
+def test_spans_equal_those_of_the_exact_search(plots, index, corpus):
+    """Compare with the search of the evaluation, on test plots and on parts of a training plot."""
     words = plots["plot"].iloc[3].split()
     samples = [
         *load_plots(corpus, "test")["plot"].iloc[:40],
@@ -44,12 +44,12 @@ def test_runs_are_those_that_the_words_themselves_give(plots, index, corpus):
     vocabulary: dict[str, int] = {}
     training = number_words(plots["plot"].tolist(), vocabulary)
     numbered = number_words(samples, vocabulary)
-    exact = longest_copies(numbered, verbatim_spans(numbered, training))[0].tolist()
-    found = [likeness.run for likeness in index.compare(samples, embed)]
-    assert found == [length if length >= RUN else 0 for length in exact]
+    exact = longest_spans(numbered, verbatim_spans(numbered, training))[0].tolist()
+    found = [nearest.longest_verbatim_span for nearest in index.compare(samples, embed)]
+    assert found == [length if length >= NGRAM else 0 for length in exact]
 
 
-def test_it_is_the_same_after_saving_and_holds_no_sentence(plots, index, tmp_path):
+def test_it_is_the_same_after_saving_and_contains_no_text(plots, index, tmp_path):
     index.save(tmp_path / "novelty.npz")
     again = NoveltyIndex.load(tmp_path / "novelty.npz")
     some = plots["plot"].tolist()[:5]
@@ -62,13 +62,14 @@ def test_it_is_the_same_after_saving_and_holds_no_sentence(plots, index, tmp_pat
 
 def test_short_and_empty_corpora():
     index = NoveltyIndex.build(["One"], ["A short plot."], embed)
-    (likeness,) = index.compare(["A short plot."], embed)
-    assert (likeness.title, likeness.run, likeness.run_title, likeness.copied) == ("One", 0, "", False)
+    (nearest,) = index.compare(["A short plot."], embed)
+    assert (nearest.title, nearest.longest_verbatim_span, nearest.span_title) == ("One", 0, "")
+    assert not nearest.copied
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_text_without_words_is_near_to_nothing(tmp_path):
-    """An encoder may give it zeros, NaN, or a vector that says nothing."""
+def test_a_text_without_words_has_no_nearest_plot(tmp_path):
+    """An embedder may return zeros, NaN, or a vector without meaning for it."""
     vectors = {"…": [np.nan, 0], "?": [0, 0], "!": [1, 0], "the sea": [1, 0], "the land": [-1, 0]}
 
     def some(texts):
@@ -80,27 +81,28 @@ def test_a_text_without_words_is_near_to_nothing(tmp_path):
     for index in (built, NoveltyIndex.load(tmp_path / "novelty.npz")):
         assert index.vectors.tolist() == [[0, 0]] * 3 + [[127, 0]] and np.isfinite(index.scales).all()
         assert [(found.title, found.similarity) for found in index.compare(wordless, some)] == [("", 0)] * 3
-        assert index.compare(["the land"], some)[0] == Likeness("Sea", pytest.approx(-1), 0, "")
-    assert NoveltyIndex.build(wordless, wordless, some).compare(["the sea", "?"], some) == [Likeness("", 0, 0, "")] * 2
+        assert index.compare(["the land"], some)[0] == NearestPlot("Sea", pytest.approx(-1), 0, "")
+    found = NoveltyIndex.build(wordless, wordless, some).compare(["the sea", "?"], some)
+    assert found == [NearestPlot("", 0, 0, "")] * 2
 
 
-def test_an_index_of_another_encoder_is_refused(plots, tmp_path):
+def test_an_index_of_another_embedder_is_rejected(plots, tmp_path):
     index = NoveltyIndex.build(["One"], ["A short plot."], embed, embedder="minilm-l6-9.9")
     index.save(tmp_path / "novelty.npz")
-    with pytest.raises(BadInput, match=r"made with minilm-l6-9\.9, while plots are compared by minilm-l6-0"):
+    with pytest.raises(BadInput, match=r"made with the sentence embedder minilm-l6-9\.9, not with minilm-l6-0"):
         load_comparison(tmp_path / "novelty.npz")
 
 
-def test_another_file_is_refused(tmp_path):
+def test_another_file_is_rejected(tmp_path):
     (tmp_path / "other").write_text("nothing")
     for name in ("other", "missing"):
-        with pytest.raises(BadInput, match="is no index of training plots: make one with `movieplots novelty`"):
+        with pytest.raises(BadInput, match="is not a novelty index: run `movieplots novelty` to make one"):
             NoveltyIndex.load(tmp_path / name)
 
 
-def test_a_run_of_several_plots_is_named_after_the_one_with_most_of_it():
+def test_a_span_of_several_plots_has_the_title_of_the_one_with_most_of_it():
     words = [f"w{number}" for number in range(31)]
     plots = [" ".join(words[:16]), " ".join(words[9:31])]
     index = NoveltyIndex.build(["First", "Second"], plots, lambda texts: np.eye(2, dtype=np.float32)[: len(texts)])
     (found,) = index.compare([" ".join(words)], lambda texts: np.ones((len(texts), 2), dtype=np.float32))
-    assert (found.run, found.run_title, found.copied) == (31, "Second", True)
+    assert (found.longest_verbatim_span, found.span_title, found.copied) == (31, "Second", True)

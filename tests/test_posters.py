@@ -1,4 +1,4 @@
-"""Posters: the one that is drawn here, and the hosted ones against a server that answers as they do."""
+"""Typographic posters, and those of hosted providers against a server that imitates them."""
 
 import base64
 import io
@@ -13,7 +13,7 @@ from PIL import Image
 from movieplots.errors import BadInput
 from movieplots.genres import GENRES
 from movieplots.serving.posters import Poster, ProviderFailed, make_poster, providers
-from movieplots.serving.typographic_poster import HEIGHT, LOOKS, MARGIN, TITLE_BOTTOM, TITLE_TOP, WIDTH, draw_poster
+from movieplots.serving.typographic_poster import HEIGHT, MARGIN, STYLES, TITLE_BOTTOM, TITLE_TOP, WIDTH, draw_poster
 
 SALT = Poster("Salt (2009)", ["horror", "drama"], ["sea", "lighthouse"], seed=3)
 
@@ -22,15 +22,15 @@ def pixels(image):
     return np.asarray(Image.open(io.BytesIO(image)).convert("RGB"), dtype=int)
 
 
-def test_every_genre_has_a_look_of_its_own():
-    assert set(LOOKS) == set(GENRES)
-    assert len(set(map(repr, LOOKS.values()))) == len(GENRES)
+def test_every_genre_has_its_own_style():
+    assert set(STYLES) == set(GENRES)
+    assert len(set(map(repr, STYLES.values()))) == len(GENRES)
     drawn = [pixels(draw_poster("Salt", [genre])) for genre in GENRES[::6]]
     assert {image.shape for image in drawn} == {(HEIGHT, WIDTH, 3)}
     assert len({image[::10, ::10].tobytes() for image in drawn}) == len(drawn)
 
 
-def test_the_same_words_give_the_same_poster_and_a_seed_another():
+def test_posters_depend_only_on_the_words_and_the_seed():
     assert draw_poster("Salt", ["horror"], ["sea"], 1) == draw_poster("Salt", ["horror"], ["sea"], 1)
     assert draw_poster("Salt", ["horror"], ["sea"], 1) != draw_poster("Salt", ["horror"], ["sea"], 2)
 
@@ -52,10 +52,12 @@ def test_the_same_words_give_the_same_poster_and_a_seed_another():
 )
 def test_any_title_stays_inside_its_place(title):
     image = pixels(draw_poster(title, ["short"], ["k" * 100] * 10))
-    ground = image[TITLE_TOP - 20, 5]
+    background = image[TITLE_TOP - 20, 5]
     title_rows = image[TITLE_TOP - 20 : TITLE_BOTTOM + 60]
-    assert (title_rows[:, : MARGIN - 12] == ground).all() and (title_rows[:, WIDTH - MARGIN + 12 :] == ground).all()
-    assert (title_rows != ground).any()
+    assert (title_rows[:, : MARGIN - 12] == background).all() and (
+        title_rows[:, WIDTH - MARGIN + 12 :] == background
+    ).all()
+    assert (title_rows != background).any()
 
 
 def test_a_poster_without_genres():
@@ -63,16 +65,16 @@ def test_a_poster_without_genres():
     assert draw_poster("Salt", ["no such genre"]) == draw_poster("Salt", ["no such genre"])
 
 
-class Painter(BaseHTTPRequestHandler):
-    """Answers as the hosted providers do; what it was asked is kept."""
+class FakeProvider(BaseHTTPRequestHandler):
+    """Imitates the hosted providers, and records the requests."""
 
-    asked: list = []  # noqa: RUF012
+    requests: list = []  # noqa: RUF012
     answers: dict = {}  # noqa: RUF012
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        Painter.asked.append((self.path, dict(self.headers), body))
-        self.answer(Painter.answers[self.path])
+        FakeProvider.requests.append((self.path, dict(self.headers), body))
+        self.answer(FakeProvider.answers[self.path])
 
     def do_GET(self):
         self.answer((200, "image/png", draw_poster("Remote")))
@@ -90,8 +92,8 @@ class Painter(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def painter(monkeypatch):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Painter)
+def provider_server(monkeypatch):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), FakeProvider)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}"
     for name, value in {
@@ -99,7 +101,7 @@ def painter(monkeypatch):
         "OPENAI_API_KEY": "o", "OPENAI_BASE_URL": url + "/v1",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
-    Painter.asked, Painter.answers = [], {}
+    FakeProvider.requests, FakeProvider.answers = [], {}
     yield url
     server.shutdown()
     server.server_close()
@@ -113,58 +115,58 @@ STABILITY, REPLICATE = "/v2beta/stable-image/generate/core", "/v1/models/black-f
 OPENAI = "/v1/images/generations"
 
 
-def test_stability(painter):
-    Painter.answers[STABILITY] = (200, "image/png", draw_poster("Painted"))
-    assert make_poster(SALT, "stability") == (draw_poster("Painted"), "image/png")
-    ((_, headers, body),) = Painter.asked
+def test_stability(provider_server):
+    FakeProvider.answers[STABILITY] = (200, "image/png", draw_poster("Remote"))
+    assert make_poster(SALT, "stability") == (draw_poster("Remote"), "image/png")
+    ((_, headers, body),) = FakeProvider.requests
     assert headers["Authorization"] == "Bearer s" and b'called "Salt"' in body and b"2:3" in body
 
 
-def test_replicate(painter):
-    done = {"status": "succeeded", "output": [f"{painter}/image.png"]}
-    Painter.answers[REPLICATE] = image_json(**done)
+def test_replicate(provider_server):
+    done = {"status": "succeeded", "output": [f"{provider_server}/image.png"]}
+    FakeProvider.answers[REPLICATE] = image_json(**done)
     assert make_poster(SALT, "replicate") == (draw_poster("Remote"), "image/png")
-    ((_, headers, body),) = Painter.asked
+    ((_, headers, body),) = FakeProvider.requests
     assert headers["Authorization"] == "Bearer r" and json.loads(body)["input"]["seed"] == 3
 
 
 @pytest.mark.parametrize("by_address", [False, True])
-def test_openai(painter, by_address):
+def test_openai(provider_server, by_address):
     image = draw_poster("Remote")
-    data = {"url": f"{painter}/image.png"} if by_address else {"b64_json": base64.b64encode(image).decode()}
-    Painter.answers[OPENAI] = image_json(data=[data])
+    data = {"url": f"{provider_server}/image.png"} if by_address else {"b64_json": base64.b64encode(image).decode()}
+    FakeProvider.answers[OPENAI] = image_json(data=[data])
     assert make_poster(SALT, "openai") == (image, "image/png")
-    ((_, headers, body),) = Painter.asked
+    ((_, headers, body),) = FakeProvider.requests
     assert headers["Authorization"] == "Bearer o" and json.loads(body)["prompt"] == SALT.prompt
 
 
 @pytest.mark.parametrize(
     ("provider", "path", "answer", "says"),
     [
-        ("stability", STABILITY, (402, "application/json", b'{"message": "no credits"}'), "answered 402: .*no credits"),
-        ("stability", STABILITY, (200, "text/plain", b"hello"), "something that is no image"),
+        ("stability", STABILITY, (402, "application/json", b'{"message": "no credits"}'), "status 402: .*no credits"),
+        ("stability", STABILITY, (200, "text/plain", b"hello"), "data that is not an image"),
         ("replicate", REPLICATE, (200, "application/json", b'{"status": "failed", "error": "NSFW"}'), "no image: NSFW"),
-        ("openai", OPENAI, (200, "application/json", b'{"data": []}'), "without an image"),
-        ("openai", OPENAI, (200, "text/html", b"<p>"), "no JSON"),
+        ("openai", OPENAI, (200, "application/json", b'{"data": []}'), "returned no image"),
+        ("openai", OPENAI, (200, "text/html", b"<p>"), "not a JSON object"),
     ],
 )  # fmt: skip
-def test_a_provider_that_fails_says_why(painter, provider, path, answer, says):
-    Painter.answers[path] = answer
+def test_failures_of_providers_are_reported(provider_server, provider, path, answer, says):
+    FakeProvider.answers[path] = answer
     with pytest.raises(ProviderFailed, match=says):
         make_poster(SALT, provider)
 
 
-def test_a_provider_out_of_reach(monkeypatch):
+def test_a_provider_that_cannot_be_reached(monkeypatch):
     monkeypatch.setenv("STABILITY_API_KEY", "s")
     monkeypatch.setenv("STABILITY_URL", "http://127.0.0.1:1")
     with pytest.raises(ProviderFailed, match="stability cannot be reached"):
         make_poster(SALT, "stability")
 
 
-def test_what_is_not_set_up_says_what_it_needs(monkeypatch):
+def test_providers_name_their_requirements(monkeypatch):
     for provider in providers()[1:]:
         for name in ("STABILITY_API_KEY", "REPLICATE_API_TOKEN", "OPENAI_API_KEY", "MOVIEPLOTS_DIFFUSION_MODEL"):
             monkeypatch.delenv(name, raising=False)
         assert not provider.available()
-        with pytest.raises(BadInput, match=f"{provider.name} is not set up: it needs"):
+        with pytest.raises(BadInput, match=f"{provider.name} is not set up: it requires"):
             make_poster(SALT, provider.name)

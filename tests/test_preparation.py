@@ -16,7 +16,7 @@ from movieplots.genres import GENRES
 from movieplots.preparation.duplicates import exact_duplicates, near_duplicates
 from movieplots.preparation.language import detect_languages
 from movieplots.preparation.settings import DEDUP_THRESHOLD
-from movieplots.preparation.splits import SHARES, assign_splits, coin, franchise_name, group_name, group_of
+from movieplots.preparation.splits import SHARES, assign_splits, franchise_name, group_name, group_of, random_split
 from movieplots.sources.sample import DIRTY_FILE, FILE
 from movieplots.titles import Title
 from movieplots.words import number_words
@@ -103,6 +103,7 @@ def test_the_report_is_what_was_returned(tmp_path):
     result = prepare("sample", tmp_path)
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert report == msgspec.to_builtins(result)
+    assert str(result) == f"{result.path}: 420 of 420 rows kept (330 train, 48 validation, 42 test)"
 
 
 # A spoilt corpus
@@ -199,7 +200,7 @@ def test_unknown_tags_are_counted_and_their_rows_too(tmp_path):
     ("source", "rows", "message"),
     [
         ("nowhere", [], r"Unknown source 'nowhere': choose from"),
-        ("streaming", None, r"is not in data/raw/streaming: run `movieplots fetch streaming`, or .*give --path"),
+        ("streaming", None, r"is not in data/raw/streaming: run `movieplots fetch streaming`, or .*use --path"),
         ("sample", [], r"can be used \(there are no rows\)"),
         ("sample", [("A (2001)", "Gone.", ["drama"]), ("", "Gone.", [])], r"can be used \(too short 1, no title 1\)"),
         ("sample", [("A (2001)", "The sea gives back what it took.", [])], r"can be used \(no genre 1\)"),
@@ -211,7 +212,7 @@ def test_unknown_tags_are_counted_and_their_rows_too(tmp_path):
         (
             "sample",
             [(f"{word} (2001)", f"The house of {word} rooms stands at the edge of town.", ["drama"]) for word in "AB"],
-            r"too small to split: 2 plots in 2 groups leave nothing for .*; add plots",
+            r"too small to split: with 2 plots in 2 groups, .* would be empty; add plots",
         ),
     ],
 )
@@ -452,7 +453,7 @@ def test_every_genre_has_its_share_on_each_side():
     for seed in range(3):
         sides = assign_splits(groups, genres, seed)
         assert all(off <= 3 + 0.5 * np.sqrt(meant) for off, meant in imbalance(groups, genres, sides).values())
-        agree = np.mean([coin(group, seed) == side for group, side in sides.items()])
+        agree = np.mean([random_split(group, seed) == side for group, side in sides.items()])
         assert 0.85 < agree < 1  # the coin decides as a rule
 
 
@@ -460,7 +461,7 @@ def test_series_are_balanced_far_better_than_by_the_coin_alone():
     groups, genres = rows_of_groups(np.random.default_rng(0), largest_series=40)
     for seed in range(3):
         balanced = imbalance(groups, genres, assign_splits(groups, genres, seed))
-        chance = imbalance(groups, genres, {group: coin(group, seed) for group in groups})
+        chance = imbalance(groups, genres, {group: random_split(group, seed) for group in groups})
         assert sum(off for off, _ in balanced.values()) < 0.6 * sum(off for off, _ in chance.values())
 
 
@@ -500,7 +501,7 @@ def test_settled_groups_stay_and_the_others_are_placed_around_them():
 
 
 def test_the_coin_has_about_the_shares_that_are_meant():
-    counts = pd.Series([coin(f"group {i}", seed=3) for i in range(20_000)]).value_counts(normalize=True)
+    counts = pd.Series([random_split(f"group {i}", seed=3) for i in range(20_000)]).value_counts(normalize=True)
     assert counts["test"] == pytest.approx(0.1, abs=0.01)
     assert counts["validation"] == pytest.approx(0.1, abs=0.01)
 

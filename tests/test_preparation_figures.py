@@ -1,4 +1,4 @@
-"""Figures and tables of preparation: that they show the numbers there are, and say so where there is nothing."""
+"""Figures and tables of preparation show the right numbers, or a sentence if there are none."""
 
 import re
 from dataclasses import replace
@@ -60,7 +60,7 @@ def some_plots(*genres):
 
 
 def words(figure):
-    """The sentence of a figure that has nothing to draw."""
+    """The sentence of a figure without data."""
     (axes,) = figure.axes
     assert not axes.axison and not axes.patches
     return axes.texts[0].get_text()
@@ -79,7 +79,7 @@ def texts(figure):
 
 
 @pytest.mark.parametrize("corpus", ["sample", "dirty", "several"])
-def test_no_text_is_cut_off_or_written_over_another(corpus, request):
+def test_no_text_is_clipped_or_overlaps(corpus, request):
     report, plots, _ = request.getfixturevalue(corpus)
     for name, figure in all_figures(report, plots).items():
         FigureCanvasAgg(figure).draw()
@@ -119,40 +119,40 @@ def test_sources_show_what_was_kept_and_dropped(several):
     assert kept.tolist() == [counts.kept for counts in report.by_source.values()]
     assert (kept + dropped).tolist() == [57, 420]
     assert texts(figure)[0] == f"{kept[0]:.0f} of 57"
-    assert title(figure).startswith(f"Of 477 rows read, {report.kept} became plots")
+    assert title(figure).startswith(f"Rows by source: {report.kept} of 477 kept")
 
 
-def test_dropped_rows_are_named_in_plain_words_the_most_common_first(dirty):
+def test_dropped_rows_have_readable_reasons_the_most_frequent_first(dirty):
     report, _, _ = dirty
     axes = figures.dropped_rows(report).axes[0]
     widths = [bar.get_width() for bar in axes.patches]
     assert widths == sorted(report.dropped.values(), reverse=True)
     assert dict(zip(labels(axes.yaxis), widths, strict=True)) == {REASONS[key]: n for key, n in report.dropped.items()}
-    assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the first bar stands on top
+    assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the first bar is at the top
 
 
-def test_languages_leave_english_to_the_title(dirty):
+def test_languages_other_than_english_are_drawn(dirty):
     report, _, _ = dirty
     figure = figures.languages(report)
     others = {code: n for code, n in report.languages.items() if code != "en"}
     axes = figure.axes[0]
     assert dict(zip(labels(axes.yaxis), [bar.get_width() for bar in axes.patches], strict=True)) == others
     total = sum(report.languages.values())
-    assert title(figure).startswith(f"{report.languages['en']} of {total} plots are in English")
+    assert f" of {total} plots are in English)" in title(figure)
 
 
 def test_genre_frequencies(sample):
     figure = figures.genre_frequencies(sample[0])
     assert [bar.get_width() for bar in figure.axes[0].patches] == list(sample[0].genres.values())
     assert texts(figure)[:2] == ["86", "67"]
-    assert title(figure).startswith("27 genres, from comedy (20\xa0% of the plots) to ")
+    assert title(figure).startswith("Plots per genre: 27 genres, from comedy (20\xa0% of the plots) to ")
 
 
 def test_genres_per_plot_has_a_place_for_numbers_that_do_not_occur():
     figure = figures.genres_per_plot(some_plots(["crime"], ["crime"], ["crime", "drama", "war"], ["crime"]))
     assert [bar.get_height() for bar in figure.axes[0].patches] == [3, 0, 1]
     assert texts(figure) == ["3\n75\xa0%", "0\n0\xa0%", "1\n25\xa0%"]
-    assert title(figure) == "A plot carries 1.5 genres on average; 25\xa0% carry more than one"
+    assert title(figure) == "Genres per plot: 1.5 on average; 25\xa0% of the plots have more than one"
 
 
 # Genres that go together
@@ -165,17 +165,17 @@ def test_shared_genres_are_shares_of_the_row():
     assert shares.to_numpy().tolist() == [[1, 0.25, 0.25], [0.5, 1, 0], [1, 0, 1]]
 
 
-def test_cooccurrence_writes_the_larger_shares_and_leaves_the_diagonal_out():
+def test_cooccurrence_shows_larger_shares_and_omits_the_diagonal():
     plots = some_plots(["action", "war"], ["action"], ["action"], ["action", "comedy"], ["comedy"])
     figure = figures.genre_cooccurrence(plots)
     cells = {text.get_position(): text.get_text() for text in figure.axes[0].texts}
     assert cells == {(1, 0): "25", (2, 0): "25", (0, 1): "50", (0, 2): "100"}  # (column, row)
-    assert title(figure) == "Most bound to another genre: 100\xa0% of the plots with war also carry action"
+    assert title(figure) == "Co-occurrence of genres (maximum: 100\xa0% of the plots with war also have action)"
 
 
 @pytest.mark.parametrize("genres", [(["war"], ["war"]), (["war"], ["crime"])])
-def test_cooccurrence_of_single_genres_says_so(genres):
-    assert words(figures.genre_cooccurrence(some_plots(*genres))).startswith("No plot carries more than one genre")
+def test_cooccurrence_of_single_genres_is_a_sentence(genres):
+    assert words(figures.genre_cooccurrence(some_plots(*genres))).startswith("No plot has more than one genre")
 
 
 # Lengths and years
@@ -191,7 +191,7 @@ def test_the_bars_of_the_lengths_hold_every_plot(sample):
     assert last.get_x() <= lengths.max() < last.get_x() + last.get_width()
 
 
-def test_the_bounds_are_drawn_with_what_fell_outside(dirty):
+def test_length_limits_are_drawn_with_the_number_of_plots_outside(dirty):
     report, plots, _ = dirty
     figure = figures.plot_lengths(plots, report)
     median = plots["plot"].map(count_words).median()
@@ -199,16 +199,16 @@ def test_the_bounds_are_drawn_with_what_fell_outside(dirty):
     assert report.dropped["too_short"] > 0 and report.truncated > 0
     assert texts(figure) == [
         f"median: {median:.0f} words",
-        f"at least 28 words: {report.dropped['too_short']} shorter dropped",
-        f"at most 100 words: {report.truncated} longer cut, {report.dropped.get('too_long', 0)} dropped",
+        f"minimum: 28 words ({report.dropped['too_short']} plots dropped)",
+        f"maximum: 100 words ({report.truncated} truncated, {report.dropped.get('too_long', 0)} dropped)",
     ]
 
 
-def test_bounds_in_tokens_are_named_and_not_drawn(sample):
+def test_length_limits_in_tokens_are_in_the_title(sample):
     report, plots, _ = sample
     figure = figures.plot_lengths(plots, replace(report, settings=replace(report.settings, length_in="tokens of gpt2")))
     assert len(figure.axes[0].lines) == 1
-    assert title(figure).endswith("(bounds: 3 to 1,000 tokens of gpt2)")
+    assert title(figure).endswith("; limits: 3 to 1,000 tokens of gpt2")
 
 
 def test_years_are_stacked_by_kind():
@@ -217,18 +217,15 @@ def test_years_are_stacked_by_kind():
     movies, series = figure.axes[0].containers
     assert [(bar.get_height(), bar.get_y()) for bar in movies] == [(1, 0), (0, 0), (1, 0)]
     assert [(bar.get_height(), bar.get_y()) for bar in series] == [(1, 1), (0, 0), (0, 1)]
-    assert (
-        title(figure)
-        == "2001 to 2003: half of the plots are from 2001 or later, most from 2001 (2); 1 plot without a year"
-    )
+    assert title(figure) == "Plots by year, 2001 to 2003: median 2001, maximum in 2001 (2); 1 plot without a year"
 
 
-def test_every_kind_of_a_plot_has_a_colour(several):
+def test_every_kind_of_a_plot_has_a_color(several):
     _, plots, _ = several
     assert set(plots["kind"]) <= set(figures.KINDS)
 
 
-def test_without_years_it_says_so():
+def test_without_years_there_is_a_sentence():
     plots = pd.DataFrame({"year": [np.nan], "kind": ["movie"]})
     assert words(figures.plots_per_year(plots)) == "No title has a year."
 
@@ -236,7 +233,7 @@ def test_without_years_it_says_so():
 # Splits
 
 
-def test_split_shares_stand_beside_the_share_aimed_at(sample):
+def test_split_shares_are_drawn_with_the_target(sample):
     report, _, _ = sample
     axes = figures.split_shares(report).axes[0]
     validation, test = (points.get_offsets()[:, 0] for points in axes.collections[1:])
@@ -247,10 +244,10 @@ def test_split_shares_stand_beside_the_share_aimed_at(sample):
     assert axes.lines[0].get_xdata() == [10, 10]
 
 
-def test_titles_that_stayed_on_an_earlier_side_are_mentioned(sample):
+def test_titles_that_kept_an_earlier_split_are_mentioned(sample):
     assert "earlier" not in title(figures.split_shares(sample[0]))
     assert title(figures.split_shares(replace(sample[0], kept_splits=12))).endswith(
-        "; 12 titles stayed where an earlier preparation put them"
+        "; 12 titles kept the split of an earlier preparation"
     )
 
 
@@ -263,14 +260,14 @@ def test_split_table(sample):
 # Nothing to show
 
 
-def test_a_clean_corpus_says_that_nothing_was_found(sample):
+def test_figures_and_tables_of_a_clean_corpus_are_sentences(sample):
     report, plots, dropped = sample
-    assert words(figures.dropped_rows(report)) == "Nothing was dropped: all 420 rows were kept."
-    assert words(figures.languages(report)) == "All 420 plots are in English: no other language was found."
+    assert words(figures.dropped_rows(report)) == "No rows were dropped: all 420 were kept."
+    assert words(figures.languages(report)) == "All 420 plots are in English."
     for table, sentence in (
         (figures.duplicate_table(plots, dropped), "No duplicates were found."),
         (figures.near_duplicate_table(plots, dropped), "No near-duplicates were found."),
-        (figures.repair_table(report), "No plot had to be repaired."),
+        (figures.repair_table(report), "No plots were repaired."),
     ):
         assert table.to_numpy().tolist() == [[sentence]]
         assert sentence in figures.shown(table).to_html()
@@ -279,16 +276,16 @@ def test_a_clean_corpus_says_that_nothing_was_found(sample):
 # Tables
 
 
-def test_sources_and_repairs_in_words(dirty):
+def test_tables_of_sources_and_repairs(dirty):
     report, _, _ = dirty
     (row,) = figures.source_table(report).to_dict("records")
     assert (row["source"], row["rows read"], row["plots kept"]) == ("sample", 57, report.kept)
     repairs = figures.repair_table(report)
     assert repairs["plots"].tolist() == list(report.repaired.values())
-    assert "HTML" in repairs["removed or mended"].tolist()
+    assert "HTML" in repairs["removed or repaired"].tolist()
 
 
-def test_what_a_source_counts_by_names_of_its_own_is_shown_under_them(sample):
+def test_names_that_only_a_source_uses_are_shown_unchanged(sample):
     report, plots, _ = sample
     own = replace(report, repaired={"footnote": 3}, dropped={"a_reason": 2})
     card = dataset_card(own, [get_source("sample")])
@@ -299,17 +296,17 @@ def test_what_a_source_counts_by_names_of_its_own_is_shown_under_them(sample):
     assert kinds == [f"short ({plots['year'].notna().sum():,})"]
 
 
-def test_titles_show_every_form_the_most_common_first(sample):
+def test_titles_show_every_form_the_most_frequent_first(sample):
     table = figures.title_table(sample[1], each=1)
-    sizes = table["plots of this form"].tolist()
+    sizes = table["plots with this form"].tolist()
     assert sizes == sorted(sizes, reverse=True) and sum(sizes) == 420
     episode = table[table["season"] != ""].iloc[0]
-    assert episode["title as published"] == episode["by the IMDb rules"]
+    assert episode["title as published"] == episode["IMDb format"]
     assert episode["title as published"].startswith(f'"{episode["primary title"]}" ({episode["year"]})')
     assert f"(#{episode['season']}.{episode['episode']})" in episode["title as published"]
 
 
-def test_duplicates_stand_beside_what_was_kept():
+def test_duplicates_are_shown_with_the_plot_kept():
     text = "one two three four five six seven eight nine ten"
     plots = pd.DataFrame({"id": ["a"], "title": ["A (2001)"], "plot": [text + " eleven"]})
     dropped = pd.DataFrame(
@@ -318,7 +315,7 @@ def test_duplicates_stand_beside_what_was_kept():
             "reason": ["near_duplicate", "duplicate", "too_short"], "detail": ["a", "b", ""],
         }
     )  # fmt: skip
-    # The one kept instead of C is a near-duplicate of A, which stands for both.
+    # B, which was kept instead of C, is a near-duplicate of A, so A is shown for both.
     (row,) = figures.duplicate_table(plots, dropped).to_numpy().tolist()
     assert row == [
         "A (2001)",
@@ -332,7 +329,7 @@ def test_duplicates_stand_beside_what_was_kept():
     ]  # 8 of 9
 
 
-def test_near_duplicates_reach_from_the_least_to_the_most_similar(several):
+def test_near_duplicates_are_sorted_by_similarity(several):
     report, plots, dropped = several
     table = figures.near_duplicate_table(plots, dropped, examples=2)
     similarity = table["similarity"].astype(float)
@@ -344,10 +341,12 @@ def table_ids(page):
     return set(re.findall(r'id="(T_\w+)"', page))
 
 
-def test_a_table_gives_the_same_page_each_time_with_numbers_to_the_right():
-    table = pd.DataFrame({"side": ["train"], "plots": [17531]})
+def test_tables_are_reproducible_and_align_numbers_right():
+    table = pd.DataFrame({"split": ["train"], "plots": [17531]})
     page = figures.shown(table).to_html()
     assert page == figures.shown(table).to_html()
     assert "17,531" in page
-    assert table_ids(page).isdisjoint(table_ids(figures.shown(table[["side"]]).to_html()))  # or they share their styles
+    assert table_ids(page).isdisjoint(
+        table_ids(figures.shown(table[["split"]]).to_html())
+    )  # otherwise they would share styles
     assert "td.col1 {\n  text-align: right" in page and "col0 {" not in page

@@ -1,4 +1,4 @@
-"""Each option of `prepare`, on small corpora in the sources' own layouts."""
+"""Each option of `prepare`, on small corpora in the layouts of the sources."""
 
 import json
 import re
@@ -30,14 +30,14 @@ def texts(corpus):
 
 
 def write_table(path, rows):
-    """Rows of (title, plot, genres) as a user's own JSON Lines."""
+    """Write rows of (title, plot, genres) as JSON Lines, like a user's table."""
     lines = [json.dumps({"title": title, "plot": plot, "genres": genres}) for title, plot, genres in rows]
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
 
 
 def write_mpst(path, rows):
-    """Rows of (title, synopsis, tags, split) in the layout of MPST."""
+    """Write rows of (title, synopsis, tags, split) in the layout of MPST."""
     frame = pd.DataFrame(rows, columns=["title", "plot_synopsis", "tags", "split"])
     frame.insert(0, "imdb_id", [f"tt{i:07}" for i in range(len(frame))])
     frame.assign(synopsis_source="imdb").to_csv(path, index=False)
@@ -112,7 +112,7 @@ def test_langdetect_can_be_chosen(tmp_path, texts):
     assert result.languages == {"en": 100, "es": 1, "und": 1}
 
 
-def test_the_nine_coarse_groups(tmp_path, corpus):
+def test_the_nine_coarse_genres(tmp_path, corpus):
     result = prepare("sample", tmp_path, coarse_genres=True)
     plots, fine = load_plots(tmp_path).set_index("id"), load_plots(corpus).set_index("id")
     assert set(result.genres) == set(COARSE)
@@ -120,7 +120,7 @@ def test_the_nine_coarse_groups(tmp_path, corpus):
     assert result.dropped == {"no_genre": sum(not coarsen(genres) for genres in fine["genres"])}
 
 
-def test_a_mapping_of_one_s_own_wins_and_fills_in(tmp_path, texts):
+def test_a_user_s_genre_map_overrides_the_built_in_ones(tmp_path, texts):
     rows = [(f"Film {i}", text, ["Noirish" if i % 2 else "Drama"]) for i, text in enumerate(texts[:120])]
     file = write_table(tmp_path / "a.jsonl", rows)
     without = prepare("table", tmp_path / "without", file)
@@ -142,7 +142,7 @@ def test_the_threshold_of_near_duplicates(tmp_path, texts):
     assert run(tmp_path / "c", dedup_threshold=0.99).dropped == {}
 
 
-def test_a_source_s_own_division_is_kept_but_no_group_is_torn(tmp_path, texts):
+def test_the_splits_of_a_source_are_kept_but_no_group_crosses_them(tmp_path, texts):
     splits = ["train"] * 70 + ["val"] * 15 + ["test"] * 15
     rows = [(f"Film {i}", texts[i], "horror, cult", split) for i, split in enumerate(splits)]
     rows[0], rows[99] = ("The Same", *rows[0][1:]), ("The Same", *rows[99][1:])
@@ -151,7 +151,7 @@ def test_a_source_s_own_division_is_kept_but_no_group_is_torn(tmp_path, texts):
     assert result.splits == {"train": 69, "validation": 15, "test": 16}
     assert set(plots.loc[plots["primary"] == "The Same", "split"]) == {"test"}
     assert result.groups_across_splits == 1
-    assert "(1 of them), the whole stands on the test side" in (tmp_path / "own" / "README.md").read_text()
+    assert "(1 of them) is in the test split" in (tmp_path / "own" / "README.md").read_text()
     assert prepare("mpst", tmp_path / "drawn", tmp_path / "a.csv").splits != result.splits
 
 
@@ -169,14 +169,14 @@ def test_the_export_opens_with_datasets(tmp_path, corpus):
     assert files == {file.relative_to(tmp_path): file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
 
 
-def test_an_export_without_the_library_stops_before_any_work(tmp_path, monkeypatch):
+def test_an_export_without_the_library_fails_at_the_start(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "datasets", None)
     with pytest.raises(BadInput, match=r"needs the library `datasets`: run `pip install datasets`"):
         prepare("sample", tmp_path / "out", export=True)
     assert not (tmp_path / "out").exists()
 
 
-def test_the_card_says_what_was_done(tmp_path):
+def test_the_card_describes_the_preparation(tmp_path):
     result = prepare("sample", tmp_path)
     card = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert card.startswith("---\npretty_name: Plots from sample\nlanguage:\n- en\n")
@@ -194,7 +194,7 @@ def test_ids_are_unique_even_where_a_source_repeats_them(tmp_path, texts):
     assert load_plots(tmp_path / "out")["id"].tolist()[:3] == ["table-7", "table-7-2", "table-7-3"]
     for line, name in zip(lines, ["a", "a", "a-2", "a-2", *range(96)], strict=True):
         line["n"] = name
-    lines[1]["plot"] = lines[2]["plot"]  # a duplicate whose id meets one that was numbered
+    lines[1]["plot"] = lines[2]["plot"]  # a duplicate with the id of a numbered one
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
     result = prepare("table", tmp_path / "out", tmp_path / "a.jsonl", columns={"id": "n"})
     assert result.dropped == {"duplicate": 1}
@@ -217,32 +217,32 @@ def test_id_and_year_are_found_by_their_names(tmp_path, texts):
         assert pd.isna(plots.loc["table-2", "year"])
 
 
-def test_what_others_made_in_the_folder_is_not_overwritten(tmp_path):
+def test_other_files_in_the_folder_are_not_overwritten(tmp_path):
     (tmp_path / "README.md").write_text("# My project\n")
-    with pytest.raises(BadInput, match=r"README\.md is not of `movieplots prepare` and would be lost"):
+    with pytest.raises(BadInput, match=r"README\.md was not written by `movieplots prepare` and would be lost"):
         prepare("sample", tmp_path)
     (tmp_path / "README.md").unlink()
     (tmp_path / "dataset").mkdir()
     (tmp_path / "dataset" / "precious.txt").write_text("mine")
-    with pytest.raises(BadInput, match=r"dataset is not of `movieplots prepare`"):
+    with pytest.raises(BadInput, match=r"dataset was not written by `movieplots prepare`"):
         prepare("sample", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["dataset"]
 
 
-def test_an_export_of_other_plots_does_not_stay(tmp_path):
+def test_an_export_of_other_plots_is_removed(tmp_path):
     prepare("sample", tmp_path, export=True)
     assert (tmp_path / "dataset").is_dir()
     prepare("sample", tmp_path, max_length=40)
     assert not (tmp_path / "dataset").exists()
 
 
-def test_a_damaged_table_is_made_anew_and_said_so(tmp_path, capsys):
+def test_a_damaged_table_is_replaced_with_a_message(tmp_path, capsys):
     prepare("sample", tmp_path)
     (tmp_path / "plots.parquet").write_bytes((tmp_path / "plots.parquet").read_bytes()[:3000])
     prepare("sample", tmp_path)
-    assert "is damaged: it is made anew, and its splits with it" in capsys.readouterr().err
+    assert "is damaged: it is replaced, with new splits" in capsys.readouterr().err
     prepare("sample", tmp_path, seed=1)
-    assert "was prepared with seed 0: the splits are drawn anew with seed 1" in capsys.readouterr().err
+    assert "was prepared with seed 0: new splits are assigned with seed 1" in capsys.readouterr().err
 
 
 def test_a_stub_and_a_signature_are_counted(tmp_path, texts):
@@ -262,7 +262,7 @@ def test_the_bundled_corpus_reads_from_its_folder_too(tmp_path):
 
 
 def test_the_table_of_an_earlier_version_opens_and_keeps_its_splits(tmp_path, capsys):
-    """Its report.json names some settings and counts otherwise; of that file only the seed is read."""
+    """Its report.json has other names for some settings and counts; only the seed is read from it."""
     prepare("sample", tmp_path, seed=3)
     plots = load_plots(tmp_path)
     swapped = plots["split"].replace({"validation": "test", "test": "validation"})

@@ -23,13 +23,13 @@ def test_the_patience_of_two_fetches_ends_with_them():
     there, leave = Event(), Event()
 
     def fetch():
-        with universal_sentence_encoder._patience():
+        with universal_sentence_encoder._timeout():
             there.set()
             leave.wait(10)
 
     second = Thread(target=fetch)
-    with universal_sentence_encoder._patience():
-        assert socket.getdefaulttimeout() == universal_sentence_encoder._PATIENCE
+    with universal_sentence_encoder._timeout():
+        assert socket.getdefaulttimeout() == universal_sentence_encoder._TIMEOUT
         second.start()
         there.wait(0.1)  # in vain, as it has to wait for this one
     leave.set()

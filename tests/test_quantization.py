@@ -1,4 +1,4 @@
-"""A quantized classifier: smaller, nearly the same, without torch."""
+"""A quantized classifier is smaller, predicts nearly the same, and does not need torch."""
 
 import subprocess
 import sys
@@ -28,7 +28,7 @@ def test_it_is_smaller_and_predicts_nearly_the_same(classifier, quantized, small
     assert now.map == pytest.approx(before.map, abs=0.05)
     assert info.metrics.test.baselines == classifier[1].metrics.test.baselines
     card = (folder / "README.md").read_text()
-    assert "rounded to 8 bits" in card
+    assert "quantized to int8" in card and "Before quantization, from the plot alone: micro-F1" in card
     made = "movieplots quantize --model TRAINED --output-dir THIS_FOLDER --data DATA\n"
     assert "--output-dir TRAINED" in card and made in card
     assert quantize(classifier[0], folder, small_corpus) == info  # once more into the same folder
@@ -60,13 +60,13 @@ def test_it_can_be_explained(quantized):
     assert len(explanation.words) == 5 and explanation.effects
 
 
-def test_what_cannot_be_quantized_is_refused(request, classifier, quantized, corpus, tmp_path):
+def test_models_and_folders_that_do_not_fit_are_rejected(request, classifier, quantized, corpus, tmp_path):
     folder, _ = classifier
     small_corpus = request.getfixturevalue("small_corpus")
     with pytest.raises(BadInput, match="quantized already"):
         quantize(quantized[0], tmp_path, small_corpus)
     before = (folder / "movieplots.json").read_bytes()
-    with pytest.raises(BadInput, match="holds something else"):
+    with pytest.raises(BadInput, match="holds something other than a quantized classifier"):
         quantize(folder, folder, small_corpus)
     assert (folder / "movieplots.json").read_bytes() == before
     with pytest.raises(BadInput, match="trained on other plots"):
@@ -74,7 +74,7 @@ def test_what_cannot_be_quantized_is_refused(request, classifier, quantized, cor
     assert not (tmp_path / "out").exists()
 
 
-def test_a_model_trained_into_its_folder_takes_its_place(classifier, small_corpus, tiny_roberta, tmp_path):
+def test_a_model_trained_into_the_same_folder_replaces_it(classifier, small_corpus, tiny_roberta, tmp_path):
     from movieplots import train_classifier
 
     quantize(classifier[0], tmp_path, small_corpus)

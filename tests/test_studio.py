@@ -1,4 +1,4 @@
-"""The studio in a real browser, as a writer uses it, on a real generator and classifier (tiny ones)."""
+"""The studio in a real browser, with a tiny generator and a tiny classifier."""
 
 import json
 import re
@@ -20,7 +20,7 @@ SECONDS = 60_000
 
 @pytest.fixture(scope="module")
 def studio(trained, untitled, classifier, quantized, small_corpus, tmp_path_factory):
-    """The address of a running studio with models of every kind, and the report of an evaluation."""
+    """The address of a running studio with models of every kind and an evaluation."""
     folder = tmp_path_factory.mktemp("studio")
     plots = load_plots(small_corpus, "train").head(60)
     novelty = folder / "novelty.npz"
@@ -31,7 +31,7 @@ def studio(trained, untitled, classifier, quantized, small_corpus, tmp_path_fact
     )  # fmt: skip
     evaluate(folder / "dump", small_corpus, folder / "report", classifier=classifier[0])
     samples = pd.read_csv(folder / "report" / "samples.csv")
-    samples.loc[0, ["title", "plot_cosine_title"]] = "W" * 60  # wider than a phone, and nothing to break it at
+    samples.loc[0, ["title", "plot_cosine_title"]] = "W" * 60  # wider than a phone, without a place to break the line
     samples.to_csv(folder / "report" / "samples.csv", index=False)
     models = ["--generator", trained[0], "--generator", untitled, "--classifier", quantized[0], "--novelty", novelty]
     others = ["--report", folder / "report", "--history", folder / "history.sqlite"]
@@ -50,7 +50,7 @@ def page(browser, studio):
     context.close()
 
 
-def test_words_that_pandas_takes_for_missing_are_texts(tmp_path):
+def test_texts_that_pandas_reads_as_missing_values_are_kept(tmp_path):
     title = ["None", "NA", "null", "nan", "1917", None]
     rows = {"genre": "horror", "title": title, "plot": ["N/A", *"bcdef"], "plot_cosine_title": "1917"}
     numbers = {"temperature": 1.0, "top_p": 0.9, "plot_cosine": [0.5, *[None] * 5], "longest_verbatim_span": 0}
@@ -58,7 +58,7 @@ def test_words_that_pandas_takes_for_missing_are_texts(tmp_path):
     table = explore_page._read(str(tmp_path / "samples.csv"), 0.0)
     assert table["title"].tolist() == [*title[:5], ""]
     assert table["plot"].tolist() == ["N/A", *"bcdef"]
-    assert "nearest training plot “1917” (0.50)" in explore_page._sample(table.to_dict("records")[0])
+    assert "most similar training plot “1917” (similarity 0.50)" in explore_page._sample(table.to_dict("records")[0])
 
 
 def plots_of(page):
@@ -71,40 +71,41 @@ def plots_of(page):
 
 
 FINISHED = "document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'"
-RESTS = """() => {
+COMPLETE = """() => {
     const plots = document.querySelectorAll('[class*="st-key-card-"] .idea-plot');
-    const further = [...document.querySelectorAll('button')].filter(button => button.innerText.includes('Go on'));
+    const buttons = [...document.querySelectorAll('button')];  // Streamlit also has hidden copies
+    const complete = buttons.filter(b => b.offsetParent && b.innerText.includes('Continue'));
     const state = document.querySelector('[data-testid=stApp]').dataset.testScriptState;
-    return state === 'notRunning' && plots.length === 3 && further.length === 3 && !document.querySelector('.caret');
+    return state === 'notRunning' && plots.length === 3 && complete.length === 3 && !document.querySelector('.caret');
 }"""
 
 
 def write(page):
-    """Press the button, and wait until three ideas are there and nothing changes any more: their plots."""
+    """Press the button, wait until three ideas are complete, and return their plots."""
     page.get_by_role("button", name="Write three ideas").click()
-    page.wait_for_function(RESTS)
+    page.wait_for_function(COMPLETE)
     return plots_of(page)
 
 
 @pytest.mark.slow
-def test_three_ideas_then_another_then_on_and_an_edit(page):
+def test_ideas_can_be_replaced_continued_edited_and_downloaded(page):
     page.get_by_role("button", name="horror", exact=True).click()
-    page.get_by_label("First words (optional)").fill("The sea gives back")
-    page.get_by_label("First words (optional)").blur()
+    page.get_by_label("First words (optional)", exact=True).fill("The sea gives back")
+    page.get_by_label("First words (optional)", exact=True).blur()
     first = write(page)
     assert len(first) == 3 and len(set(first)) > 1
     assert all(plot.startswith("The sea gives back") for plot in first)
 
     card = page.locator(".st-key-card-1")
-    card.get_by_role("button", name="Another").click()
+    card.get_by_role("button", name="Try again").click()
     page.get_by_text("Your ideas (4)").wait_for()
-    page.wait_for_function(RESTS)
+    page.wait_for_function(COMPLETE)
     second = plots_of(page)
     assert (second[0], second[2]) == (first[0], first[2]) and second[1] != first[1]
 
-    card.get_by_role("button", name="Go on").click()
+    card.get_by_role("button", name="Continue").click()
     page.get_by_text("Your ideas (5)").wait_for()
-    page.wait_for_function(RESTS)
+    page.wait_for_function(COMPLETE)
     longer = plots_of(page)[1]
     assert longer.removesuffix(" …").startswith(second[1].removesuffix(" …")) and len(longer) > len(second[1])
 
@@ -120,7 +121,9 @@ def test_three_ideas_then_another_then_on_and_an_edit(page):
     page.get_by_text("A diver finds a door under the sea & opens it.").wait_for()
     with page.expect_download() as download:
         page.get_by_role("button", name="Markdown").click()
-    text = Path(download.value.path()).read_text().replace("\0", "")  # a tiny model writes it, no browser shows it
+    text = (
+        Path(download.value.path()).read_text().replace("\0", "")
+    )  # a tiny model may write it, and no browser shows it
     assert (
         "## The Tide (2024)\n\nA diver finds a door under the sea & opens it.\n" in text
         and first[0].removesuffix(" …") in text
@@ -132,8 +135,8 @@ def test_three_ideas_then_another_then_on_and_an_edit(page):
 
 
 @pytest.mark.slow
-def test_what_is_being_typed_is_not_drawn_over(page):
-    """To leave the title must not put the plot back to what it was."""
+def test_new_text_is_not_overwritten(page):
+    """Leaving the field of the title must not reset the field of the plot."""
     write(page)
     card = page.locator(".st-key-card-0")
     card.get_by_role("button", name="Edit").click()
@@ -150,20 +153,20 @@ def test_what_is_being_typed_is_not_drawn_over(page):
 @pytest.mark.slow
 def test_the_form_is_kept_while_another_page_is_visited(page):
     page.get_by_role("button", name="horror", exact=True).click()
-    page.get_by_label("Title (optional)").fill("Salt (2009)")
-    page.get_by_label("Title (optional)").blur()
+    page.get_by_label("Title (optional)", exact=True).fill("Salt (2009)")
+    page.get_by_label("Title (optional)", exact=True).blur()
     page.get_by_role("link", name="Genres").click()
     page.get_by_role("button", name="Random plot").wait_for()
-    assert not page.locator(".st-key-page-write").is_visible()  # nothing of it is left under the other page
+    assert not page.locator(".st-key-page-write").is_visible()  # it does not show below the other page
     page.wait_for_function(FINISHED)
-    page.get_by_label("A plot").fill("A diver finds a door.")
-    page.get_by_label("A plot").blur()
+    page.get_by_label("Plot to analyze").fill("A diver finds a door.")
+    page.get_by_label("Plot to analyze").blur()
     page.get_by_role("link", name="Write").click()
     page.get_by_role("button", name="Write three ideas").wait_for()
-    assert page.get_by_label("Title (optional)").input_value() == "Salt (2009)"
+    assert page.get_by_label("Title (optional)", exact=True).input_value() == "Salt (2009)"
     page.get_by_role("link", name="Genres").click()
     page.get_by_role("button", name="Random plot").wait_for()
-    assert page.get_by_label("A plot").input_value() == "A diver finds a door."
+    assert page.get_by_label("Plot to analyze").input_value() == "A diver finds a door."
 
 
 @pytest.mark.slow
@@ -171,21 +174,21 @@ def test_genres_of_a_plot(page):
     page.get_by_role("link", name="Genres").click()
     page.get_by_role("button", name="Random plot").click()
     page.locator(".bar-row").first.wait_for()
-    assert page.get_by_label("A plot").input_value()
-    assert page.locator(".words").inner_text().split() == page.get_by_label("A plot").input_value().split()
+    assert page.get_by_label("Plot to analyze").input_value()
+    assert page.locator(".words").inner_text().split() == page.get_by_label("Plot to analyze").input_value().split()
 
 
 @pytest.mark.slow
 def test_a_poster_of_an_idea(page):
-    page.get_by_label("Title (optional)").fill("Salt (2009)")
-    page.get_by_label("Title (optional)").blur()
+    page.get_by_label("Title (optional)", exact=True).fill("Salt (2009)")
+    page.get_by_label("Title (optional)", exact=True).blur()
     write(page)
     assert page.locator(".st-key-card-0 .idea-title").inner_text() == "Salt (2009)"
     page.locator(".st-key-card-0").get_by_role("button", name="Poster").click()
     page.get_by_alt_text(re.compile("^Poster of")).wait_for()
     assert page.get_by_label("Title", exact=True).input_value() == "Salt (2009)"
     with page.expect_download() as download:
-        page.get_by_role("button", name="Save").click()
+        page.get_by_role("button", name="Download").click()
     assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
 
 
@@ -196,13 +199,13 @@ def test_the_samples_of_an_evaluation(page):
     page.get_by_label("Genre", exact=True).click()
     page.get_by_role("option", name="horror").click()
     page.get_by_text("16 plots").wait_for()
-    page.get_by_label("Top-p").click()
+    page.get_by_label("Top-p", exact=True).click()
     page.get_by_role("option", name="off").click()
     page.get_by_text("8 plots").wait_for()
     page.wait_for_function("document.querySelectorAll('.idea-faint').length === 8")
     facts = page.locator(".idea-faint").all_inner_texts()
     assert all("asked for horror" in fact and "top-p off" in fact for fact in facts)
-    assert any("nearest training plot" in fact for fact in facts)
+    assert any("most similar training plot" in fact for fact in facts)
     page.get_by_role("tab", name="Figures").click()
     report = page.frame_locator("iframe")
     report.get_by_role("heading").first.wait_for()
@@ -210,8 +213,8 @@ def test_the_samples_of_an_evaluation(page):
 
 
 @pytest.mark.slow
-def test_keys_are_enough(page):
-    page.get_by_label("First words (optional)").focus()
+def test_the_keyboard_is_enough(page):
+    page.get_by_label("First words (optional)", exact=True).focus()
     page.keyboard.type("A letter arrives")
     page.keyboard.press("Tab")
     page.keyboard.press("Control+Enter")

@@ -1,4 +1,4 @@
-"""Texts as callers hand them over: any sequence by position, and a sentence for all else."""
+"""Texts as callers hand them over: any sequence by position, and a clear error for everything else."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from movieplots.classification.baseline import fit_baselines
 from movieplots.classification.explanation import deletion, explain, occlusion
 from movieplots.classification.training import train_classifier
 from movieplots.evaluation.genre_control import genre_control
-from movieplots.evaluation.references import compared_with
+from movieplots.evaluation.references import mauve_reference
 from movieplots.genres import check_genres, coarsen, map_tags
 from movieplots.measures.embedding import load_embedder
 from movieplots.measures.novelty_index import NoveltyIndex, load_comparison
@@ -56,22 +56,25 @@ KINDS = {
     "column of datasets": column,
 }
 
-# What is refused, each with words of the sentence.
+# Invalid arguments, each with a part of the message.
 BAD = {
-    "string": (lambda: TEXTS[0], "are one string: give a list"),
-    "bytes": (lambda: b"A ghost.", "are one string of bytes: give a list"),
+    "string": (lambda: TEXTS[0], "are a single string: pass a list"),
+    "bytes": (lambda: b"A ghost.", "are a single string of bytes: pass a list"),
     "set": (lambda: set(TEXTS), "are a set, which has no order"),
-    "dict": (lambda: dict(enumerate(TEXTS)), "type dict, which is no list"),
+    "dict": (lambda: dict(enumerate(TEXTS)), "type dict, which is not a list"),
     "DataFrame": (lambda: pd.DataFrame({"plot": TEXTS}), "type DataFrame.*one of its columns"),
     "Arrow table": (lambda: pa.table({"plot": TEXTS}), "type Table.*one of its columns"),
-    "nothing": (lambda: None, "type NoneType, which is no list"),
-    "number": (lambda: 3, "type int, which is no list"),
-    "no dimension": (lambda: np.array(TEXTS[0]), "type ndarray, which is no list"),
-    "a number among them": (lambda: [*TEXTS[:2], 3], " 3 is no text but of the type int"),
-    "bytes among them": (lambda: [*TEXTS[:2], b"A ghost."], " 3 is no text.*bytes: decode them first"),
-    "a list among them": (lambda: [*TEXTS[:2], TEXTS], " 3 is no text but of the type list"),
-    "rows": (lambda: np.array([TEXTS]), " 1 is no text but of the type ndarray"),
-    "half a character": (lambda: [*TEXTS[:2], "A gh\ud83dost."], r" 3 holds half a character, '\\ud83d' at place 5"),
+    "nothing": (lambda: None, "type NoneType, which is not a list"),
+    "number": (lambda: 3, "type int, which is not a list"),
+    "no dimension": (lambda: np.array(TEXTS[0]), "type ndarray, which is not a list"),
+    "a number among them": (lambda: [*TEXTS[:2], 3], " 3 is not a text but has the type int"),
+    "bytes among them": (lambda: [*TEXTS[:2], b"A ghost."], " 3 is not a text.*bytes: decode them first"),
+    "a list among them": (lambda: [*TEXTS[:2], TEXTS], " 3 is not a text but has the type list"),
+    "rows": (lambda: np.array([TEXTS]), " 1 is not a text but has the type ndarray"),
+    "half a character": (
+        lambda: [*TEXTS[:2], "A gh\ud83dost."],
+        r" 3 contains half of a surrogate pair, '\\ud83d' at position 5",
+    ),
 }
 MISSING = {
     "None": lambda: [*TEXTS[:2], None],
@@ -157,7 +160,7 @@ def test_what_is_no_list_of_texts_is_refused(function, bad, request):
 
 @pytest.mark.parametrize("missing", MISSING)
 def test_a_missing_text_is_named_by_its_position(missing, shipped_classifier):
-    with pytest.raises(BadInput, match=r"^Plot 3 is missing .*: give it some words, or leave it out\.$"):
+    with pytest.raises(BadInput, match=r"^Plot 3 is missing .*: pass a text, or leave it out\.$"):
         shipped_classifier.predict(MISSING[missing]())
     assert as_texts(MISSING[missing](), missing="") == [*TEXTS[:2], ""]
     with pytest.raises(BadInput, match=r"^Plot 2 is empty"):
@@ -190,9 +193,9 @@ def test_titles_belong_to_the_plots_at_their_place(classifier):
         assert np.array_equal(trained.predict_proba(make(TEXTS), make(titles)), expected)
     for none in (None, float("nan"), pd.NA):
         assert np.array_equal(trained.predict_proba(TEXTS, [titles[0], none, titles[2]]), expected)
-    with pytest.raises(BadInput, match="The titles are one string"):
+    with pytest.raises(BadInput, match="The titles are a single string"):
         trained.predict(TEXTS, "Rome")
-    with pytest.raises(BadInput, match="Title 2 is no text"):
+    with pytest.raises(BadInput, match="Title 2 is not a text"):
         trained.predict(TEXTS, ["", 2001, ""])
     with pytest.raises(BadInput, match="There are 1 titles for 3 plots"):
         trained.predict(TEXTS, ["Rome"])
@@ -212,8 +215,8 @@ def test_batches_go_by_position():
 
 
 def test_one_text(shipped_classifier):
-    for bad, words in ((None, "is missing"), (3, "of the type int"), ([TEXTS[0]], "of the type list"),
-                       (b"A ghost.", "decode them first"), ("half \ud83d", "half a character")):  # fmt: skip
+    for bad, words in ((None, "is missing"), (3, "has the type int"), ([TEXTS[0]], "has the type list"),
+                       (b"A ghost.", "decode them first"), ("half \ud83d", "half of a surrogate pair")):  # fmt: skip
         for ask in (as_text, lambda text: explain(shipped_classifier, text)):
             with pytest.raises(BadInput, match=f"^The plot .*{words}"):
                 ask(bad)
@@ -231,7 +234,7 @@ NAMES = {
     "coarsen": (coarsen, "horror"),
     "map_tags": (lambda names: map_tags("imdb", names), "horror"),
     "fetch_missing": (fetch_missing, "imdb"),
-    "compared_with": (lambda names: compared_with(pd.DataFrame({"split": ["validation"], "genres": [["horror"]],
+    "mauve_reference": (lambda names: mauve_reference(pd.DataFrame({"split": ["validation"], "genres": [["horror"]],
                                                                "plot": ["A"]}), names), "horror"),
     "languages": (lambda names: prepare("sample", "/nowhere", languages=names), "en"),
     "genres of a dump": (lambda names: sample_dump("/nowhere", "/tmp", genres=names), "horror"),
@@ -245,7 +248,7 @@ NAMES = {
 @pytest.mark.parametrize("function", NAMES)
 def test_one_name_is_no_list_of_names(function):
     ask, name = NAMES[function]
-    with pytest.raises(BadInput, match="are one string: give a list"):
+    with pytest.raises(BadInput, match="are a single string: pass a list"):
         ask(name)
 
 
@@ -258,13 +261,13 @@ def test_names_of_a_set_come_in_order():
 def test_a_generator_takes_texts(trained):
     generator = PlotGenerator.from_pretrained(trained[0], "transformers")
     for asked, words in (
-        ({"genres": "horror"}, "The genres are one string"),
+        ({"genres": "horror"}, "The genres are a single string"),
         ({"genres": ["horror", None]}, "Genre 2 is missing"),
-        ({"genres": ["horror", 3]}, "Genre 2 is no text"),
-        ({"title": 2001}, "The title is no text but of the type int"),
-        ({"title": "Sa\udcc3"}, "The title holds half a character"),
-        ({"opening": ["The sea"]}, "The opening is no text but of the type list"),
-        ({"opening": "The se\ud83d"}, "The opening holds half a character"),
+        ({"genres": ["horror", 3]}, "Genre 2 is not a text"),
+        ({"title": 2001}, "The title is not a text but has the type int"),
+        ({"title": "Sa\udcc3"}, "The title contains half of a surrogate pair"),
+        ({"opening": ["The sea"]}, "The opening is not a text but has the type list"),
+        ({"opening": "The se\ud83d"}, "The opening contains half of a surrogate pair"),
     ):
         for ask in (generator.generate, generator.check, lambda **asked: next(generator.stream(**asked))):
             with pytest.raises(BadInput, match=words):

@@ -1,4 +1,4 @@
-"""What both trainings share: a killed run continues to the same weights, alone or on several processes."""
+"""Resuming interrupted runs of every kind of training to the same weights, also on several processes."""
 
 import ctypes
 import json
@@ -30,7 +30,7 @@ from tests.forked import forked
 
 
 def files(folder):
-    """The model's files but the one that says when and how long; TensorBoard's logs beside them carry times too."""
+    """The model's files without those that hold times: `run.json`, and the folder of TensorBoard's logs."""
     return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file() and file.name != "run.json"}
 
 
@@ -41,24 +41,24 @@ def test_a_process_uses_one_gpu(monkeypatch, tmp_path):
 
 @pytest.fixture
 def dies_in_step(monkeypatch):
-    """A function to call in a fork: training saves at every step then, and dies by kill -9 while it saves that one."""
+    """A function to call in a fork: training then saves every step, and is killed while it saves the given one."""
     monkeypatch.setattr(fit, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
 
-    class Dies(fit._Safekeeping):
+    class Dies(fit._CheckpointCallback):
         def on_save(self, args, state, control, **kwargs):
             if state.global_step == self.last:  # it is written, but not yet marked as complete
                 os.kill(os.getpid(), signal.SIGKILL)
             super().on_save(args, state, control, **kwargs)
 
     def dies(step):
-        fit._Safekeeping, Dies.last = Dies, step
+        fit._CheckpointCallback, Dies.last = Dies, step
 
     return dies
 
 
 @pytest.fixture
 def runs(small_corpus, tiny_gpt2, tiny_llama, tiny_roberta, trained, classifier, tmp_path, monkeypatch):
-    """For each kind a function that trains it into a folder, and the folder where a whole run ended."""
+    """For each kind, a function that trains it into a folder, and the folder of an uninterrupted run."""
     monkeypatch.setattr(fit, "mixed_precision", dict)  # as in the fixture
     monkeypatch.setattr(mlm, "EVALUATIONS", 2)
     quick = {"max_steps": 6, "batch_size": 2, "block_size": 128}
@@ -76,7 +76,7 @@ def runs(small_corpus, tiny_gpt2, tiny_llama, tiny_roberta, trained, classifier,
 
 
 @pytest.mark.parametrize("kind", ["adapter", "crops", "classifier", "mlm", "distillation"])
-def test_a_run_killed_at_random_steps_ends_with_the_same_files(kind, runs, dies_in_step, tmp_path, capfd):
+def test_a_run_killed_at_random_steps_resumes_to_the_same_files(kind, runs, dies_in_step, tmp_path, capfd):
     train, whole = runs[kind]
     killed = tmp_path / "killed"
     if whole is None:
@@ -123,7 +123,7 @@ def test_two_processes_reach_the_loss_of_one(small_corpus, tiny_gpt2, tmp_path):
     assert curves[1] == pytest.approx(curves[0], rel=0.01)
 
 
-def test_a_run_killed_after_its_last_step_does_not_train_on(runs, trained, tmp_path, monkeypatch):
+def test_a_run_killed_after_its_last_step_is_not_trained_further(runs, trained, tmp_path, monkeypatch):
     def killed(*arguments, **more):
         raise KeyboardInterrupt
 
@@ -138,8 +138,8 @@ def test_a_run_killed_after_its_last_step_does_not_train_on(runs, trained, tmp_p
     assert (tmp_path / name).read_bytes() == (whole / name).read_bytes()
 
 
-def test_training_runs_in_bfloat16_where_the_cpu_has_it(monkeypatch, small_corpus, tiny_llama, tiny_roberta, tmp_path):
-    """On a CPU without it, bfloat16 is emulated: slow, but the path is the same."""
+def test_training_in_bfloat16(monkeypatch, small_corpus, tiny_llama, tiny_roberta, tmp_path):
+    """A CPU without bfloat16 emulates it."""
     monkeypatch.setattr("movieplots.runs.fit.mixed_precision", lambda: {"bf16": True})
     quick = {"max_steps": 3, "batch_size": 1, "block_size": 128}
     metrics = train_generator(small_corpus, tiny_llama, tmp_path / "generator", **quick).metrics
@@ -169,7 +169,7 @@ def test_the_learning_rate_follows_steps_or_time_whichever_is_further():
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="another C library")
-def test_memory_that_was_freed_is_taken_again_without_asking_the_system(tmp_path):
+def test_freed_memory_is_reused_without_page_faults(tmp_path):
     def count(reuse):
         """Write how many page faults there are while memory is taken that has just been freed."""
         library = ctypes.CDLL(None)  # earlier trainings here have had memory kept: glibc's own settings again

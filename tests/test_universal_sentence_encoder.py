@@ -1,5 +1,6 @@
-"""On a small SavedModel of the encoder's signature. What needs TensorFlow is marked `use`: `make test-all` runs it by
-itself, in .venv-use; without TensorFlow it fails there, and is not skipped.
+"""The Universal Sentence Encoder, on a small SavedModel with the same interface.
+
+Tests that need TensorFlow are marked `use`. `make test-all` runs them in .venv-use; without TensorFlow they fail there.
 """
 
 import http.server
@@ -22,7 +23,7 @@ TEXTS = ["A sheriff rides into town.", "Two sisters open a bakery by the sea.", 
 
 
 def _save(folder, build):
-    """Save the TensorFlow module that `build(tf)` makes, with its signatures; the folder's path."""
+    """Save the TensorFlow module that `build(tf)` returns with its signatures, and return the path of the folder."""
     import tensorflow as tf
 
     module, signatures = build(tf)
@@ -31,7 +32,7 @@ def _save(folder, build):
 
 
 def _word_vectors(tf, seed=0):
-    """A function from strings (n,) to (n, 512): the sum of a random vector a word, where later words weigh less."""
+    """Return a function from strings (n,) to (n, 512): the sum of random vectors per word, later words weigh less."""
     module = tf.Module()
     module.table = tf.Variable(tf.random.stateless_normal([5000, 512], [seed, 1]))
 
@@ -63,7 +64,7 @@ def encoder(model):
 
 @pytest.fixture
 def folder(tmp_path):
-    """What looks like a SavedModel from outside, for tests that do not load it."""
+    """A folder with the files of a SavedModel, for tests that do not load it."""
     (tmp_path / "model" / "variables").mkdir(parents=True)
     (tmp_path / "model" / "saved_model.pb").write_bytes(b"no graph")
     (tmp_path / "model" / "variables" / "variables.index").write_bytes(b"no index")
@@ -80,7 +81,7 @@ def as_if_installed(monkeypatch):
     monkeypatch.setattr(universal_sentence_encoder, "_NEEDED", ())
 
 
-def test_without_tensorflow_the_command_that_installs_it(folder, without_tensorflow):
+def test_without_tensorflow_the_message_has_the_install_command(folder, without_tensorflow):
     with pytest.raises(BadInput, match=r"^The Universal Sentence Encoder needs tensorflow\b.*: run `pip install "):
         UniversalSentenceEncoder(str(folder))
     with pytest.raises(BadInput, match="needs tensorflow"):
@@ -90,7 +91,9 @@ def test_without_tensorflow_the_command_that_installs_it(folder, without_tensorf
 @pytest.mark.parametrize("name", ["empty", "missing"])
 def test_a_folder_without_a_model(tmp_path, name):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(BadInput, match=rf"{name} holds no saved_model\.pb: give the folder of a TensorFlow SavedModel"):
+    with pytest.raises(
+        BadInput, match=rf"{name} contains no saved_model\.pb: give the folder of a TensorFlow SavedModel"
+    ):
         UniversalSentenceEncoder(str(tmp_path / name))
 
 
@@ -109,14 +112,14 @@ def test_identity_is_the_handle_or_the_content(folder, tmp_path, as_if_installed
 
 
 @pytest.mark.use
-def test_rows_of_length_one(encoder):
+def test_rows_of_unit_length(encoder):
     vectors = encoder.encode(TEXTS)
     assert vectors.dtype == np.float32 and vectors.shape == (3, 512)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-6)
 
 
 @pytest.mark.use
-def test_the_direction_is_the_models(model, encoder):
+def test_the_direction_is_that_of_the_model(model, encoder):
     import tensorflow as tf
     import tensorflow_hub as hub
 
@@ -125,15 +128,15 @@ def test_the_direction_is_the_models(model, encoder):
 
 
 @pytest.mark.use
-def test_equal_texts_equal_vectors_and_only_they(encoder):
+def test_only_equal_texts_have_equal_vectors(encoder):
     vectors = encoder.encode([*TEXTS, TEXTS[0]])
     np.testing.assert_array_equal(vectors[0], vectors[3])
-    likeness = vectors[:3] @ vectors[:3].T
-    assert (likeness[~np.eye(3, dtype=bool)] < 0.99).all()
+    similarity = vectors[:3] @ vectors[:3].T
+    assert (similarity[~np.eye(3, dtype=bool)] < 0.99).all()
 
 
 @pytest.mark.use
-def test_batches_change_nothing(encoder, monkeypatch):
+def test_batches_do_not_change_the_vectors(encoder, monkeypatch):
     texts = [f"Plot {i}: {TEXTS[i % 3]}" for i in range(7)]
     at_once = encoder.encode(texts)
     monkeypatch.setattr(universal_sentence_encoder, "_BATCH", 3)
@@ -142,7 +145,7 @@ def test_batches_change_nothing(encoder, monkeypatch):
 
 
 @pytest.mark.use
-def test_no_text_sees_more_texts_than_a_batch(tmp_path, monkeypatch):
+def test_batches_are_small(tmp_path, monkeypatch):
     def counting(tf):
         module = tf.Module()
 
@@ -169,7 +172,7 @@ def test_no_texts(encoder):
 def test_odd_texts(encoder):
     vectors = encoder.encode(["", "ein Mädchen, 少女, 🎬"])
     assert np.isfinite(vectors).all()
-    assert not vectors[0].any()  # this model gives it no direction
+    assert not vectors[0].any()  # this model returns zeros for it
 
 
 @pytest.mark.use
@@ -184,7 +187,7 @@ def test_a_model_with_a_signature_alone(tmp_path, name, encoder):
 
 
 @pytest.mark.use
-def test_identity_tells_two_models_apart(tmp_path, encoder):
+def test_two_models_have_different_identities(tmp_path, encoder):
     other = UniversalSentenceEncoder(_save(tmp_path, lambda tf: _like_the_encoder(tf, seed=1)))
     assert other.identity != encoder.identity
     assert not np.allclose(other.encode(TEXTS), encoder.encode(TEXTS), atol=1e-3)
@@ -196,7 +199,7 @@ def _takes_numbers(tf):
     return module, {"serving_default": module.__call__}
 
 
-def _gives_one_number_a_text(tf):
+def _gives_one_number_per_text(tf):
     module = tf.Module()
     length = tf.function(tf.strings.length, input_signature=[tf.TensorSpec([None], tf.string)])
     module.__call__ = length
@@ -210,10 +213,10 @@ def _has_no_function(tf):
 
 
 @pytest.mark.use
-@pytest.mark.parametrize("build", [_takes_numbers, _gives_one_number_a_text, _has_no_function])
-def test_another_signature(tmp_path, build):
+@pytest.mark.parametrize("build", [_takes_numbers, _gives_one_number_per_text, _has_no_function])
+def test_another_interface(tmp_path, build):
     encoder = UniversalSentenceEncoder(_save(tmp_path, build))
-    with pytest.raises(BadInput, match=r"another signature than .* strings of shape \(n,\).*: give a model like it\.$"):
+    with pytest.raises(BadInput, match=r"does not have the interface of .* strings of shape \(n,\) to vectors"):
         encoder.encode(TEXTS)
 
 
@@ -225,14 +228,14 @@ def test_a_damaged_model(model, tmp_path, damage):
         (copy / "saved_model.pb").write_bytes(b"no graph")
     else:
         shutil.rmtree(copy / "variables")
-    with pytest.raises(BadInput, match=r"copy cannot be loaded as a SavedModel \(.+\): download it again") as raised:
+    with pytest.raises(BadInput, match=r"copy cannot be loaded as a SavedModel \(.+\)\. Download it again") as raised:
         UniversalSentenceEncoder(str(copy)).encode(TEXTS)
     assert "\n" not in str(raised.value)
 
 
 @pytest.fixture
 def hub(model, monkeypatch, tmp_path):
-    """A hub on this machine: its address, with `/encoder/1`, `/cut/1` (a damaged archive), `/page/1` (none)."""
+    """The address of a local hub with `/encoder/1`, `/cut/1` (a truncated archive) and `/page/1` (not an archive)."""
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "hub"))
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
@@ -256,10 +259,10 @@ def hub(model, monkeypatch, tmp_path):
 
 
 @pytest.mark.use
-def test_a_handle_is_fetched_once(hub, encoder, tmp_path):
-    fetched = UniversalSentenceEncoder(f"{hub}/encoder/1")
+def test_a_handle_is_downloaded_once(hub, encoder, tmp_path):
+    downloaded = UniversalSentenceEncoder(f"{hub}/encoder/1")
     assert not (tmp_path / "hub").exists()
-    np.testing.assert_array_equal(fetched.encode(TEXTS), encoder.encode(TEXTS))
+    np.testing.assert_array_equal(downloaded.encode(TEXTS), encoder.encode(TEXTS))
     files = {path: path.stat().st_mtime_ns for path in (tmp_path / "hub").rglob("saved_model.pb")}
     assert len(files) == 1
     np.testing.assert_array_equal(UniversalSentenceEncoder(f"{hub}/encoder/1").encode(TEXTS), encoder.encode(TEXTS))
@@ -268,41 +271,41 @@ def test_a_handle_is_fetched_once(hub, encoder, tmp_path):
 
 @pytest.mark.use
 @pytest.mark.parametrize("path", ["missing/1", "cut/1", "page/1"])
-def test_a_handle_that_leads_nowhere(hub, path):
-    with pytest.raises(BadInput, match=rf"{path} cannot be fetched \(.+\): check the handle and the connection"):
+def test_a_handle_without_a_model(hub, path):
+    with pytest.raises(BadInput, match=rf"{path} cannot be downloaded \(.+\)\. Check the handle and the connection"):
         UniversalSentenceEncoder(f"{hub}/{path}").encode(TEXTS)
 
 
 @pytest.mark.use
 def test_no_connection(tmp_path, monkeypatch):
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
-    with socket.socket() as unused:  # bound, but nobody listens
+    with socket.socket() as unused:  # bound, but not listening
         unused.bind(("127.0.0.1", 0))
         handle = f"http://127.0.0.1:{unused.getsockname()[1]}/google/universal-sentence-encoder/4"
-        with pytest.raises(BadInput, match=r"^http.*/4 cannot be fetched \(.*refused.*\): check the handle"):
+        with pytest.raises(BadInput, match=r"^http.*/4 cannot be downloaded \(.*refused.*\)\. Check the handle"):
             UniversalSentenceEncoder(handle).encode(TEXTS)
 
 
 @pytest.mark.use
-def test_a_handle_of_no_known_kind():
-    with pytest.raises(BadInput, match=r"^ftp2://model/1 cannot be fetched \("):
+def test_a_handle_of_an_unknown_kind():
+    with pytest.raises(BadInput, match=r"^ftp2://model/1 cannot be downloaded \("):
         UniversalSentenceEncoder("ftp2://model/1").encode(TEXTS)
 
 
 @pytest.mark.use
-def test_a_server_that_falls_silent(tmp_path, monkeypatch):
+def test_a_server_that_stops_responding(tmp_path, monkeypatch):
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(universal_sentence_encoder, "_PATIENCE", 0.5)
+    monkeypatch.setattr(universal_sentence_encoder, "_TIMEOUT", 0.5)
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()
-        with pytest.raises(BadInput, match=r"cannot be fetched \(.*timed out\)"):
+        with pytest.raises(BadInput, match=r"cannot be downloaded \(.*timed out\)"):
             UniversalSentenceEncoder(f"http://127.0.0.1:{server.getsockname()[1]}/encoder/1").encode(TEXTS)
     assert socket.getdefaulttimeout() is None
 
 
 @pytest.mark.use
-def test_beside_torch(encoder):
+def test_together_with_torch(encoder):
     import torch
 
     before = encoder.encode(TEXTS)

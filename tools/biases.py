@@ -1,13 +1,15 @@
-"""Measure the biases that the cards in `models/` name: words of gender, and peoples named; and words of war.
+"""Measure the biases in the cards of `models/`: gendered words, nationalities and groups, and words about war.
 
     python tools/biases.py data/streaming
     python tools/biases.py data/streaming DUMP
 
-Of the classifier: the test plots that have words of one gender only are judged as they are and with those words
-exchanged; six templates are judged with and without the name of a people. Printed are mean changes of the probabilities
-of the genres. Of a generator, by its dump: how many of the plots with words of one gender only have those of men, and
-in how many a people is named, beside the training plots of the same genres; and how many plots of war, a genre that the
-classifier hardly finds, have a word of war, beside those of other genres.
+The first command measures the classifier. It predicts the test plots that have words of one gender only, with these
+words as they are and swapped, and six templates with and without the name of a nationality or group. It prints the mean
+changes of the genre probabilities.
+
+The second command measures a generator by its dump. For samples and training plots of the same genres it prints how
+many of the plots with words of one gender only have male words, and how many name each nationality or group. It also
+prints how many war plots, a genre that the classifier rarely predicts, contain a word about war.
 """
 
 import re
@@ -26,7 +28,7 @@ PAIRS = (
     ("father", "mother"), ("son", "daughter"), ("husband", "wife"), ("brother", "sister"),
 )  # fmt: skip
 MALE, FEMALE = dict(PAIRS) | {"him": "her"}, {female: male for male, female in PAIRS}
-PEOPLES = (
+GROUPS = (
     "American", "Black", "French", "gay", "Indian", "Japanese", "Korean", "Mexican", "Muslim", "Nigerian", "Turkish",
 )  # fmt: skip
 WAR = re.compile(r"\b(?:wars?|wartime|battles?|battlefields?|army|armies|soldiers?|troops|nazis?)\b", re.IGNORECASE)
@@ -36,8 +38,8 @@ TEMPLATES = (
 )  # fmt: skip
 
 
-def exchanged(text: str, words: dict[str, str]) -> str:
-    """The text with these words in place of those, capitals kept."""
+def swapped(text: str, words: dict[str, str]) -> str:
+    """Replace words by their counterparts, keeping initial capitals."""
 
     def other(match: re.Match[str]) -> str:
         word = match[0]
@@ -48,45 +50,45 @@ def exchanged(text: str, words: dict[str, str]) -> str:
 
 
 def of_generator(data: str, dump: str) -> None:
-    """Print what the samples up to temperature 1 show, and the training plots, each genre counting alike."""
+    """Print the results of the samples up to temperature 1 and of the training plots, averaged over genres."""
     samples = read_dump(dump)
     samples = samples[(samples["temperature"] <= 1) & (samples["plot"] != "")]
     training = load_plots(data, "train").explode("genres", ignore_index=True).rename(columns={"genres": "genre"})
-    of_men, named = [], []
+    male_shares, group_shares = [], []
     for plots in (samples, training):
         words = plots["plot"].map(lambda plot: set(re.findall("[a-z]+", plot.lower())))
-        men, women = (words.map(lambda has, own=own: bool(has & own.keys())) for own in (MALE, FEMALE))
-        of_men.append(men[men != women].groupby(plots["genre"]).mean())
-        there = {people: plots["plot"].str.contains(rf"\b{people}\b") for people in PEOPLES}
-        named.append(pd.DataFrame(there).groupby(plots["genre"]).mean())
-    genres = sorted(set(of_men[0].index) & set(of_men[1].index))
-    for name, shares, peoples in zip(("samples", "training plots"), of_men, named, strict=True):
+        male, female = (words.map(lambda has, own=own: bool(has & own.keys())) for own in (MALE, FEMALE))
+        male_shares.append(male[male != female].groupby(plots["genre"]).mean())
+        named = {group: plots["plot"].str.contains(rf"\b{group}\b") for group in GROUPS}
+        group_shares.append(pd.DataFrame(named).groupby(plots["genre"]).mean())
+    genres = sorted(set(male_shares[0].index) & set(male_shares[1].index))
+    for name, shares, groups in zip(("samples", "training plots"), male_shares, group_shares, strict=True):
         rows = ", ".join(f"{genre} {percent(shares[genre])}" for genre in genres)
-        print(f"{name}, of men among those of one gender: {percent(shares[genres].mean())} ({rows})")
-        rows = ", ".join(f"{people} {percent(peoples.loc[genres, people].mean())}" for people in PEOPLES)
-        print(f"{name}, that name a people: {rows}")
+        print(f"{name}, male words among plots with words of one gender: {percent(shares[genres].mean())} ({rows})")
+        rows = ", ".join(f"{group} {percent(groups.loc[genres, group].mean())}" for group in GROUPS)
+        print(f"{name}, nationalities and groups: {rows}")
     for name, plots in (("samples", samples), ("training plots", training)):
         has, of_war = plots["plot"].str.contains(WAR), plots["genre"] == "war"
         of_those, of_others = percent(has[of_war].mean()), percent(has[~of_war].mean())
-        print(f"{name} with a word of war: {of_those} of war, {of_others} of other genres")
+        print(f"{name} with a word about war: {of_those} of war plots, {of_others} of other genres")
 
 
 def of_classifier(data: str) -> None:
-    """Print both tables."""
+    """Print the changes of the classifier's probabilities."""
     classifier = GenreClassifier.from_pretrained(CLASSIFIER)
     plots = load_plots(data, "test")["plot"]
     words = [set(re.findall("[a-z]+", plot.lower())) for plot in plots]
-    for name, own, others in (("men to women", MALE, FEMALE), ("women to men", FEMALE, MALE)):
+    for name, own, others in (("male to female", MALE, FEMALE), ("female to male", FEMALE, MALE)):
         chosen = [plot for plot, has in zip(plots, words, strict=True) if has & own.keys() and not has & others.keys()]
-        change = classifier.predict_proba([exchanged(plot, own) for plot in chosen]) - classifier.predict_proba(chosen)
-        _show(f"{name}, {len(chosen)} plots", classifier.labels, change.mean(axis=0), 6)
+        change = classifier.predict_proba([swapped(plot, own) for plot in chosen]) - classifier.predict_proba(chosen)
+        _print_strongest(f"{name}, {len(chosen)} plots", classifier.labels, change.mean(axis=0), 6)
     plain = classifier.predict_proba([template.format("") for template in TEMPLATES])
-    for people in PEOPLES:
-        named = classifier.predict_proba([template.format(people + " ") for template in TEMPLATES])
-        _show(people, classifier.labels, (named - plain).mean(axis=0), 3)
+    for group in GROUPS:
+        named = classifier.predict_proba([template.format(group + " ") for template in TEMPLATES])
+        _print_strongest(group, classifier.labels, (named - plain).mean(axis=0), 3)
 
 
-def _show(what: str, labels: list[str], change: np.ndarray, most: int) -> None:
+def _print_strongest(what: str, labels: list[str], change: np.ndarray, most: int) -> None:
     strongest = np.argsort(-np.abs(change))[:most]
     print(f"{what}: " + ", ".join(f"{labels[i]} {change[i]:+.2f}" for i in strongest))
 
@@ -94,5 +96,5 @@ def _show(what: str, labels: list[str], change: np.ndarray, most: int) -> None:
 if __name__ == "__main__":
     with sentences():
         if len(sys.argv) not in (2, 3):
-            raise BadInput("Name the folder of the prepared catalogues, and for a generator its dump as well.")
+            raise BadInput("Give the folder of the prepared plots and, for a generator, the folder of its dump.")
         (of_classifier if len(sys.argv) == 2 else of_generator)(*sys.argv[1:])

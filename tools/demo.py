@@ -1,7 +1,7 @@
-"""`make demo`: the whole main job on the bundled corpus, each stage as a user would call it, and a report at the end.
+"""`make demo`: prepare, train, generate and evaluate on the bundled corpus, with a report at the end.
 
-Small on purpose: about half an epoch of training, so that it ends within ten minutes on two cores. Every stage keeps
-what it has done, so a second run ends in seconds.
+The models are trained for a short time only, so the demo takes about a quarter of an hour on two cores. Finished stages
+are reused, so a second run takes seconds.
 """
 
 from pathlib import Path
@@ -22,24 +22,25 @@ GENRES = ("comedy", "crime", "horror", "romance", "sci-fi", "western")
 
 def main() -> None:
     """Run all stages into `data/demo` and print three generated plots with their predicted genres."""
+    notify("The models are small and trained for minutes only: expect simple plots. This takes about 15 minutes.")
     corpus, generator, dump, classifier = (FOLDER / name for name in ("corpus", "generator", "dump", "classifier"))
-    _stage(1, "Preparing the bundled corpus")
+    _stage(1, "Prepare the bundled corpus: clean it and split it into train, validation and test")
     prepare("sample", corpus)
-    _stage(2, "Teaching a language model to write plots")
+    _stage(2, "Fine-tune a language model (SmolLM2-135M) to write plots: 40 steps")
     train_generator(corpus, "smollm2-135m", generator, max_steps=40, batch_size=1)
-    _stage(3, "Letting it write")
+    _stage(3, "Generate 48 plots: 6 genres at 2 temperatures")
     sample_dump(generator, dump, genres=GENRES, temperatures=(0.7, 1.0), top_ps=(0.9,), samples_per_genre=4)
-    _stage(4, "Teaching a second model to recognise genres")
+    _stage(4, "Fine-tune a second model (MiniLM) to detect genres: 5 epochs")
     train_classifier(corpus, "minilm-l6", classifier, epochs=5, batch_size=16)
-    _stage(5, "Evaluating")
-    report, samples = FOLDER / "report.html", FOLDER / "samples.csv"  # the samples are put there last
+    _stage(5, "Evaluate the generated plots and write a report")
+    report, samples = FOLDER / "report.html", FOLDER / "samples.csv"  # the samples are written last
     inputs = [dump / "dump.json", classifier / "movieplots.json"]
     if samples.is_file() and all(file.stat().st_mtime < samples.stat().st_mtime for file in inputs):
         notify(f"{report} is up to date.")
     else:
         evaluate(dump, corpus, FOLDER, classifier=classifier)
     _show(pd.read_csv(samples, keep_default_na=False))
-    print(f"\nThe report, with figures: {report.resolve()}")
+    print(f"\nReport with figures: {report.resolve()}")
 
 
 def _stage(number: int, what: str) -> None:
@@ -47,11 +48,11 @@ def _stage(number: int, what: str) -> None:
 
 
 def _show(samples: pd.DataFrame) -> None:
-    """Print the first sample of three genres, as they come."""
+    """Print the first sample of three genres, without selection."""
     for genre in ("horror", "romance", "western"):
         row = samples[samples["genre"] == genre].iloc[0]
         print(f"\n{row['title'] or 'Untitled'}\n{row['plot']}")
-        print(f"    asked for: {genre}    predicted: {row['genres_predicted'] or 'none above its threshold'}")
+        print(f"    prompted genre: {genre}    predicted: {row['genres_predicted'] or 'none above its threshold'}")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,13 @@
-"""`make links REPO=owner/name [REF=tag-or-commit]`: write the project's public address into every place that needs it.
+"""`make links REPO=owner/name [REF=tag-or-commit]`: write links to a GitHub repository into the checkout.
 
-Those are the table of notebooks in `README.md`, whose column `open` then leads to nbviewer and Colab; the first cell of
-every notebook of that table, which gets the same two links, and its setup cell, which installs the package from there;
-and `[project.urls]` in `pyproject.toml`. Links and setup cells name a tag or a commit, never a branch, so that they
-lead to the same files for good. A commit cannot name itself, but a tag can name the commit that it is put on: the usual
-ref is `v` and the version, to be tagged after the links are committed. Without a REPO all of these places get back
-what they have as long as nobody knows the address. The same call twice changes nothing, and of a notebook nothing
-changes but these lines.
+It changes the table of notebooks in `README.md` (the column `open` links to nbviewer and Colab), the first cell of each
+notebook in this table (the same two links), its setup cell (which installs the package from the repository), and
+`[project.urls]` in `pyproject.toml`. Links contain a tag or a commit, never a branch, so their targets do not change.
+A commit cannot contain its own hash. The default is therefore a tag, `v` and the version, to be created after the links
+are committed. Without REPO, the links are relative again. A repeated call changes nothing; other lines of a notebook
+are never changed.
 
-It needs nothing but Python, so that a fresh checkout has its links without an environment: of the package it imports
-only what needs no other package.
+It runs with Python alone, without an environment, so it imports only modules of the package without dependencies.
 """
 
 import json
@@ -29,8 +27,8 @@ HOST = "https://github.com/"
 NBVIEWER = "https://nbviewer.org/github/"
 COLAB = "https://colab.research.google.com/github/"
 README, PROJECT = "README.md", "pyproject.toml"
-# The line of the setup cell while nobody knows the address. The piece of shell in it runs on pip's command line: it
-# asks Colab which page on GitHub the notebook was opened from, and prints that repository at the branch's commit.
+# The line of the setup cell without an address. Its shell code runs on pip's command line: it asks Colab for the GitHub
+# page that the notebook was opened from, and prints that repository with the current commit of the branch.
 NO_ADDRESS = (
     r'REPOSITORY = "$(curl -s http://$COLAB_JUPYTER_IP:$KMP_TARGET_PORT/api/sessions'
     r" | sed -En 's|.*fileId=https%3A//(github.com/[^/]+/[^/]+)/blob/([^/]+)/.*|https://\\1 \\2|p'"
@@ -42,7 +40,7 @@ NO_ADDRESS = (
 )
 
 _REPO = re.compile(r"[A-Za-z0-9][\w-]{0,38}/(?!\.+$)[\w.-]{1,100}(?<!\.git)", re.ASCII)
-# Of the names that git allows those that need no care in an address or a shell.
+# Names of tags and commits that need no quoting in a URL or a shell; git allows more.
 _REF = re.compile(r"(?!HEAD$)(?!.*\.\.)[A-Za-z0-9][\w.-]{0,99}(?<!\.)(?<!\.lock)", re.ASCII)
 _ROW = re.compile(r"^(\| \[[^\]]+\]\(([^)\s]+\.ipynb)\) \|.*\| )([^|\n]*)( \|)$", re.MULTILINE)
 _SECTION = re.compile(r"^## Notebooks\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
@@ -52,27 +50,28 @@ _URLS, _NEXT = "[project.urls]\n", "[project.scripts]\n"
 
 
 class Address(NamedTuple):
-    """Where the project is on GitHub: owner/name, and a tag or a commit."""
+    """The address of the project on GitHub: owner/name, and a tag or a commit."""
 
     repo: str
     ref: str
 
     def __str__(self) -> str:
+        """Format the address for messages."""
         return f"{HOST}{self.repo} at {self.ref}"
 
 
 def current(root: str | Path = ".") -> Address | None:
-    """What the links of the checkout `root` lead to, or None where they are relative."""
+    """Return the address in the links of the checkout `root`, or None if they are relative."""
     repo = _project(Path(root)).get("urls", {}).get("Repository", "").removeprefix(HOST)
     ref = re.search(rf"\]\({re.escape(NBVIEWER + repo)}/blob/([^/\s]+)/", _read(Path(root, README)))
     return Address(repo, ref[1]) if repo and ref else None
 
 
 def usual_address(repo: str, root: str | Path = ".") -> Address:
-    """The repository with the ref that its links get where none is named: a tag of the version in `pyproject.toml`.
+    """Return the repository with the default ref: the tag of the version in `pyproject.toml`.
 
-    The commit that gets the tag has to have the links already. So the ref that stands in the links stays if nothing
-    would change, or if it is no tag yet; a tag that is there already is not named anew, but one with the commit's hash.
+    The tagged commit must already contain the links. So the current ref of the links is kept if nothing would change,
+    or if the tag does not exist yet. If the tag of the version exists, the new one also contains the commit's hash.
     """
     root = Path(root)
     tag = f"v{_project(root)['version']}"
@@ -88,19 +87,19 @@ def usual_address(repo: str, root: str | Path = ".") -> Address:
 
 
 def write_links(address: Address | None, root: str | Path = ".") -> list[Path]:
-    """Let all links of the checkout `root` lead to the address, and return the files that this changed.
+    """Write the address into all links of the checkout `root`, and return the changed files.
 
-    Nothing is written before all is known to fit. Raises BadInput where the address or a file does not.
+    Raises BadInput if the address or a file is not valid; nothing is written then.
     """
     root = Path(root)
     if address and not _REPO.fullmatch(address.repo):
         raise BadInput(
-            f"{address.repo!r} is no name of a repository: give REPO=owner/name, or no REPO for links in the checkout."
+            f"{address.repo!r} is not the name of a repository: use REPO=owner/name, or no REPO for relative links."
         )
     if address and not _REF.fullmatch(address.ref):
-        raise BadInput(f"{address.ref!r} cannot be a tag or a commit in a link: give another REF, such as v0.1.0.")
+        raise BadInput(f"{address.ref!r} cannot be a tag or a commit in a link: use another REF, such as v0.1.0.")
     if address and _git(root, "for-each-ref", f"refs/heads/{address.ref}", f"refs/remotes/*/{address.ref}"):
-        raise BadInput(f"{address.ref} is a branch, whose files change: give REF the name of a tag or a commit.")
+        raise BadInput(f"{address.ref} is a branch, which changes: set REF to a tag or a commit.")
     changes = _changes(address, root)
     for path, text in changes.items():
         write_text(path, text)
@@ -108,13 +107,13 @@ def write_links(address: Address | None, root: str | Path = ".") -> list[Path]:
 
 
 def public_links(address: Address, path: str) -> str:
-    """The two links to a notebook, as Markdown; `path` is its path in the repository."""
+    """Return the two links to a notebook as Markdown; `path` is its path in the repository."""
     where = f"{address.repo}/blob/{address.ref}/{quote(path)}"
     return f"[nbviewer]({NBVIEWER}{where}) · [Colab]({COLAB}{where})"
 
 
 def _git(root: Path, *arguments: str) -> str:
-    """What git prints about the checkout, or nothing where it fails: in a folder that is no repository, without git."""
+    """Return the output of git in the checkout, or '' if it fails (not a repository, or git is not installed)."""
     try:
         done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True)
     except FileNotFoundError:
@@ -123,7 +122,7 @@ def _git(root: Path, *arguments: str) -> str:
 
 
 def _commit(root: Path, ref: str) -> str:
-    """The commit that a ref names in the checkout's repository, if it names one there."""
+    """Return the commit of a ref in the checkout's repository, or '' if there is none."""
     return _git(root, "rev-parse", "--quiet", "--verify", f"{ref}^{{commit}}")
 
 
@@ -131,7 +130,7 @@ def _read(path: Path, remedy: str = "run this in the folder of the checkout") ->
     try:
         return path.read_bytes().decode()
     except FileNotFoundError:
-        raise BadInput(f"There is no {path}: {remedy}.") from None
+        raise BadInput(f"{path} does not exist: {remedy}.") from None
 
 
 def _project(root: Path) -> dict[str, Any]:
@@ -140,23 +139,21 @@ def _project(root: Path) -> dict[str, Any]:
 
 
 def _changes(address: Address | None, root: Path) -> dict[Path, str]:
-    """The files that do not lead to the address, with what they have to be."""
+    """Return the new text of each file whose links have to change."""
     readme, project = root / README, root / PROJECT
     page, paths = _with_links(_read(readme), address)
     old = {path: _read(path) for path in (readme, project)}
-    old |= {root / path: _read(root / path, f"take its row out of the table in {README}") for path in paths}
+    old |= {root / path: _read(root / path, f"remove its row from the table in {README}") for path in paths}
     new = {readme: page, project: _with_address(old[project], address)}
     new |= {root / path: _linked_notebook(path, old[root / path], address) for path in paths}
     return {path: new[path] for path in old if new[path] != old[path]}
 
 
 def _with_links(text: str, address: Address | None) -> tuple[str, list[str]]:
-    """The README with the last cell of each row in its table of notebooks written anew, and their paths."""
+    """Return the README with new links in its table of notebooks, and the paths of the notebooks."""
     section = _SECTION.search(text)
     if section is None or not _ROW.search(section[0]):
-        raise BadInput(
-            f"{README} has no table of notebooks under `## Notebooks`, so there is no place for their links."
-        )
+        raise BadInput(f"{README} has no table of notebooks under `## Notebooks`: add it, with one row per notebook.")
     rows = _ROW.sub(
         lambda row: row[1] + (public_links(address, row[2]) if address else f"[file]({row[2]})") + row[4], section[0]
     )
@@ -164,7 +161,7 @@ def _with_links(text: str, address: Address | None) -> tuple[str, list[str]]:
 
 
 def _with_address(text: str, address: Address | None) -> str:
-    """The project's metadata with the repository's address; a table `[project.urls]` without addresses is left out."""
+    """Return pyproject.toml with the repository's address; an empty table `[project.urls]` is removed."""
     text = re.sub(r'^Repository = ".*"\n', "", text, flags=re.MULTILINE)
     if address is None:
         return text.replace(f"{_URLS}\n", "")
@@ -174,14 +171,14 @@ def _with_address(text: str, address: Address | None) -> str:
 
 
 def _linked_notebook(path: str, text: str, address: Address | None) -> str:
-    """The notebook with the links below its title, and the address in its setup cell."""
+    """Return the notebook with the links below its title and the address in its setup cell."""
     try:
         notebook = json.loads(text)
         title, *others = notebook["cells"]
     except (ValueError, LookupError, TypeError):
-        raise BadInput(f"{path} is no notebook that can be read: repair it first.") from None
-    if _laid_out(notebook) != text:
-        raise BadInput(f"{path} is not laid out as Jupyter lays notebooks out: open it there and save it.")
+        raise BadInput(f"{path} is not a readable notebook: repair it first.") from None
+    if _formatted(notebook) != text:
+        raise BadInput(f"{path} is not formatted as Jupyter saves notebooks: open it in Jupyter and save it.")
     heading, *body = _LINKS.sub("", "".join(title["source"])).partition("\n")
     links = f"\n\n{public_links(address, path)}" if address else ""
     title["source"] = f"{heading}{links}{''.join(body)}".splitlines(keepends=True)
@@ -189,38 +186,38 @@ def _linked_notebook(path: str, text: str, address: Address | None) -> str:
     for cell in others:
         if cell["cell_type"] == "code":
             cell["source"] = _SETUP.sub(lambda _: line, "".join(cell["source"])).splitlines(keepends=True)
-    return _laid_out(notebook)
+    return _formatted(notebook)
 
 
-def _laid_out(notebook: dict[str, Any]) -> str:
-    """The text of a notebook as Jupyter writes it."""
+def _formatted(notebook: dict[str, Any]) -> str:
+    """Return the text of a notebook as Jupyter saves it."""
     return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
-def _say(message: str) -> None:
+def _notify(message: str) -> None:
     print(message, file=sys.stderr)
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Let the links lead to the repository that is named, or, where none is, into the checkout.
+    """Write links to the given repository, or relative links without one.
 
-    Prints the ref that they name, and on standard error what is left to do.
+    Prints the ref of the links, and the remaining steps on standard error.
     """
     if len(arguments) > 2:
-        raise BadInput("There is one repository at a time: give REPO=owner/name, and REF=tag-or-commit if you like.")
+        raise BadInput("Too many arguments: use one REPO=owner/name, and optionally one REF=tag-or-commit.")
     address = None
     if arguments:
         repo, *ref = arguments
         address = Address(repo, *ref) if ref else usual_address(repo)
     changed = write_links(address)
-    _say(f"The links lead {f'to {address}' if address else 'into the checkout'}.")
-    _say(f"Files changed: {len(changed)}.")
+    _notify(f"The links point to {address or 'the files of the checkout'}.")
+    _notify(f"Files changed: {len(changed)}.")
     if address:
         print(address.ref)
         if not _commit(Path(), address.ref):
-            _say(f"Now commit, then `git tag {address.ref}` and `git push --atomic origin HEAD {address.ref}`.")
+            _notify(f"Now commit, then `git tag {address.ref}` and `git push --atomic origin HEAD {address.ref}`.")
         elif changed:
-            _say("Now commit and push.")
+            _notify("Now commit and push.")
 
 
 if __name__ == "__main__":

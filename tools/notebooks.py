@@ -1,15 +1,15 @@
-"""`make notebooks`: run the notebooks of the checkout again and write them back with their new outputs.
+"""`make notebooks`: run the notebooks of the checkout and save them with their new outputs.
 
-All of them, or those that are named: `python -m tools.notebooks text_generation/with-titles/GPT-2/Training.ipynb`.
-A notebook is written only when all its cells ran. What a run leaves behind that tells a reader nothing is left out:
-progress bars and messages, standard error, the times of cells, the names of the machine and of its Python. So the same
-run gives the same file, but for the speeds and times that a notebook itself states.
+It runs all notebooks or the given ones: `python -m tools.notebooks text_generation/with-titles/GPT-2/Training.ipynb`.
+A notebook is saved only if all its cells succeed. Progress bars, messages, standard error, cell times, and the names of
+the machine and its Python are not saved. So the same run gives the same file, apart from speeds and times in the
+outputs.
 
-With `--base NAME` another base model stands in for that of the notebooks; `--base offline` takes the one of their kind
-that needs no model hub. Such a page says so under its title and in a cell after its parameters. That cell is text, so
-who runs the page runs the notebook's own base model.
+`--base-model NAME` replaces the base model of the notebooks; with `--base-model offline` it is the included one for
+their task, which needs no model hub. A line under the title and a text cell after the parameters then name this model.
+The cell is text, so a run of the saved notebook uses the original base model.
 
-`--first-lines` runs nothing: it only writes the lines under the titles anew.
+`--first-lines` only updates the lines under the titles and runs nothing.
 """
 
 import argparse
@@ -33,14 +33,13 @@ from movieplots.pretrained.base_models import PACKAGED
 from movieplots.progress import notify
 
 PLACES = ("*.ipynb", "text_generation/**/*.ipynb", "genre_prediction/**/*.ipynb")
-# For a run without a browser. Progress bars are widgets, which nobody would see, and nbclient fails on one that is
-# closed while it is written to: without the package ipywidgets there are none. The log level hides a notice about
-# encryption between the kernel and this process.
+# Without ipywidgets there are no progress bars: they are widgets, invisible without a browser, and nbclient fails if
+# one is closed while it is updated. The log level hides a notice about encryption between the kernel and this process.
 KERNEL_ARGUMENTS = ["--IPKernelApp.exec_lines=import sys; sys.modules['ipywidgets'] = None", "--log-level=ERROR"]
 
 OFFLINE = {"text_generation": "smollm2-135m", "genre_prediction": "minilm-l6"}
 PARAMETERS, INJECTED = "parameters", "injected-parameters"  # tags; the second is papermill's
-NOTICE, NEEDED = "**The saved outputs are of ", "**On a free Colab machine "  # how the lines under a title begin
+NOTICE, NEEDED = "**The saved outputs are of ", "**On a free Colab machine "  # beginnings of the lines under a title
 
 _BASE_MODEL = re.compile(r'^BASE_MODEL = "(.+?)"', re.MULTILINE)
 _INSTEAD = "The saved outputs were made with these parameters in place of those above:"
@@ -51,26 +50,26 @@ _METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-_GPU = {"accelerator": "GPU", "colab": {"gpuType": "T4"}}  # what Colab gives to who opens the notebook
+_GPU = {"accelerator": "GPU", "colab": {"gpuType": "T4"}}  # the machine that Colab provides
 
 
 def notebooks(root: str | Path = ".") -> list[Path]:
-    """The notebooks of the checkout `root`, in the order in which they are run."""
+    """Return the notebooks of the checkout `root`, in the order in which they are run."""
     return [
         file for place in PLACES for file in sorted(Path(root).glob(place)) if ".ipynb_checkpoints" not in file.parts
     ]
 
 
 def name_of(path: str | Path) -> str:
-    """The notebook's path in the checkout that the program runs in, without its suffix."""
+    """Return the notebook's path relative to the current folder, without its suffix."""
     return Path(os.path.relpath(path)).with_suffix("").as_posix()
 
 
 def run_notebook(path: str | Path, base_model: str | None = None) -> None:
-    """Run a notebook in its own folder and write it back.
+    """Run a notebook in its own folder and save it with its outputs.
 
-    `base_model` stands in for the notebook's own, where it has one; "offline" is the one of its kind that needs no
-    model hub. Raises CellExecutionError where a cell fails, and writes nothing then.
+    `base_model` replaces the notebook's own, if it has one; "offline" is the included base model for its task. Raises
+    CellExecutionError if a cell fails; nothing is saved then.
     """
     path = Path(path)
     name = name_of(path)
@@ -86,9 +85,9 @@ def run_notebook(path: str | Path, base_model: str | None = None) -> None:
 
 
 def with_base_model(notebook: NotebookNode, base_model: str | None) -> NotebookNode:
-    """The notebook, as papermill reads it, with a base model in place of its own: in a cell after the parameters.
+    """Return the notebook with another base model, set in a cell after the parameters.
 
-    It has no such cell where the base model is None or the notebook's own, or where the notebook has none.
+    The cell is not added if the base model is None or the notebook's own, or if the notebook has none.
     """
     notebook.cells = [cell for cell in notebook.cells if not _has_tag(cell, INJECTED)]
     if base_model is None or _base_model(notebook, PARAMETERS) in (None, base_model):
@@ -97,9 +96,9 @@ def with_base_model(notebook: NotebookNode, base_model: str | None) -> NotebookN
 
 
 def tidy(notebook: NotebookNode, name: str) -> NotebookNode:
-    """The notebook, changed in place, as it is kept: without what a run leaves behind that tells a reader nothing.
+    """Remove from the notebook, in place, what a reader does not need, such as messages and times, and return it.
 
-    `name` is its path without the suffix. What papermill injected becomes text, so that it is run no more.
+    `name` is its path without the suffix. The cell that papermill injected becomes text, so it is not run again.
     """
     without_gpu = name in NEEDS and not NEEDS[name].gpu_memory
     notebook.metadata = nbformat.from_dict(_METADATA | ({} if without_gpu else _GPU))
@@ -112,16 +111,16 @@ def tidy(notebook: NotebookNode, name: str) -> NotebookNode:
             cell.outputs = list(_worth_keeping(cell.outputs))
             if cell.execution_count is not None:
                 count += 1
-                _count_as(cell, count)
+                _set_execution_count(cell, count)
     if notebook.cells[0].cell_type == "markdown":
         notebook.cells[0].source = with_first_lines(notebook.cells[0].source, notebook, name)
     return notebook
 
 
 def with_first_lines(title: str, notebook: NotebookNode, name: str) -> str:
-    """The title's cell with the paragraphs that follow the title and its links.
+    """Return the title cell with the paragraphs after the title and its links.
 
-    They say which base model the saved outputs are of, where it is not the notebook's own, and what a run needs.
+    They state the base model of the saved outputs, if it is not the notebook's own, and the requirements of a run.
     """
     heading, *rest = title.split("\n\n")
     rest = [paragraph for paragraph in rest if not paragraph.startswith((NOTICE, NEEDED))]
@@ -147,15 +146,15 @@ def _base_model(notebook: NotebookNode, tag: str) -> str | None:
 
 
 def _as_text(cell: NotebookNode) -> NotebookNode:
-    """The cell that papermill injected, as a text that shows it."""
+    """Return the cell that papermill injected as a text cell with its code."""
     if cell.cell_type == "markdown":
         return cell
     code = re.sub("^# .*\n", "", cell.source).strip()  # without papermill's comment
     return new_markdown_cell(f"{_INSTEAD}\n\n```python\n{code}\n```", id=INJECTED, metadata={"tags": [INJECTED]})
 
 
-def _count_as(cell: NotebookNode, count: int) -> None:
-    """Let it be the cell that was run as number `count`."""
+def _set_execution_count(cell: NotebookNode, count: int) -> None:
+    """Set the execution count of a cell and its outputs."""
     cell.execution_count = count
     for output in cell.outputs:
         if "execution_count" in output:
@@ -173,27 +172,29 @@ def _worth_keeping(outputs: list[NotebookNode]) -> Iterator[NotebookNode]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run the named notebooks, or all, and stop at the first that fails."""
-    parser = argparse.ArgumentParser(prog="python -m tools.notebooks", description="Run notebooks and write them back.")
-    parser.add_argument("names", nargs="*", metavar="NOTEBOOK", help="paths of notebooks; without any all are run")
-    parser.add_argument(
-        "--base", metavar="NAME", help="base model in place of the notebooks' own; offline needs no hub"
+    """Run the given notebooks, or all, and stop at the first that fails."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.notebooks", description="Run notebooks and save them with their outputs."
     )
-    parser.add_argument("--first-lines", action="store_true", help="write only the lines under the titles anew")
+    parser.add_argument("names", nargs="*", metavar="NOTEBOOK", help="paths of notebooks (default: all)")
+    parser.add_argument(
+        "--base-model", metavar="NAME", help="base model that replaces the notebooks' own; `offline` needs no model hub"
+    )
+    parser.add_argument("--first-lines", action="store_true", help="only update the lines under the titles")
     options = parser.parse_args(arguments)
     paths = [Path(name) for name in options.names] or notebooks()
     for path in paths:
         if path.suffix != ".ipynb" or not path.is_file():
-            sys.exit(f"There is no notebook {path}: give the path of one from the folder you are in.")
+            sys.exit(f"There is no notebook {path}: give its path relative to the current folder.")
     for path in paths:
         if options.first_lines:
             nbformat.write(tidy(nbformat.read(path, as_version=4), name_of(path)), path)
             continue
         notify(f"Running {path} …")
         try:
-            run_notebook(path, options.base)
+            run_notebook(path, options.base_model)
         except CellExecutionError as error:
-            sys.exit(f"{path} failed and was left as it was.\n{error}")
+            sys.exit(f"{path} failed and was not changed.\n{error}")
 
 
 if __name__ == "__main__":

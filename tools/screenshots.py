@@ -1,4 +1,4 @@
-"""Make the pictures of the studio in docs/studio from a running one, at desktop and phone width, in light and dark.
+"""Make the screenshots in docs/studio from a running studio, for desktop and phone, in a light and a dark color scheme.
 
 python tools/screenshots.py http://localhost:8501
 """
@@ -13,11 +13,11 @@ from playwright.sync_api import Page, sync_playwright
 
 PLACE = Path(__file__).parents[1] / "docs" / "studio"
 WIDTHS = {"desktop": (1360, 860), "phone": (390, 844)}
-COLOURS = 128  # of a picture: enough for pages, and a third of the bytes
+COLORS = 128  # of the palette; a third of the size of true color
 
 
 def main() -> None:
-    """Visit every page in every look."""
+    """Make screenshots of all pages."""
     address = sys.argv[1]
     PLACE.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
@@ -38,40 +38,41 @@ def main() -> None:
 
 
 def save(page: Page, name: str) -> None:
-    """The whole page as a small PNG."""
-    # Streamlit scrolls inside the window; a window as high as the page shows all of it.
+    """Save the whole page as a small PNG."""
+    page.mouse.move(0, 0)  # no tooltip
+    # Streamlit scrolls inside the window, so the window must be as high as the page.
     high = page.evaluate("document.querySelector('[data-testid=stMainBlockContainer]').getBoundingClientRect().height")
     size = page.viewport_size
     page.set_viewport_size({"width": size["width"], "height": min(2400, max(size["height"], int(high) + 20))})
     page.wait_for_timeout(400)
-    image = Image.open(io.BytesIO(page.screenshot())).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    image = Image.open(io.BytesIO(page.screenshot())).convert("RGB").quantize(COLORS, dither=Image.Dither.NONE)
     image.save(PLACE / f"{name}.png", optimize=True)
     page.set_viewport_size(size)
 
 
 def write(page: Page) -> None:
-    """Three ideas."""
+    """Write three ideas."""
     page.get_by_role("button", name="mystery", exact=True).click()
-    page.get_by_label("First words (optional)").fill("A lighthouse keeper finds")
-    page.get_by_label("First words (optional)").blur()
+    page.get_by_label("First words (optional)", exact=True).fill("A lighthouse keeper finds")
+    page.get_by_label("First words (optional)", exact=True).blur()
     page.wait_for_timeout(500)
     page.get_by_role("button", name="Write three ideas").click()
-    page.get_by_text("Your ideas").wait_for()
+    page.get_by_text("Your ideas (").wait_for()
 
 
 def genres(page: Page) -> None:
-    """The genres of a plot."""
+    """Detect the genres of a plot."""
     page.get_by_role("button", name="Random plot").click()
     page.locator(".words").wait_for()
 
 
 def explore(page: Page) -> None:
-    """Samples of an evaluation."""
+    """Show samples of an evaluation."""
     page.locator(".idea-plot").first.wait_for()
 
 
 def poster(page: Page) -> None:
-    """A poster."""
+    """Make a poster."""
     page.get_by_label("Title", exact=True).fill("The Keeper of Low Water (2019)")
     page.get_by_label("Keywords, separated by commas").fill("lighthouse, tide, ledger")
     page.get_by_label("Genres, the most important first").click()

@@ -1,0 +1,1 @@
+"""Genre classifiers: training, calibration, prediction, explanation, quantization."""

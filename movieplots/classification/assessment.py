@@ -1,4 +1,4 @@
-"""What a trained classifier does on the plots it was trained beside: predictions, confusions, the hardest plots."""
+"""Error analysis of a trained classifier: its predictions on all splits, and tables made from them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,14 +17,29 @@ from movieplots.plots import comparable
 from movieplots.runs.lineage import read_plot_ids
 from movieplots.texts import as_texts
 
-TRAIN_SAMPLE = 2_000  # training plots that are predicted, too: enough to see how far memory goes
+TRAIN_SAMPLE = 2_000  # training plots to predict: enough to see overfitting
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """A classifier and its predictions: `truth` and `proba` of each split, both (n, labels), `texts` and `titles`.
+    """A classifier and its predictions on its own data, each by split: `train` (a sample), `validation` and `test`.
 
-    `train` is a sample of the training plots.
+    Attributes
+    ----------
+    classifier : GenreClassifier
+        The classifier.
+    truth : dict of str to numpy.ndarray of shape (n_plots, n_labels)
+        0/1 targets.
+    proba : dict of str to numpy.ndarray of shape (n_plots, n_labels)
+        Probabilities from the plots alone, from 0 to 1.
+    texts : dict of str to list of str
+        Plots.
+    titles : dict of str to list of str
+        Titles in the IMDb form.
+    labels : list of str
+        The classifier's labels.
+    metrics : ClassifierMetrics
+        The test metrics of its training.
     """
 
     classifier: GenreClassifier
@@ -35,17 +50,42 @@ class Assessment:
 
     @property
     def labels(self) -> list[str]:
+        """The classifier's labels, the columns of `truth` and `proba`."""
         return self.classifier.labels
 
     @property
     def metrics(self) -> ClassifierMetrics:
+        """The test metrics of the classifier's training."""
         return self.classifier.info.metrics
 
 
 def assess(model: str | Path, data: str | Path) -> Assessment:
-    """Predict the plots of a classifier's own data.
+    """Predict the plots that a classifier was trained and tested on.
 
-    Raises BadInput for other data: their labels may differ, and their test plots may have been training plots.
+    Parameters
+    ----------
+    model : str or path
+        Folder of the classifier.
+    data : str or path
+        The data it was trained on: a folder that `prepare` wrote, or its table.
+
+    Returns
+    -------
+    Assessment
+        Truth and predictions of the validation and test splits, and of up to 2,000 training plots.
+
+    Raises
+    ------
+    BadInput
+        If the classifier was trained on other data: its labels could differ, and the test plots could have been among
+        its training plots.
+
+    Examples
+    --------
+    >>> from movieplots.classification.assessment import assess
+    >>> assessment = assess("data/classifier", "data/streaming")  # doctest: +SKIP
+    >>> assessment.proba["test"].shape  # doctest: +SKIP
+    (2171, 26)
     """
     classifier = GenreClassifier.from_pretrained(model)
     plots = check_same_plots(model, classifier.info, data)
@@ -58,31 +98,34 @@ def assess(model: str | Path, data: str | Path) -> Assessment:
 
 
 def check_same_plots(model: str | Path, info: ClassifierInfo, data: str | Path) -> LabelledPlots:
-    """The plots of `data` under a classifier's labels, given its folder and info; BadInput where it learned others."""
+    """Return the plots of `data` under a classifier's labels.
+
+    Raises BadInput if the classifier, given by its folder and info, was trained on other plots.
+    """
     plots = read_labelled(data, info.labels)
     known = read_plot_ids(model)
     if known is None and not comparable(plots.fingerprint, info.data_fingerprint):
         raise BadInput(
-            f"{model} is of an earlier version of movieplots, which did not record which plots it learned: train it "
-            "again with --overwrite."
+            f"{model} was trained by an earlier version of movieplots, which did not record its training plots: train "
+            "it again with --overwrite."
         )
     if not (plots.fingerprint == info.data_fingerprint if known is None else known.same_data(plots.ids)):
         own = set(read_labelled(data).labels)
         unknown, missing = sorted(own - set(info.labels)), sorted(set(info.labels) - own)
         differ = "".join(
             f" {what}: {', '.join(names)}."
-            for what, names in (("Genres it does not know", unknown), ("genres it knows beyond these", missing))
+            for what, names in (("Genres it does not know", unknown), ("Genres that only it knows", missing))
             if names
         )
         raise BadInput(
-            f"The classifier was trained on other plots than those of {data} and may have learned some of their test "
-            f"split: give the data it was trained on.{differ}"
+            f"The classifier was trained on other plots than those of {data}, so some of their test plots may have "
+            f"been training plots: pass the data that it was trained on.{differ}"
         )
     return plots
 
 
 def f1_by_threshold(assessment: Assessment) -> pd.DataFrame:
-    """Micro- and macro-F1 of train and validation with one threshold for all genres: a row a threshold."""
+    """Compute micro- and macro-F1 of train and validation with one threshold for all genres: a row per threshold."""
     columns = {"threshold": GRID}
     for split in ("train", "validation"):
         truth, proba = assessment.truth[split], assessment.proba[split]
@@ -93,9 +136,9 @@ def f1_by_threshold(assessment: Assessment) -> pd.DataFrame:
 
 
 def invented(assessment: Assessment) -> pd.DataFrame:
-    """Of test plots of a genre (row) that do not carry another (column), the share that is given it; NaN for none.
+    """Compute the false-positive rate of each genre (column) among test plots of another genre (row).
 
-    What a plot's own genre makes the classifier add.
+    It shows which genres a plot's own genre makes the classifier add. NaN if there is no such plot.
     """
     truth = assessment.truth["test"].astype(bool)
     predicted = assessment.proba["test"] >= assessment.classifier.thresholds
@@ -109,13 +152,13 @@ def invented(assessment: Assessment) -> pd.DataFrame:
 
 
 def calibration_before(assessment: Assessment) -> np.ndarray:
-    """The test split's probabilities as they were before calibration, (n, labels)."""
+    """Return the test split's probabilities (n, labels) before calibration."""
     fitted = assessment.metrics.calibration
     logits = logit(np.clip(assessment.proba["test"], 1e-9, 1 - 1e-9))
     return expit(logits * fitted.temperature + np.array(fitted.shift))
 
 
 def predictions(classifier: GenreClassifier, texts: Sequence[str]) -> pd.DataFrame:
-    """Probabilities of texts: a row a label, a column a text."""
+    """Return a table of probabilities: a row per label, a column per text."""
     texts = as_texts(texts)
     return pd.DataFrame(classifier.predict_proba(texts).T, index=classifier.labels, columns=texts)

@@ -1,6 +1,6 @@
-"""The baselines every classifier is shown beside: TF-IDF over words and word pairs, and a linear model per label.
+"""TF-IDF baselines for every classifier: unigrams and bigrams, and one linear model per label.
 
-Both are tuned on the validation split: how strongly they are regularised, and whether rare labels weigh more.
+Regularization strength and class weights are chosen on the validation split.
 """
 
 from collections.abc import Sequence
@@ -23,15 +23,15 @@ from movieplots.texts import as_texts
 Texts = dict[str, Sequence[str]]
 
 LOGISTIC, SVM = "TF-IDF + logistic regression", "TF-IDF + linear SVM"
-_STRENGTHS = {LOGISTIC: (1.0, 3.0, 10.0), SVM: (0.1, 0.3, 1.0)}  # C: the inverse of the regularisation
+_STRENGTHS = {LOGISTIC: (1.0, 3.0, 10.0), SVM: (0.1, 0.3, 1.0)}  # C: the inverse regularization strength
 _COMPARED = ("micro_f1", "macro_f1", "map")
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """A tuned baseline: its settings in words, its thresholds (labels,), and `proba` of each split, (n, labels).
+    """A tuned baseline: its settings as text, thresholds (labels,), and `proba` (n, labels) for each split.
 
-    Those of the SVM are its margins through a sigmoid: they rank, but are no probabilities.
+    For the SVM, `proba` is the sigmoid of its margins: a ranking score rather than a probability.
     """
 
     settings: str
@@ -40,7 +40,7 @@ class Baseline:
 
 
 def fit_baselines(texts: Texts, targets: dict[str, np.ndarray], labels: Sequence[str]) -> dict[str, Baseline]:
-    """Both baselines, fitted on `train` and tuned on `validation`; `targets` are 0/1 of shape (n, labels)."""
+    """Fit both baselines on `train` and tune them on `validation`; `targets` are 0/1 of shape (n, labels)."""
     texts = {split: as_texts(plots) for split, plots in texts.items()}
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
     words = {"train": vectorizer.fit_transform(texts["train"])}

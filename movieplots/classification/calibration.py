@@ -1,34 +1,36 @@
-"""From logits to genres: calibrated probabilities (temperature scaling), and a threshold for each label.
+"""From logits to genres: calibrated probabilities, and a threshold for each genre, both from the validation split.
 
-A loss that weighs positives more teaches odds that are too high by just these weights, but only where the targets are
-the plots' genres and nothing else: a teacher's doubts pull the other way. So two numbers are fitted, how much of the
-weights to take out, and one temperature to divide all logits by (Guo et al. 2017). Both go into the head, so a trained
-model's probabilities are the calibrated ones.
+Calibration fits two numbers. A loss that weights positives by w raises the optimal logits by log(w) if the targets are
+the plots' genres; soft targets from a teacher reduce that. So one number is the share of log(w) to subtract. The other
+is a temperature that divides all logits (temperature scaling,
+`Guo et al. 2017 <https://arxiv.org/abs/1706.04599>`_). Both are built into the head, so a saved model returns
+calibrated probabilities.
 
-A label's threshold is chosen where the validation split's F1 is best. With a few dozen plots of a label the best
-threshold is mostly luck. So the curve of F1 over thresholds is smoothed, and a threshold pays for its distance from the
-one that is best for all labels together, the more the fewer plots it has. With a handful nothing can be learned from
-them, and the threshold of all, far above what rare labels reach, hardly ever predicts them. Calibrated probabilities
-then say themselves which F1 to expect at each threshold (Lipton et al. 2014).
+A genre's threshold maximizes its F1 on the validation split, with two corrections for rare genres, for which the best
+threshold is mostly chance. The curve of F1 over thresholds is smoothed, and a threshold pays a penalty for its distance
+from the threshold that is best for all genres together, the larger the fewer plots the genre has. With fewer than
+`MIN_POSITIVES` validation plots, the threshold with the highest expected F1 under the calibrated probabilities is used
+(`Lipton et al. 2014 <https://arxiv.org/abs/1402.1892>`_). The threshold of all genres together would be too high: rare
+genres hardly ever reach it.
 """
 
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
-BINS = 15  # of the reliability diagram
+BINS = 15  # in the reliability diagram
 MIN_POSITIVES = 10
 GRID = np.round(np.concatenate([np.arange(0.01, 0.05, 0.005), np.arange(0.05, 0.96, 0.01)]), 3)
 SMOOTHING = 0.3  # standard deviation of the kernel over the log-odds of the thresholds
-PRICE = 0.1  # F1 for a distance of 1 in log-odds, divided by the square root of the label's plots
+PRICE = 0.1  # penalty in F1 per squared log-odds, divided by the square root of the label's number of plots
 _LOG_ODDS = np.log(GRID / (1 - GRID))
 
 
 def fit_calibration(truth: np.ndarray, logits: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, float]:
-    """What to take off the logits (n, labels), shape (labels,), and then to divide them by, from 0.2 to 5.
+    """Fit the shift of shape (labels,) to subtract from logits (n, labels), and the temperature from 0.2 to 5.
 
-    `weights` (labels,) are the logarithms of the loss's weights: a multiple of them, from -2 to 2, is what is taken
-    off. Both are those with the lowest binary cross-entropy.
+    `weights` of shape (labels,) are the logarithms of the loss weights. The shift is a multiple of them, from -2 to 2.
+    Both numbers minimize the binary cross-entropy of `truth`.
     """
 
     def loss(fitted: np.ndarray) -> float:
@@ -41,13 +43,16 @@ def fit_calibration(truth: np.ndarray, logits: np.ndarray, weights: np.ndarray) 
 
 
 def calibration_error(truth: np.ndarray, proba: np.ndarray) -> float:
-    """Expected calibration error over all plots and labels, in [0, 1]: `BINS` bins of equal width (Guo et al. 2017)."""
+    """Return the expected calibration error (ECE) over all plots and labels, from 0 to 1.
+
+    `BINS` bins of equal width (`Guo et al. 2017 <https://arxiv.org/abs/1706.04599>`_).
+    """
     confidence, share, count = reliability(truth, proba)
     return float(np.sum(count * np.abs(share - confidence)) / count.sum())
 
 
 def reliability(truth: np.ndarray, proba: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each bin that holds a prediction: mean probability, share of true ones, number of predictions."""
+    """Return mean probability, share of positives and number of predictions for each bin that is not empty."""
     bins = np.minimum((proba.ravel() * BINS).astype(int), BINS - 1)
     count = np.bincount(bins, minlength=BINS)
     sums = [np.bincount(bins, weights=values.ravel(), minlength=BINS) for values in (proba, truth)]
@@ -56,7 +61,7 @@ def reliability(truth: np.ndarray, proba: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def calibrated(logits: np.ndarray, shift: np.ndarray, by: float) -> np.ndarray:
-    """Probabilities (n, labels) of logits, `shift` (labels,) taken off and divided by the temperature `by`."""
+    """Return probabilities (n, labels) of logits after subtracting `shift` and dividing by the temperature `by`."""
     return expit((logits - shift) / by)
 
 
@@ -69,11 +74,11 @@ def best_thresholds(
     *,
     calibrated: bool,
 ) -> np.ndarray:
-    """Thresholds of shape (labels,) from validation truth and probabilities of shape (n, labels).
+    """Return thresholds of shape (labels,) from validation truth and probabilities of shape (n, labels).
 
-    A label with fewer than `MIN_POSITIVES` validation plots takes the one with the highest F1 that its probabilities
-    let expect, or where they are not `calibrated` the one that is best for micro-F1 over all labels. `copies` says how
-    often each plot stands in the arrays.
+    A label with fewer than `MIN_POSITIVES` validation plots gets the threshold with the highest expected F1 if the
+    probabilities are `calibrated`, otherwise the one with the highest micro-F1 over all labels. `copies` is how often
+    the arrays repeat each plot.
     """
     positives = truth.sum(axis=0) / copies
     overall = int(np.argmax(f1_over_grid(truth.ravel(), proba.ravel())))
@@ -91,11 +96,11 @@ def best_thresholds(
 
 
 def f1_over_grid(truth: np.ndarray, proba: np.ndarray) -> np.ndarray:
-    """F1 at every threshold of `GRID`, from truth and probabilities of shape (n,).
+    """Return the F1 at every threshold of `GRID`, from truth and probabilities of shape (n,).
 
-    With probabilities as the truth, too, it is the F1 to be expected: expected hits in place of hits.
+    With probabilities as the truth it is the expected F1, in which expected true positives replace true positives.
     """
-    # How many thresholds each probability reaches; cumulated from above, how many plots each threshold is reached by.
+    # Count the thresholds that each probability reaches; sums from above then count the plots at or above a threshold.
     reached = np.searchsorted(GRID, proba, side="right")
     given = np.bincount(reached, minlength=len(GRID) + 1)[::-1].cumsum()[::-1][1:]
     hits = np.bincount(reached, weights=truth, minlength=len(GRID) + 1)[::-1].cumsum()[::-1][1:]

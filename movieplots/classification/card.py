@@ -1,4 +1,4 @@
-"""A classifier's README.md."""
+"""The model card of a classifier: the README.md of its folder."""
 
 from dataclasses import replace
 
@@ -8,11 +8,11 @@ from movieplots.classification.metrics import NAMES
 from movieplots.classification.training_settings import ClassifierSettings, FastaiSettings
 from movieplots.formatting import interval, markdown_table
 from movieplots.pretrained.base_models import about
-from movieplots.sources import licences
+from movieplots.sources import licenses
 
 
 def command_of(info: ClassifierInfo) -> str:
-    """The command that trained it."""
+    """Return the command that trained the classifier."""
     if info.recipe.command == FastaiSettings.command_name:
         return info.recipe.settings_as(FastaiSettings).command()
     teachers = tuple(f"TEACHER_{number}" for number in range(1, len(info.recipe.teachers) + 1))
@@ -20,10 +20,10 @@ def command_of(info: ClassifierInfo) -> str:
 
 
 def model_card(info: ClassifierInfo) -> str:
-    """The card of a trained classifier, from what its `movieplots.json` holds."""
+    """Return the card of a classifier, quantized or not, from the content of its `movieplots.json`."""
     metrics, sections = info.metrics, []
     for measured, text in (
-        (metrics.test, "from the plot alone"), (metrics.test_titled, "with the title as well"),
+        (metrics.test, "From the plot alone"), (metrics.test_titled, "With the title as well"),
     ):  # fmt: skip
         if measured:
             rows = [
@@ -34,7 +34,7 @@ def model_card(info: ClassifierInfo) -> str:
                 for name, label in NAMES.items()
             ]  # fmt: skip
             scores = markdown_table(("", "this model", *measured.baselines), rows)
-            sections.append(f"Predicted {text}, with 95 % intervals:\n\n{scores}")
+            sections.append(f"{text}, with 95 % intervals:\n\n{scores}")
     per_label = [
         (label, *map("{:.2f}".format, (threshold, row.precision, row.recall, row.f1)), row.support)
         for (label, row), threshold in zip(metrics.test.per_label.items(), info.thresholds, strict=True)
@@ -43,9 +43,9 @@ def model_card(info: ClassifierInfo) -> str:
     calibration = metrics.calibration
     settings = info.recipe.in_words() | {"steps": metrics.steps, "calibration temperature": calibration.temperature}
     results = "\n\n".join(sections)
-    what = (
-        f"`{info.base_model}` fine-tuned to predict the genres of a plot (several at once), {len(info.labels)} labels."
-    )
+    form = ", quantized to int8 for ONNX Runtime" if info.quantized else ""
+    genres = f"multilabel, {len(info.labels)} genres"
+    what = f"`{info.base_model}` fine-tuned to detect the genres of a movie plot: {genres}{form}."
     what = f"{what}\n{about(info.base_model)}".rstrip()
     return f"""# Movie-genre classifier
 
@@ -53,29 +53,49 @@ def model_card(info: ClassifierInfo) -> str:
 
     movieplots genres --model THIS_FOLDER "A sheriff rides into a town that has forgotten its name."
 
-## Data
-
-{metrics.train_plots:,} training plots from {", ".join(info.sources)} (data fingerprint
-`{info.data_fingerprint}`), split by group before anything else. Genres with fewer than {MIN_PLOTS} training plots
-are not learned: {not_learned}. Licence of {licences(info.sources)}.
-
 ## Results on {metrics.test_plots:,} test plots
 
 {results}
 
-The probabilities are calibrated on the validation split: expected calibration error {calibration.error_before:.3f}
-before, {calibration.error_after:.3f} after. The baselines were trained and tuned on the same splits in the same run.
+Micro-F1 pools all pairs of plot and genre; macro-F1 is the mean over genres. Mean average precision (mAP) is the area
+under the precision-recall curve, averaged over genres and independent of thresholds. Label-ranking average precision
+(LRAP) is high if a plot's true genres rank above its other genres. All thresholds are chosen on the validation split;
+the baselines were trained and tuned on the same splits.{_before_quantization(info)}
+
+Probabilities are calibrated on the validation split. The expected calibration error (ECE) on the test split is
+{calibration.error_before:.3f} before calibration and {calibration.error_after:.3f} after it.
 
 {markdown_table(("genre", "threshold", "precision", "recall", "F1", "test plots"), per_label)}
 
+## Data
+
+{metrics.train_plots:,} training plots from {", ".join(info.sources)} (data fingerprint `{info.data_fingerprint}`).
+The splits keep each series and title together. License of {licenses(info.sources)}.
+Genres with fewer than {MIN_PLOTS} training plots are not predicted: {not_learned}.
+
 ## Training
 
-    {command_of(info)}
+{_commands(info)}
 
-{markdown_table(("", ""), settings.items())}
+{markdown_table(("setting", "value"), settings.items())}
 
 ## Limits
 
-It knows what its corpus calls a genre; catalogues tag loosely and leave genres out. Genres with few plots in the table
-above are measured loosely, too. Texts beyond {info.max_tokens} tokens are cut.
+The genres are those of the corpus, whose catalogues tag inconsistently and leave genres out. The scores of genres with
+few test plots are uncertain. Texts longer than {info.max_tokens} tokens are truncated.
 """
+
+
+def _before_quantization(info: ClassifierInfo) -> str:
+    if (before := info.metrics.before_quantization) is None:
+        return ""
+    scores = ", ".join(f"{label} {getattr(before, key):.3f}" for key, label in NAMES.items())
+    return f"\n\nBefore quantization, from the plot alone: {scores}."
+
+
+def _commands(info: ClassifierInfo) -> str:
+    trained = f"    {command_of(info)}"
+    if not info.quantized:
+        return trained
+    quantized = "    movieplots quantize --model TRAINED --output-dir THIS_FOLDER --data DATA"
+    return f"{trained.replace('THIS_FOLDER', 'TRAINED')}\n{quantized}"

@@ -1,8 +1,8 @@
-"""Which words pushed a genre: by hiding each word in turn, or by integrated gradients.
+"""Word attributions: by masking each word in turn (occlusion), or by integrated gradients.
 
-Both give an effect on the genre's log-odds a word; a positive one speaks for the genre. Whether to believe them is a
-matter of measurement: where the words that are named first are hidden, the probability must fall (`deletion`).
-`benchmarks/classification.py` compares the two; `explain` uses occlusion, which came out as the more faithful.
+Both return an effect of each word on a genre's log-odds; a positive effect supports the genre. `deletion` measures how
+faithful they are: masking the words with the largest effects must lower the probability. `benchmarks/classification.py`
+compares the two. `explain` uses occlusion, which is as faithful and also works for quantized models.
 """
 
 import re
@@ -16,7 +16,7 @@ from movieplots.errors import BadInput
 from movieplots.genres import check_genres
 from movieplots.texts import as_text, as_texts
 
-STEPS = 16  # on the way from hidden words to the plot, for integrated gradients
+STEPS = 16  # of integrated gradients, from masked words to the plot
 _WORD = re.compile(r"\w+(?:['’-]\w+)*")
 
 Method = Callable[[GenreClassifier, str, Sequence[int]], np.ndarray]
@@ -24,9 +24,26 @@ Method = Callable[[GenreClassifier, str, Sequence[int]], np.ndarray]
 
 @dataclass(frozen=True)
 class Explanation:
-    """The `words` of a plot in order, where they stand (`spans`, in characters), and their `effects` by genre.
+    """The words of a plot and their effects on genres.
 
-    `effects[genre]` has one number a word: by how much the genre's log-odds fall where the word is hidden.
+    Attributes
+    ----------
+    words : list of str
+        The words of the plot in order.
+    spans : list of tuple of int
+        Start and end of each word, in characters.
+    effects : dict of str to numpy.ndarray of shape (n_words,)
+        For each genre, by how much its log-odds fall if the word is masked.
+
+    Examples
+    --------
+    >>> from movieplots import GenreClassifier
+    >>> from movieplots.classification.explanation import explain
+    >>> from movieplots.pretrained import shipped
+    >>> classifier = GenreClassifier.from_pretrained(shipped.CLASSIFIER)
+    >>> explanation = explain(classifier, "A haunted house terrifies its new owners.", ["horror"])
+    >>> explanation.words[:3], explanation.effects["horror"].shape
+    (['A', 'haunted', 'house'], (7,))
     """
 
     words: list[str]
@@ -34,7 +51,30 @@ class Explanation:
     effects: dict[str, np.ndarray]
 
     def strongest(self, genre: str, most: int = 5) -> list[tuple[str, float]]:
-        """The words that speak most for the genre, each once, the strongest first; only those that do."""
+        """Return the words that support a genre most, each once, strongest first.
+
+        Parameters
+        ----------
+        genre : str
+            One of the genres of `effects`.
+        most : int, default 5
+            Maximum number of words.
+
+        Returns
+        -------
+        list of tuple of (str, float)
+            Words in lower case and their effects; only positive effects.
+
+        Examples
+        --------
+        >>> from movieplots import GenreClassifier
+        >>> from movieplots.classification.explanation import explain
+        >>> from movieplots.pretrained import shipped
+        >>> classifier = GenreClassifier.from_pretrained(shipped.CLASSIFIER)
+        >>> explanation = explain(classifier, "A haunted house terrifies its new owners.", ["horror"])
+        >>> [word for word, effect in explanation.strongest("horror", most=1)]
+        ['haunted']
+        """
         best: dict[str, float] = {}
         for word, effect in zip(self.words, self.effects[genre], strict=True):
             best[word.lower()] = max(best.get(word.lower(), 0.0), float(effect))
@@ -43,9 +83,42 @@ class Explanation:
 
 
 def explain(classifier: GenreClassifier, text: str, genres: Sequence[str] | None = None) -> Explanation:
-    """Why a plot gets these genres; by default those at or above their thresholds, or else the likeliest.
+    """Return the effect of each word of a plot on the log-odds of genres.
 
-    Takes one prediction a word. Raises BadInput for an empty text and for a genre that the classifier does not know.
+    Parameters
+    ----------
+    classifier : GenreClassifier
+        The classifier to explain, quantized or not.
+    text : str
+        The plot.
+    genres : sequence of str or None, default None
+        Genres to explain. By default those at or above their thresholds, or the most probable one if there are none.
+
+    Returns
+    -------
+    Explanation
+        The words and their effects.
+
+    Raises
+    ------
+    BadInput
+        If the plot is empty, or if the classifier does not know a genre.
+
+    Notes
+    -----
+    Occlusion (`Zeiler and Fergus 2014 <https://arxiv.org/abs/1311.2901>`_): each word in turn is replaced by the mask
+    token, which takes one prediction per word. For words it is called representation erasure
+    (`Li et al. 2016 <https://arxiv.org/abs/1612.08220>`_).
+
+    Examples
+    --------
+    >>> from movieplots import GenreClassifier
+    >>> from movieplots.classification.explanation import explain
+    >>> from movieplots.pretrained import shipped
+    >>> classifier = GenreClassifier.from_pretrained(shipped.CLASSIFIER)
+    >>> explanation = explain(classifier, "A haunted house terrifies its new owners.", ["horror"])
+    >>> explanation.strongest("horror", most=1)
+    [('haunted', ...)]
     """
     if genres is None:
         proba = classifier.predict_proba([as_text(text)])[0]
@@ -59,43 +132,68 @@ def explain(classifier: GenreClassifier, text: str, genres: Sequence[str] | None
 
 
 def word_spans(text: str) -> list[tuple[int, int]]:
-    """Where each word stands: (start, end) in characters. Hyphens and apostrophes inside a word belong to it."""
+    """Return (start, end) of each word in characters. Hyphens and apostrophes inside a word belong to it."""
     return [match.span() for match in _WORD.finditer(text)]
 
 
 def occlusion(classifier: GenreClassifier, text: str, labels: Sequence[int]) -> np.ndarray:
-    """Effects (words, labels): the fall of the log-odds where a word is hidden (Zeiler and Fergus 2014).
+    """Compute by how much the log-odds fall when a word is masked.
 
-    A hidden word's tokens make place for the mask token: no surprise to the model, which was trained with some of its
-    tokens masked. Where the model has no mask token, they are left out.
+    One mask token replaces the tokens of a word. The model was trained with masked tokens, so its input stays in
+    distribution. Without a mask token the word is removed.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n_words, n_labels)
+        Effects in log-odds.
+
+    Raises
+    ------
+    BadInput
+        If the text is empty.
     """
     text = as_text(text)
     if not text.strip():
-        raise BadInput("The plot is empty: give it some words.")
-    hidden = [[], *([span] for span in word_spans(text))]
-    logits = classifier.engine.logits_without([text] * len(hidden), hidden)[:, list(labels)]
+        raise BadInput("The plot is empty: pass at least one word.")
+    spans = [[], *([span] for span in word_spans(text))]
+    logits = classifier.engine.masked_logits([text] * len(spans), spans)[:, list(labels)]
     return logits[0] - logits[1:]
 
 
 def integrated_gradients(classifier: GenreClassifier, text: str, labels: Sequence[int]) -> np.ndarray:
-    """Effects (words, labels): gradients along the way from all words hidden to the plot (Sundararajan et al. 2017)."""
-    import torch  # only here: the rest works without it, for compressed models
+    """Compute integrated gradients from the plot with all words masked to the plot.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n_words, n_labels)
+        Effects in log-odds.
+
+    Raises
+    ------
+    BadInput
+        If the classifier is quantized or has no mask token.
+
+    Notes
+    -----
+    Method: `Sundararajan et al. 2017 <https://arxiv.org/abs/1703.01365>`_.
+    """
+    import torch  # imported here since quantized models work without it
 
     text = as_text(text)
     if not hasattr(classifier.engine, "model"):
-        raise BadInput("A compressed classifier has no gradients: use occlusion, or the classifier before compression.")
+        raise BadInput("A quantized classifier has no gradients: use occlusion, or the classifier before quantization.")
     model, tokenizer = classifier.engine.model, classifier.engine.tokenizer
     if tokenizer.mask_token_id is None:
-        raise BadInput("This classifier has no mask token, from which the gradients start: use occlusion.")
+        raise BadInput("This classifier has no mask token, which integrated gradients start from: use occlusion.")
     encoded = tokenizer(
         text, truncation=True, max_length=model.max_tokens, return_offsets_mapping=True, return_tensors="pt"
     )
     device = next(model.parameters()).device
     ids, mask = encoded["input_ids"].to(device), encoded["attention_mask"].to(device)
     special = torch.tensor([[token in tokenizer.all_special_ids for token in ids[0].tolist()]], device=device)
-    hidden = torch.where(special, ids, tokenizer.mask_token_id)
+    masked = torch.where(special, ids, tokenizer.mask_token_id)
     embed = model.encoder.get_input_embeddings()
-    start, end = embed(hidden).detach(), embed(ids).detach()
+    start, end = embed(masked).detach(), embed(ids).detach()
     points = (torch.arange(STEPS, device=device) + 0.5) / STEPS
     path = (start + points[:, None, None] * (end - start)).requires_grad_(True)
     logits = model(None, mask.expand(STEPS, -1), inputs_embeds=path)["logits"]
@@ -111,23 +209,30 @@ def integrated_gradients(classifier: GenreClassifier, text: str, labels: Sequenc
 
 
 def deletion(classifier: GenreClassifier, texts: Sequence[str], method: Method, share: float = 0.2) -> np.ndarray:
-    """By how much the likeliest genre's probability falls where the `share` of words named first is hidden, (n,).
+    """Compute by how much the most probable genre's probability falls when the top `share` of words is masked.
 
-    The deletion test of Petsiuk et al. 2018 at one share. Compare it with words drawn at random (`at_random`).
+    Returns
+    -------
+    numpy.ndarray of shape (n_texts,)
+        Differences of probabilities. Compare them with those of random words (`at_random`).
+
+    Notes
+    -----
+    The deletion metric of `Petsiuk et al. 2018 <https://arxiv.org/abs/1806.07421>`_ at one share.
     """
     texts = as_texts(texts)
     before = classifier.predict_proba(texts)
     top = before.argmax(axis=1)
-    hidden = []
+    spans_of_all = []
     for text, label in zip(texts, top, strict=True):
         spans = word_spans(text)
         order = np.argsort(-method(classifier, text, [int(label)])[:, 0], kind="stable")
-        hidden.append([spans[i] for i in order[: max(1, round(share * len(spans)))]])
-    after = probabilities(classifier.engine.logits_without(texts, hidden))
+        spans_of_all.append([spans[i] for i in order[: max(1, round(share * len(spans)))]])
+    after = probabilities(classifier.engine.masked_logits(texts, spans_of_all))
     rows = np.arange(len(top))
     return before[rows, top] - after[rows, top]
 
 
 def at_random(classifier: GenreClassifier, text: str, labels: Sequence[int]) -> np.ndarray:
-    """Effects that mean nothing, the same for the same text: what a method must beat."""
+    """Return random effects, the same for the same text: the baseline for attribution methods."""
     return np.random.default_rng(len(text)).random((len(word_spans(text)), len(labels)))

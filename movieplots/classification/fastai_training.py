@@ -1,7 +1,8 @@
-"""Fine-tuning an encoder with fastai: gradual unfreezing, a learning rate by layer, one cycle a stage.
+"""Fine-tuning an encoder with fastai: gradual unfreezing, layer-wise learning rates, and one 1cycle schedule per stage.
 
-The recipe of ULMFiT (Howard and Ruder 2018) around any Hugging Face encoder: the head alone, then the upper half of the
-layers with it, then all. What comes out is the same folder as that of `train_classifier`, loadable without fastai.
+The ULMFiT recipe (`Howard and Ruder 2018 <https://arxiv.org/abs/1801.06146>`_) for any Hugging Face encoder: first the
+head, then also the upper half of the layers, then all weights. The result is the same kind of folder as that of
+`train_classifier`; loading it does not need fastai.
 """
 
 import math
@@ -20,8 +21,8 @@ from movieplots.classification.finishing import finish
 from movieplots.classification.info import ClassifierInfo
 from movieplots.classification.labelled_plots import LabelledPlots, labelled, read_labelled
 from movieplots.classification.model import GenreModel, layers_of
-from movieplots.classification.training import AnySettings, Made, layer_groups, new_classifier, training_plots
-from movieplots.classification.training_plots import Row, TrainingPlots, tokenised
+from movieplots.classification.training import AnySettings, TrainingInputs, layer_groups, new_classifier, training_plots
+from movieplots.classification.training_plots import Row, TrainingPlots, tokenized
 from movieplots.classification.training_settings import ClassifierLrSettings, FastaiSettings
 from movieplots.errors import BadInput
 from movieplots.files import atomic_path
@@ -48,47 +49,58 @@ try:
     from fastcore.foundation import L
 except ModuleNotFoundError:
     raise BadInput(
-        "This recipe needs fastai: run `pip install --no-deps fastai` and "
-        "`pip install fastcore fasttransform fastprogress fastdownload 'plum-dispatch<2.10' cloudpickle`, which leaves "
-        "out torchvision."
+        "Training with fastai needs fastai: run `pip install --no-deps fastai` and `pip install fastcore fasttransform "
+        "fastprogress fastdownload 'plum-dispatch<2.10' cloudpickle`, which together leave out torchvision."
     ) from None
 
-FROZEN_EPOCHS = (1, 1)  # of the head alone, and of the head with the upper layers
-ALONE = 5.0  # times its usual rate the head takes while it is alone and new
-EVERY = 10  # steps between two losses of the curve
+FROZEN_EPOCHS = (1, 1)  # for the head alone, and for the head with the upper layers
+HEAD_FACTOR = 5.0  # by which the head's learning rate is larger while only the head is trained
+LOGGING_STEPS = 10
 
 
 @takes(FastaiSettings)
 def train_with_fastai(settings: FastaiSettings) -> ClassifierInfo:
-    """Fine-tune an encoder with a fastai `Learner`: gradual unfreezing, a learning rate by layer, one cycle a stage.
+    """Fine-tune an encoder with a fastai `Learner`: gradual unfreezing, layer-wise learning rates, 1cycle schedules.
 
-    One epoch for the head, one for the upper half of the layers too, then `epochs` for all. Everything else, and what
-    happens to a killed run, is as in `train_classifier`.
+    The first epoch trains only the output layer (head), the second also the upper half of the layers. Then all weights
+    are trained for `epochs` epochs. In all other
+    respects it works like `train_classifier`. If interrupted, call it again with the same arguments to resume.
 
     Returns
     -------
     ClassifierInfo
-        What `output_dir/movieplots.json` then holds.
+        The content of `output_dir/movieplots.json`.
 
     Raises
     ------
     BadInput
-        As `train_classifier` does.
+        In the same cases as `train_classifier`.
+
+    Notes
+    -----
+    Gradual unfreezing and layer-wise learning rates: `Howard and Ruder (2018) <https://arxiv.org/abs/1801.06146>`_.
+    1cycle schedule: `Smith (2018) <https://arxiv.org/abs/1803.09820>`_.
+
+    Examples
+    --------
+    >>> from movieplots.classification.fastai_training import train_with_fastai
+    >>> info = train_with_fastai("data/plots", "minilm-l6", "data/fastai", epochs=1)  # doctest: +SKIP
+    >>> info.metrics.test.scores.micro_f1  # doctest: +SKIP
     """
     return run_training(settings, ClassifierInfo, settings.batch_size, _make, _train, _finish)
 
 
-def _make(run: Run[FastaiSettings]) -> Made:
+def _make(run: Run[FastaiSettings]) -> TrainingInputs:
     plots = labelled(run.plots, run.settings.data)
-    return Made(*new_classifier(plots, run.settings), plots)
+    return TrainingInputs(*new_classifier(plots, run.settings), plots)
 
 
-def _train(run: Run[FastaiSettings], made: Made) -> "_Checkpointer":
+def _train(run: Run[FastaiSettings], made: TrainingInputs) -> "_CheckpointCallback":
     settings, model = run.settings, made.model
-    learner, shown = new_learner(model, made.tokenizer, made.plots, settings, run.at_once)
+    learner, epochs = new_learner(model, made.tokenizer, made.plots, settings, run.at_once)
     learner.model.to("cuda" if torch.cuda.is_available() else "cpu")
-    checkpointer = _Checkpointer(run.folder / "checkpoints" / "learner.pth", shown)
-    learning_rate = cast(float, settings.learning_rate)  # that of resolved settings is never None
+    checkpointer = _CheckpointCallback(run.folder / "checkpoints" / "learner.pth", epochs)
+    learning_rate = cast(float, settings.learning_rate)  # resolved settings have one
     by_group = rates(model, learning_rate)  # before anything is frozen
     head = len(by_group) - 1
     upper = head - math.ceil(len(layers_of(model.encoder)) / 2)
@@ -98,13 +110,13 @@ def _train(run: Run[FastaiSettings], made: Made) -> "_Checkpointer":
     epochs_before = 0
     try:
         for number, (frozen_below, count) in enumerate(stages):
-            learner.freeze_to(frozen_below)  # which also forgets what the optimizer has gathered
+            learner.freeze_to(frozen_below)  # which also resets the optimizer's state
             if number == at["stage"]:
                 checkpointer.restore_optimizer(learner)
             if number >= at["stage"]:
                 checkpointer.begin_stage(number, epochs_before, at if number == at["stage"] else None, count)
                 start = at["epoch"] if number == at["stage"] else 0
-                faster = ALONE if number == 0 else 1.0
+                faster = HEAD_FACTOR if number == 0 else 1.0
                 learner.fit_one_cycle(count, lr_max=faster * by_group, start_epoch=start)
             epochs_before += count
     finally:
@@ -113,7 +125,7 @@ def _train(run: Run[FastaiSettings], made: Made) -> "_Checkpointer":
     return checkpointer
 
 
-def _finish(run: Run[FastaiSettings], made: Made, trained: "_Checkpointer") -> Finished[ClassifierInfo]:
+def _finish(run: Run[FastaiSettings], made: TrainingInputs, trained: "_CheckpointCallback") -> Finished[ClassifierInfo]:
     return finish(
         run, made.model, made.tokenizer, made.plots, trained.steps, trained.history,
         run_circumstances(trained.seconds / 60),
@@ -122,12 +134,27 @@ def _finish(run: Run[FastaiSettings], made: Made, trained: "_Checkpointer") -> F
 
 @takes(ClassifierLrSettings)
 def find_lr(settings: ClassifierLrSettings) -> LrSearch:
-    """fastai's `lr_find` (Smith 2017), one rate for all layers, for `train_with_fastai` with the same arguments.
+    """Run fastai's `lr_find` for `train_with_fastai` with the same arguments.
 
     Returns
     -------
     LrSearch
-        Rates, the losses as fastai smooths them, and the rate at which they fall fastest.
+        Learning rates, losses as fastai smooths them, and the learning rate at which the loss falls fastest.
+
+    Raises
+    ------
+    BadInput
+        If an option is out of range, the base model is not an encoder, or the data have fewer than two labels.
+
+    Notes
+    -----
+    Learning-rate range test (`Smith 2017 <https://arxiv.org/abs/1506.01186>`_), with one learning rate for all layers.
+
+    Examples
+    --------
+    >>> from movieplots.classification.fastai_training import find_lr
+    >>> search = find_lr("data/plots", "minilm-l6", steps=50)  # doctest: +SKIP
+    >>> search.suggestion  # doctest: +SKIP
     """
     set_seed(settings.seed)
     plots = read_labelled(settings.data)
@@ -137,30 +164,32 @@ def find_lr(settings: ClassifierLrSettings) -> LrSearch:
         learner.path = Path(folder)
         found = learner.lr_find(start_lr=1e-5, end_lr=1.0, num_it=settings.steps, show_plot=False, suggest_funcs=steep)
     rates_tried = [float(rate) for rate in learner.recorder.lrs]
-    losses = [float(loss) for loss in learner.recorder.losses]  # fastai's are smoothed already
+    losses = [float(loss) for loss in learner.recorder.losses]  # fastai has smoothed them
     return LrSearch(rates_tried, losses, smooth(losses), float(found.steep))
 
 
 def new_learner(
     model: GenreModel, tokenizer: Any, plots: LabelledPlots, settings: AnySettings, at_once: int
 ) -> tuple[Learner, "_Epochs"]:
-    """A fastai Learner around the model, and the dataset that it reads. `at_once` plots go through it together."""
+    """Return a fastai Learner for the model and its dataset, with `at_once` plots per forward pass."""
     collator = DataCollatorWithPadding(tokenizer)
 
     def collate(rows: list[Row]) -> tuple[torch.Tensor, ...]:
         batch = collator(rows)
         return batch["input_ids"], batch["attention_mask"], batch["labels"]
 
-    shown = training_plots(tokenizer, plots, model.max_tokens, settings, plots.targets["train"])
-    held_out = tokenised(tokenizer, plots.texts["validation"], plots.targets["validation"], model.max_tokens)
-    epochs, size = _Epochs(shown), settings.batch_size
+    dataset = training_plots(tokenizer, plots, model.max_tokens, settings, plots.targets["train"])
+    validation = tokenized(tokenizer, plots.texts["validation"], plots.targets["validation"], model.max_tokens)
+    epochs, size = _Epochs(dataset), settings.batch_size
     learner = Learner(
-        DataLoaders(DataLoader(epochs, at_once, collate_fn=collate), DataLoader(held_out, at_once, collate_fn=collate)),
+        DataLoaders(
+            DataLoader(epochs, at_once, collate_fn=collate), DataLoader(validation, at_once, collate_fn=collate)
+        ),
         _Logits(model),
         loss_func=model.loss,
         splitter=lambda module: [group["params"] for group in _bottom_up(module.model)],
         wd=WEIGHT_DECAY,
-        train_bn=False,  # or the normalisations of frozen layers were trained, and gradients computed through all
+        train_bn=False,  # else fastai trains the normalization of frozen layers, and computes gradients for all layers
         cbs=[GradientClip(1.0)] + ([GradientAccumulation(size)] if at_once < size else []),
     )
     learner.remove_cbs([cb for cb in learner.cbs if type(cb).__name__ == "ProgressCallback"])
@@ -172,29 +201,30 @@ def new_learner(
 
 
 def rates(model: GenreModel, learning_rate: float) -> np.ndarray:
-    """The learning rate of each parameter group, from the embeddings to the head."""
+    """Return the learning rate of each parameter group, from the embeddings to the head."""
     return np.array([group["lr"] for group in _bottom_up(model, learning_rate)])
 
 
 def _bottom_up(model: GenreModel, learning_rate: float | None = None) -> list[Group]:
-    """fastai freezes from the first group on, so the head comes last."""
+    """Return the parameter groups from bottom to top, the order in which fastai freezes them."""
     head, *layers, embeddings = layer_groups(model, learning_rate=learning_rate)
     return [embeddings, *reversed(layers), head]
 
 
 class _Logits(torch.nn.Module):
-    """The genre model as fastai calls it: tensors in, logits out."""
+    """Adapts the genre model to fastai: tensors in, logits out."""
 
     def __init__(self, model: GenreModel) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Compute the logits."""
         return self.model(input_ids, attention_mask)["logits"]
 
 
 class _Epochs(IterableDataset):
-    """One epoch of the training plots each time it is asked: epoch `number`, without its first `skipped` plots."""
+    """A dataset of one epoch of training plots: epoch `number` without its first `skipped` plots."""
 
     def __init__(self, plots: TrainingPlots) -> None:
         self.plots, self.number, self.skipped = plots, 0, 0
@@ -208,28 +238,29 @@ class _Epochs(IterableDataset):
         return self.plots.steps_per_epoch * self.plots.batch_size
 
 
-class _Checkpointer(Callback):
-    """Keeps curve and progress, chooses the epoch that is shown, and writes a checkpoint every few minutes."""
+class _CheckpointCallback(Callback):
+    """Records losses and progress, selects the epoch of the dataset, and writes a checkpoint every few minutes."""
 
-    order = 65  # after fastai's own counting and recording
+    order = 65  # after fastai's own counters and recorder
 
     def __init__(self, file: Path, epochs: _Epochs) -> None:
         self.file, self.epochs = file, epochs
         self.history: list[Logged] = []
         self.steps, self.progress = 0, bar()
         self.at = {"stage": 0, "epoch": 0, "step": 0}
-        self.parts: list[float] = []  # losses of the batches that make up a step
-        self.recent: list[float] = []  # losses of the steps since the last point of the curve
-        self.started = self.saved = self.spoken = time.monotonic()
+        self.parts: list[float] = []  # losses of the batches of a step
+        self.recent: list[float] = []  # losses of the steps since the last log entry
+        self.started = self.saved = self.printed = time.monotonic()
         self.before = 0.0
         self.optimizer: dict[str, Any] | None = None
 
     @property
     def seconds(self) -> float:
+        """Training time so far in seconds, including earlier starts of the run."""
         return self.before + time.monotonic() - self.started
 
     def begin_stage(self, stage: int, epochs_before: int, at: dict[str, int] | None, epochs: int) -> None:
-        """Stage number `stage` begins, or continues from `at`."""
+        """Begin stage number `stage`, or resume it from `at`."""
         self.at = at or {"stage": stage, "epoch": 0, "step": 0}
         self.epochs_before = epochs_before
         self.progress.start()
@@ -239,6 +270,7 @@ class _Checkpointer(Callback):
         self.task = self.progress.add_task(names[stage], total=total, completed=done, note="")
 
     def before_train(self) -> None:
+        """Select the epoch of the dataset, and skip what was trained before an interruption."""
         self.epochs.number = self.epochs_before + self.epoch
         resumed = self.at["step"] if self.epoch == self.at["epoch"] else 0
         self.epochs.skipped = resumed * self.epochs.plots.batch_size
@@ -246,32 +278,35 @@ class _Checkpointer(Callback):
         self.at |= {"epoch": self.epoch, "step": resumed}
 
     def after_loss(self) -> None:
+        """Keep the batch's loss."""
         if self.training:
             self.parts.append(self.loss.item())
 
     def after_step(self) -> None:
+        """Log the loss, update the progress bar, and save a checkpoint if it is time."""
         self.steps += 1
         self.recent.append(float(np.mean(self.parts)))
         self.parts.clear()
-        if self.steps % EVERY == 0:
+        if self.steps % LOGGING_STEPS == 0:
             self.history.append({"step": self.steps, "loss": float(np.mean(self.recent))})
             self.recent.clear()
-            self._tell(f"loss {self.history[-1]['loss']:.3f}")
+            self._report(f"loss {self.history[-1]['loss']:.3f}")
         self.at["step"] += 1
         self.progress.update(self.task, advance=1)
-        if self.steps % EVERY == 0 and time.monotonic() - self.saved > SECONDS_BETWEEN_CHECKPOINTS:
+        if self.steps % LOGGING_STEPS == 0 and time.monotonic() - self.saved > SECONDS_BETWEEN_CHECKPOINTS:
             self._save()
 
     def after_epoch(self) -> None:
+        """Log the validation loss and save a checkpoint."""
         if self.epoch >= self.at["epoch"] and self.learn.recorder.values:
-            validation = float(self.learn.recorder.values[-1][-1])
-            self.history.append({"step": self.steps, "eval_loss": validation})
-            self._tell(f"validation {validation:.3f}")
+            validation_loss = float(self.learn.recorder.values[-1][-1])
+            self.history.append({"step": self.steps, "eval_loss": validation_loss})
+            self._report(f"validation {validation_loss:.3f}")
             self.at |= {"epoch": self.epoch + 1, "step": 0}
             self._save()
 
     def load(self, learner: Learner) -> dict[str, int]:
-        """Put the model back from the checkpoint, if there is one; returns the place where training continues."""
+        """Restore the model from the checkpoint, if there is one; return where training continues."""
         if not self.file.is_file():
             return self.at
         kept = torch.load(self.file, map_location="cpu", weights_only=True)
@@ -282,7 +317,7 @@ class _Checkpointer(Callback):
         return kept["at"]
 
     def restore_optimizer(self, learner: Learner) -> None:
-        """Put back what the optimizer had gathered when the checkpoint was written, if there is one."""
+        """Restore the optimizer's state from the checkpoint, if there is one."""
         if self.optimizer is None:
             return
         if learner.opt is None:
@@ -295,7 +330,7 @@ class _Checkpointer(Callback):
         learner.opt.load_state_dict({"state": L(states), "hypers": L(self.optimizer["hypers"])})
 
     def stop(self) -> None:
-        """Give the terminal back, also after an interrupt."""
+        """Stop the progress bar, also after an interrupt."""
         self.progress.stop()
 
     def _save(self) -> None:
@@ -304,14 +339,14 @@ class _Checkpointer(Callback):
         hypers = [{name: float(value) for name, value in group.items()} for group in state["hypers"]]
         kept = {
             "model": self.learn.model.state_dict(), "at": self.at,
-            "optimizer": {"state": list(state["state"]), "hypers": hypers},  # plain types load without running code
+            "optimizer": {"state": list(state["state"]), "hypers": hypers},  # plain types load with weights_only
             "history": self.history, "steps": self.steps, "seconds": self.seconds,
         }  # fmt: skip
         with atomic_path(self.file) as temporary:
             torch.save(kept, temporary)
 
-    def _tell(self, note: str) -> None:
+    def _report(self, note: str) -> None:
         self.progress.update(self.task, note=note)
-        if not console.is_terminal and time.monotonic() - self.spoken > SECONDS_PER_LINE:
-            self.spoken = time.monotonic()
+        if not console.is_terminal and time.monotonic() - self.printed > SECONDS_PER_LINE:
+            self.printed = time.monotonic()
             notify(f"Training with fastai: step {self.steps} · {note}")

@@ -1,4 +1,4 @@
-"""What follows each training of a classifier: calibration, thresholds, metrics beside the baselines, its folder."""
+"""The steps after each training of a classifier: calibration, thresholds, test metrics and baselines."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +33,7 @@ def finish(
     history: list[Logged],
     circumstances: Circumstances,
 ) -> Finished[ClassifierInfo]:
-    """Calibrate the trained model, choose thresholds and measure it."""
+    """Calibrate the trained model, choose its thresholds and measure it on the test split."""
     settings = run.settings
     weights = log_shift(settings.loss, plots.targets["train"])
     engine = TorchEngine(model, tokenizer)
@@ -84,11 +84,12 @@ def measure(
     proba: dict[str, np.ndarray],
     baselines: Callable[[bool], dict[str, BaselineScores]],
 ) -> tuple[np.ndarray, Measured, Measured | None]:
-    """Thresholds from the validation split and the metrics of the test split with them, by an engine of logits.
+    """Choose thresholds on the validation split and compute the metrics of the test split with them.
 
-    With `titles` both forms are predicted, and each genre gets one threshold for both, since whoever asks may have a
-    title or not. `proba` are the probabilities of both splits from the plots alone. The second metrics are those with
-    titles. `baselines` gives the scores of the baselines, without or with titles.
+    `proba` are the probabilities of both splits from the plots alone; with `titles`, `engine` predicts them with titles
+    too. Each genre then gets one threshold for both kinds of input, since titles are optional in use. Returns
+    thresholds, metrics of the plots alone, and metrics with titles or None. `baselines` returns the scores of the
+    baselines, without or with titles.
     """
     forms = [proba]
     if titles:
@@ -109,7 +110,7 @@ def measure(
 
 
 def _measure_baselines(plots: LabelledPlots, titles: bool) -> dict[str, BaselineScores]:
-    """The test metrics of both baselines, and the settings that the validation split chose."""
+    """Return the test metrics of both baselines and their chosen settings."""
     return {
         name: BaselineScores(
             **to_json(multilabel_metrics(plots.targets["test"], each.proba["test"], each.thresholds, plots.labels)[0]),
@@ -120,7 +121,7 @@ def _measure_baselines(plots: LabelledPlots, titles: bool) -> dict[str, Baseline
 
 
 def baselines_for(plots: LabelledPlots, titles: bool) -> dict[str, Baseline]:
-    """Both baselines, fitted once a process for the same plots, since a notebook trains several models on them."""
+    """Return both baselines, fitted once per process and data, since a notebook trains several models on them."""
     key = (plots.fingerprint, *plots.labels, titles)
     if key not in _fitted:
         texts: Any = plots.texts

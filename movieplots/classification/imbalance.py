@@ -1,15 +1,16 @@
-"""Rare genres made to count: the losses that a classifier can be trained with.
+"""Losses against class imbalance, for training a classifier.
 
-A loss takes logits and 0/1 targets of shape (n, labels) and gives the mean over both. All are binary, label by label;
-they differ in how much a rare positive weighs against the many negatives:
+A loss takes logits and targets of shape (n, labels) and returns the mean over both. All are binary cross-entropy (BCE)
+per label; they differ in how much a rare positive weighs against the many negatives:
 
-- `bce`: binary cross-entropy as it is.
-- `weighted-bce`: each label's positives times the square root of negatives over positives, at most 6. The full ratio
-  would let a genre with thirty plots shout down the rest.
-- `class-balanced`: positives and negatives each weigh by the effective number of such plots (Cui et al. 2019).
-- `focal`: what is already right counts less (Lin et al. 2017), gamma 2.
-- `asymmetric`: the same for negatives alone, and the easiest of them count nothing (Ridnik et al. 2021), gamma 0 for
-  positives and 2 for negatives, margin 0.05.
+- `bce`: no weights.
+- `weighted-bce`: positives of a label are weighted by the square root of negatives over positives, at most 6. With the
+  full ratio, a genre with thirty plots would dominate the loss.
+- `class-balanced`: positives and negatives are weighted by the inverse effective number of such plots
+  (`Cui et al. 2019 <https://arxiv.org/abs/1901.05555>`_), beta 0.999.
+- `focal`: easy examples count less (`Lin et al. 2017 <https://arxiv.org/abs/1708.02002>`_), gamma 2.
+- `asymmetric`: easy negatives count less, and the easiest not at all
+  (`Ridnik et al. 2021 <https://arxiv.org/abs/2009.14119>`_), gamma 0 for positives and 2 for negatives, margin 0.05.
 """
 
 from collections.abc import Callable
@@ -24,15 +25,16 @@ from movieplots.errors import BadInput
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 CAP = 6.0
-BETA = 0.999  # of the effective number: what a new plot adds falls by this factor with each plot that is there
+BETA = 0.999  # each further plot adds this factor less to the effective number
 FOCUS = 2.0
 MARGIN = 0.05
 
 
 def make_loss(name: str, targets: np.ndarray, smoothing: float = 0.0) -> Loss:
-    """The loss of that name for training targets (n, labels), which set the weights of those that have any.
+    """Return the loss of that name, with weights from the training targets (n, labels).
 
-    `smoothing` moves targets from 0 and 1 towards 0.5 by half of it (Szegedy et al. 2016): catalogues tag loosely.
+    `smoothing` moves targets from 0 and 1 towards 0.5 by half of it (label smoothing,
+    `Szegedy et al. 2016 <https://arxiv.org/abs/1512.00567>`_), since catalogues do not tag consistently.
     """
     if name not in LOSSES:
         raise BadInput(f"There is no loss {name!r}: choose one of {', '.join(LOSSES)}.")
@@ -48,7 +50,7 @@ def make_loss(name: str, targets: np.ndarray, smoothing: float = 0.0) -> Loss:
 
 
 def class_weights(name: str, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What positives and negatives of each label weigh in the loss of that name, each (labels,)."""
+    """Return the weights of positives and of negatives of each label in the loss of that name, each (labels,)."""
     ones = np.ones(targets.shape[1])
     if name == "weighted-bce":
         return positive_weights(targets), ones
@@ -56,19 +58,19 @@ def class_weights(name: str, targets: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def log_shift(name: str, targets: np.ndarray) -> np.ndarray:
-    """By how much the weights of a loss raise the logits that it teaches, (labels,)."""
+    """Return by how much the weights of a loss raise the optimal logits, shape (labels,)."""
     positive, negative = class_weights(name, targets)
     return np.log(positive / negative)
 
 
 def positive_weights(targets: np.ndarray, cap: float = CAP) -> np.ndarray:
-    """Weight of each label's positives, shape (labels,), from 0/1 targets of shape (n, labels)."""
+    """Return the weight of each label's positives, shape (labels,), from 0/1 targets of shape (n, labels)."""
     positives = targets.sum(axis=0)
     return np.minimum(np.sqrt(np.maximum(len(targets) - positives, 1) / np.maximum(positives, 1)), cap)
 
 
 def balanced_weights(targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weights of positives and of negatives, each (labels,), whose mean over the plots of a label is 1."""
+    """Return weights of positives and of negatives, each (labels,), with a mean of 1 over the plots of a label."""
     positives = np.maximum(targets.sum(axis=0), 1)
     counts = np.stack([positives, np.maximum(len(targets) - positives, 1)])
     weights = (1 - BETA) / (1 - BETA**counts)
@@ -77,14 +79,14 @@ def balanced_weights(targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def focal(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Binary cross-entropy times (1 - probability of the truth) to the power of `FOCUS`."""
+    """Compute binary cross-entropy times (1 - probability of the truth) to the power of `FOCUS`."""
     right = truth * torch.sigmoid(logits) + (1 - truth) * torch.sigmoid(-logits)
     losses = binary_cross_entropy_with_logits(logits, truth, reduction="none")
     return ((1 - right) ** FOCUS * losses).mean()
 
 
 def asymmetric(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Binary cross-entropy whose negatives are lowered by the margin and by their own probability squared."""
+    """Compute binary cross-entropy whose negatives use a probability lowered by the margin and its square as weight."""
     wrong = (torch.sigmoid(logits) - MARGIN).clamp(min=0)
     positives = truth * logsigmoid(logits)
     negatives = (1 - truth) * wrong**FOCUS * torch.log1p(-wrong.clamp(max=1 - 1e-6))
@@ -92,7 +94,10 @@ def asymmetric(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
 
 
 def log_odds(targets: np.ndarray) -> np.ndarray:
-    """Each label's log-odds in the data, shape (labels,): where the head's bias starts (Lin et al. 2017, 4.1)."""
+    """Return each label's log-odds in the data, shape (labels,): the initial bias of the head.
+
+    Source: `Lin et al. 2017 <https://arxiv.org/abs/1708.02002>`_, section 4.1.
+    """
     share = np.clip(targets.mean(axis=0), 1e-4, 1 - 1e-4)
     return np.log(share / (1 - share))
 

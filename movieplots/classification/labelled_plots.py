@@ -1,4 +1,4 @@
-"""The prepared plots as a classifier sees them: texts, titles and 0/1 targets of each split, and the labels."""
+"""The prepared plots as a classifier needs them: texts, titles and 0/1 targets of each split, and the labels."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +10,15 @@ from movieplots.errors import BadInput
 from movieplots.plots import SPLITS, data_fingerprint, imdb_title, load_plots
 from movieplots.runs.lineage import PlotIds
 
-MIN_PLOTS = 10  # a genre with fewer training plots is not learned
+MIN_PLOTS = 10  # a genre with fewer training plots does not become a label
 
 
 @dataclass(frozen=True)
 class LabelledPlots:
-    """`labels` in order; per split `texts`, `titles` (by the IMDb naming rules) and `targets` (n, labels), 0 or 1.
+    """The labels in order; per split `texts`, `titles` (in the IMDb form) and 0/1 `targets` of shape (n, labels).
 
-    `not_learned` are the genres of the table that are no label, with their training plots: 0 for one that stands only
-    in validation or test. They count neither for nor against a prediction.
+    `not_learned` are the genres of the table that are not labels, with their number of training plots, which is 0 for a
+    genre that occurs only in validation or test. The metrics ignore them.
     """
 
     labels: list[str]
@@ -32,14 +32,14 @@ class LabelledPlots:
 
 
 def read_labelled(data: str | Path, labels: list[str] | None = None) -> LabelledPlots:
-    """Read a Plot table as `labelled` does."""
+    """Load a Plot table and label its plots."""
     return labelled(load_plots(data), data, labels)
 
 
 def labelled(plots: pd.DataFrame, data: str | Path, labels: list[str] | None = None) -> LabelledPlots:
-    """The plots of a table with its labels: the genres with enough training plots, or those that are given.
+    """Label the plots of a table with the given labels, by default with the genres that have enough training plots.
 
-    Raises BadInput where there are fewer than two labels, or where a split has none of them.
+    Raises BadInput if there are fewer than two labels, or if a split has no plot with a label.
     """
     parts = {name: plots[plots["split"] == name] for name in SPLITS}
     counts = parts["train"]["genres"].explode().value_counts()
@@ -47,13 +47,13 @@ def labelled(plots: pd.DataFrame, data: str | Path, labels: list[str] | None = N
         labels = sorted(str(genre) for genre, n in counts.items() if n >= MIN_PLOTS)
         if len(labels) < 2:
             raise BadInput(
-                f"{data} has fewer than two genres with {MIN_PLOTS} training plots: prepare a larger corpus."
+                f"{data} has fewer than two genres with at least {MIN_PLOTS} training plots: prepare a larger corpus."
             )
     everywhere = {genre for genres in plots["genres"] for genre in genres}
     targets = {name: targets_of(part["genres"].tolist(), labels) for name, part in parts.items()}
     for name in parts:
         if not targets[name].any():
-            raise BadInput(f"{data} has no plot of a known genre in the {name} split: prepare a larger corpus.")
+            raise BadInput(f"{data} has no plot with a label in the {name} split: prepare a larger corpus.")
     return LabelledPlots(
         labels,
         {genre: int(counts.get(genre, 0)) for genre in sorted(everywhere) if genre not in labels},
@@ -67,7 +67,7 @@ def labelled(plots: pd.DataFrame, data: str | Path, labels: list[str] | None = N
 
 
 def targets_of(genres: list[list[str]], labels: list[str]) -> np.ndarray:
-    """0/1 of shape (n, labels) in float32; genres that are no label are left out."""
+    """Return 0/1 targets of shape (n, labels) in float32; genres that are not labels are ignored."""
     return np.array([[label in own for label in labels] for own in genres], dtype=np.float32).reshape(-1, len(labels))
 
 

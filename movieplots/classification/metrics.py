@@ -1,4 +1,4 @@
-"""Multilabel metrics: F1 at given thresholds, average precision over all of them, ranking, and how sure they are."""
+"""Multilabel metrics: micro-F1 and macro-F1 at given thresholds, mAP, LRAP, and their bootstrap intervals."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from sklearn.metrics import (
 from movieplots.classification.info import LabelScores, Scores
 from movieplots.intervals import RESAMPLES, Estimate, resampled
 
-NAMES = {
+NAMES = {  # of the attributes of `Scores`, in the order of tables
     "micro_f1": "micro-F1",
     "macro_f1": "macro-F1",
     "map": "mean average precision",
@@ -25,11 +25,11 @@ NAMES = {
 def multilabel_metrics(
     truth: np.ndarray, proba: np.ndarray, thresholds: np.ndarray | float, labels: Sequence[str]
 ) -> tuple[Scores, dict[str, LabelScores]]:
-    """The four of `NAMES`, and precision, recall, F1 and average precision of each label.
+    """Compute the four metrics of `NAMES`, and precision, recall, F1 and average precision of each label.
 
-    `truth` 0/1 and `proba` in [0, 1], both of shape (n, labels); `thresholds` one for all or one a label. Means over
-    labels take only labels that occur in `truth`, since F1 and average precision of the others are undefined; the
-    ranking takes only plots with a label.
+    `truth` (0/1) and `proba` (from 0 to 1) have shape (n, labels); `thresholds` is one number or has shape (labels,).
+    Macro-F1 and mAP average only over labels that occur in `truth`, since the metrics of the others are undefined. LRAP
+    averages only over plots with a label.
     """
     truth = truth.astype(int)
     predicted = (proba >= thresholds).astype(int)
@@ -59,9 +59,10 @@ def multilabel_metrics(
 
 
 def intervals(truth: np.ndarray, proba: np.ndarray, thresholds: np.ndarray | float) -> dict[str, Estimate]:
-    """The four metrics with 95 % percentile bootstrap intervals over plots (Efron 1979), the thresholds held fixed.
+    """Compute the four metrics with 95 % percentile bootstrap intervals over plots, at fixed thresholds.
 
-    A resample is a weight a plot; a label that it lost does not count in it.
+    A resample is a vector of weights of the plots; a label without plots in it does not count. Source:
+    `Efron 1979 <https://doi.org/10.1214/aos/1176344552>`_.
     """
     truth = truth.astype(np.float32)
     predicted = (proba >= thresholds).astype(np.float32)
@@ -78,7 +79,7 @@ def intervals(truth: np.ndarray, proba: np.ndarray, thresholds: np.ndarray | flo
             at_each = np.cumsum(positive, axis=1) / np.cumsum(ordered, axis=1)
             precisions[:, label] = np.nansum(at_each * positive, axis=1) / positive.sum(axis=1)
     labelled = truth.any(axis=1)
-    # What label_ranking_average_precision_score gives for each plot alone, for all at once.
+    # The same as label_ranking_average_precision_score for each plot, computed for all plots together.
     of_all = rankdata(-proba, "max", axis=1)
     of_true = rankdata(np.where(truth > 0, -proba, np.inf), "max", axis=1)
     ranking = (truth * of_true / of_all).sum(axis=1) / np.maximum(truth.sum(axis=1), 1)

@@ -1,4 +1,4 @@
-"""Logits of a compressed genre model through ONNX Runtime, without torch."""
+"""Logits of a quantized classifier with ONNX Runtime, without torch."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from movieplots.classification.hiding import Span, ids_without, lengths_without
+from movieplots.classification.masking import Span, masked_ids, masked_lengths
 from movieplots.errors import BadInput
 from movieplots.files import read_json
 from movieplots.pretrained.batches import A_TOKEN, T, core_count, in_batches
@@ -14,21 +14,21 @@ from movieplots.pretrained.onnx_running import encode, open_session, padded
 
 MODEL = "model.onnx"
 SETTINGS = "engine.json"  # max_tokens, pad token, mask token
-AT_ONCE = 4_000  # characters in a batch
+BATCH_CHARACTERS = 4_000
 
 
 class OnnxEngine:
-    """Logits of texts, of which `max_tokens` tokens are read. Special tokens that stand in a text are only text."""
+    """Computes logits with ONNX Runtime. The names of special tokens in a text are treated as text."""
 
     def __init__(self, folder: str | Path, labels: int) -> None:
         try:
             import onnxruntime  # noqa: F401
         except ModuleNotFoundError:
             raise BadInput(
-                f"{folder} holds a compressed model, which needs ONNX Runtime: pip install onnxruntime."
+                f"{folder} holds a quantized model, which needs ONNX Runtime: run `pip install onnxruntime`."
             ) from None
         folder = Path(folder)
-        settings = read_json(folder / SETTINGS, "compress the classifier again")
+        settings = read_json(folder / SETTINGS, "quantize the classifier again")
         self.max_tokens: int = settings["max_tokens"]
         self.cores = core_count()
         self._counting = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -40,20 +40,20 @@ class OnnxEngine:
         self._counting.encode_special_tokens = self._tokenizer.encode_special_tokens = True
         self._mask = self._counting.token_to_id(settings["mask"]) if settings["mask"] else None
         self._pad: int = settings["pad_id"]
-        # One session for single texts, with all cores on each; one for batches, a core each.
+        # One session for single texts, which uses all cores; one for batches, with one core per batch.
         self._sessions = [open_session(folder / MODEL, threads) for threads in (self.cores, 1)]
         self.labels = self._sessions[0].get_outputs()[0].shape[1]
         if self.labels != labels:
-            raise BadInput(f"{folder}/{MODEL} does not fit its labels: compress the classifier again.")
+            raise BadInput(f"{folder}/{MODEL} does not fit the labels: quantize the classifier again.")
 
     def logits(self, texts: Sequence[str]) -> np.ndarray:
-        """Shape (n, labels); texts beyond `max_tokens` tokens are cut."""
+        """Return logits of shape (n, labels). Texts longer than `max_tokens` tokens are truncated."""
         return self._logits(texts, lambda batch: encode(self._tokenizer, batch))
 
-    def logits_without(self, texts: Sequence[str], hidden: Sequence[Sequence[Span]]) -> np.ndarray:
-        """The same where of text i the words at the spans `hidden[i]` are hidden by the mask token."""
-        ids = ids_without(self._counting.encode, texts, hidden, self._mask, self.max_tokens)
-        return self._logits(ids, lambda batch: padded(batch, self._pad), lengths_without(texts, hidden))
+    def masked_logits(self, texts: Sequence[str], spans: Sequence[Sequence[Span]]) -> np.ndarray:
+        """Return the same with the words at `spans[i]` of text i replaced by the mask token."""
+        ids = masked_ids(self._counting.encode, texts, spans, self._mask, self.max_tokens)
+        return self._logits(ids, lambda batch: padded(batch, self._pad), masked_lengths(texts, spans))
 
     def _logits(
         self,
@@ -61,16 +61,16 @@ class OnnxEngine:
         features: Callable[[list[T]], dict[str, np.ndarray]],
         lengths: Sequence[int] | None = None,
     ) -> np.ndarray:
-        """Of texts, or of their ids with the texts' lengths in characters."""
+        """Compute logits of texts, or of their token ids along with the lengths of the texts in characters."""
         if not len(items):
             return np.empty((0, self.labels))
         session = self._sessions[0 if len(items) == 1 else 1]
         rows = in_batches(
             lambda batch: session.run(None, features(batch))[0], items, longest=self.max_tokens * A_TOKEN,
-            most=AT_ONCE, lengths=lengths, cores=self.cores, what="Predicting genres",
+            most=BATCH_CHARACTERS, lengths=lengths, cores=self.cores, what="Predicting genres",
         )  # fmt: skip
         return rows.astype(float)
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
-        """How many tokens each text has."""
+        """Return the number of tokens of each text."""
         return [len(encoded.ids) for encoded in self._counting.encode_batch(list(texts))]

@@ -1,4 +1,4 @@
-"""Logits of a genre model through torch: the reference, and the one for GPUs."""
+"""Logits of a classifier with torch, on a CPU or a GPU."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from movieplots.classification.hiding import Span, ids_without, lengths_without
+from movieplots.classification.masking import Span, masked_ids, masked_lengths
 from movieplots.classification.model import GenreModel
 from movieplots.pretrained.batches import T
 from movieplots.pretrained.encoding import Features, encode
 
 
 class TorchEngine:
-    """Logits of texts, of which `max_tokens` tokens are read. Special tokens that stand in a text are only text."""
+    """Computes logits with torch. The names of special tokens in a text are treated as text."""
 
     def __init__(self, model: GenreModel, tokenizer: Any) -> None:
         self.model = model.eval()
@@ -21,17 +21,17 @@ class TorchEngine:
         self.max_tokens = model.max_tokens
 
     def logits(self, texts: Sequence[str]) -> np.ndarray:
-        """Shape (n, labels); texts beyond `max_tokens` tokens are cut."""
+        """Return logits of shape (n, labels). Texts longer than `max_tokens` tokens are truncated."""
         return self._logits(texts, self._tokenized)
 
-    def logits_without(self, texts: Sequence[str], hidden: Sequence[Sequence[Span]]) -> np.ndarray:
-        """The same where of text i the words at the spans `hidden[i]` are hidden by the mask token."""
+    def masked_logits(self, texts: Sequence[str], spans: Sequence[Sequence[Span]]) -> np.ndarray:
+        """Return the same with the words at `spans[i]` of text i replaced by the mask token."""
         tokenizer = self.tokenizer
-        ids = ids_without(
-            lambda text: (tokenizer(text, verbose=False).encodings or [None])[0], texts, hidden,
+        ids = masked_ids(
+            lambda text: (tokenizer(text, verbose=False).encodings or [None])[0], texts, spans,
             tokenizer.mask_token_id, self.max_tokens,
         )  # fmt: skip
-        lengths = lengths_without(texts, hidden)
+        lengths = masked_lengths(texts, spans)
         return self._logits(ids, lambda batch: tokenizer.pad({"input_ids": batch}, return_tensors="pt"), lengths)
 
     def _logits(
@@ -46,12 +46,12 @@ class TorchEngine:
         return self._encoded(items, tokenize, forward, "Predicting genres", lengths).astype(float)
 
     def pooled(self, texts: Sequence[str]) -> np.ndarray:
-        """What the head sees of each text, shape (n, hidden size), n at least 1."""
+        """Return the input of the head for each text, shape (n, hidden size), for at least one text."""
 
         def forward(features: Features) -> torch.Tensor:
             return self.model.pooled(features["input_ids"], features["attention_mask"])
 
-        return self._encoded(texts, self._tokenized, forward, "Reading plots once")
+        return self._encoded(texts, self._tokenized, forward, "Encoding plots")
 
     def _tokenized(self, batch: list[str]) -> Features:
         return self.tokenizer(batch, padding=True, truncation=True, max_length=self.max_tokens, return_tensors="pt")
@@ -64,10 +64,10 @@ class TorchEngine:
         what: str,
         lengths: Sequence[int] | None = None,
     ) -> np.ndarray:
-        """Rows of texts, or of their ids with the texts' lengths in characters."""
+        """Encode texts, or their token ids along with the lengths of the texts in characters."""
         device = next(self.model.parameters()).device
         return encode(items, tokenize, forward, device, self.max_tokens, what, lengths)
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
-        """How many tokens each text has."""
+        """Return the number of tokens of each text."""
         return [len(self.tokenizer(text)["input_ids"]) for text in texts]

@@ -1,12 +1,12 @@
-"""Fine-tuning an encoder into a multilabel genre classifier, beside baselines trained on the same split.
+"""Fine-tuning an encoder into a multilabel genre classifier, with TF-IDF baselines trained on the same splits.
 
-The head comes first, a logistic regression on what the untrained encoder makes of the plots; then all are trained
-together. From a random head, training would tear at the encoder until the head has found its place.
+The head is initialized first: a logistic regression per label on the pooled output of the pretrained encoder. Then all
+weights are trained together. With a random head, the first gradients would distort the encoder.
 
-Teachers, where given, are trained classifiers. An ensemble is better than each of its members and as slow as all of
-them; a student that learns from its probabilities keeps part of what it gained (Hinton et al. 2015). Teachers may read
-titles that the student is not given. They are asked about plots that they were trained on: one that knows these by
-heart has little to add to their genres.
+Teachers are optional trained classifiers. An ensemble is more accurate than its members but as slow as all of them; a
+student trained on its probabilities keeps part of the gain
+(`Hinton et al. 2015 <https://arxiv.org/abs/1503.02531>`_). Teachers can use titles that the student does not get. They
+predict the plots that they were trained on, so an overfitted teacher adds little to the genres of these plots.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ from movieplots.classification.labelled_plots import LabelledPlots, labelled, re
 from movieplots.classification.model import GenreModel, add_lora, keep_layers, layers_of, merge_lora
 from movieplots.classification.prediction import GenreClassifier
 from movieplots.classification.torch_engine import TorchEngine
-from movieplots.classification.training_plots import TrainingPlots, tokenised
+from movieplots.classification.training_plots import TrainingPlots, tokenized
 from movieplots.classification.training_settings import (
     TOP_RATES,
     ClassifierLrSettings,
@@ -45,16 +45,16 @@ from movieplots.settings import takes
 
 LAYER_DECAY = 0.85  # factor of the learning rate per layer below the top one
 EMBEDDING_RATE, HEAD_RATE = 1e-4, 1e-3
-HEAD_PLOTS = 20_000  # that are enough for the logistic regression of the head
-HEAD_STRENGTH = 0.1  # C: the inverse of its regularisation
-SOFT_SHARE = 0.5  # of a target, where teachers are asked; the rest is the plot's own genres
+HEAD_PLOTS = 20_000  # enough for the logistic regression that initializes the head
+HEAD_STRENGTH = 0.1  # C: its inverse regularization strength
+SOFT_SHARE = 0.5  # weight of the teachers' probabilities in a target; the rest is the plot's own genres
 
 AnySettings = ClassifierSettings | FastaiSettings | ClassifierLrSettings
 
 
 @dataclass(frozen=True)
-class Made:
-    """What is to be trained: the model with its tokenizer, and the plots with their labels."""
+class TrainingInputs:
+    """The untrained model, its tokenizer, and the labelled plots."""
 
     model: GenreModel
     tokenizer: Any
@@ -63,46 +63,60 @@ class Made:
 
 @takes(ClassifierSettings)
 def train_classifier(settings: ClassifierSettings) -> ClassifierInfo:
-    """Fine-tune an encoder on the training plots, so that it detects genres.
+    """Fine-tune an encoder to detect the genres of plots.
 
-    The labels are the genres with at least ten training plots. Calibration (temperature scaling: Guo et al. 2017) and
-    thresholds (by F1) come from the validation split. A time limit ends the training early, and the learning rate falls
-    to zero at whichever end comes first. Killed and started again with the same arguments it continues; already
-    finished it returns at once.
+    An encoder turns a text into features for classification. The labels are the genres with at least ten training
+    plots. If interrupted, call it again with the same arguments to resume. If `output_dir` already holds the finished
+    model, it is returned without training.
 
     Returns
     -------
     ClassifierInfo
-        What `output_dir/movieplots.json` then holds. Under `metrics.test` stand the scores on the test split, beside
-        those of two TF-IDF baselines (scikit-learn) trained in the same run.
+        The content of `output_dir/movieplots.json` (class in `movieplots.classification.info`). `metrics.test` holds
+        the test scores of the classifier and of two TF-IDF baselines (scikit-learn) that are trained in the same run.
 
     Raises
     ------
     BadInput
-        For an option out of range, a base model that is no BERT-type encoder, a base model or a teacher that was
-        trained on held-out plots, fewer than two labels, a split without any, a start on several processes, and an
-        output folder that holds a model trained with other settings.
+        If an option is out of range, the base model is not an encoder, the base model or a teacher was trained
+        on validation or test plots of the data, there are fewer than two labels, a split has no plot with a label, the
+        function is started on several processes, or the output folder holds a model trained with other settings.
+
+    Notes
+    -----
+    The output layer starts from a logistic regression on the pretrained encoder's output. Lower layers have lower
+    learning rates (discriminative fine-tuning, `Howard and Ruder 2018 <https://arxiv.org/abs/1801.06146>`_). The
+    validation split is used for temperature scaling (`Guo et al. 2017 <https://arxiv.org/abs/1706.04599>`_) and for
+    one threshold per genre by F1. The learning rate reaches 0 at the last step or at the time limit, whichever comes
+    first.
+
+    Examples
+    --------
+    >>> from movieplots import prepare, train_classifier
+    >>> _ = prepare("sample", "runs/plots")  # doctest: +SKIP
+    >>> info = train_classifier("runs/plots", "minilm-l6", "runs/classifier", epochs=1)  # doctest: +SKIP
+    >>> info.metrics.test.scores.micro_f1  # doctest: +SKIP
     """
 
-    def make(run: Run[ClassifierSettings]) -> Made:
+    def make(run: Run[ClassifierSettings]) -> TrainingInputs:
         plots = labelled(run.plots, run.settings.data)
         check_teachers(run.settings.teachers, plots.labels)
-        return Made(*new_classifier(plots, run.settings), plots)
+        return TrainingInputs(*new_classifier(plots, run.settings), plots)
 
-    def train(run: Run[ClassifierSettings], made: Made) -> Any:
+    def train(run: Run[ClassifierSettings], made: TrainingInputs) -> Any:
         settings, plots, model, tokenizer = run.settings, made.plots, made.model, made.tokenizer
         if last_checkpoint(run.folder / "checkpoints") is None:
             fit_head(model, tokenizer, plots, settings.loss, settings.seed)
         teachers = settings.teachers
-        targets = taught_targets(teachers, plots) if teachers else plots.targets["train"]
-        shown = training_plots(tokenizer, plots, model.max_tokens, settings, targets)
+        targets = distillation_targets(teachers, plots) if teachers else plots.targets["train"]
+        dataset = training_plots(tokenizer, plots, model.max_tokens, settings, targets)
         return fit(
             what="Training the classifier",
             model=model,
             parameter_groups=lambda module: layer_groups(module, settings.method, settings.learning_rate),
             output_dir=run.folder,
             seed=settings.seed,
-            max_steps=settings.epochs * shown.steps_per_epoch,
+            max_steps=settings.epochs * dataset.steps_per_epoch,
             time_limit=settings.time_limit,
             evaluations=settings.epochs,
             arguments={
@@ -113,12 +127,12 @@ def train_classifier(settings: ClassifierSettings) -> ClassifierInfo:
                 "label_names": ["labels"],
                 "remove_unused_columns": False,
             },
-            train_dataset=shown,
-            eval_dataset=tokenised(tokenizer, plots.texts["validation"], plots.targets["validation"], model.max_tokens),
+            train_dataset=dataset,
+            eval_dataset=tokenized(tokenizer, plots.texts["validation"], plots.targets["validation"], model.max_tokens),
             data_collator=DataCollatorWithPadding(tokenizer),
         )
 
-    def finished(run: Run[ClassifierSettings], made: Made, trainer: Any) -> Finished[ClassifierInfo]:
+    def finished(run: Run[ClassifierSettings], made: TrainingInputs, trainer: Any) -> Finished[ClassifierInfo]:
         merge_lora(made.model)
         return finish(
             run, made.model, made.tokenizer, made.plots, trainer.state.global_step, history(trainer),
@@ -130,14 +144,30 @@ def train_classifier(settings: ClassifierSettings) -> ClassifierInfo:
 
 @takes(ClassifierLrSettings)
 def find_lr(settings: ClassifierLrSettings) -> LrSearch:
-    """Search the learning rate for `train_classifier` with the same arguments: the loss over growing rates.
-
-    All weights that are trained share the rate, the head, fitted before, among them.
+    """Run a learning-rate range test for `train_classifier` with the same arguments.
 
     Returns
     -------
     LrSearch
-        Rates, losses, and the rate at which the loss falls fastest.
+        Learning rates, losses, and the learning rate at which the loss falls fastest.
+
+    Raises
+    ------
+    BadInput
+        If an option is out of range, the base model is not an encoder, the data have fewer than two labels, or
+        the loss does not fall at any learning rate.
+
+    Notes
+    -----
+    The learning rate grows exponentially over one short training run
+    (`Smith 2017 <https://arxiv.org/abs/1506.01186>`_). All trained weights share one learning rate, including the head,
+    which is initialized as in `train_classifier`.
+
+    Examples
+    --------
+    >>> from movieplots.classification.training import find_lr
+    >>> search = find_lr("runs/plots", "minilm-l6", steps=50)  # doctest: +SKIP
+    >>> search.suggestion  # doctest: +SKIP
     """
     plots = read_labelled(settings.data)
     set_seed(settings.seed)
@@ -157,10 +187,10 @@ def find_lr(settings: ClassifierLrSettings) -> LrSearch:
 
 
 def new_classifier(plots: LabelledPlots, settings: AnySettings) -> tuple[GenreModel, Any]:
-    """(model, tokenizer) ready to be trained by the settings: with its loss, its layers, its adapters."""
+    """Return (model, tokenizer) to be trained with the settings: loss, number of layers and adapters are set."""
     notify(f"Loading {settings.base_model} …")
     encoder, tokenizer = load_encoder(settings.base_model)
-    layers_of(encoder)  # raises where the encoder has none to go by
+    layers_of(encoder)  # raises BadInput for an unknown architecture
     if layers := getattr(settings, "layers", None):
         keep_layers(encoder, layers)
     targets = plots.targets["train"]
@@ -174,7 +204,7 @@ def new_classifier(plots: LabelledPlots, settings: AnySettings) -> tuple[GenreMo
 def training_plots(
     tokenizer: Any, plots: LabelledPlots, max_tokens: int, settings: AnySettings, targets: np.ndarray
 ) -> TrainingPlots:
-    """The training plots as the settings show them, with `targets` (n, labels) in [0, 1]."""
+    """Return the dataset of training plots by the settings, with `targets` (n, labels) from 0 to 1."""
     return TrainingPlots(
         tokenizer, plots.texts["train"], targets, max_tokens, settings.batch_size, settings.seed,
         plots.titles["train"] if settings.titles else None,
@@ -182,10 +212,16 @@ def training_plots(
 
 
 def layer_groups(model: GenreModel, method: str = "full", learning_rate: float | None = None) -> list[Group]:
-    """Parameter groups with a learning rate each: head, encoder layers (falling from top to bottom), embeddings.
+    """Return parameter groups with learning rates: head, encoder layers (decreasing from top to bottom), embeddings.
 
-    Discriminative fine-tuning (Howard and Ruder 2018): lower layers hold what is general and should move less. Only
-    what is to be trained is in them. `learning_rate` is that of the top layer; the others keep their relation to it.
+    Discriminative fine-tuning (`Howard and Ruder 2018 <https://arxiv.org/abs/1801.06146>`_): lower layers hold more
+    general features and should change less. Frozen parameters are left out. `learning_rate` is that of the top layer;
+    the others scale with it.
+
+    Returns
+    -------
+    list of dict
+        Parameter groups for a torch optimizer.
     """
     usual = TOP_RATES[method]
     groups: list[Group] = [{"params": list(model.head.parameters()), "lr": HEAD_RATE}]
@@ -201,22 +237,30 @@ def layer_groups(model: GenreModel, method: str = "full", learning_rate: float |
 
 
 def check_teachers(teachers: Sequence[str | Path], labels: list[str]) -> None:
-    """Raise BadInput for a folder that holds no classifier, and for a teacher that knows other genres."""
+    """Raise BadInput if a folder does not hold a classifier, or holds one with other genres."""
     for teacher in teachers:
         own = read_info(teacher, ClassifierInfo).labels
         if own != labels:
             differ = ", ".join(sorted({*own} ^ {*labels}))
             raise BadInput(
-                f"The teacher {teacher} knows other genres than the student is to learn ({differ}): "
-                "give a teacher that was trained on the same --data."
+                f"The teacher {teacher} has other genres than the student ({differ}): "
+                "choose a teacher that was trained on the same --data."
             )
 
 
-def taught_targets(teachers: Sequence[str | Path], plots: LabelledPlots) -> np.ndarray:
-    """Targets in [0, 1] of the training plots, (n, labels): half their genres, half what the teachers say together."""
+def distillation_targets(teachers: Sequence[str | Path], plots: LabelledPlots) -> np.ndarray:
+    """Return soft targets of the training plots: half their genres, half the teachers' probabilities.
+
+    Teachers are averaged in log-odds.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n_plots, n_labels)
+        Targets from 0 to 1.
+    """
     total = np.zeros_like(plots.targets["train"], dtype=float)
     for teacher in teachers:
-        notify(f"Asking the teacher {teacher} …")
+        notify(f"Predicting the training plots with the teacher {teacher} …")
         classifier = GenreClassifier.from_pretrained(teacher)
         titles = plots.titles["train"] if classifier.info.titles else None
         proba = classifier.predict_proba(plots.texts["train"], titles)
@@ -226,7 +270,7 @@ def taught_targets(teachers: Sequence[str | Path], plots: LabelledPlots) -> np.n
 
 
 def fit_head(model: GenreModel, tokenizer: Any, plots: LabelledPlots, loss: str, seed: int) -> None:
-    """Set the head to the logistic regression of each label on the pooled training plots, shifted as `loss` will."""
+    """Set the head to a logistic regression per label on the pooled training plots, shifted as `loss` will shift it."""
     texts, targets = plots.texts["train"], plots.targets["train"]
     keep = np.random.default_rng(seed).permutation(len(texts))[:HEAD_PLOTS]
     targets = targets[keep]

@@ -1,4 +1,4 @@
-"""How training plots are read: shuffled, plots of like length together, some words masked, some titles shown."""
+"""The dataset of training plots: shuffled, batched by length, with some tokens masked and some titles added."""
 
 import itertools
 import math
@@ -11,32 +11,31 @@ from torch.utils.data import IterableDataset
 
 from movieplots.classification.prediction import with_title
 
-MASKED = 0.15  # share of the tokens hidden from the model: what dropout does for others, without its cost
-TITLED = 0.5  # share of the plots shown with their title, where titles are used at all, so that both forms are learned
-STRETCH = 50  # batches within which plots are sorted by length
+MASKED = 0.15  # share of the tokens that are masked: regularizes like dropout, at no cost
+TITLED = 0.5  # share of the plots with their title, if titles are used, so that the model learns both kinds of input
+BUCKET = 50  # batches within which plots are sorted by length
 
 
 class Row(TypedDict):
-    """A tokenised plot with its targets, of shape (labels,)."""
+    """A tokenized plot with its targets, of shape (labels,)."""
 
     input_ids: list[int]
     attention_mask: list[int]
     labels: np.ndarray
 
 
-def tokenised(tokenizer: Any, texts: list[str], targets: np.ndarray, max_tokens: int) -> list[Row]:
-    """One dict a text: `input_ids`, `attention_mask` and `labels`; texts beyond `max_tokens` tokens are cut."""
+def tokenized(tokenizer: Any, texts: list[str], targets: np.ndarray, max_tokens: int) -> list[Row]:
+    """Return `input_ids`, `attention_mask` and `labels` per text; longer texts are truncated to `max_tokens` tokens."""
     encoded = tokenizer(texts, truncation=True, max_length=max_tokens)
     rows = zip(encoded["input_ids"], encoded["attention_mask"], targets, strict=True)
     return [{"input_ids": ids, "attention_mask": mask, "labels": target} for ids, mask, target in rows]
 
 
 class TrainingPlots(IterableDataset):
-    """An endless stream of tokenised plots, epoch after epoch, in which the plots of a batch have about the same
-    length.
+    """An endless stream of tokenized plots, epoch after epoch, in which the plots of a batch have similar lengths.
 
-    Each epoch is shuffled anew; within stretches of 50 batches plots are sorted by length and the batches shuffled. The
-    stream depends on the seed alone, so a resumed run skips to where it stopped and sees the same batches.
+    Each epoch is shuffled. Within buckets of 50 batches, plots are sorted by length and the batches shuffled. The
+    stream depends only on the seed, so a resumed run skips to where it stopped and sees the same batches.
     """
 
     def __init__(
@@ -49,24 +48,25 @@ class TrainingPlots(IterableDataset):
         seed: int,
         titles: list[str] | None = None,
     ) -> None:
-        self.plots = tokenised(tokenizer, texts, targets, max_tokens)
+        self.plots = tokenized(tokenizer, texts, targets, max_tokens)
         both = map(with_title, titles, texts) if titles else ()
-        self.titled = tokenised(tokenizer, list(both), targets, max_tokens) if titles else None
+        self.titled = tokenized(tokenizer, list(both), targets, max_tokens) if titles else None
         self.batch_size, self.seed = batch_size, seed
         self.mask, self.kept = tokenizer.mask_token_id, set(tokenizer.all_special_ids)
         self.steps_per_epoch = math.ceil(len(texts) / batch_size)
 
     def __iter__(self) -> Iterator[Row]:
+        """Yield the rows of one epoch after the other, without end."""
         for number in itertools.count():
             yield from self.one_epoch(number)
 
     def one_epoch(self, number: int) -> Iterator[Row]:
-        """All plots once, as epoch `number` shows them, and some again that fill the last batch."""
+        """Yield all plots of epoch `number` once, and some again to fill the last batch."""
         draw = random.Random(f"{self.seed}-{number}")
         order = draw.sample(range(len(self.plots)), len(self.plots))
-        stretch = STRETCH * self.batch_size
-        for start in range(0, len(order), stretch):
-            rows = sorted(order[start : start + stretch], key=lambda i: len(self.plots[i]["input_ids"]))
+        bucket = BUCKET * self.batch_size
+        for start in range(0, len(order), bucket):
+            rows = sorted(order[start : start + bucket], key=lambda i: len(self.plots[i]["input_ids"]))
             batches = [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
             batches[-1] += draw.choices(order, k=self.batch_size - len(batches[-1]))  # no batch spans two epochs
             for batch in draw.sample(batches, len(batches)):

@@ -1,4 +1,4 @@
-"""Commands for reading plots: genres, novelty."""
+"""Commands that analyze plots: genres, novelty."""
 
 import sys
 from codecs import BOM_UTF8
@@ -8,18 +8,18 @@ from typing import Annotated, Any, NotRequired, TypedDict
 import typer
 from rich.table import Table
 
-from movieplots.cli.options import AsJson, app, output, print_json
+from movieplots.cli.options import EVALUATE, USE, AsJson, ClassifierFolder, DataFolder, app, output, print_json
 from movieplots.errors import BadInput
 from movieplots.files import check_file
 from movieplots.formatting import plural
 from movieplots.pretrained.shipped import CLASSIFIER, check_there
 from movieplots.progress import notify
 
-BAR = 30  # characters of a bar for a probability of 1
+BAR = 30  # characters of the bar for a probability of 1
 
 
 class Prediction(TypedDict):
-    """What `genres --json` says of a plot; `words` are the effects of words on each genre, with `--explain`."""
+    """A plot in `genres --json`; with `--explain`, `words` holds the effect of words on each genre."""
 
     plot: str
     genres: list[str]
@@ -28,19 +28,27 @@ class Prediction(TypedDict):
     words: NotRequired[dict[str, dict[str, float]]]
 
 
-@app.command()
+@app.command(rich_help_panel=USE)
 def genres(
-    texts: Annotated[list[str], typer.Argument(metavar="TEXT…", help="Plots; `-` reads one a line, in UTF-8.")],
-    model: Annotated[
-        Path, typer.Option(help="Folder of a trained classifier.", show_default="the one that ships")
-    ] = CLASSIFIER,
+    texts: Annotated[
+        list[str],
+        typer.Argument(metavar="TEXT", help="Plots, or `-` to read them from standard input, one per line, in UTF-8."),
+    ],
+    model: ClassifierFolder = CLASSIFIER,
     title: Annotated[
-        str | None, typer.Option(help="The plot's title, best as `Salt (2009)`; needs a model trained with --titles.")
+        str | None,
+        typer.Option(
+            help="Title of the plot, preferably with a year, such as `Salt (2009)`. It needs a model trained with "
+            "--titles.",
+            metavar="TEXT",
+        ),
     ] = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Also show the words that speak for each genre.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Show the words that most support each genre.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Detect the genres of plots: ranked, with a bar each, in which `│` marks the genre's threshold.
+    """Detect the genres of plots.
+
+    Each genre has a bar for its probability; `│` marks the threshold above which it is predicted.
 
     Example: `movieplots genres "A sheriff rides into a town that has forgotten its name."`
 
@@ -53,16 +61,16 @@ def genres(
     where, numbered = ("Line", _lines()) if texts == ["-"] else ("Plot", dict(enumerate(texts, 1)))
     for number, plot in numbered.items():
         if not plot.strip():
-            raise BadInput(f"The text in plot {number} is empty: give it some words.")
+            raise BadInput(f"Plot {number} is empty: give it some words.")
     numbers, plots = list(numbered), list(numbered.values())
     if title is not None and len(plots) > 1:
-        raise BadInput(f"--title belongs to one plot, and {len(plots)} are given: run them one by one.")
+        raise BadInput(f"--title is for one plot, and {len(plots)} were given: run the command once per plot.")
     if title is not None:
         check_titled(read_info(check_there(model), ClassifierInfo))
     classifier = GenreClassifier.from_pretrained(check_there(model))
     for i, tokens in classifier.truncated(plots).items():
         most = classifier.max_tokens
-        print(f"{where} {numbers[i]} has {tokens} tokens: only its first {most} are read.", file=sys.stderr)
+        print(f"{where} {numbers[i]} has {tokens} tokens: only the first {most} are used.", file=sys.stderr)
     proba = classifier.predict_proba(plots, None if title is None else [title])
     predicted = [classifier.labels_from_proba(row) for row in proba]
     reasons = [_reasons(classifier, plot, title) if explain else None for plot in plots]
@@ -76,21 +84,23 @@ def genres(
             table = Table(box=None, show_header=False, padding=(0, 1))
             for genre, strongest in words.items():
                 table.add_row(
-                    genre, ", ".join(f"{word} +{effect:.1f}" for word, effect in strongest) or "no word alone"
+                    genre, ", ".join(f"{word} +{effect:.1f}" for word, effect in strongest) or "no single word"
                 )
-            output.print("Words that speak for a genre, and by how much its log-odds fall where the word is hidden:")
+            output.print("Words that support each genre, with the drop of its log-odds if the word is masked:")
             output.print(table)
 
 
-@app.command()
+@app.command(rich_help_panel=EVALUATE)
 def novelty(
-    data: Annotated[Path, typer.Option(help="Folder that `movieplots prepare` wrote, or its table.")],
-    file: Annotated[Path, typer.Option("--output", "-o", help="File to write, such as novelty.npz.")],
+    data: DataFolder,
+    file: Annotated[Path, typer.Option("--output", "-o", help="File to write, such as novelty.npz.", metavar="FILE")],
     as_json: AsJson = False,
 ) -> None:
-    """Write an index of the training plots, with none of their sentences: who has it can tell whether a plot is new.
+    """Write an index of the training plots, to check whether a generated plot is new.
 
-    Example: `movieplots novelty --data data/streaming -o runs/novelty.npz`
+    The index has the titles, embeddings and hashed n-grams of the plots, but none of their sentences.
+
+    Example: `movieplots novelty --data runs/plots -o runs/novelty.npz`
     """
     from movieplots.measures.embedding import EMBEDDER, load_embedder
     from movieplots.measures.novelty_index import NoveltyIndex
@@ -110,7 +120,7 @@ def novelty(
 
 
 def _lines() -> dict[int, str]:
-    """The lines of standard input that have text, by their numbers from 1: UTF-8, whatever the locale."""
+    """Return the lines of standard input that have text, by line number from 1. They are UTF-8 in any locale."""
     lines: dict[int, str] = {}
     blank = 0
     for number, line in enumerate(sys.stdin.buffer.read().removeprefix(BOM_UTF8).splitlines(), 1):
@@ -118,16 +128,16 @@ def _lines() -> dict[int, str]:
             text = line.decode()
         except UnicodeDecodeError:
             raise BadInput(
-                f"Line {number} of standard input is not UTF-8 text: convert it first, for example with iconv."
+                f"Line {number} of standard input is not UTF-8: convert it first, for example with iconv."
             ) from None
         if text.strip():
             lines[number] = text
         else:
             blank += 1
     if not lines:
-        raise BadInput("Standard input has no text: give one plot a line.")
+        raise BadInput("Standard input has no text: give one plot per line.")
     if blank:
-        notify(f"{plural(blank, 'blank line')} {'was' if blank == 1 else 'were'} left out.")
+        notify(f"{plural(blank, 'blank line')} {'was' if blank == 1 else 'were'} skipped.")
     return lines
 
 
@@ -152,7 +162,7 @@ def _prediction(classifier: Any, plot: str, names: list[str], proba: Any, reason
 
 
 def _bars(classifier: Any, predicted: list[str], proba: Any) -> Table:
-    """The likeliest genres with a bar each, the threshold marked; those above it are bold and ticked."""
+    """Return the most probable genres, with bars and thresholds; predicted genres are bold and have a check mark."""
     table = Table(box=None, show_header=False, padding=(0, 1))
     for i in proba.argsort()[::-1][: max(5, len(predicted))]:
         name, share, threshold = classifier.labels[i], float(proba[i]), float(classifier.thresholds[i])

@@ -1,74 +1,59 @@
-"""Commands for writing: dump, generate, export."""
+"""Commands for generators: generate, dump, export."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from rich.text import Text
 
-from movieplots.cli.options import AsJson, app, output, print_json, with_options
+from movieplots.cli.options import (
+    EVALUATE,
+    TRAIN,
+    USE,
+    AsJson,
+    BackendName,
+    GeneratorFolder,
+    NoveltyFile,
+    app,
+    output,
+    print_json,
+    with_options,
+)
 from movieplots.errors import BadInput
 from movieplots.formatting import plural
 from movieplots.generation.sampling_settings import DumpSettings, ExportSettings, GenerateSettings, check_backend
-from movieplots.measures.novelty_index import Likeness, load_comparison, shipped_index
+from movieplots.measures.novelty_index import NearestPlot, load_comparison, shipped_index
 from movieplots.pretrained.shipped import GENERATOR, check_there
 from movieplots.progress import notify, working
-from movieplots.settings import option_of
-
-BackendName = Annotated[str, typer.Option(help=option_of(DumpSettings, "backend").help)]
 
 
-@app.command()
-@with_options(DumpSettings)
-def dump(settings: DumpSettings, as_json: AsJson = False) -> None:
-    """Sample plots over a grid of genres, temperatures and top-p. Interrupted, it continues when started again.
-
-    Example: `movieplots dump --model runs/generator --output-dir runs/dump`
-
-    Example: `movieplots dump --model runs/generator --genres horror,comedy --temperatures 0.7,1
-    --no-repeat-ngram-size 4 --output-dir runs/dump`
-    """
-    from movieplots.generation.dumps import sample_dump
-
-    frame = sample_dump.of(settings)
-    truncated = int(frame["truncated"].sum())
-    if as_json:
-        return print_json({"path": str(settings.output_dir), "samples": len(frame), "truncated": truncated})
-    output.print(f"{settings.output_dir}: {len(frame)} samples, {truncated} truncated")
-
-
-@app.command()
+@app.command(rich_help_panel=USE)
 @with_options(GenerateSettings)
 def generate(
     settings: GenerateSettings,
-    model: Annotated[
-        Path, typer.Option(help="Folder of a trained generator.", show_default="the pretrained one")
-    ] = GENERATOR,
+    model: GeneratorFolder = GENERATOR,
     backend: BackendName = "auto",
-    novelty: Annotated[
-        Path | None,
-        typer.Option(
-            help="File that `movieplots novelty` wrote, from the model's training plots.",
-            show_default="the one that ships, for models that read what it has",
-        ),
-    ] = None,
+    novelty: NoveltyFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write new plots, and say to which training plot each is nearest and whether it copies.
+    """Write new plots and compare each with the most similar training plot.
 
-    Example: `movieplots generate --genre horror --title "Salt (2009)" --opening "The sea gives back" -n 3`
+    The first run with a generator converts it for llama.cpp, which takes a while.
+
+    Example: `movieplots generate --genre horror`
+
+    Example: `movieplots generate --genre horror --genre comedy --title "Salt (2009)" --opening "The sea gives back"
+    -n 3`
     """
     from movieplots.generation.info import GeneratorInfo
     from movieplots.generation.sampling import PlotGenerator, check_asked
     from movieplots.runs.folder import read_info
 
-    check_backend(backend)  # all that can be wrong, before a model is loaded
+    check_backend(backend)  # before the model is loaded, which takes seconds
     check_asked(read_info(check_there(model), GeneratorInfo), settings.genres, settings.title)
     with working("Loading the generator …"):
         generator = PlotGenerator.from_pretrained(model, backend)
-        compare = _comparison(novelty, model)  # before anything is written, that nothing be lost
+        compare = _comparison(novelty, model)  # before sampling, so that no plot is lost to an error
     with working(f"Writing {plural(settings.n, 'plot')} …"):
         samples = generator.generate(**vars(settings))
     near = compare([sample.plot for sample in samples]) if compare else [None] * len(samples)
@@ -78,16 +63,19 @@ def generate(
     for sample, each in zip(samples, near, strict=True):
         output.rule(Text(f"{sample.title or 'Untitled'} · {sample.genre}", style="bold"), align="left", style="dim")
         output.print(sample.plot + (" …" if sample.truncated else ""))
-        if each is not None and each.similarity:  # a plot without words is near to none
-            output.print(f"Nearest training plot: {each.title} (similarity {each.similarity:.2f})", style="dim")
+        if each is not None and each.similarity:  # 0 for a plot without words
+            output.print(f"Nearest training plot: {each.title} (cosine similarity {each.similarity:.2f})", style="dim")
             if each.copied:
-                output.print(f"Copied: {each.run} words in a row, from {each.run_title}", style="bold red")
+                copied = f"Copied: {each.longest_verbatim_span} consecutive words from {each.span_title}"
+                output.print(copied, style="bold red")
+    if settings.seed is None:
+        output.print(f"Seed: {samples[0].seed} (repeat with --seed {samples[0].seed})", style="dim")
 
 
-def _comparison(named: Path | None, model: Path) -> Callable[[Sequence[str]], list[Likeness]] | None:
-    """A function that tells to which training plots some are nearest; None where there is no index for this model.
+def _comparison(named: Path | None, model: Path) -> Callable[[Sequence[str]], list[NearestPlot]] | None:
+    """Return a function that finds the nearest training plots, or None if there is no index for this model.
 
-    An index that was not asked for is no reason not to write.
+    The included index is optional, so an error in it is only reported.
     """
     file = named or shipped_index(model)
     if file is None:
@@ -101,22 +89,49 @@ def _comparison(named: Path | None, model: Path) -> Callable[[Sequence[str]], li
         return None
 
 
-@app.command()
+@app.command(rich_help_panel=EVALUATE)
+@with_options(DumpSettings)
+def dump(settings: Callable[..., DumpSettings], model: GeneratorFolder = GENERATOR, as_json: AsJson = False) -> None:
+    """Sample plots over a grid of genres, temperatures and top-p values.
+
+    If interrupted, run the same command again to resume.
+
+    Example: `movieplots dump --model runs/generator --genre horror --genre comedy --samples-per-genre 5 -o runs/dump`
+
+    With the pretrained generator: `movieplots dump --genre horror --samples-per-genre 5 -o runs/pretrained-dump`
+
+    Example: `movieplots dump --model runs/generator --temperature 0.7 --temperature 1 --top-p 0.9
+    --no-repeat-ngram-size 4 -o runs/grid`
+    """
+    from movieplots.generation.dumps import sample_dump
+
+    made = settings(model=model)
+    frame = sample_dump.of(made)
+    truncated = int(frame["truncated"].sum())
+    if as_json:
+        return print_json({"path": str(made.output_dir), "samples": len(frame), "truncated": truncated})
+    output.print(f"{made.output_dir}: {len(frame)} samples, {truncated} truncated")
+
+
+@app.command(rich_help_panel=TRAIN)
 @with_options(ExportSettings)
-def export(settings: ExportSettings, as_json: AsJson = False) -> None:
-    """Write a generator as GGUF, for llama.cpp and the programs built on it.
+def export(
+    settings: Callable[..., ExportSettings], model: GeneratorFolder = GENERATOR, as_json: AsJson = False
+) -> None:
+    """Write a generator as a GGUF file, for llama.cpp and programs built on it.
 
-    Such a program continues a prompt such as `horror<|endofgenre|>`; for an adapter, which keeps the vocabulary of its
-    base model, `<|endoftext|>` has to stand before that.
+    The prompt for such a program is `horror<|endofgenre|>`, or `<|startoftext|>horror<|endofgenre|>` for a generator
+    without titles. For a file written with --adapter, put `<|endoftext|>` before the prompt.
 
-    Example: `movieplots export --model runs/generator --output generator.gguf`
+    Example: `movieplots export --model runs/generator -o runs/generator.gguf`
 
-    Example: `movieplots export --model runs/generator --output adapter.gguf --adapter`
+    Example: `movieplots export --model runs/generator --adapter -o runs/adapter.gguf`
     """
     from movieplots.generation.export import export_gguf
 
+    made = settings(model=model)
     with working("Writing GGUF …"):
-        file = export_gguf.of(settings)
+        file = export_gguf.of(made)
     size = file.stat().st_size
     if as_json:
         return print_json({"path": str(file), "bytes": size})

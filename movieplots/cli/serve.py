@@ -1,12 +1,11 @@
-"""Commands that serve: api, studio."""
+"""Commands that serve models: studio, api."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from movieplots.cli.generate import BackendName
-from movieplots.cli.options import app
+from movieplots.cli.options import USE, BackendName, NoveltyFile, app
 from movieplots.generation.sampling_settings import check_backend
 from movieplots.measures.novelty_index import shipped_index
 from movieplots.pretrained.shipped import CLASSIFIER, GENERATOR, check_there
@@ -15,59 +14,52 @@ Generators = Annotated[
     list[Path] | None,
     typer.Option(
         "--generator",
-        help="Folder of a trained generator; a second one may be without titles.",
+        help="Folder of a trained generator. Repeat the option to serve two, one with and one without titles.",
+        metavar="DIR",
         show_default="the pretrained one",
     ),
 ]
 ServedClassifier = Annotated[
-    Path, typer.Option(help="Folder of a trained classifier, best a quantized one.", show_default="the pretrained one")
-]
-NoveltyFile = Annotated[
-    Path | None,
+    Path,
     typer.Option(
-        help="File that `movieplots novelty` wrote.",
-        show_default="the one that ships, for generators that read what it has",
+        "--classifier",
+        help="Folder of a trained classifier; a quantized one is faster.",
+        metavar="DIR",
+        show_default="the pretrained one",
     ),
 ]
-Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")]
+Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all interfaces.", metavar="ADDRESS")]
+Port = Annotated[int, typer.Option(help="Port to listen on.", metavar="INTEGER", min=1, max=65535)]
 
 
-@app.command()
-def api(
-    generator: Generators = None,
-    classifier: ServedClassifier = CLASSIFIER,
-    novelty: NoveltyFile = None,
-    backend: BackendName = "auto",
-    host: Host = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8000,
-    queue: Annotated[int, typer.Option(help="Plots that may wait; who comes then is sent away.", min=0)] = 64,
-    deadline: Annotated[float, typer.Option(help="Seconds that a request may take.", min=1)] = 60.0,
-) -> None:
-    """Serve plots and genres over HTTP; `/docs` shows how to ask. Ctrl+C ends it.
-
-    Example: `movieplots api --generator runs/generator --classifier runs/quantized --novelty runs/novelty.npz`
-    """
-    from movieplots.serving.launch import run_api
-
-    check_backend(backend)
-    run_api(*_served(generator, classifier, novelty), backend, host, port, queue=queue, seconds=deadline)
-
-
-@app.command()
+@app.command(rich_help_panel=USE)
 def studio(
     generator: Generators = None,
     classifier: ServedClassifier = CLASSIFIER,
     novelty: NoveltyFile = None,
     backend: BackendName = "auto",
-    api: Annotated[str | None, typer.Option(help="Address of a running API; without one, one is started.")] = None,
+    api: Annotated[
+        str | None,
+        typer.Option(help="Address of a running API.", metavar="URL", show_default="the studio starts one"),
+    ] = None,
     host: Host = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8501,
-    report: Annotated[Path | None, typer.Option(help="Folder that `movieplots evaluate` wrote, to explore.")] = None,
-    history: Annotated[Path | None, typer.Option(help="File for the ideas; default: in your home.")] = None,
+    port: Port = 8501,
+    report: Annotated[
+        Path | None, typer.Option(help="Report to explore: a folder written by `movieplots evaluate`.", metavar="DIR")
+    ] = None,
+    history: Annotated[
+        Path | None,
+        typer.Option(
+            help="File that stores the plots you write.",
+            metavar="FILE",
+            show_default="a file in ~/.local/share/movieplots",
+        ),
+    ] = None,
 ) -> None:
-    """Open the studio: write ideas in the browser. Ctrl+C ends it.
+    """Start the studio, a web page for writing plots. Press Ctrl+C to stop.
 
-    Example: `movieplots studio --generator runs/generator --classifier runs/quantized`
+    Example: `movieplots studio --generator runs/generator --classifier runs/quantized --novelty runs/novelty.npz
+    --report runs/report`
     """
     from movieplots.serving.launch import run_studio
 
@@ -81,10 +73,36 @@ def studio(
     run_studio(api, arguments, host, port, report, history)
 
 
+@app.command(rich_help_panel=USE)
+def api(
+    generator: Generators = None,
+    classifier: ServedClassifier = CLASSIFIER,
+    novelty: NoveltyFile = None,
+    backend: BackendName = "auto",
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    queue: Annotated[
+        int,
+        typer.Option(
+            help="Number of plots that may wait. Further requests get HTTP status 429.", metavar="INTEGER", min=0
+        ),
+    ] = 64,
+    timeout: Annotated[float, typer.Option(help="Time limit of a request.", metavar="SECONDS", min=1)] = 60.0,
+) -> None:
+    """Serve plots and genres over HTTP, with documentation at `/docs`. Press Ctrl+C to stop.
+
+    Example: `movieplots api --generator runs/generator --classifier runs/quantized --novelty runs/novelty.npz`
+    """
+    from movieplots.serving.launch import run_api
+
+    check_backend(backend)
+    run_api(*_served(generator, classifier, novelty), backend, host, port, queue=queue, seconds=timeout)
+
+
 def _served(
     generators: list[Path] | None, classifier: Path, novelty: Path | None
 ) -> tuple[list[Path], Path, Path | None]:
-    """What is served: what was named, else what ships."""
+    """Return the given or pretrained generators, the classifier, and the index of training plots if there is one."""
     chosen = [check_there(folder) for folder in generators or [GENERATOR]]
     indices = [shipped_index(folder) for folder in chosen]
     return chosen, check_there(classifier), novelty or (indices[0] if all(indices) else None)

@@ -1,5 +1,6 @@
-"""Commands for training: generators, students, classifiers and what they start from, learning rates, quantization."""
+"""Commands that train: train, find-lr, distill, quantize."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -15,8 +16,9 @@ from movieplots.classification.training_settings import (
     MlmSettings,
     QuantizeSettings,
 )
-from movieplots.cli.options import App, AsJson, app, output, print_json, with_options
+from movieplots.cli.options import TRAIN, App, AsJson, app, output, print_json, with_options
 from movieplots.files import check_file
+from movieplots.formatting import plural
 from movieplots.generation.training_settings import DistillationSettings, GeneratorLrSettings, GeneratorSettings
 from movieplots.progress import working
 
@@ -25,42 +27,43 @@ if TYPE_CHECKING:
     from movieplots.generation.info import GeneratorInfo
     from movieplots.runs.find_lr import LrSearch
 
-train_app = App(no_args_is_help=True, help="Train a generator, a classifier, or what a classifier starts from.")
-app.add_typer(train_app, name="train")
-lr_app = App(no_args_is_help=True, help="Search the learning rate for a generator or a classifier.")
-app.add_typer(lr_app, name="find-lr")
+train_app = App(no_args_is_help=True, help="Train a generator or a classifier.")
+app.add_typer(train_app, name="train", rich_help_panel=TRAIN)
+lr_app = App(no_args_is_help=True, help="Find a learning rate for a generator or a classifier.")
+app.add_typer(lr_app, name="find-lr", rich_help_panel=TRAIN)
 
-Picture = Annotated[Path, typer.Option("--output", "-o", help="PNG file for the figure.")]
+Figure = Annotated[Path, typer.Option("--output", "-o", help="PNG file for the figure.", metavar="FILE")]
 
 
 @train_app.command("generator")
 @with_options(GeneratorSettings)
 def train_generator(settings: GeneratorSettings, as_json: AsJson = False) -> None:
-    """Fine-tune a causal language model to write plots. Killed, it continues when started again.
+    """Fine-tune a causal language model to write plots.
 
-    Example: `movieplots train generator --data data/streaming --base-model smollm2-135m --time-limit 30
-    -o runs/generator`
+    The test loss is measured before and after training, which takes minutes on a CPU. If interrupted, run the same
+    command again to resume. To see the loss curves: `tensorboard --logdir runs`
 
-    To train a trained generator further: `movieplots train generator --data data/streaming --base-model runs/generator
-    --max-steps 320 -o runs/generator-2`
+    Example: `movieplots train generator --data runs/plots --base-model smollm2-135m --epochs 1 -o runs/generator`
 
-    Example, on several GPUs: `accelerate launch -m movieplots train generator --data data/streaming --base-model gpt2
-    --method full --batch-size 64 -o runs/gpt2`
+    Train it further: `movieplots train generator --data runs/plots --base-model runs/generator --max-steps 10
+    -o runs/generator-2`
 
-    Curves: `tensorboard --logdir runs`
+    With several GPUs, and a model from the hub: `accelerate launch -m movieplots train generator --data runs/plots
+    --base-model gpt2 --method full --batch-size 64 -o runs/gpt2`
     """
     from movieplots.generation.training import train_generator as run
 
     _print_losses(settings.output_dir, run.of(settings), as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=TRAIN)
 @with_options(DistillationSettings)
 def distill(settings: DistillationSettings, as_json: AsJson = False) -> None:
-    """Train a smaller generator to write like a larger one, and compare them. Killed, it continues when started again.
+    """Train a smaller generator to imitate a larger one, and compare the two.
 
-    Example: `movieplots distill --teacher runs/generator --data data/streaming --layers 15 --time-limit 30
-    -o runs/student`
+    If interrupted, run the same command again to resume.
+
+    Example: `movieplots distill --teacher runs/generator --data runs/plots --layers 15 --epochs 1 -o runs/student`
     """
     from movieplots.evaluation.comparison import compare_generators
     from movieplots.generation.distillation import distill as run
@@ -81,15 +84,15 @@ def distill(settings: DistillationSettings, as_json: AsJson = False) -> None:
 @train_app.command("classifier")
 @with_options(ClassifierSettings)
 def train_classifier(settings: ClassifierSettings, as_json: AsJson = False) -> None:
-    """Fine-tune an encoder to detect genres, beside TF-IDF baselines. Killed, it continues when started again.
+    """Fine-tune an encoder to detect genres, and train TF-IDF baselines for comparison.
 
-    Example: `movieplots train classifier --data data/streaming --base-model minilm-l6 -o runs/classifier`
+    The result shows micro-F1, macro-F1, mAP (mean average precision) and LRAP (label-ranking average precision) on the
+    test plots. If interrupted, run the same command again to resume.
 
-    Example: `movieplots train classifier --data data/streaming --base-model minilm-l6 --titles --epochs 5
-    -o runs/titles`
+    Example: `movieplots train classifier --data runs/plots --base-model minilm-l6 --epochs 1 -o runs/classifier`
 
-    A smaller and faster one: `movieplots train classifier --data data/streaming --base-model minilm-l6 --layers 2
-    --teacher runs/titles -o runs/fast`
+    A faster one, taught by the first: `movieplots train classifier --data runs/plots --base-model minilm-l6 --layers 2
+    --teacher runs/classifier -o runs/fast`
     """
     from movieplots.classification.training import train_classifier as run
 
@@ -99,9 +102,16 @@ def train_classifier(settings: ClassifierSettings, as_json: AsJson = False) -> N
 @train_app.command("fastai")
 @with_options(FastaiSettings)
 def train_with_fastai(settings: FastaiSettings, as_json: AsJson = False) -> None:
-    """Fine-tune an encoder with fastai: gradual unfreezing, one cycle a stage. Killed, it continues when started again.
+    """Fine-tune an encoder with fastai: gradual unfreezing, with a one-cycle schedule per stage.
 
-    Example: `movieplots train fastai --data data/streaming --base-model roberta-base -o runs/roberta`
+    It is an alternative to `train classifier`. The upper layers are trained first, then all (Howard and Ruder 2018). In
+    each stage the learning rate rises, then falls (Smith 2018).
+
+    If interrupted, run the same command again to resume.
+
+    Example: `movieplots train fastai --data runs/plots --base-model minilm-l6 --epochs 1 -o runs/fastai`
+
+    With a model from the hub: `movieplots train fastai --data runs/plots --base-model roberta-base -o runs/roberta`
     """
     from movieplots.classification.fastai_training import train_with_fastai as run
 
@@ -111,11 +121,14 @@ def train_with_fastai(settings: FastaiSettings, as_json: AsJson = False) -> None
 @train_app.command("mlm")
 @with_options(MlmSettings)
 def train_mlm(settings: MlmSettings, as_json: AsJson = False) -> None:
-    """Train an encoder further on the training plots first, guessing hidden words. Killed, it continues when restarted.
+    """Continue the pretraining of an encoder on the training plots, with masked language modeling.
 
-    Example: `movieplots train mlm --data data/streaming --base-model bert-base-uncased -o runs/bert-mlm`
+    The encoder learns the language of plots by predicting masked words; the result is a base model for `train
+    classifier`. If interrupted, run the same command again to resume.
 
-    Then: `movieplots train classifier --data data/streaming --base-model runs/bert-mlm -o runs/bert`
+    Example: `movieplots train mlm --data runs/plots --base-model minilm-l6 --epochs 1 -o runs/mlm`
+
+    Then: `movieplots train classifier --data runs/plots --base-model runs/mlm -o runs/mlm-classifier`
     """
     from movieplots.classification.mlm import train_mlm as run
 
@@ -124,12 +137,15 @@ def train_mlm(settings: MlmSettings, as_json: AsJson = False) -> None:
 
 @lr_app.command("generator")
 @with_options(GeneratorLrSettings)
-def find_generator_lr(settings: GeneratorLrSettings, file: Picture, as_json: AsJson = False) -> None:
-    """Search the learning rate for `train generator`: the loss over growing rates, and where it falls fastest.
+def find_generator_lr(settings: GeneratorLrSettings, file: Figure, as_json: AsJson = False) -> None:
+    """Find a learning rate for `train generator`: train briefly at growing rates and plot the loss.
 
-    Example: `movieplots find-lr generator --data data/streaming --base-model smollm2-135m -o runs/rate.png`
+    The suggested rate is where the loss falls fastest (Smith 2017).
+
+    Example: `movieplots find-lr generator --data runs/plots --base-model smollm2-135m --steps 30
+    -o runs/generator-lr.png`
     """
-    check_file(file, "rate.png")
+    check_file(file, "lr.png")
     from movieplots.generation.training import find_lr
     from movieplots.generation.training_settings import usual_learning_rate
     from movieplots.reporting.training import LOSS
@@ -139,25 +155,29 @@ def find_generator_lr(settings: GeneratorLrSettings, file: Picture, as_json: AsJ
 
 @lr_app.command("classifier")
 @with_options(ClassifierLrSettings)
-def find_classifier_lr(settings: ClassifierLrSettings, file: Picture, as_json: AsJson = False) -> None:
-    """Search the learning rate for `train classifier`: the loss over growing rates, and where it falls fastest.
+def find_classifier_lr(settings: ClassifierLrSettings, file: Figure, as_json: AsJson = False) -> None:
+    """Find a learning rate for `train classifier`: train briefly at growing rates and plot the loss.
 
-    Example: `movieplots find-lr classifier --data data/streaming --base-model minilm-l6 -o runs/rate.png`
+    The suggested rate is where the loss falls fastest (Smith 2017).
+
+    Example: `movieplots find-lr classifier --data runs/plots --base-model minilm-l6 -o runs/classifier-lr.png`
     """
-    check_file(file, "rate.png")
+    check_file(file, "lr.png")
     from movieplots.classification.training import find_lr
     from movieplots.classification.training_settings import usual_learning_rate
 
     usual = usual_learning_rate(settings.base_model, settings.method)
-    _print_lr(file, find_lr.of(settings), usual, "loss of a batch", as_json)
+    _print_lr(file, find_lr.of(settings), usual, "batch loss", as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=TRAIN)
 @with_options(QuantizeSettings)
 def quantize(settings: QuantizeSettings, as_json: AsJson = False) -> None:
-    """Store a classifier in a quarter of the space: 8-bit weights, for ONNX Runtime, without torch.
+    """Quantize a classifier to int8, for ONNX Runtime: a quarter of the size, and no torch.
 
-    Example: `movieplots quantize --model runs/classifier --data data/streaming -o runs/quantized`
+    Scores before and after are measured on the test plots of --data, so give the data of the training.
+
+    Example: `movieplots quantize --model runs/classifier --data runs/plots -o runs/quantized`
     """
     from movieplots.classification.quantization import folder_size
     from movieplots.classification.quantization import quantize as run
@@ -177,9 +197,10 @@ def _print_losses(folder: str | Path, info: "GeneratorInfo | MlmInfo", as_json: 
     if _printed(info, as_json):
         return
     metrics = info.metrics
+    before, after = metrics.test_loss_before, metrics.test_loss_after
     output.print(
-        f"{folder}: test loss {metrics.test_loss_before:.2f} → {metrics.test_loss_after:.2f} nats per token "
-        f"after {metrics.steps} steps",
+        f"{folder}: test loss {before:.2f} → {after:.2f} nats/token (perplexity {math.exp(before):,.0f} → "
+        f"{math.exp(after):,.0f}) after {plural(metrics.steps, 'step')}",
         highlight=False,
     )
 
@@ -188,14 +209,14 @@ def _print_classifier(folder: str | Path, info: "ClassifierInfo", as_json: bool)
     if _printed(info, as_json):
         return
     output.print(f"{folder}: {info.metrics.test_plots} test plots, {len(info.labels)} genres")
-    forms = (("From the plot alone", info.metrics.test), ("With the title as well", info.metrics.test_titled))
+    forms = (("Plot only", info.metrics.test), ("Title and plot", info.metrics.test_titled))
     for what, measured in forms:
         if measured:
             _print_scores(what, {info.base_model: measured.scores} | measured.baselines)
 
 
 def _printed(info: Any, as_json: bool) -> bool:
-    """Whether there is nothing more to print: of several processes one speaks, and JSON says all."""
+    """Print JSON if asked to, and return whether nothing more is to be printed; only the main process prints."""
     from movieplots.runs.fit import main_process
     from movieplots.runs.folder import to_json
 
@@ -219,4 +240,4 @@ def _print_lr(file: Path, search: "LrSearch", usual: float, loss: str, as_json: 
         learning_rates(search, usual, loss).savefig(temporary, format="png", dpi=150)
     if as_json:
         return print_json(asdict(search))
-    output.print(f"{file}: the loss falls fastest at a learning rate of {search.suggestion:.1e}")
+    output.print(f"{file}: suggested learning rate {search.suggestion:.1e}")

@@ -1,0 +1,1 @@
+"""Evaluation of dumps: metrics, reference texts, and answers in words."""

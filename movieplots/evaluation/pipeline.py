@@ -1,8 +1,7 @@
-"""From folders of dumps to an answer: is the text like real plots, is it new, does it obey the genre, and what do
-temperature and top-p do?
+"""Evaluation of dumps: similarity to real plots, novelty, genre accuracy, and the effect of temperature and top-p.
 
-`measure` measures every sample against the training plots, beside held-out plots and shuffled words. What it finds is
-written and shown by `movieplots.reporting`.
+`measure` compares all samples with the training plots, and computes the same measures for real test plots and for
+shuffled words. `movieplots.reporting` writes and shows the results.
 """
 
 import math
@@ -34,7 +33,7 @@ from movieplots.evaluation.metrics import (
     Summary,
     Texts,
 )
-from movieplots.evaluation.references import REAL, SHUFFLED, compared_with, real_samples, shuffled_words
+from movieplots.evaluation.references import REAL, SHUFFLED, mauve_reference, real_samples, shuffled_words
 from movieplots.evaluation.settings import Dumps, EvaluateSettings
 from movieplots.evaluation.summaries import (
     Budget,
@@ -45,7 +44,7 @@ from movieplots.evaluation.summaries import (
     genre_groups,
     measure_samples,
     rounded,
-    summarise,
+    summarize,
 )
 from movieplots.files import read_json
 from movieplots.generation.dump_reader import Dump, load_dump, notify_left_out
@@ -65,7 +64,7 @@ K = TypeVar("K", bound=Summary)
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured: the `metrics`, the table of `samples` with their measures, and the `training` plots."""
+    """Results of an evaluation: the metrics, the measures of each sample, and the training plots."""
 
     metrics: Metrics
     samples: pd.DataFrame
@@ -73,27 +72,31 @@ class Evaluation:
 
 
 def measure(settings: EvaluateSettings) -> Evaluation:
-    """Measure all samples of the dumps; nothing is written. Raises BadInput where something given cannot be used."""
+    """Measure all samples of the dumps, without writing files. Raises BadInput for input that cannot be used."""
     named, classifier = name_dumps(settings.dumps), settings.classifier
-    meaning = load_embedder(settings.embedder)
+    embedder = load_embedder(settings.embedder)
     judge = None if classifier is None else _load_classifier(classifier)
-    folders, read, left_out = _read_dumps(named)
-    written_by = {name: _generator_info(folder) for name, folder in folders.items()}
-    training, held_out, fingerprint, table_ids = _read_plots(settings.data)
-    prompts = [genre for dump in read.values() for genre in dump.samples["genre"]]
-    real, others = real_samples(held_out, prompts), compared_with(held_out, prompts)
+    folders, dumps, left_out = _read_dumps(named)
+    generators = {name: _generator_info(folder) for name, folder in folders.items()}
+    training, unseen, fingerprint, table_ids = _read_plots(settings.data)
+    prompts = [genre for dump in dumps.values() for genre in dump.samples["genre"]]
+    real, reference = real_samples(unseen, prompts), mauve_reference(unseen, prompts)
 
-    groups = {name: dump.samples for name, dump in read.items()}
+    groups = {name: dump.samples for name, dump in dumps.items()}
     if len(real):
         groups |= {REAL: real, SHUFFLED: shuffled_words(real)}
     samples = pd.concat([table.assign(model=name) for name, table in groups.items()], ignore_index=True)
-    written = sum(len(dump.samples) for dump in read.values())
+    written = sum(len(dump.samples) for dump in dumps.values())
     notify(f"Comparing {written:,} samples with {len(training):,} training plots …")
-    measured = measure_samples(samples, training, meaning)
-    real_vectors = meaning.embed(others["plot"].tolist(), "Embedding real plots")
-    # Of a genre's plots, those drawn for other prompts too would be no fair sample.
-    anyhow = compared_with(held_out, [])
-    of_genres = (meaning.embed(anyhow["plot"].tolist(), "Embedding real plots of genres"), anyhow["genres"].tolist())
+    measured = measure_samples(samples, training, embedder)
+    real_vectors = embedder.embed(reference["plot"].tolist(), "Embedding real plots")
+    # The reference of a single genre is sampled without regard to the prompts: plots chosen because they have several
+    # prompted genres would not be a representative sample of one.
+    any_genre = mauve_reference(unseen, [])
+    of_genres = (
+        embedder.embed(any_genre["plot"].tolist(), "Embedding real plots by genre"),
+        any_genre["genres"].tolist(),
+    )
 
     quality: JudgeQuality | NotMeasured | None = None
     control: dict[str, GenreControl] = {}
@@ -103,7 +106,7 @@ def measure(settings: EvaluateSettings) -> Evaluation:
         judged = []
         for name in folders:
             rows = table[table["model"] == name]
-            of_rows = proba[rows.index]  # the models' samples stand first
+            of_rows = proba[rows.index]  # the samples of the models come first
             control[name] = genre_control(rows["genre"].tolist(), of_rows, judge.thresholds, list(judge.labels))
             judged.append(add_genre_control(rows, control[name]))
         table = pd.concat([*judged, table[~table["model"].isin(list(folders))]])
@@ -112,16 +115,16 @@ def measure(settings: EvaluateSettings) -> Evaluation:
     if isinstance(quality, JudgeQuality):
         prompted = {genre for found in control.values() for genre in found.prompted}
         ceiling = mean_recall(quality.classifier.per_label, prompted)
-    with working("Summing up …"):
+    with working("Computing summaries …"):
         measured = replace(measured, table=table)
-        texts, by_genre = _summed_up(measured, real_vectors, of_genres, control, training, ceiling)
+        texts, by_genre = _summaries(measured, real_vectors, of_genres, control, training, ceiling)
     models = {}
     for name in folders:
-        about = _about(read[name], written_by[name], read_plot_ids(folders[name]), table_ids)
+        about = _about(dumps[name], generators[name], read_plot_ids(folders[name]), table_ids)
         models[name] = Model(**vars(about), **vars(texts[name]), by_genre=by_genre[name])
     metrics = rounded(
         Metrics(
-            Evaluated(len(training), len(others), fingerprint, Path(meaning.name).name, left_out),
+            Evaluated(len(training), len(reference), fingerprint, Path(embedder.name).name, left_out),
             models,
             {name: texts[name] for name in groups if name not in folders},
             quality,
@@ -131,63 +134,63 @@ def measure(settings: EvaluateSettings) -> Evaluation:
 
 
 def _read_dumps(folders: dict[str, Path]) -> tuple[dict[str, Path], dict[str, Dump], dict[str, str]]:
-    """The folders that can be read and their dumps, by name, and of each other folder a sentence that says why not."""
-    read, left_out = {}, {}
+    """Return the folders that can be read, their dumps, and the error message of every other folder, by name."""
+    dumps, left_out = {}, {}
     for name, folder in folders.items():
         try:
             _generator_info(folder)
-            read[name] = load_dump(folder)
+            dumps[name] = load_dump(folder)
         except BadInput as error:
             left_out[name] = str(error)
-    if not read and len(left_out) == 1:
+    if not dumps and len(left_out) == 1:
         raise BadInput(*left_out.values())
-    if not read:
+    if not dumps:
         reasons = "; ".join(f"“{name}”: {reason.rstrip('.')}" for name, reason in left_out.items())
         raise BadInput(f"None of the {len(left_out)} dumps can be read ({reasons}).")
     for name, reason in left_out.items():
-        notify(f"The dump “{name}” is left out, since it cannot be read: {reason}")
-    for name, dump in read.items():
+        notify(f"Skipped the dump “{name}”, which cannot be read: {reason}")
+    for name, dump in dumps.items():
         notify_left_out(folders[name], dump)
-    return {name: folders[name] for name in read}, read, left_out
+    return {name: folders[name] for name in dumps}, dumps, left_out
 
 
 def _read_plots(data: str | Path) -> tuple[pd.DataFrame, pd.DataFrame, str, PlotIds]:
-    """The training plots, those held out, the fingerprint of all, and their hashed ids."""
+    """Return the training plots, the other plots, the hash of all plots, and their hashed ids."""
     plots = load_plots(data)
     training = plots[plots["split"] == "train"].reset_index(drop=True)
     if training.empty:
-        raise BadInput(f"{data} holds no training plots to compare with: run `movieplots prepare` again.")
+        raise BadInput(f"{data} contains no training plots: run `movieplots prepare` again.")
     return training, plots[plots["split"] != "train"], data_fingerprint(plots), PlotIds.of(plots)
 
 
 def name_dumps(dumps: Dumps) -> dict[str, Path]:
-    """A name for each dump folder: its own, or, where several end alike, the part of the path that tells them apart."""
+    """Return a name for each dump folder: the shortest end of its path that no other folder has."""
     if isinstance(dumps, Mapping):
         named = {str(name): Path(folder) for name, folder in dumps.items()}
     else:
         folders = [Path(dumps)] if isinstance(dumps, (str, Path)) else [Path(folder) for folder in dumps]
         folders = list(dict.fromkeys(folders))
         ends = [folder.resolve().parts for folder in folders]
-        while len(ends) > 1 and len({end[-1] for end in ends}) == 1:  # all end alike: that says nothing
+        while len(ends) > 1 and len({end[-1] for end in ends}) == 1:  # a part that all have does not distinguish them
             ends = [end[:-1] for end in ends]
         named = {
             next(name for name in _endings(end) if sum(name in _endings(other) for other in ends) == 1): folder
             for end, folder in zip(ends, folders, strict=True)
         }
     if not named:
-        raise BadInput("No dump was given: name at least one folder that `movieplots dump` wrote.")
+        raise BadInput("No dump was given: give at least one folder written by `movieplots dump`.")
     taken = [name for name in named if name in (REAL, SHUFFLED) or not name.strip()]
     if taken:
-        raise BadInput(f"A dump cannot be named {taken[0]!r}: choose another name.")
+        raise BadInput(f"{taken[0]!r} is not allowed as the name of a dump: choose another name.")
     return named
 
 
 def _endings(parts: tuple[str, ...]) -> list[str]:
-    """`a/b/c` -> `c`, `b/c`, `a/b/c`."""
+    """Return the ends of a path, the shortest first: `a/b/c` -> `c`, `b/c`, `a/b/c`."""
     return ["/".join(parts[-n:]) for n in range(1, len(parts) + 1)]
 
 
-def _summed_up(
+def _summaries(
     measured: Measured,
     real_vectors: np.ndarray,
     of_genres: tuple[np.ndarray, list[list[str]]],
@@ -195,27 +198,27 @@ def _summed_up(
     training: pd.DataFrame,
     ceiling: Estimate | None,
 ) -> tuple[dict[str, Texts], dict[str, list[OfGenre]]]:
-    """The summaries of each model and reference, whole and in groups; groups of one kind are counted alike.
+    """Return the summaries of each model and reference, of all samples and of groups.
 
-    All are compared with `real_vectors`, those of a genre with the vectors in `of_genres` whose plots carry it.
-    `ceiling` is the genre accuracy of a perfect writer: the classifier's recall on real plots of the genres.
+    MAUVE compares with `real_vectors`; for a single genre, with the vectors in `of_genres` of plots with that genre.
+    `ceiling` is the genre accuracy of real plots: the classifier's recall on test plots of the prompted genres.
     """
     models = {str(name): rows for name, rows in measured.table.groupby("model", sort=False)}
 
-    def summed(name: str, kind: type[K], rows: pd.DataFrame, budget: Budget, **place: float) -> K:
-        summary = summarise(kind, rows, budget, measured, real_vectors, **place)
+    def summary_of(name: str, kind: type[K], rows: pd.DataFrame, budget: Budget, **place: float) -> K:
+        summary = summarize(kind, rows, budget, measured, real_vectors, **place)
         return replace(summary, genre_accuracy=ceiling) if name == REAL else summary
 
     def grouped(kind: type[K], keys: list[str]) -> dict[str, Sequence[Summary]]:
         groups: dict[str, list[Any]] = {name: list(rows.groupby(keys, sort=True)) for name, rows in models.items()}
         budget = budget_of([rows for of_model in groups.values() for _, rows in of_model])
-        # The references have no temperature: each grouping holds them whole, counted as little as its groups.
+        # The references have no temperature, so each grouping has one summary of all their texts, of the same budget.
         return {
             name: [
-                summed(name, kind, group, budget, **dict(zip(keys, map(float, key), strict=True)))
+                summary_of(name, kind, group, budget, **dict(zip(keys, map(float, key), strict=True)))
                 for key, group in groups[name]
             ]
-            or [summed(name, Summary, rows, budget)]
+            or [summary_of(name, Summary, rows, budget)]
             for name, rows in models.items()
         }
 
@@ -227,10 +230,10 @@ def _summed_up(
     for name, rows in models.items():
         prompts = [split_prompt(genre) for genre in rows["genre"]]
         prompted, of_samples = genre_means(prompts, measured.vectors[rows.index])
-        same = of_samples.shape[1] == of_training.shape[1]  # not where no sample has a word
+        same = of_samples.shape[1] == of_training.shape[1]  # they differ if no sample has a word
         cosine = of_samples @ of_training.T if same else np.zeros((len(prompted), len(trained)))
         texts[name] = Texts(
-            samples=summed(name, Summary, rows, whole),
+            samples=summary_of(name, Summary, rows, whole),
             by_cell=by_cell[name],
             by_temperature=by_temperature[name],
             by_top_p=by_top_p[name],
@@ -246,17 +249,17 @@ def _by_genre(
     models: Mapping[str, pd.DataFrame], measured: Measured, real: tuple[np.ndarray, list[list[str]]]
 ) -> dict[str, list[OfGenre]]:
     vectors, genres = real
-    carried = {genre: enough_real(genres, genre) for genre in {g for rows in genres for g in rows}}
+    with_genre = {genre: enough_real(genres, genre) for genre in {g for rows in genres for g in rows}}
     groups = {name: genre_groups(rows) for name, rows in models.items()}
     budget = budget_of([rows for of_model in groups.values() for rows in of_model.values()])
 
     def of_genre(genre: str) -> np.ndarray:
-        carry = carried.get(genre)
-        return vectors[:0] if carry is None else vectors[carry]
+        chosen = with_genre.get(genre)
+        return vectors[:0] if chosen is None else vectors[chosen]
 
     return {
         name: [
-            summarise(OfGenre, rows, budget, measured, of_genre(genre), genre=genre) for genre, rows in of_model.items()
+            summarize(OfGenre, rows, budget, measured, of_genre(genre), genre=genre) for genre, rows in of_model.items()
         ]
         for name, of_model in groups.items()
     }
@@ -274,13 +277,13 @@ def _control_means(control: GenreControl) -> ControlMeans:
 
 
 def _about(dump: Dump, generator: GeneratorInfo | None, known: PlotIds | None, table: PlotIds) -> About:
-    """What a dump holds, what its generator's `movieplots.json` says of its training, and which plots it learned."""
+    """Return the contents of a dump and the recorded facts about the training of its generator."""
     samples = dump.samples
-    learned, elsewhere, held_out, here = 0, 0, 0, None
+    learned, missing, leaked, here = 0, 0, 0, None
     if known is not None:
-        learned, held_out = known.learned.size, known.learned_held_out(table)
-        elsewhere = int((~np.isin(known.learned, table.train)).sum())
-        here = elsewhere <= (1 - SAME) * learned and not held_out
+        learned, leaked = known.learned.size, known.learned_held_out(table)
+        missing = int((~np.isin(known.learned, table.train)).sum())
+        here = missing <= (1 - SAME) * learned and not leaked
     return About(
         base_model=generator.base_model if generator else None,
         titles=generator.titles if generator else None,
@@ -292,8 +295,8 @@ def _about(dump: Dump, generator: GeneratorInfo | None, known: PlotIds | None, t
         unparsed=dump.reasons,
         trained_on_this_data=here,
         training_plots=learned,
-        training_plots_elsewhere=elsewhere,
-        held_out_learned=held_out,
+        training_plots_not_in_data=missing,
+        leaked_plots=leaked,
         learning=_learning(generator) if generator else None,
         history=generator.history if generator else [],
     )
@@ -314,11 +317,11 @@ def _learning(generator: GeneratorInfo) -> Learning:
 
 
 def _generator_info(dumps: Path) -> GeneratorInfo | None:
-    # Samples from elsewhere come without dump.json; they can be measured all the same.
+    # Dumps of other programs have no dump.json, but can be evaluated.
     file = dumps / "dump.json"
     if not file.is_file():
         return None
-    remedy = "remove it, or write the dump again"
+    remedy = "delete it, or write the dump again"
     found = read_json(file, remedy).get("model", {})
     if not isinstance(found, dict):
         raise BadInput(f"{file} is damaged: {remedy}.")
@@ -326,7 +329,7 @@ def _generator_info(dumps: Path) -> GeneratorInfo | None:
 
 
 def _probabilities(judge: "GenreClassifier", texts: pd.Series) -> np.ndarray:
-    # A sample without words belongs to no genre; the classifier refuses it.
+    # The classifier rejects a sample without words, so it gets probability 0 for every genre.
     written = texts.str.strip().astype(bool).to_numpy()
     proba = np.zeros((len(texts), len(judge.labels)))
     if written.any():

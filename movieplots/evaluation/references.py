@@ -1,10 +1,9 @@
-"""What the measures give for human writing and for noise: the ceiling and the floor beside every generator.
+"""The references of an evaluation: real test plots, the same plots with shuffled words, and validation plots for MAUVE.
 
-Three samples of held-out plots, none of them seen in training, in the genres that were prompted, as far as there are
-plots: a generator that obeys prompts of 26 genres alike writes fewer dramas than a catalogue holds, and must not be
-less like real plots for that. Test plots stand for samples of a perfect generator, each under the prompt it was drawn
-for (the ceiling); the same texts with all their words dealt out anew are the floor; validation plots are what both, and
-the generators, are compared with as a distribution.
+Test plots are the upper bound, as samples of a perfect generator; shuffled words are the lower bound. MAUVE compares
+both, and the generators, with validation plots. All plots are sampled with the genres of the prompts, if there are
+enough plots: a generator prompted equally for 26 genres writes fewer dramas than a catalogue contains, which must not
+lower its MAUVE.
 """
 
 from collections import Counter
@@ -17,13 +16,13 @@ from movieplots.evaluation.genre_control import split_prompt
 from movieplots.plots import imdb_title
 from movieplots.texts import as_texts
 
-REAL, SHUFFLED = "real plots, held out", "shuffled words"
-MOST = 500  # plots of each: enough for shares within four hundredths, and measured in seconds
+REAL, SHUFFLED = "real test plots", "shuffled words"
+MOST = 500  # plots of each: the 95 % CI of a share is then at most ±0.04 wide
 
 
 def real_samples(plots: pd.DataFrame, prompts: Sequence[str], seed: int = 0) -> pd.DataFrame:
-    """Up to `MOST` plots of the test split as samples for such prompts: `genre`, `title`, `plot`, `truncated`."""
-    test = _drawn(plots[plots["split"] == "test"], prompts, seed)
+    """Return up to `MOST` test plots for the prompts, with columns `genre`, `title`, `plot` and `truncated`."""
+    test = _sampled(plots[plots["split"] == "test"], prompts, seed)
     return pd.DataFrame(
         {
             "genre": test["prompt"].tolist(),
@@ -35,43 +34,44 @@ def real_samples(plots: pd.DataFrame, prompts: Sequence[str], seed: int = 0) -> 
 
 
 def shuffled_words(samples: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """The samples with the words of all their plots, and of all their titles, dealt out anew; lengths stay."""
+    """Return the samples with the words of all plots shuffled, and those of all titles; each text keeps its length."""
     rng = np.random.default_rng(seed)
-    return samples.assign(**{name: _dealt_out(samples[name].tolist(), rng) for name in ("title", "plot")})
+    return samples.assign(**{name: _shuffled(samples[name].tolist(), rng) for name in ("title", "plot")})
 
 
-def _dealt_out(texts: list[str], rng: np.random.Generator) -> list[str]:
+def _shuffled(texts: list[str], rng: np.random.Generator) -> list[str]:
     words = [text.split() for text in texts]
-    dealt = rng.permutation(np.array([word for text in words for word in text], object))
+    mixed = rng.permutation(np.array([word for text in words for word in text], object))
     ends = np.cumsum([len(text) for text in words])
-    return [" ".join(dealt[end - len(text) : end]) for text, end in zip(words, ends, strict=True)]
+    return [" ".join(mixed[end - len(text) : end]) for text, end in zip(words, ends, strict=True)]
 
 
-def compared_with(plots: pd.DataFrame, prompts: Sequence[str], seed: int = 0) -> pd.DataFrame:
-    """Up to `MOST` plots of the validation split for such prompts: `plot` and `genres`. Without prompts, any plots."""
-    return _drawn(plots[plots["split"] == "validation"], prompts, seed)[["plot", "genres"]]
+def mauve_reference(plots: pd.DataFrame, prompts: Sequence[str], seed: int = 0) -> pd.DataFrame:
+    """Return up to `MOST` validation plots for the prompts, with columns `plot` and `genres`; without prompts, any."""
+    return _sampled(plots[plots["split"] == "validation"], prompts, seed)[["plot", "genres"]]
 
 
-def _drawn(held_out: pd.DataFrame, prompts: Sequence[str], seed: int) -> pd.DataFrame:
-    """`MOST` of the plots, or all, each once, with the `prompt` that it was drawn for, all genres of which it carries.
+def _sampled(plots: pd.DataFrame, prompts: Sequence[str], seed: int) -> pd.DataFrame:
+    """Return up to `MOST` different plots in random order, each with a `prompt` and all genres of it.
 
-    Prompts have the shares that they have in `prompts`, as far as there are plots. The rest are any plots, each under
-    one of its genres; so are all for prompts that no plot fits. The order is random: some measures take the first ones.
+    The prompts have the same shares as in `prompts`, if there are enough plots. The remaining plots are any plots, each
+    with one of its genres as the prompt.
     """
     rng = np.random.default_rng(seed)
-    carried = [frozenset(genres) for genres in held_out["genres"]]
+    genres = [frozenset(names) for names in plots["genres"]]
     times = Counter(as_texts(prompts, "prompt"))
     asked = {prompt: frozenset(split_prompt(prompt)) for prompt in times}
     fitting = {
-        prompt: [i for i, own in enumerate(carried) if wanted and wanted <= own] for prompt, wanted in asked.items()
+        prompt: [i for i, own in enumerate(genres) if wanted and wanted <= own] for prompt, wanted in asked.items()
     }
-    drawn: dict[int, str] = {}
-    for prompt in sorted(fitting, key=lambda prompt: (len(fitting[prompt]), prompt)):  # the rest can do without these
-        free = [i for i in fitting[prompt] if i not in drawn]
-        drawn |= dict.fromkeys(rng.permutation(free)[: MOST * times[prompt] // times.total()].tolist(), prompt)
-    others = [i for i in range(len(held_out)) if i not in drawn]
-    for i in rng.permutation(others)[: MOST - len(drawn)].tolist():
-        drawn[i] = str(rng.choice(sorted(carried[i]))) if carried[i] else ""
-    places = sorted(drawn)
-    found = held_out.iloc[places].assign(prompt=[drawn[i] for i in places])
+    chosen: dict[int, str] = {}
+    # Rare prompts come first, before their plots are used for others.
+    for prompt in sorted(fitting, key=lambda prompt: (len(fitting[prompt]), prompt)):
+        free = [i for i in fitting[prompt] if i not in chosen]
+        chosen |= dict.fromkeys(rng.permutation(free)[: MOST * times[prompt] // times.total()].tolist(), prompt)
+    others = [i for i in range(len(plots)) if i not in chosen]
+    for i in rng.permutation(others)[: MOST - len(chosen)].tolist():
+        chosen[i] = str(rng.choice(sorted(genres[i]))) if genres[i] else ""
+    places = sorted(chosen)
+    found = plots.iloc[places].assign(prompt=[chosen[i] for i in places])
     return found.sample(frac=1, random_state=seed, ignore_index=True)

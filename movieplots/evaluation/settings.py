@@ -1,4 +1,4 @@
-"""The options of `evaluate`."""
+"""Settings of `evaluate`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -12,26 +12,39 @@ Dumps = str | Path | Sequence[str | Path] | Mapping[str, str | Path]
 
 @dataclass(frozen=True)
 class EvaluateSettings(Settings):
-    """What is measured, and by which models."""
+    """Options of `evaluate`."""
 
     command_name: ClassVar[str] = "evaluate"
 
     dumps: Annotated[
-        Dumps, Option("Folder of a dump, also of another program; several as a list, or as a mapping from their names.")
+        Dumps,
+        Option(
+            "Folder of a dump, or of samples from another program (see `read_dump`). For several, a list of folders or "
+            "a mapping from names to folders.",
+            metavar="[NAME=]DIR",
+            item="dump",
+        ),
     ]
     data: Data
     output_dir: Annotated[
-        str | Path, Option("Folder for report.html, metrics.json, tables and figures.", short="-o", decides=False)
+        str | Path,
+        Option("Folder for report.html, metrics.json, tables and figures.", metavar="DIR", short="-o", decides=False),
     ]
     _: KW_ONLY
     classifier: Annotated[
         str | Path | None,
-        Option("Folder of a trained classifier, for genre control.", default="none: genre control is left out"),
+        Option(
+            "Folder of a trained classifier, to measure genre accuracy.",
+            metavar="DIR",
+            default="genre accuracy is not measured",
+        ),
     ] = None
     embedder: Annotated[
         str,
         Option(
-            "`minilm-l6`, `use` (Universal Sentence Encoder), or a sentence-transformers folder or hub id.",
+            "Model that turns plots into vectors, to compare them: `minilm-l6`, the Universal Sentence Encoder (named "
+            "`use`), or a sentence-transformers folder or Hugging Face Hub id.",
+            metavar="NAME",
             may_be_path=True,
         ),
     ] = "minilm-l6"

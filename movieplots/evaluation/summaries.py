@@ -1,4 +1,4 @@
-"""From samples to numbers: one table with a row a sample, and the summaries of groups of its rows."""
+"""Measures of each sample, and their summaries for groups of samples."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -10,10 +10,10 @@ import pandas as pd
 from movieplots.evaluation.genre_control import GenreControl, split_prompt
 from movieplots.evaluation.metrics import Summary
 from movieplots.intervals import Estimate, average, median, share
-from movieplots.measures.copying import NGRAMS, exact_copies, longest_copies, novel_ngrams, verbatim_spans
+from movieplots.measures.copying import NGRAMS, exact_copies, longest_spans, novel_ngrams, verbatim_spans
 from movieplots.measures.diversity import (
     distinct_estimate,
-    repeats,
+    is_repetitive,
     self_bleu_estimate,
     shuffled,
     unique_share,
@@ -42,10 +42,10 @@ MEDIANS = ("words", "longest_verbatim_span")
 
 @dataclass(frozen=True)
 class Measured:
-    """The samples with their measures, one row each, and the embeddings of their plots and of the training plots.
+    """The samples with their measures, one per row, and the embeddings of their plots and of the training plots.
 
-    `table` is indexed from 0; text i of `words` and row i of `vectors`, shape (samples, d), are those of its plot i.
-    `training` has shape (plots, d).
+    `table` is indexed from 0; text i of `words` and row i of `vectors`, shape (samples, d), belong to its plot i.
+    `training` has shape (training plots, d).
     """
 
     table: pd.DataFrame
@@ -56,30 +56,31 @@ class Measured:
 
 @dataclass(frozen=True)
 class Budget:
-    """How many words and texts of each group are counted where a number depends on the size of the group."""
+    """The number of words and texts per group for measures that depend on the size of the group."""
 
     words: int
     texts: int
 
 
 def measure_samples(samples: pd.DataFrame, training: pd.DataFrame, embedder: Embedder) -> Measured:
-    """Measure each sample (`title`, `plot`, `truncated`) against the training rows of the Plot table.
+    """Compare each sample (`title`, `plot`, `truncated`) with the training rows of the Plot table.
 
-    Adds to each row, beside the columns of `title_parts`:
+    Adds these columns, and those of `title_parts`:
 
-    - `words`; `longest_verbatim_span` (in words), `verbatim_span_start` (its first word, from 0), `copied_from_id` and
-      `copied_from_title` ("" for none); `exact_copy`; `novel_1grams` to `novel_8grams`; `repetition_rate`; `empty`
-    - `plot_jaccard` and `plot_cosine`, each with `…_id` and `…_title` of the training plot that is nearest
-    - `primary_…` and `secondary_…`, `jaccard` and `cosine`, each with `…_nearest`, the nearest name among the training
-      titles, and `primary_exact`, `secondary_exact`; NaN and "" where the sample has no such name
-    - `known_series`, NaN where the title is not of a series, and `of_series`, NaN where there is no title
+    - `words`; `longest_verbatim_span` (in words), `verbatim_span_start` (index of its first word, from 0),
+      `copied_from_id` and `copied_from_title` ("" for none); `copied_more_than_20`; `exact_copy`; `novel_1grams` to
+      `novel_8grams`; `repetition_rate` (True for a repetitive sample); `empty`
+    - `plot_jaccard` and `plot_cosine`, each with `…_id` and `…_title` of the most similar training plot
+    - for `primary` and `secondary` titles: `…_jaccard` and `…_cosine`, each with the most similar training title in
+      `…_nearest`, and `…_exact`; NaN and "" if the sample has no such title
+    - `known_series`, NaN if the title is not of a series; `of_series`, NaN if there is no title
     """
     table = samples.reset_index(drop=True)
     texts, plots = table["plot"].tolist(), training["plot"].tolist()
     vocabulary: dict[str, int] = {}
     numbered, trained = number_words(texts, vocabulary), number_words(plots, vocabulary)
-    runs = verbatim_spans(numbered, trained)
-    longest, at, row = longest_copies(numbered, runs)
+    spans = verbatim_spans(numbered, trained)
+    longest, at, row = longest_spans(numbered, spans)
     vectors = embedder.embed(texts, "Embedding samples")
     training_vectors = embedder.embed(plots, "Embedding training plots")
 
@@ -89,8 +90,8 @@ def measure_samples(samples: pd.DataFrame, training: pd.DataFrame, embedder: Emb
     columns |= _named("copied_from", training, row)
     columns["copied_more_than_20"] = longest > COPIED_WORDS
     columns["exact_copy"] = exact_copies(numbered, trained)
-    columns |= {f"novel_{n}grams": novel_ngrams(numbered, runs, n) for n in NGRAMS}
-    columns["repetition_rate"] = [repeats(text) for text in texts]
+    columns |= {f"novel_{n}grams": novel_ngrams(numbered, spans, n) for n in NGRAMS}
+    columns["repetition_rate"] = [is_repetitive(text) for text in texts]
     columns["empty"] = numbered.lengths() == 0
     for name, nearest in (
         ("plot_jaccard", nearest_by_words(numbered, trained)),
@@ -113,16 +114,16 @@ def _names(part: str, names: list[str], training: list[str], embedder: Embedder)
     asked = sorted(set(names))  # many samples have no secondary title
     vocabulary: dict[str, int] = {}
     by_words = nearest_by_words(number_words(asked, vocabulary), number_words(known, vocabulary))
-    # Where no training title has such a part, there is nothing to be near to.
+    # If no training title has this part, nothing can be compared.
     vectors = embedder.embed(asked, f"Embedding {part} titles") if known else np.full((len(asked), 1), np.nan)
-    by_meaning = nearest_by_embedding(vectors, embedder.embed(known, f"Embedding {part} titles"))
-    there, plain_known = np.array([bool(name.strip()) for name in names], bool), {plain(name) for name in known}
+    by_embedding = nearest_by_embedding(vectors, embedder.embed(known, f"Embedding {part} titles"))
+    present, plain_known = np.array([bool(name.strip()) for name in names], bool), {plain(name) for name in known}
     columns: dict[str, Column] = {
-        f"{part}_exact": np.where(there, [float(plain(name) in plain_known) for name in names], np.nan)
+        f"{part}_exact": np.where(present, [float(plain(name) in plain_known) for name in names], np.nan)
     }
     place = {name: i for i, name in enumerate(asked)}
     each = [place[name] for name in names]
-    for kind, nearest in (("jaccard", by_words), ("cosine", by_meaning)):
+    for kind, nearest in (("jaccard", by_words), ("cosine", by_embedding)):
         columns[f"{part}_{kind}"] = nearest.similarity[each]
         columns[f"{part}_{kind}_nearest"] = [known[i] if i >= 0 else "" for i in nearest.row[each]]
     return columns
@@ -137,7 +138,7 @@ def _named(name: str, training: pd.DataFrame, row: np.ndarray) -> dict[str, list
 
 
 def add_genre_control(table: pd.DataFrame, control: GenreControl) -> pd.DataFrame:
-    """The table with `genres_predicted`, `genre_accuracy` and `genre_probability` of each sample."""
+    """Return the table with `genres_predicted`, `genre_accuracy` and `genre_probability` of each sample."""
     return table.assign(
         genres_predicted=[", ".join(names) for names in control.predicted],
         genre_accuracy=control.hit,
@@ -145,19 +146,19 @@ def add_genre_control(table: pd.DataFrame, control: GenreControl) -> pd.DataFram
     )
 
 
-def summarise(
+def summarize(
     kind: type[S], rows: pd.DataFrame, budget: Budget, measured: Measured, real: np.ndarray, **place: object
 ) -> S:
-    """Sum up a group of samples as a `Summary` of that kind, which `place` belongs to.
+    """Summarize a group of samples as a `Summary` or a subclass with the fields in `place`.
 
-    `measured` holds all samples (its row i belongs to index i), `real` the embeddings of real plots for `mauve`.
+    `measured` has all samples, with row i at index i; `real` are the embeddings of the validation plots for `mauve`.
     """
     texts = shuffled(rows.index.to_numpy())
     some = rows.loc[texts[: budget.texts]]
     titled = some[some["titled"]]
     found: dict[str, Estimate | None] = {}
-    for names, sum_up in ((SHARES, share), (MEANS, average), (MEDIANS, median)):
-        found |= {name: sum_up(rows[name].to_numpy(float)) if name in rows else None for name in names}
+    for names, aggregate in ((SHARES, share), (MEANS, average), (MEDIANS, median)):
+        found |= {name: aggregate(rows[name].to_numpy(float)) if name in rows else None for name in names}
     words = measured.words.select(texts)
     found |= {f"distinct_{n}": distinct_estimate(words, n, budget.words) for n in (1, 2, 3)}
     found["self_bleu"] = self_bleu_estimate(words.slice(0, len(some)))
@@ -171,27 +172,27 @@ def summarise(
 
 
 def budget_of(groups: Sequence[pd.DataFrame]) -> Budget:
-    """What the smallest of the groups has that has any: as much can be counted of every group."""
+    """Return the words and texts of the smallest group that is not empty."""
     words = [int(group["words"].sum()) for group in groups]
     texts = [len(group) for group in groups]
     return Budget(min((n for n in words if n), default=0), min((n for n in texts if n), default=0))
 
 
 def genre_groups(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The rows of each prompted genre, by name; a sample prompted with two is in both."""
+    """Return the rows of each prompted genre, by name; a sample prompted with two genres is in both."""
     prompts = table["genre"].map(split_prompt)
     names = sorted({name for prompt in prompts for name in prompt})
     return {name: table[[name in prompt for prompt in prompts]] for name in names}
 
 
 def enough_real(genres: Sequence[Sequence[str]], genre: str) -> np.ndarray | None:
-    """Which real plots carry the genre, as a boolean array, or None where they are too few for `mauve`."""
-    carry = np.array([genre in names for names in genres], bool)
-    return carry if carry.sum() >= MIN_TEXTS else None
+    """Return which real plots have the genre, as a boolean array; None if they are too few for `mauve`."""
+    having = np.array([genre in names for names in genres], bool)
+    return having if having.sum() >= MIN_TEXTS else None
 
 
 def rounded(value: T) -> T:
-    """The same value with floats cut to six digits and NaN as None: fit for JSON and alike on every machine."""
+    """Return the value with floats rounded to six digits and NaN as None, for JSON that is equal on all machines."""
     return _rounded(value)
 
 

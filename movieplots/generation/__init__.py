@@ -1,0 +1,1 @@
+"""Generators: training, distillation, sampling, dumps and export."""

@@ -1,8 +1,8 @@
-"""How far two backends of one model agree: do they choose the same next token after the same text?
+"""Agreement of two backends under greedy decoding: how often they choose the same next token.
 
-Greedy decoding run freely is a harsh measure of that: after the first token in which two backends differ, they go on
-with different texts, and all that follows counts as wrong. So the second backend is also put back on the first one's
-text after each difference: then each token is compared after the same text.
+Two texts that differ in one token have different continuations, so comparing free-running texts counts everything after
+the first difference as wrong. Therefore the second backend is also restarted from the first one's text after each
+difference, so that each token is compared after the same prefix (teacher forcing).
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,10 @@ from movieplots.generation.backends.base import Backend, Request
 
 @dataclass(frozen=True)
 class Agreement:
-    """Shares of the reference's tokens: `same_text` after the same text, `free` at the same place run freely."""
+    """Shares of the reference's tokens on which both backends agree.
+
+    `same_text` compares tokens after the same prefix, `free` compares free-running texts position by position.
+    """
 
     tokens: int
     same_text: float
@@ -22,28 +25,28 @@ class Agreement:
 
 
 def agreement(reference: Backend, other: Backend, requests: Sequence[Request]) -> Agreement:
-    """Compare greedy decoding of the requests, whatever their temperature."""
+    """Compare greedy decoding of the requests; their temperatures are ignored."""
     requests = [replace(request, temperature=0.0) for request in requests]
     texts = dict(reference.decode(requests))
     total = sum(map(len, texts.values()))
     freely = sum(a == b for i, ids in other.decode(requests) for a, b in zip(ids, texts[i], strict=False))
-    differences, begun = 0, dict.fromkeys(texts, 0)  # up to where each text has been compared
-    while begun:
-        numbers = list(begun)
-        answers = other.decode([_from(requests[i], texts[i], begun[i]) for i in numbers])
+    differences, compared = 0, dict.fromkeys(texts, 0)  # tokens of each text that have been compared
+    while compared:
+        numbers = list(compared)
+        answers = other.decode([_continuation(requests[i], texts[i], compared[i]) for i in numbers])
         following = {}
         for place, ids in answers:
             i = numbers[place]
-            rest = texts[i][begun[i] :]
+            rest = texts[i][compared[i] :]
             first = next((k for k, (a, b) in enumerate(zip_longest(rest, ids)) if a != b), None)
             if first is not None:
                 differences += 1
                 if first + 1 < len(rest):
-                    following[i] = begun[i] + first + 1
-        begun = following
+                    following[i] = compared[i] + first + 1
+        compared = following
     return Agreement(total, 1 - differences / total, freely / total)
 
 
-def _from(request: Request, text: list[int], begun: int) -> Request:
-    """The request after so many tokens of its text."""
-    return replace(request, prompt=request.prompt + text[:begun], max_new_tokens=len(text) - begun)
+def _continuation(request: Request, text: list[int], start: int) -> Request:
+    """Return the request that continues after the first `start` tokens of its text."""
+    return replace(request, prompt=request.prompt + text[:start], max_new_tokens=len(text) - start)

@@ -1,7 +1,8 @@
-"""Distillation: a student of fewer layers learns from the plots and from what a fine-tuned teacher would say.
+"""Knowledge distillation: train a student with fewer layers on the plots and on a fine-tuned teacher's predictions.
 
-As DistilGPT-2 and DistilBERT (Sanh et al. 2019) the student starts as every other layer of the teacher, here without
-their third term, the likeness of hidden states. It costs little quality and halves the time per token.
+The student starts from evenly spaced layers of the teacher, as for DistilBERT and DistilGPT-2 (Sanh et al. 2019), but
+without their third loss term, the cosine similarity of hidden states. With half of the layers it loses little quality
+and needs half of the time per token.
 """
 
 import re
@@ -14,7 +15,7 @@ from transformers import AutoModelForCausalLM
 from movieplots.errors import BadInput
 from movieplots.generation.info import GeneratorInfo
 from movieplots.generation.model import load_generator
-from movieplots.generation.training import Made, measure_corpus, run_generator_training
+from movieplots.generation.training import TrainingSetup, measure_corpus, run_generator_training
 from movieplots.generation.training_settings import DistillationSettings
 from movieplots.progress import notify
 from movieplots.runs.fit import Loss, half_precision
@@ -23,55 +24,69 @@ from movieplots.runs.lifecycle import Run
 from movieplots.settings import takes
 
 TEMPERATURE = 2.0
-SOFT_SHARE = 0.5  # of the loss; the rest is the usual one
+SOFT_WEIGHT = 0.5  # of the teacher's term in the loss; the rest is the cross-entropy
 
 
 @takes(DistillationSettings)
 def distill(settings: DistillationSettings) -> GeneratorInfo:
-    """Train a student with some of the layers of a trained generator, its teacher.
+    """Train a student that has fewer layers than its teacher, a trained generator.
 
-    All of the student's weights are trained, half by the plots' own tokens and half by the teacher's probabilities
-    (Hinton et al. 2015). What happens to a killed run is as in `train_generator`. The loss before is that of the
-    untrained student.
+    The student starts from evenly spaced layers of the teacher, and all of its weights are trained. An interrupted run
+    resumes as described for `train_generator`.
 
     Returns
     -------
     GeneratorInfo
-        What the student's `movieplots.json` then holds.
+        Content of the student's `movieplots.json`. `metrics.test_loss_before` is the loss of the untrained student.
 
     Raises
     ------
     BadInput
-        As `train_generator` does, and for more layers than the teacher has but one.
+        If `layers` is not below the number of the teacher's layers, and in the cases described for `train_generator`.
+
+    Notes
+    -----
+    The loss is the mean of two terms: the cross-entropy on the plots' tokens, and the KL divergence from the teacher's
+    predictions at temperature 2, scaled by 2² (`Hinton et al. 2015 <https://arxiv.org/abs/1503.02531>`_). The
+    initialization from the teacher's layers is that of `Sanh et al. (2019) <https://arxiv.org/abs/1910.01108>`_.
+
+    Examples
+    --------
+    >>> from movieplots.generation.distillation import distill
+    >>> info = distill("runs/gpt2", "runs/plots", "runs/student", layers=6)  # doctest: +SKIP
+    >>> info.metrics.test_loss_after < info.metrics.test_loss_before  # doctest: +SKIP
+    True
     """
     known = read_info(settings.teacher, GeneratorInfo)
 
-    def make(run: Run[DistillationSettings]) -> Made:
+    def make(run: Run[DistillationSettings]) -> TrainingSetup:
         notify(f"Loading the teacher {settings.teacher} …")
         model, tokenizer, _ = load_generator(settings.teacher)
         student = new_student(model, settings.layers)
-        student.config.use_cache = False  # with one, packed plots would see their neighbours
+        student.config.use_cache = False  # with a cache, packed plots would attend to each other
         model.config.use_cache = False
         corpus = measure_corpus(run.parts["train"], student, tokenizer, run.settings)
-        return Made(known.base_model, student, tokenizer, corpus, distillation_loss(model.requires_grad_(False)))
+        return TrainingSetup(
+            known.base_model, student, tokenizer, corpus, distillation_loss(model.requires_grad_(False))
+        )
 
     return run_generator_training(settings, make)
 
 
 def new_student(teacher: Any, layers: int) -> Any:
-    """A model of the teacher's kind with `layers` of its layers, evenly chosen from the first to the last."""
+    """Return a model of the teacher's architecture with `layers` of its layers, evenly spaced from first to last."""
     depth = teacher.config.num_hidden_layers
     if not 1 <= layers < depth:
-        raise BadInput(f"--layers must be at least 1 and fewer than the teacher's {depth}, not {layers}.")
+        raise BadInput(f"--layers must be at least 1 and below the teacher's {depth} layers, not {layers}.")
     chosen = torch.linspace(0, depth - 1, layers).round().int().tolist()
     settings = teacher.config.to_dict() | {
         teacher.config.attribute_map.get("num_hidden_layers", "num_hidden_layers"): layers
     }
-    settings.pop("layer_types", None)  # one a layer; all alike in the models that are used here
+    settings.pop("layer_types", None)  # has one entry per layer; all layers of the supported models have the same type
     student = AutoModelForCausalLM.from_config(type(teacher.config).from_dict(settings), dtype=torch.float32)
     weights = {}
     for name, tensor in teacher.state_dict().items():
-        layer = re.search(r"\.(?:h|layers)\.(\d+)\.", name)  # GPT-2's and Llama's names for the list of layers
+        layer = re.search(r"\.(?:h|layers)\.(\d+)\.", name)  # GPT-2 names its list of layers `h`, Llama `layers`
         if layer is None:
             weights[name] = tensor
         elif int(layer[1]) in chosen:
@@ -82,20 +97,20 @@ def new_student(teacher: Any, layers: int) -> Any:
 
 
 def distillation_loss(teacher: Any) -> Loss:
-    """The loss of a batch for the student: summed over its target tokens, divided by those of the whole step."""
+    """Return the student's loss function: the sum over a batch's target tokens, divided by those of the whole step."""
 
     def loss(student: Any, inputs: dict[str, torch.Tensor], tokens: Any) -> torch.Tensor:
         inputs = dict(inputs)
         labels = inputs.pop("labels")[:, 1:]
-        learned = labels != -100
+        has_target = labels != -100
         with torch.no_grad(), half_precision(labels.device):
-            taught = teacher.to(labels.device)(**inputs).logits[:, :-1][learned].float()
-        own = student(**inputs).logits[:, :-1][learned].float()
-        hard = cross_entropy(own, labels[learned], reduction="sum")
+            targets = teacher.to(labels.device)(**inputs).logits[:, :-1][has_target].float()
+        own = student(**inputs).logits[:, :-1][has_target].float()
+        hard = cross_entropy(own, labels[has_target], reduction="sum")
         soft = kl_div(
-            log_softmax(own / TEMPERATURE, -1), log_softmax(taught / TEMPERATURE, -1), reduction="sum", log_target=True
+            log_softmax(own / TEMPERATURE, -1), log_softmax(targets / TEMPERATURE, -1), reduction="sum", log_target=True
         )
-        # The squared temperature keeps the soft term's gradients as large as the other's (Hinton et al. 2015).
-        return (SOFT_SHARE * TEMPERATURE**2 * soft + (1 - SOFT_SHARE) * hard) / tokens
+        # The factor T² keeps the gradients of both terms at the same scale (Hinton et al. 2015).
+        return (SOFT_WEIGHT * TEMPERATURE**2 * soft + (1 - SOFT_WEIGHT) * hard) / tokens
 
     return loss

@@ -1,10 +1,12 @@
-"""Dumps: many samples over a grid of genres, temperatures and top-p values, written to files.
+"""Dumps: folders of samples over a grid of genres, temperatures and top-p values.
 
-`<dump>/temp_0_7_topp_0_9.txt` has one sample a line in the prompt format, the `.jsonl` beside it the same samples with
-their fields, `dump.json` the settings and the generator's `movieplots.json`, `plot_ids.npz` which plots the generator
-has read. All that is missing goes to the backend as one queue, so its batch stays full from one cell of the grid to the
-next; each sample is kept in a journal as soon as it is finished, and a cell's two files are written with its last one.
-A dump that was killed loses what was being written.
+`temp_0_7_topp_0_9.txt` has one sample per line in the prompt format, and `temp_0_7_topp_0_9.jsonl` has the same samples
+with all fields. `dump.json` holds the settings and the generator's `movieplots.json`, and `plot_ids.npz` the ids of the
+plots that the generator was trained on.
+
+All missing samples go to the backend as one queue, so its batch stays full across the cells of the grid. Each finished
+sample is appended to a journal, and the two files of a cell are written after its last sample. An interrupted dump
+therefore loses only unfinished samples.
 """
 
 import json
@@ -35,25 +37,45 @@ from movieplots.settings import Json, takes
 
 JOURNAL = "samples.partial.jsonl"
 
-Place = tuple[str, int]  # a sample's cell and its number there
+SampleKey = tuple[str, int]  # (cell, number of the sample in the cell)
 
 
 @takes(DumpSettings)
 def sample_dump(settings: DumpSettings) -> pd.DataFrame:
-    """Sample a grid from a generator into a folder; returns what `read_dump(output_dir)` gives.
+    """Write a dump: samples of a generator over a grid of genres, temperatures and top-p values.
 
-    A cell of the grid is one of `temperatures` with one of `top_ps`. Each cell has `samples_per_genre` samples of each
-    of `genres` and two files: `temp_0_7_topp_0_9.txt`, one sample a line in the prompt format, and the same with the
-    ending `.jsonl`, with all fields.
+    Each cell of the grid, a temperature with a top-p value, has `samples_per_genre` samples of each genre and two
+    files: `temp_0_7_topp_0_9.txt` with one sample per line in the prompt format (see `train_generator`), and
+    `temp_0_7_topp_0_9.jsonl` with all fields.
 
-    Interrupted, it continues; finished, it returns at once. What is drawn for a sample depends on `seed`, cell, genre
-    and number alone.
+    If interrupted, run the same command again to resume. A finished dump is returned without sampling again.
+
+    Returns
+    -------
+    pandas.DataFrame of shape (n_samples, 7)
+        The samples, one per row, with the fields of `Sample` as columns: the result of `read_dump(output_dir)`.
 
     Raises
     ------
     BadInput
-        For an unknown genre, an option out of range, a folder that holds no generator, and where `output_dir` holds a
-        dump with other settings (unless `overwrite`).
+        If a genre is unknown, an option is out of range, `model` is not a trained generator, or `output_dir` holds a
+        dump with other settings and `overwrite` is false.
+
+    Notes
+    -----
+    The random numbers of a sample depend only on `seed`, cell, genre and number, so a resumed dump equals one that was
+    not interrupted.
+
+    Examples
+    --------
+    >>> from movieplots import sample_dump
+    >>> from movieplots.pretrained import shipped
+    >>> samples = sample_dump(
+    ...     shipped.GENERATOR, "runs/dump", genres=["horror", "war"], temperatures=[0.7], top_ps=[0.9],
+    ...     samples_per_genre=2, backend="llama.cpp",
+    ... )
+    >>> len(samples), list(samples["genre"])
+    (4, ['horror', 'horror', 'war', 'war'])
     """
     out, overwrite, seed = Path(settings.output_dir), settings.overwrite, settings.seed
     check_folder(out)
@@ -67,13 +89,13 @@ def sample_dump(settings: DumpSettings) -> pd.DataFrame:
     cells = {cell_name(each.temperature, each.top_p): each for each in settings.cells()}
     missing = {name: each for name, each in cells.items() if overwrite or not (out / f"{name}.jsonl").is_file()}
     if not missing:
-        (out / JOURNAL).unlink(missing_ok=True)  # killed just before it would have been
-        notify(f"{out} already holds this dump; --overwrite samples it again.")
+        (out / JOURNAL).unlink(missing_ok=True)  # left if the process was killed before the deletion
+        notify(f"{out} already holds this dump. To sample it again, pass --overwrite.")
         return read_dump(out)
 
     with working("Loading the generator …"):
         generator = PlotGenerator.from_pretrained(settings.model, settings.backend)
-    recipe["backend"] = generator.backend.name  # the two draw differently
+    recipe["backend"] = generator.backend.name  # samples differ between backends
     if not overwrite:
         _check_settings(out, recipe)
     for file in [*out.glob("temp_*_topp_*.*"), out / "dump.json", out / JOURNAL, out / PLOT_IDS] if overwrite else []:
@@ -81,7 +103,7 @@ def sample_dump(settings: DumpSettings) -> pd.DataFrame:
     if (plots := read_plot_ids(settings.model)) is not None:
         plots.write(out)
     write_json(out / "dump.json", {"settings": recipe, "model": to_json(info)})
-    requests: dict[Place, SampleRequest] = {}
+    requests: dict[SampleKey, SampleRequest] = {}
     for name, sampling in missing.items():
         for number, (genre, i) in enumerate(product(genres, range(settings.samples_per_genre))):
             stream = f"{seed}-{sampling.temperature:g}-{sampling.top_p:g}-{genre}-{i}"
@@ -91,7 +113,7 @@ def sample_dump(settings: DumpSettings) -> pd.DataFrame:
 
 
 def cell_name(temperature: float, top_p: float) -> str:
-    """The file name of a cell of the grid without its ending: `temp_0_7_topp_0_9`; top-p 0 means off."""
+    """Return the file name of a grid cell without its extension, such as `temp_0_7_topp_0_9`; top-p 0 is off."""
     return f"temp_{temperature:g}_topp_{top_p:g}".replace(".", "_")
 
 
@@ -99,33 +121,34 @@ def _check_settings(out: Path, recipe: dict[str, Json]) -> None:
     file = out / "dump.json"
     if not file.is_file():
         return
-    remedy = "choose another --output-dir, or give --overwrite to start over"
-    before = read_json(file, "give --overwrite to start over").get("settings", {})
+    remedy = "choose another --output-dir, or pass --overwrite to start over"
+    before = read_json(file, "pass --overwrite to start over").get("settings", {})
     if not recipe.keys() <= before.keys():
-        raise BadInput(f"{out} holds a dump of an earlier version of movieplots: {remedy}.")
+        raise BadInput(f"{out} holds a dump from an earlier version of movieplots: {remedy}.")
     changed = sorted(key for key in recipe if before[key] != recipe[key])
     if changed:
         raise BadInput(f"{out} holds a dump with other settings ({', '.join(changed)}): {remedy}.")
 
 
-def _sample(generator: PlotGenerator, requests: dict[Place, SampleRequest], out: Path) -> None:
-    """Write the samples that the journal does not have yet, and each cell's files once it is whole."""
+def _sample(generator: PlotGenerator, requests: dict[SampleKey, SampleRequest], out: Path) -> None:
+    """Generate the samples that are not in the journal, and write the files of each cell when it is complete."""
     with _journal(out / JOURNAL) as (journal, records):
-        waiting = [place for place in requests if place not in records]
-        left = Counter(name for name, _ in waiting)  # samples of each cell that are still to come
+        waiting = [key for key in requests if key not in records]
+        left = Counter(name for name, _ in waiting)  # missing samples of each cell
         with bar() as progress:
             done = len(requests) - len(waiting)
             task = progress.add_task("Sampling plots", total=len(requests), completed=done, note="")
-            for name in dict.fromkeys(name for name, _ in requests if not left[name]):  # killed before that
+            # A cell can be complete in the journal if the process was killed before its files were written.
+            for name in dict.fromkeys(name for name, _ in requests if not left[name]):
                 _write_cell(out, name, records, generator.info.titles)
             start, tokens = perf_counter(), 0
-            with closing(generator.write([requests[place] for place in waiting])) as written:
+            with closing(generator.write([requests[key] for key in waiting])) as written:
                 for i, sample, count in written:
-                    name, number = place = waiting[i]
-                    records[place] = sample
+                    name, number = key = waiting[i]
+                    records[key] = sample
                     line = {"cell": name, "number": number, **asdict(sample)}
                     journal.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
-                    journal.flush()  # from here on it survives this process
+                    journal.flush()  # so that the sample survives a kill of this process
                     left[name] -= 1
                     if not left[name]:
                         _write_cell(out, name, records, generator.info.titles)
@@ -135,9 +158,9 @@ def _sample(generator: PlotGenerator, requests: dict[Place, SampleRequest], out:
 
 
 @contextmanager
-def _journal(file: Path) -> Iterator[tuple[IO[bytes], dict[Place, Sample]]]:
-    """The journal, open for appending, and what it holds; a last line that a kill cut short is taken off."""
-    records: dict[Place, Sample] = {}
+def _journal(file: Path) -> Iterator[tuple[IO[bytes], dict[SampleKey, Sample]]]:
+    """Open the journal for appending and read its samples; an incomplete last line is removed."""
+    records: dict[SampleKey, Sample] = {}
     with room_for(file), open(file, "ab+") as journal:
         journal.seek(0)
         whole = 0
@@ -152,9 +175,9 @@ def _journal(file: Path) -> Iterator[tuple[IO[bytes], dict[Place, Sample]]]:
         yield journal, records
 
 
-def _write_cell(out: Path, name: str, records: dict[Place, Sample], titles: bool) -> None:
-    """The text file first: a cell counts as complete once its JSON Lines file is there."""
-    samples = [records[place] for place in sorted(place for place in records if place[0] == name)]
+def _write_cell(out: Path, name: str, records: dict[SampleKey, Sample], titles: bool) -> None:
+    """Write both files of a cell, the JSON Lines file last: a cell with this file counts as complete."""
+    samples = [records[key] for key in sorted(key for key in records if key[0] == name)]
     lines = [format_sample(titles, each.genre, each.title, each.plot, each.truncated) + "\n" for each in samples]
     write_text(out / f"{name}.txt", "".join(lines))
     lines = [json.dumps(asdict(sample), ensure_ascii=False) + "\n" for sample in samples]

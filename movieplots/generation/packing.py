@@ -1,11 +1,12 @@
-"""How plots are fed to a language model in training: packed sequences, or random crops of one long text.
+"""Training sequences of a language model: packed plots, or random crops of one long text.
 
-Packed sequences waste no padding and let no plot see another: position ids restart with each plot, and transformers
-derives the block-diagonal attention mask from that. Plots are not cut in two: a first-fit over a few open sequences
-leaves a few per cent of padding, which carries no loss. Random crops are the way of gpt-2-simple (Woolf 2019): simpler,
-but they cut plots anywhere, and chance decides how often each is seen. In two and a half epochs of packed sequences
-half of the tokens are seen twice and the others three times; in random crops of as many tokens some are never seen,
-others five times.
+Packed sequences need little padding, and plots in one sequence do not attend to each other: position ids restart with
+each plot, and transformers derives the block-diagonal attention mask from them. Plots are not split. First-fit packing
+over a few open sequences leaves a few per cent of padding, which carries no loss.
+
+Random crops are the method of gpt-2-simple (Woolf 2019). They are simpler, but split plots anywhere, and how often a
+token is seen depends on chance. In 2.5 epochs of packed sequences half of the tokens are seen twice and the others
+three times. In random crops with the same number of tokens, some tokens are never seen and others five times.
 """
 
 import itertools
@@ -23,10 +24,10 @@ from movieplots.errors import BadInput
 from movieplots.generation.prompt_format import Example, PromptTokenizer
 from movieplots.plots import imdb_title
 
-SEVERAL_GENRES_SHARE = 0.25  # of the draws of a plot with several genres: prompts such as `horror, comedy`
+SEVERAL_GENRES_SHARE = 0.25  # of the prompts of plots with several genres name several, such as `horror, comedy`
 _OPEN_SEQUENCES = 8
 Sequence = dict[str, list[int]]
-Maker = Callable[..., Example]  # (draw, genre=None)
+ExampleMaker = Callable[..., Example]  # (rng, genre=None)
 
 
 def plot_examples(
@@ -35,26 +36,26 @@ def plot_examples(
     max_tokens: int,
     several: float = SEVERAL_GENRES_SHARE,
     contrasts: bool = False,
-) -> list[Maker]:
-    """One function a plot, which draws its genre, or in a share `several` of the draws two or more of its genres.
+) -> list[ExampleMaker]:
+    """Return one function per plot that makes a training example with randomly chosen genres of the plot.
 
-    Drawn genres stand in a random order, since a writer names them in any. A function that is given one of the plot's
-    genres puts it in the place of one where the draw has missed it. With `contrasts` the examples have one, of a genre
-    that the plot does not carry (unless it carries all), drawn as often as it stands in the corpus.
+    The prompt names one genre, or with the probability `several` two or more, in random order. If the function is given
+    one of the plot's genres, the prompt includes it. With `contrasts` each example has a contrast: the same text with a
+    genre that the plot does not have (unless it has all), chosen with a probability proportional to its frequency.
     """
     counts = dict(plots["genres"].explode().value_counts()) if contrasts else {}
 
-    def maker(genres: list[str], title: str, plot: str) -> Maker:
+    def maker(genres: list[str], title: str, plot: str) -> ExampleMaker:
         others = [label for label in counts if label not in genres] or genres
 
-        def make(draw: random.Random, genre: str | None = None) -> Example:
-            n = draw.randint(2, len(genres)) if len(genres) > 1 and draw.random() < several else 1
-            chosen = draw.sample(genres, n)
+        def make(rng: random.Random, genre: str | None = None) -> Example:
+            n = rng.randint(2, len(genres)) if len(genres) > 1 and rng.random() < several else 1
+            chosen = rng.sample(genres, n)
             if genre is not None and genre not in chosen:
-                chosen[draw.randrange(n)] = genre
+                chosen[rng.randrange(n)] = genre
             if not contrasts:
                 return tokenizer.example(", ".join(chosen), title, plot, max_tokens)
-            other = draw.choices(others, [counts[label] for label in others])[0]
+            other = rng.choices(others, [counts[label] for label in others])[0]
             prompts = (", ".join(chosen), other)
             return contrasted(*(tokenizer.example(prompt, title, plot, max_tokens) for prompt in prompts))
 
@@ -65,7 +66,7 @@ def plot_examples(
 
 
 def contrasted(example: Example, contrast: Example) -> Example:
-    """The example with this contrast, both cut to as much text as the shorter one has."""
+    """Return the example with this contrast, both truncated to the text length of the shorter one."""
 
     def text(one: Example) -> int:
         return sum(label != -100 for label in one.labels)
@@ -78,7 +79,7 @@ def contrasted(example: Example, contrast: Example) -> Example:
 
 
 def pack(examples: Iterable[Example], size: int) -> Iterator[list[Example]]:
-    """First-fit packing: the examples of one sequence after another, at most `size` tokens each."""
+    """Yield the examples of each sequence, at most `size` tokens, by first-fit packing."""
     open_sequences: list[list[Example]] = []
 
     def length(sequence: list[Example]) -> int:
@@ -97,10 +98,9 @@ def pack(examples: Iterable[Example], size: int) -> Iterator[list[Example]]:
 
 
 def join(examples: list[Example], size: int, padding: int) -> Sequence:
-    """The examples as one sequence: `input_ids`, `labels` and `position_ids`, each (size,).
+    """Join examples to one sequence: `input_ids`, `labels` and `position_ids`, each of length `size`.
 
-    Their contrasts are a second sequence, under the same names with `contrast_` before them: the same labels in the
-    same order.
+    Their contrasts form a second sequence, with the prefix `contrast_` and the same labels in the same order.
     """
     sequence: Sequence = {"input_ids": [], "labels": [], "position_ids": []}
     for example in examples:
@@ -118,11 +118,11 @@ def join(examples: list[Example], size: int, padding: int) -> Sequence:
 
 
 class PackedPlots(IterableDataset):
-    """An endless stream of sequences: epoch after epoch, each shuffled and with genres drawn anew.
+    """Infinite stream of packed sequences: each epoch is shuffled and samples the genres of the prompts again.
 
-    The stream depends on the seed alone, so a resumed run skips to where it stopped and sees the same sequences.
-    `times` says how often an epoch shows each plot under each of its genres, on average (default: once, under any of
-    them), and `contrasts` whether each example has one (see `plot_examples`).
+    The stream depends only on the seed, so a resumed run skips to its last step and continues with the same sequences.
+    `times` is the expected number of times that an epoch shows each plot with each of its genres (default: once, with
+    any of them). With `contrasts` each example has a contrast (see `plot_examples`).
     """
 
     def __init__(
@@ -139,92 +139,94 @@ class PackedPlots(IterableDataset):
         self.size, self.seed, self.padding = size, seed, tokenizer.end
 
     def __iter__(self) -> Iterator[Sequence]:
+        """Yield the sequences of all epochs."""
         for number in itertools.count():
             yield from self.one_epoch(number)
 
     def one_epoch(self, number: int) -> Iterator[Sequence]:
-        """The sequences of one epoch."""
+        """Return the sequences of one epoch."""
         return (join(examples, self.size, self.padding) for examples in pack(self.examples(number), self.size))
 
     def examples(self, number: int) -> Iterator[Example]:
-        """The examples of one pass, in its order and under the genres drawn for it."""
-        draw = random.Random(f"{self.seed}-{number}")
+        """Yield the examples of one epoch in its order."""
+        rng = random.Random(f"{self.seed}-{number}")
         if self.times is None:
-            for make in draw.sample(self.makers, len(self.makers)):
-                yield make(draw)
+            for make in rng.sample(self.makers, len(self.makers)):
+                yield make(rng)
             return
         shown = [
             (make, genre)
             for make, times in zip(self.makers, self.times, strict=True)
             for genre, expected in times.items()
-            for _ in range(int(expected) + (draw.random() < expected % 1))
+            for _ in range(int(expected) + (rng.random() < expected % 1))
         ]
-        for make, genre in draw.sample(shown, len(shown)):
-            yield make(draw, genre)
+        for make, genre in rng.sample(shown, len(shown)):
+            yield make(rng, genre)
 
 
 class RandomCrops(IterableDataset):
-    """An endless stream of windows on one long text, at random places, drawn with replacement.
+    """Infinite stream of crops of one long text at random positions, sampled with replacement.
 
-    The text is every plot once, in the order of the table and under one of its genres. A window is learned whole,
-    prompts included, and starts and ends anywhere in a plot. The stream depends on the seed alone.
+    The text contains each plot once, in the order of the table, with one of its genres. All tokens of a crop carry
+    loss, prompts included, and a crop can start and stop within a plot. The stream depends only on the seed.
     """
 
     def __init__(self, plots: pd.DataFrame, tokenizer: PromptTokenizer, size: int, seed: int) -> None:
-        draw = random.Random(seed)
-        self.examples = [make(draw) for make in plot_examples(plots, tokenizer, size)]
+        rng = random.Random(seed)
+        self.examples = [make(rng) for make in plot_examples(plots, tokenizer, size)]
         self.text = [token for example in self.examples for token in example.input_ids]
         self.size, self.seed = size, seed
         if len(self.text) < size:
             raise BadInput(
-                f"The training plots have {len(self.text)} tokens, fewer than one window of {size}: "
+                f"The training plots have {len(self.text)} tokens, fewer than one crop of {size}: "
                 "choose a smaller --block-size, or prepare a larger corpus."
             )
 
     def __iter__(self) -> Iterator[Sequence]:
+        """Yield the crops."""
         for start in self.starts():
             ids = self.text[start : start + self.size]
             yield {"input_ids": ids, "labels": ids, "position_ids": list(range(self.size))}
 
     def starts(self) -> Iterator[int]:
-        """Where the windows begin in the text, one after another."""
-        draw = random.Random(f"{self.seed}-windows")
+        """Yield the start positions of the crops in the text."""
+        rng = random.Random(f"{self.seed}-windows")
         while True:
-            yield draw.randint(0, len(self.text) - self.size)
+            yield rng.randint(0, len(self.text) - self.size)
 
-    def times_seen(self, windows: int) -> np.ndarray:
-        """How often each token of the text has stood in one of the first so many windows, shape (tokens,)."""
+    def times_seen(self, crops: int) -> np.ndarray:
+        """Count how often each token of the text occurs in the first `crops` crops, shape (n_tokens,)."""
         change = np.zeros(len(self.text) + 1, np.int64)
-        for start in itertools.islice(self.starts(), windows):
+        for start in itertools.islice(self.starts(), crops):
             change[start] += 1
             change[start + self.size] -= 1
         return np.cumsum(change)[:-1]
 
 
 @dataclass(frozen=True)
-class HeldOutSequence:
-    """A packed sequence of held-out plots: `spans` says where each plot stands, as (genre, first token, end)."""
+class EvaluationSequence:
+    """Packed sequence of validation or test plots; `spans` has (genre, first token, end) for each plot."""
 
     sequence: Sequence
     spans: list[tuple[str, int, int]]
 
 
-def held_out_sequences(
+def evaluation_sequences(
     plots: pd.DataFrame, tokenizer: PromptTokenizer, size: int, seed: int, at_most: int
-) -> list[HeldOutSequence]:
-    """Blocks of held-out plots, each plot once under one of its genres; of more than `at_most`, a seeded choice."""
+) -> list[EvaluationSequence]:
+    """Pack validation or test plots, each once with one of its genres; more than `at_most` plots are subsampled."""
     chosen = plots.sample(n=min(at_most, len(plots)), random_state=seed)
-    draw = random.Random(seed)
-    prompts = [draw.choice(genres) for genres in chosen["genres"]]
+    rng = random.Random(seed)
+    prompts = [rng.choice(genres) for genres in chosen["genres"]]
     alone = chosen.assign(genres=[[genre] for genre in prompts])  # type: ignore[misc]  # the stubs know no lists in cells
     makers = plot_examples(alone, tokenizer, size)
-    examples = [make(draw) for make in makers]
+    examples = [make(rng) for make in makers]
     genre_of = {id(example): genre for example, genre in zip(examples, prompts, strict=True)}
     result = []
     for group in pack(examples, size):
         ends = list(itertools.accumulate(len(example.input_ids) for example in group))
         spans = [(genre_of[id(e)], end - len(e.input_ids), end) for e, end in zip(group, ends, strict=True)]
-        result.append(HeldOutSequence(join(group, size, tokenizer.end), spans))
+        result.append(EvaluationSequence(join(group, size, tokenizer.end), spans))
     return result
 
 
@@ -234,9 +236,9 @@ def collate(sequences: list[Sequence]) -> dict[str, torch.Tensor]:
 
 
 def seen_in_epochs(epochs: float) -> pd.Series:
-    """The share of the tokens by the times they are seen in so many epochs of packed plots.
+    """Return the share of tokens by the number of times they are seen in `epochs` epochs of packed plots.
 
-    It counts what sequences hold; of a plot that is longer than one, the end is never seen.
+    The part of a plot that is truncated does not count.
     """
     whole = math.floor(epochs)
     shares = pd.Series({whole: 1 - (epochs - whole), whole + 1: epochs - whole})
@@ -244,20 +246,45 @@ def seen_in_epochs(epochs: float) -> pd.Series:
 
 
 def seen_in_crops(stream: RandomCrops, crops: int) -> pd.Series:
-    """The share of the tokens by the times they stand in the first so many crops of the stream: counted."""
+    """Count the share of tokens by the number of times they occur in the first `crops` crops of the stream."""
     counts = np.bincount(stream.times_seen(crops))
     return _from_zero(pd.Series(counts / counts.sum()))
 
 
 def coverage(stream: RandomCrops, crop_epochs: float, packed_epochs: float) -> pd.DataFrame:
-    """Both ways side by side: a row for each number of times, from 0, and a column for each way.
+    """Compare how often tokens are seen in random crops and in packed plots.
 
-    `crop_epochs` are the crops as a multiple of the corpus: at 1 they hold as many tokens as it has.
+    Parameters
+    ----------
+    stream : RandomCrops
+        Stream of crops, such as `corpus_of(..., packing="random-crops").stream`.
+    crop_epochs : float
+        Number of tokens in the crops as a multiple of the corpus.
+    packed_epochs : float
+        Number of epochs of packed plots.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Share of tokens, from 0 to 1: one row per number of times seen, from 0, and the columns `random crops` and
+        `packed plots`.
+
+    Examples
+    --------
+    >>> from movieplots import load_plots, prepare
+    >>> from movieplots.generation.packing import RandomCrops, coverage
+    >>> from movieplots.generation.prompt_format import PromptTokenizer, SavedTokenizer
+    >>> from movieplots.pretrained import shipped
+    >>> _ = prepare("sample", "runs/plots")
+    >>> tokenizer = PromptTokenizer(SavedTokenizer(shipped.GENERATOR), titles=True)
+    >>> stream = RandomCrops(load_plots("runs/plots", "train"), tokenizer, 128, seed=0)
+    >>> coverage(stream, crop_epochs=2.5, packed_epochs=2.5)["packed plots"].tolist()
+    [0.0, 0.0, 0.5, 0.5, ...]
     """
     crops = seen_in_crops(stream, round(crop_epochs * len(stream.text) / stream.size))
     return pd.DataFrame({"random crops": crops, "packed plots": seen_in_epochs(packed_epochs)}).fillna(0.0)
 
 
 def _from_zero(shares: pd.Series) -> pd.Series:
-    """With a row for every number of times from 0 to the most."""
+    """Return the shares with one row per number of times seen, from 0 to the maximum."""
     return shares.reindex(range(max(shares.index) + 1), fill_value=0.0).rename_axis("times seen")

@@ -1,4 +1,4 @@
-"""A few plots written at each evaluation of a training run: seen to grow from the base's prose into plots."""
+"""A trainer callback that samples a few plots at each evaluation of a training run."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -12,22 +12,23 @@ from movieplots.generation.info import Written, WrittenAt
 from movieplots.generation.prompt_format import PromptTokenizer
 from movieplots.generation.sampling_settings import Sampling
 
-GENRES = 3
-NEW_TOKENS = 72
+N_GENRES = 3
+MAX_NEW_TOKENS = 72
 
 
 class SampleWriter(TrainerCallback):
-    """Writes one plot in each of the commonest genres, always from the same random numbers.
+    """Samples one plot for each of the most frequent genres, always with the same seed.
 
-    They are kept in the trainer's log (so a resumed run has them all) and shown as text in TensorBoard. The random
-    state of the training is left as it was.
+    The plots are stored in the trainer's log, so a resumed run has all of them, and as text in TensorBoard. The random
+    state of the training is not changed.
     """
 
     def __init__(self, tokenizer: PromptTokenizer, genres: list[str], out: Path, seed: int) -> None:
-        self.tokenizer, self.genres, self.seed = tokenizer, genres[:GENRES], seed
+        self.tokenizer, self.genres, self.seed = tokenizer, genres[:N_GENRES], seed
         self.folder = out / "tensorboard"
 
     def on_evaluate(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        """Sample the plots, unless the log has those of this step."""
         if any(entry["step"] == state.global_step and "samples" in entry for entry in state.log_history):
             return
         samples = write_samples(model, self.tokenizer, self.genres, self.seed)
@@ -38,8 +39,8 @@ class SampleWriter(TrainerCallback):
                 writer.add_text("samples", text, state.global_step)
 
     @staticmethod
-    def kept(trainer: Trainer) -> list[WrittenAt]:
-        """What was written, at each evaluation."""
+    def samples_of(trainer: Trainer) -> list[WrittenAt]:
+        """Return the samples of each evaluation."""
         return [
             WrittenAt(entry["step"], [Written(**sample) for sample in entry["samples"]])
             for entry in trainer.state.log_history
@@ -47,22 +48,22 @@ class SampleWriter(TrainerCallback):
         ]
 
 
-class _TitleEndsOnce(LogitsProcessor):
-    """Forbids the end of the title where it stands already, behind a prompt of `width` tokens."""
+class _OneEndOfTitle(LogitsProcessor):
+    """Suppresses the end-of-title token if it occurs already after the prompt of `width` tokens."""
 
     def __init__(self, tokenizer: PromptTokenizer, width: int) -> None:
         self.end_of_title, self.width = tokenizer.end_of_title, width
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         if self.end_of_title is not None:
-            ended = (input_ids[:, self.width :] == self.end_of_title).any(dim=1)
-            scores[ended, self.end_of_title] = -torch.inf
+            has_title = (input_ids[:, self.width :] == self.end_of_title).any(dim=1)
+            scores[has_title, self.end_of_title] = -torch.inf
         return scores
 
 
 @torch.inference_mode()
 def write_samples(model: Any, tokenizer: PromptTokenizer, genres: list[str], seed: int) -> list[Written]:
-    """One plot a genre from a model in the middle of its training."""
+    """Sample one plot per genre from a model during training."""
     prompts = [tokenizer.prompt(genre) for genre in genres]
     width = max(map(len, prompts))
     padded = [[tokenizer.end] * (width - len(prompt)) + prompt for prompt in prompts]
@@ -78,9 +79,9 @@ def write_samples(model: Any, tokenizer: PromptTokenizer, genres: list[str], see
             temperature=Sampling.temperature,
             top_p=Sampling.top_p,
             top_k=0,
-            max_new_tokens=NEW_TOKENS,
+            max_new_tokens=MAX_NEW_TOKENS,
             suppress_tokens=tokenizer.suppressed or None,
-            logits_processor=LogitsProcessorList([_TitleEndsOnce(tokenizer, width)]),
+            logits_processor=LogitsProcessorList([_OneEndOfTitle(tokenizer, width)]),
             eos_token_id=tokenizer.end,
             pad_token_id=tokenizer.end,
             use_cache=True,

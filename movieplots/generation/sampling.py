@@ -1,15 +1,16 @@
-"""Writing plots with a trained generator: genres, titles and openings in, samples out.
+"""Generate plots with a trained generator from genres, titles and openings.
 
-`PlotGenerator` knows prompts; a backend (see `backends`) only continues token ids. What is drawn for a sample depends
-on its own seed alone, so a sample stays the same whichever others are written with it.
+`PlotGenerator` builds the prompts; a backend (see `backends`) only continues token ids. The random numbers of a sample
+depend on its own seed only, so other samples in the same batch do not change it.
 
-No special token that cannot stand there is ever part of a text. A backend is told which ones not to draw, for a whole
-request. The token that ends the title has to be drawn once where the title is invented with the plot: where it comes
-again, the text is cut there and continued in a second request, which forbids it.
+Special tokens never appear where they are not allowed: each request lists the tokens that its backend must not sample.
+If the model also writes the title, the end-of-title token must be sampled exactly once. If it occurs again, the text is
+truncated there and continued with a second request that suppresses it.
 """
 
 import contextlib
 import random
+import secrets
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,17 +25,30 @@ from movieplots.genres import check_genres, promptable
 from movieplots.settings import method_takes
 from movieplots.texts import as_text
 
-TITLE_TOKENS = 48
-CONTINUED_TOKENS = 12  # for which there must be room after an opening, and which follow one that is continued
+MAX_TITLE_TOKENS = 48
+MIN_NEW_TOKENS = 12  # there must be room for this number of tokens, and at least these follow a continued opening
 
 
 @dataclass(frozen=True)
 class Sample:
     """One generated plot.
 
-    `genre` is the prompt (`horror` or `horror, comedy`), `title` the one given or invented ("" without titles), `plot`
-    the text on one line, with the opening. `temperature`, `top_p` (0 means off) and `seed` are what it was drawn with.
-    `truncated` is True where the model was cut off before it ended the text itself.
+    Attributes
+    ----------
+    genre : str
+        The genre prompt, such as `horror` or `horror, comedy`.
+    title : str
+        The given or generated title; empty for a model without titles.
+    plot : str
+        The text on one line, including the opening.
+    temperature : float
+        Sampling temperature.
+    top_p : float
+        Probability mass of nucleus sampling; 0 is off.
+    seed : int
+        Seed of the request.
+    truncated : bool
+        Whether the text reached the length limit before the model sampled the end-of-sequence token.
     """
 
     genre: str
@@ -47,10 +61,36 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class SampleRequest:
-    """One plot to write: its `genre` as in a prompt, and the `sampling`, how it is drawn.
+class Usage:
+    """Tokens that one plot has used so far.
 
-    `random_stream` names the random draws: equal names draw alike. `seed` is only what the sample records.
+    Attributes
+    ----------
+    prompt_tokens : int
+        Tokens of the prompt: special tokens, genres, title and opening. If a title had to be generated before the
+        opening, the prompt of that title counts as well.
+    completion_tokens : int
+        Generated tokens: title, plot and end-of-sequence token.
+    """
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class SampleRequest:
+    """Request for one plot.
+
+    Attributes
+    ----------
+    genre : str
+        The genre prompt, such as `horror` or `horror, comedy`.
+    sampling : Sampling
+        Sampling options.
+    random_stream : str
+        Any text: it determines the random numbers, so requests with equal texts use the same ones.
+    seed : int
+        Seed to record in the sample; it does not change the text.
     """
 
     genre: str
@@ -60,10 +100,27 @@ class SampleRequest:
 
 
 class PlotGenerator:
-    """Writes plots in given genres, with or without a given title and opening words.
+    """Generator of movie plots, prompted with genres, a title and an opening.
 
-    `from_pretrained` makes one. `info` is what the model's `movieplots.json` holds, `tokenizer` turns prompts into
-    tokens, `backend` continues them.
+    `from_pretrained` loads one from a folder.
+
+    Parameters
+    ----------
+    backend : Backend
+        Continues token ids.
+    tokenizer : PromptTokenizer
+        Converts prompts to token ids and back.
+    info : GeneratorInfo
+        Content of the model's `movieplots.json`.
+
+    Examples
+    --------
+    >>> from movieplots import PlotGenerator
+    >>> from movieplots.pretrained import shipped
+    >>> generator = PlotGenerator.from_pretrained(shipped.GENERATOR)
+    >>> (sample,) = generator.generate(["horror"], opening="The lighthouse", seed=1, max_tokens=40)
+    >>> sample.genre, sample.plot.startswith("The lighthouse")
+    ('horror', True)
     """
 
     def __init__(self, backend: Backend, tokenizer: PromptTokenizer, info: GeneratorInfo) -> None:
@@ -71,37 +128,86 @@ class PlotGenerator:
         self.tokenizer = tokenizer
         self.info = info
 
+    def __repr__(self) -> str:
+        """Return the base model, the number of genres, and whether titles are generated."""
+        info = self.info
+        return f"PlotGenerator(base_model={info.base_model!r}, genres={len(info.genre_counts)}, titles={info.titles})"
+
     @classmethod
     def from_pretrained(cls, path: str | Path, backend: str = "auto") -> "PlotGenerator":
-        """Load the folder `path` that `train_generator` wrote.
+        """Load a trained generator.
 
-        `backend` is `transformers`, `llama.cpp` or `auto`: transformers on a GPU, else llama.cpp where it is installed;
-        or the address of an OpenAI-compatible server that has the model, such as `http://localhost:8000/v1`. Raises
-        BadInput where the folder is none, or where the backend cannot be had here; a server that fails later, while it
-        writes, raises `movieplots.generation.backends.base.BackendFailed`.
+        Parameters
+        ----------
+        path : str or Path
+            Local folder that `train_generator` or `distill` wrote. Base models and names of the Hugging
+            Face Hub are not accepted.
+        backend : str, default 'auto'
+            `transformers`, `llama.cpp`, or the address of an OpenAI-compatible server that has the model, such as
+            `http://localhost:8000/v1`. `auto` chooses transformers on a GPU, otherwise llama.cpp if it is installed.
+
+        Returns
+        -------
+        PlotGenerator
+            The generator.
+
+        Raises
+        ------
+        BadInput
+            If the folder is not a trained generator, or the backend is not available.
+
+        Notes
+        -----
+        If a server fails later, while it generates, the methods raise
+        `movieplots.generation.backends.base.BackendFailed`.
+
+        Examples
+        --------
+        >>> from movieplots import PlotGenerator
+        >>> from movieplots.pretrained import shipped
+        >>> PlotGenerator.from_pretrained(shipped.GENERATOR, backend="llama.cpp").info.titles
+        True
         """
         return cls(*load_backend(path, backend))
 
     @method_takes(GenerateSettings)
     def generate(self, settings: GenerateSettings) -> list[Sample]:
-        """Write `n` plots, a `Sample` each.
+        """Generate `n` plots.
 
-        All `genres` that are named stand in the prompt of each plot. `title` needs a model trained with titles, which
-        otherwise invents one. `max_tokens` bounds the tokens that are written after the `opening`.
+        The prompt of each plot names all `genres`. A model trained with titles generates one unless `title` is given.
+        `max_tokens` counts generated tokens only: the title unless it is given, and the plot after the `opening`.
 
-        The same arguments give the same samples on the same machine, up to rounding; what is drawn for a sample depends
-        on `seed` and its number alone.
+        Returns
+        -------
+        list of Sample
+            `n` samples, in the order of their indices.
 
         Raises
         ------
         BadInput
-            For an option out of range, an unknown genre, a title for a model trained without, a title or opening that
-            is no text, and both where they are too long for the model.
+            If an option is out of range, a genre is unknown, a title is given to a model trained without titles, or
+            title or opening are not text or too long for the model.
 
         Notes
         -----
-        Sampling: top-p of Holtzman et al. 2020, min-p of Nguyen et al. 2024, the repetition penalty of Keskar et al.
-        2019.
+        With a `seed`, equal arguments give equal samples on the same machine. The random numbers of a sample depend
+        only on the seed and its index, so `n` does not change earlier samples. On another machine, rounding can change
+        the text. Without a `seed`, a new one is chosen; each `Sample` has it.
+
+        Sampling methods: nucleus sampling (top-p) by `Holtzman et al. (2020) <https://arxiv.org/abs/1904.09751>`_,
+        min-p by `Nguyen et al. (2024) <https://arxiv.org/abs/2407.01082>`_, and the repetition penalty by
+        `Keskar et al. (2019) <https://arxiv.org/abs/1909.05858>`_.
+
+        Examples
+        --------
+        >>> from movieplots import PlotGenerator
+        >>> from movieplots.pretrained import shipped
+        >>> generator = PlotGenerator.from_pretrained(shipped.GENERATOR)
+        >>> samples = generator.generate(["horror", "comedy"], title="Salt (2009)", n=2, seed=1, max_tokens=40)
+        >>> len(samples), samples[0].genre, samples[0].title
+        (2, 'horror, comedy', 'Salt (2009)')
+        >>> samples == generator.generate(["horror", "comedy"], title="Salt (2009)", n=2, seed=1, max_tokens=40)
+        True
         """
         requests = self._requests(settings, settings.n)
         written = self.write(requests, settings.title, settings.opening, settings.max_tokens)
@@ -111,22 +217,67 @@ class PlotGenerator:
 
     @method_takes(StreamSettings)
     def stream(self, settings: StreamSettings) -> Generator[Sample, None, None]:
-        """Write one plot and yield it, as a `Sample`, each time it grows by a token.
+        """Generate one plot and yield it after each new token.
 
-        The last one yielded is the whole. Leaving the iterator early stops the backend.
+        Closing the iterator early stops the generation.
+
+        Yields
+        ------
+        Sample
+            The plot so far; the last one is the complete plot.
 
         Raises
         ------
         BadInput
-            As `generate` does.
+            In the cases described for `generate`.
+
+        Examples
+        --------
+        >>> from movieplots import PlotGenerator
+        >>> from movieplots.pretrained import shipped
+        >>> generator = PlotGenerator.from_pretrained(shipped.GENERATOR)
+        >>> steps = list(generator.stream(["western"], opening="A sheriff", seed=1, max_tokens=20))
+        >>> steps[0].plot.startswith("A sheriff"), 1 <= len(steps) <= 20
+        (True, True)
         """
+        with contextlib.closing(self._stream_counted(settings)) as samples:
+            for sample, _ in samples:
+                yield sample
+
+    @method_takes(StreamSettings)
+    def stream_with_usage(self, settings: StreamSettings) -> Generator[tuple[Sample, Usage], None, None]:
+        """Write one plot as `stream` does, and yield each sample with the tokens used so far.
+
+        Yields
+        ------
+        tuple of (Sample, Usage)
+            The plot so far, and its token counts. The last pair is the complete plot.
+
+        Raises
+        ------
+        BadInput
+            In the cases described for `generate`.
+
+        Examples
+        --------
+        >>> from movieplots import PlotGenerator
+        >>> from movieplots.pretrained import shipped
+        >>> generator = PlotGenerator.from_pretrained(shipped.GENERATOR)
+        >>> *_, (sample, usage) = generator.stream_with_usage(["western"], seed=1, max_tokens=20)
+        >>> usage.prompt_tokens > 0, 1 <= usage.completion_tokens <= 20
+        (True, True)
+        """
+        with contextlib.closing(self._stream_counted(settings)) as samples:
+            yield from samples
+
+    def _stream_counted(self, settings: StreamSettings) -> Generator[tuple[Sample, Usage], None, None]:
         requests = self._requests(settings, settings.number + 1)[settings.number :]
         (prepared,) = self._prepare(requests, settings.title, settings.opening, settings.max_tokens)
         request = prepared.request
         ids: list[int] = []
         parts = [request]
         if settings.continue_opening:
-            least = min(CONTINUED_TOKENS, request.max_new_tokens)
+            least = min(MIN_NEW_TOKENS, request.max_new_tokens)
             parts.insert(0, replace(request, max_new_tokens=least, suppressed=(*request.suppressed, request.stop)))
         for part in parts:
             if ids:
@@ -136,11 +287,32 @@ class PlotGenerator:
             with contextlib.closing(self._stream(part)) as tokens:
                 for token in tokens:
                     ids.append(token)
-                    yield self._sample(prepared, ids)
+                    usage = Usage(
+                        prepared.title_usage.prompt_tokens + len(request.prompt),
+                        prepared.title_usage.completion_tokens + len(ids),
+                    )
+                    yield self._sample(prepared, ids), usage
 
     @method_takes(PlotSettings)
     def check(self, settings: PlotSettings) -> None:
-        """Raise BadInput where a plot cannot be asked for like that."""
+        """Check the arguments of a request without generating a plot.
+
+        Raises
+        ------
+        BadInput
+            In the cases described for `generate`.
+
+        Examples
+        --------
+        >>> from movieplots import PlotGenerator
+        >>> from movieplots.pretrained import shipped
+        >>> generator = PlotGenerator.from_pretrained(shipped.GENERATOR)
+        >>> generator.check(["horror"])
+        >>> generator.check(["horrror"])
+        Traceback (most recent call last):
+        ...
+        movieplots.errors.BadInput: Unknown genre 'horrror'...
+        """
         title, opening = _words(settings.title, "title") or None, _words(settings.opening, "opening")
         check_asked(self.info, None, title)
         (request,) = self._requests(settings, 1)
@@ -153,11 +325,46 @@ class PlotGenerator:
         opening: str = "",
         max_tokens: int | None = None,
     ) -> Generator[tuple[int, Sample, int], None, None]:
-        """Yield (index of the request, its `Sample`, number of its tokens) as each plot is finished, in any order.
+        """Generate one plot per request, in one batch of any genres and sampling options.
 
-        Each of the `requests` says what its plot is drawn with, so that one batch can hold several genres and
-        temperatures; other arguments as for `generate`. Raises BadInput as `generate` does, when the first is asked
-        for.
+        Parameters
+        ----------
+        requests : sequence of SampleRequest
+            Genre, sampling options and random numbers of each plot; `movieplots.generation.sampling.SampleRequest`.
+        title : str, optional
+            Title of all plots; needs a model trained with titles.
+        opening : str, default ''
+            First words of all plots.
+        max_tokens : int, optional
+            Maximum number of tokens after the opening. Default: `info.max_tokens`.
+
+        Yields
+        ------
+        index : int
+            Index of the request. Plots come in the order in which they are finished.
+        sample : Sample
+            The plot.
+        tokens : int
+            Number of generated tokens.
+
+        Raises
+        ------
+        BadInput
+            When the first sample is requested, in the cases described for `generate`.
+
+        Examples
+        --------
+        >>> from movieplots import PlotGenerator
+        >>> from movieplots.generation.sampling import SampleRequest
+        >>> from movieplots.generation.sampling_settings import Sampling
+        >>> from movieplots.pretrained import shipped
+        >>> generator = PlotGenerator.from_pretrained(shipped.GENERATOR)
+        >>> requests = [
+        ...     SampleRequest(genre=genre, sampling=Sampling(temperature=1.0), random_stream=genre, seed=0)
+        ...     for genre in ("war", "comedy")
+        ... ]
+        >>> sorted((index, sample.genre) for index, sample, tokens in generator.write(requests, max_tokens=20))
+        [(0, 'war'), (1, 'comedy')]
         """
         prepared = self._prepare(requests, title, opening, max_tokens)
         with contextlib.closing(self._decode([each.request for each in prepared])) as finished:
@@ -165,7 +372,7 @@ class PlotGenerator:
                 yield i, self._sample(prepared[i], ids), len(ids)
 
     def _stream(self, request: Request) -> Tokens:
-        """The backend's tokens, among them one end of the title at most."""
+        """Yield the backend's tokens with at most one end-of-title token."""
         ids: list[int] = []
         with contextlib.closing(self.backend.stream(request)) as tokens:
             for token in tokens:
@@ -179,7 +386,7 @@ class PlotGenerator:
             yield from tokens
 
     def _decode(self, requests: Sequence[Request]) -> Decoded:
-        """What the backend decodes, with one end of the title at most in each: the same as `_stream` gives."""
+        """Yield the backend's results with at most one end-of-title token each, equal to those of `_stream`."""
         end, cut = self.tokenizer.end_of_title, []
         with contextlib.closing(self.backend.decode(requests)) as finished:
             for i, ids in finished:
@@ -196,7 +403,7 @@ class PlotGenerator:
                 yield i, [*before, *ids]
 
     def _continued(self, request: Request, ids: list[int]) -> Request:
-        """The request for what follows `ids`, which have been written for `request`."""
+        """Return the request that continues after `ids`, the tokens generated for `request` so far."""
         end_of_title = self.tokenizer.end_of_title
         return replace(
             request,
@@ -208,42 +415,46 @@ class PlotGenerator:
 
     def _requests(self, settings: PlotSettings, n: int) -> list[SampleRequest]:
         counts = self.info.genre_counts
+        seed = secrets.randbits(32) if settings.seed is None else settings.seed
         if settings.genres:
             names = [", ".join(check_genres(settings.genres, promptable(counts)))] * n
         else:
-            names = random.Random(settings.seed).choices(list(counts), weights=list(counts.values()), k=n)
-        return [SampleRequest(name, settings, f"{settings.seed}-{i}", settings.seed) for i, name in enumerate(names)]
+            names = random.Random(seed).choices(list(counts), weights=list(counts.values()), k=n)
+        return [SampleRequest(name, settings, f"{seed}-{i}", seed) for i, name in enumerate(names)]
 
     def _prepare(
         self, requests: Sequence[SampleRequest], title: str | None, opening: str, max_tokens: int | None
     ) -> list["_Prepared"]:
-        """The requests; where an opening follows a title that is not given, the titles are written here first."""
+        """Return the requests for the backend; titles are generated first if there is an opening but no title."""
         most = max_tokens or self.info.max_tokens
         title, opening = _words(title, "title") or None, _words(opening, "opening")
         end_of_title = self.tokenizer.end_of_title
         check_asked(self.info, None, title)
-        heads = [title] * len(requests)
+        prompt_titles, title_usage = [title] * len(requests), [Usage()] * len(requests)
         suppressed, in_plot = tuple(self.tokenizer.suppressed), tuple(self.tokenizer.suppressed_in_plot)
         if end_of_title is not None and title is None and opening:
             for genre in {each.genre for each in requests}:
                 self._prompt(genre, title, opening, most)
-            no_end = (*suppressed, self.tokenizer.end)
-            titles = [self._request(each, None, "", end_of_title, no_end, TITLE_TOKENS, "title-") for each in requests]
+            never = (*suppressed, self.tokenizer.end)
+            titles = [
+                self._request(each, None, "", end_of_title, never, MAX_TITLE_TOKENS, "title-") for each in requests
+            ]
             for i, ids in self.backend.decode(titles):
-                heads[i] = self.tokenizer.read(ids, has_title=False)[0]
+                prompt_titles[i] = self.tokenizer.read(ids, has_title=False)[0]
+                title_usage[i] = Usage(len(titles[i].prompt), len(ids))
         prepared = []
-        for each, head in zip(requests, heads, strict=True):
-            never = suppressed if head is None else in_plot
-            request = self._request(each, head, opening, self.tokenizer.end, never, most, "")
-            prepared.append(_Prepared(each, head, opening, request))
+        for each, prompt_title, used in zip(requests, prompt_titles, title_usage, strict=True):
+            never = suppressed if prompt_title is None else in_plot
+            request = self._request(each, prompt_title, opening, self.tokenizer.end, never, most, "")
+            prepared.append(_Prepared(each, prompt_title, opening, request, used))
         return prepared
 
     def _request(
-        self, asked: SampleRequest, title: str | None, opening: str, stop: int, suppressed: tuple[int, ...], most: int,
-        what: str,
+        self, sample: SampleRequest, title: str | None, opening: str, stop: int, suppressed: tuple[int, ...], most: int,
+        stream_prefix: str,
     ) -> Request:  # fmt: skip
-        prompt = self._prompt(asked.genre, title, opening, most)
-        sampling = asked.sampling
+        prompt = self._prompt(sample.genre, title, opening, most)
+        sampling = sample.sampling
         return Request(
             prompt=prompt,
             stop=stop,
@@ -254,49 +465,48 @@ class PlotGenerator:
             min_p=sampling.min_p,
             repetition_penalty=sampling.repetition_penalty,
             no_repeat_ngram_size=sampling.no_repeat_ngram_size,
-            seed=random.Random(what + asked.random_stream).getrandbits(31),
+            seed=random.Random(stream_prefix + sample.random_stream).getrandbits(31),
         )
 
     def _prompt(self, genre: str, title: str | None, opening: str, most: int) -> list[int]:
-        """The prompt for at most so many tokens. Raises BadInput where it leaves no room for the first few of them.
-
-        Before an opening there must also be room for a title, where that is still to be written.
-        """
+        """Return the prompt of a plot with at most `most` new tokens; raises BadInput if the context is too short."""
         prompt = self.tokenizer.prompt(genre, title, opening)
-        unwritten = TITLE_TOKENS if self.tokenizer.end_of_title is not None and title is None and opening else 0
-        excess = len(prompt) + unwritten + min(most, CONTINUED_TOKENS) - self.backend.context
+        # Besides the first new tokens, there must be room for a title that has yet to be generated before the opening.
+        title_room = MAX_TITLE_TOKENS if self.tokenizer.end_of_title is not None and title is None and opening else 0
+        excess = len(prompt) + title_room + min(most, MIN_NEW_TOKENS) - self.backend.context
         if excess > 0:
             lengths = {text: len(self.tokenizer.encode(text)) for text in (opening, title or "")}
             text = max(lengths, key=lambda text: lengths[text])
             what, tokens, words = "opening" if text == opening else "title", lengths[text], len(text.split())
             room = max(tokens - excess, 0)
             raise BadInput(
-                f"The {what} has {tokens:,} tokens ({words:,} words), and this model has room for {room:,} "
+                f"The {what} has {tokens:,} tokens ({words:,} words), but this model has room for {room:,} "
                 f"(about {room * words // max(tokens, 1):,} words): shorten the {what}."
             )
         return prompt
 
     def _sample(self, prepared: "_Prepared", ids: list[int]) -> Sample:
-        # The opening is decoded together with what follows, because a token may carry the blank before its word.
+        # The opening is decoded together with the continuation, because a token can include the space before its word.
         ids = [*self.tokenizer.encode(prepared.opening), *ids]
-        written, plot, truncated = self.tokenizer.read(ids, has_title=prepared.title is not None)
-        asked, title = prepared.asked, prepared.title or written
-        sampling = asked.sampling
-        return Sample(asked.genre, title, plot, sampling.temperature, sampling.top_p, asked.seed, truncated)
+        generated_title, plot, truncated = self.tokenizer.read(ids, has_title=prepared.title is not None)
+        sample, title = prepared.sample, prepared.title or generated_title
+        sampling = sample.sampling
+        return Sample(sample.genre, title, plot, sampling.temperature, sampling.top_p, sample.seed, truncated)
 
 
 @dataclass(frozen=True)
 class _Prepared:
-    """What was asked for, with the title and opening that stand in its prompt."""
+    """A sample request with the title and opening of its prompt, the request for the backend, and the title's usage."""
 
-    asked: SampleRequest
+    sample: SampleRequest
     title: str | None
     opening: str
     request: Request
+    title_usage: Usage
 
 
 def check_asked(info: GeneratorInfo, genres: Sequence[str] | None, title: str | None) -> None:
-    """Raise BadInput where a generator cannot be asked for these genres or a title; its model need not be loaded."""
+    """Raise BadInput if the generator does not support these genres or a title, without loading its model."""
     if genres:
         check_genres(genres, promptable(info.genre_counts))
     if not info.titles and _words(title, "title"):
@@ -304,5 +514,5 @@ def check_asked(info: GeneratorInfo, genres: Sequence[str] | None, title: str | 
 
 
 def _words(text: str | None, what: str) -> str:
-    """The text on one line with single blanks, as the model knows titles and plots; empty where there is none."""
+    """Return the text on one line with single spaces, like the training plots; empty for None."""
     return "" if text is None else " ".join(as_text(text, what).split())

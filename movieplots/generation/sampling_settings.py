@@ -1,4 +1,4 @@
-"""The options of writing plots, each declared once."""
+"""Settings of `generate`, `dump` and `export`."""
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
@@ -6,84 +6,117 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from movieplots.errors import BadInput
-from movieplots.settings import Option, OutputDir, Overwrite, Seed, Settings, option_of
+from movieplots.settings import LAST_SEED, Option, OutputDir, Overwrite, Seed, Settings, option_of
 
 BACKENDS = ("auto", "transformers", "llama.cpp")
 
-Generator = Annotated[str | Path, Option("Folder of a trained generator.", decides=False)]
-MinP = Annotated[float, Option("Keep tokens at least this fraction as likely as the likeliest; 0 is off.", ge=0, lt=1)]
-RepetitionPenalty = Annotated[
-    float, Option("Above 1 makes tokens that stand there already less likely; 1 is off.", ge=1, le=10)
+Generator = Annotated[str | Path, Option("Folder of a trained generator.", metavar="DIR", decides=False)]
+MinP = Annotated[
+    float,
+    Option(
+        "Min-p sampling: drop tokens less probable than this fraction of the most probable one. 0 disables it.",
+        ge=0,
+        lt=1,
+    ),
 ]
-NoRepeatNgramSize = Annotated[int, Option("Never repeat so many tokens in a row.", ge=2, le=100, off=0, metavar="N")]
+RepetitionPenalty = Annotated[
+    float, Option("Penalty for tokens that already occur in the text. 1 disables it.", ge=1, le=10)
+]
+NoRepeatNgramSize = Annotated[
+    int, Option("Size of n-grams (in tokens) that may occur only once in a text.", ge=2, le=100, off=0)
+]
 BackendName = Annotated[
     str,
     Option(
-        "`transformers`, `llama.cpp`, `auto` (transformers on a GPU, else llama.cpp), or the address of an "
-        "OpenAI-compatible server that has the model, such as http://localhost:8000/v1.",
+        "Program that runs the generator: `auto` (transformers on a GPU, otherwise llama.cpp), `transformers`, "
+        "`llama.cpp`, or the URL of an OpenAI-compatible server that has the model, such as http://localhost:8000/v1.",
+        metavar="NAME",
         decides=False,
     ),
 ]
 
 
 def is_address(backend: str) -> bool:
-    """Whether a backend's name is the address of a server."""
+    """Return whether the name of a backend is the URL of a server."""
     return backend.startswith(("http://", "https://"))
 
 
 def check_backend(backend: str) -> None:
-    """Raise BadInput for a backend that there is not; whether it can run here is another question."""
+    """Raise BadInput for an unknown backend. Whether it can run here is not checked."""
     if backend not in BACKENDS and not is_address(backend):
-        raise BadInput(
-            f"Unknown backend {backend!r}: choose from {', '.join(BACKENDS)}, or give the address of a server."
-        )
+        raise BadInput(f"Unknown backend {backend!r}: choose {', '.join(BACKENDS)}, or the URL of a server.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling(Settings):
-    """How wildly to draw, and what not to repeat.
+    """Sampling options.
 
-    Sources: top-p Holtzman et al. 2020, min-p Nguyen et al. 2024, the repetition penalty Keskar et al. 2019.
+    Notes
+    -----
+    Sources: top-p (nucleus) sampling `Holtzman et al. (2020) <https://arxiv.org/abs/1904.09751>`_, min-p sampling
+    `Nguyen et al. (2024) <https://arxiv.org/abs/2407.01082>`_, repetition penalty
+    `Keskar et al. (2019) <https://arxiv.org/abs/1909.05858>`_.
     """
 
-    temperature: Annotated[float, Option("Scores are divided by it: higher is wilder.", gt=0, le=5)] = 0.8
+    temperature: Annotated[float, Option("Sampling temperature. Higher values are more random.", gt=0, le=5)] = 0.8
     top_p: Annotated[
-        float, Option("Keep the likeliest tokens up to this share of the probability; 0 is off.", ge=0, le=1)
+        float,
+        Option(
+            "Nucleus sampling: sample from the smallest set of tokens whose probabilities sum to this value. "
+            "0 and 1 disable it.",
+            ge=0,
+            le=1,
+        ),
     ] = 0.9
-    min_p: MinP = 0.05  # without it most plots at temperature 1.3 never come to an end
+    min_p: MinP = 0.05  # without it most plots at temperature 1.3 are truncated
     repetition_penalty: RepetitionPenalty = 1.0
     no_repeat_ngram_size: NoRepeatNgramSize = 0
 
 
 @dataclass(frozen=True)
 class PlotSettings(Sampling):
-    """What to write about, and how to draw."""
+    """Options for the content and the sampling of plots."""
 
     genres: Annotated[
         Sequence[str] | None,
         Option(
-            "Genres of the plot, all in its prompt.",
+            "Genres of the plots. Several genres are combined in one prompt.",
             item="genre",
-            repeated=True,
-            default="drawn anew for each plot, as often as in the training plots",
+            metavar="NAME",
+            default="a random genre per plot, with the frequencies of the training plots",
         ),
     ] = None
-    title: Annotated[str | None, Option("Title, best as `Salt (2009)`; needs a model with titles.")] = None
-    opening: Annotated[str, Option("The plot's first words.")] = ""
+    title: Annotated[
+        str | None,
+        Option(
+            "Title of the plots, preferably with a year, such as `Salt (2009)`. It needs a generator trained with "
+            "titles."
+        ),
+    ] = None
+    opening: Annotated[str, Option("First words of the plots.")] = ""
     _: KW_ONLY
-    seed: Seed = 0
+    seed: Annotated[
+        int | None,
+        Option(
+            "Random seed. The same seed gives the same plots on one machine.",
+            ge=0,
+            le=LAST_SEED,
+            default="a new one each time",
+        ),
+    ] = None
     max_tokens: Annotated[
         int | None,
         Option(
-            "The most tokens to write, title and plot together.", ge=1,
-            default="what all but the longest training plots needed",
+            "Maximum number of tokens (word pieces, about 1.3 per word) to generate, title and plot together.",
+            ge=1,
+            default="enough for 99.5 % of the training plots",
         ),
-    ] = None  # fmt: skip
+    ] = None
 
 
 @dataclass(frozen=True)
 class GenerateSettings(PlotSettings):
-    """The options of `PlotGenerator.generate`."""
+    """Options of `PlotGenerator.generate`."""
 
     command_name: ClassVar[str] = "generate"
 
@@ -92,17 +125,17 @@ class GenerateSettings(PlotSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class StreamSettings(PlotSettings):
-    """The options of `PlotGenerator.stream`."""
+    """Options of `PlotGenerator.stream`."""
 
-    number: Annotated[int, Option("Which plot, from 0, of those that `generate` writes with these options.", ge=0)] = 0
+    number: Annotated[int, Option("Which plot of `generate(..., seed=seed)` to write, counted from 0.", ge=0)] = 0
     continue_opening: Annotated[
-        bool, Option("The opening is a plot to continue: it does not end before 12 more tokens.")
+        bool, Option("Continue the opening even if it looks complete: generate at least 12 more tokens.")
     ] = False
 
 
 @dataclass(frozen=True)
 class DumpSettings(Settings):
-    """The options of `sample_dump`."""
+    """Options of `sample_dump`."""
 
     command_name: ClassVar[str] = "dump"
 
@@ -111,17 +144,30 @@ class DumpSettings(Settings):
     _: KW_ONLY
     genres: Annotated[
         Sequence[str] | None,
-        Option("Genres to prompt with.", item="genre", default="all of the model's training plots"),
+        Option(
+            "Genres to prompt with, one at a time.",
+            item="genre",
+            metavar="NAME",
+            default="all genres of the training plots",
+        ),
     ] = None
     temperatures: Annotated[
         Sequence[float],
-        replace(option_of(Sampling, "temperature"), help="Temperatures of the grid.", item="temperature"),
+        replace(
+            option_of(Sampling, "temperature"),
+            help="Sampling temperatures of the grid. Higher values are more random.",
+            item="temperature",
+        ),
     ] = (0.7, 1.0, 1.3)
     top_ps: Annotated[
         Sequence[float],
-        replace(option_of(Sampling, "top_p"), help="Top-p values of the grid; 0 is off.", item="top-p value"),
+        replace(
+            option_of(Sampling, "top_p"),
+            help="Top-p values of the grid, for nucleus sampling. 0 and 1 disable it.",
+            item="top-p value",
+        ),
     ] = (0.0, 0.9)
-    samples_per_genre: Annotated[int, Option("Samples per genre, temperature and top-p.", ge=1)] = 10
+    samples_per_genre: Annotated[int, Option("Number of samples per genre, temperature and top-p value.", ge=1)] = 10
     min_p: MinP = Sampling.min_p
     repetition_penalty: RepetitionPenalty = Sampling.repetition_penalty
     no_repeat_ngram_size: NoRepeatNgramSize = Sampling.no_repeat_ngram_size
@@ -130,12 +176,13 @@ class DumpSettings(Settings):
     overwrite: Overwrite = False
 
     def check(self) -> None:
+        """Raise BadInput for an unknown backend or an empty grid."""
         check_backend(self.backend)
         if not self.cells():
             raise BadInput("The grid is empty: give at least one temperature and one top-p value.")
 
     def cells(self) -> list[Sampling]:
-        """The grid: each temperature with each top-p value, once."""
+        """Return the grid: each temperature with each top-p value, without repetitions."""
         pairs = dict.fromkeys((temperature, top_p) for temperature in self.temperatures for top_p in self.top_ps)
         return [
             Sampling(
@@ -151,19 +198,27 @@ TYPES = ("f32", "f16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0")
 
 @dataclass(frozen=True)
 class ExportSettings(Settings):
-    """The options of `export_gguf`."""
+    """Options of `export_gguf`."""
 
     command_name: ClassVar[str] = "export"
 
     model: Generator
-    output: Annotated[str | Path, Option("File to write, FILE.gguf.", short="-o", decides=False)]
+    output: Annotated[
+        str | Path, Option("File to write, such as generator.gguf.", metavar="FILE", short="-o", decides=False)
+    ]
     _: KW_ONLY
     type: Annotated[
         str | None,
-        Option(f"Type of the weights: {', '.join(TYPES)}.", choices=TYPES, default="q8_0, or f16 for an adapter"),
+        Option(
+            "Type of the weights: `f32`, `f16`, `q8_0`, `q5_1`, `q5_0`, `q4_1` or `q4_0`. Fewer bits make the file "
+            "smaller and the model less accurate.",
+            choices=TYPES,
+            default="q8_0, or f16 for an adapter",
+        ),
     ] = None
-    adapter: Annotated[bool, Option("Only the LoRA adapter, for the GGUF file of `smollm2-135m`.")] = False
+    adapter: Annotated[bool, Option("Write only the LoRA adapter, for use with a GGUF file of its base model.")] = False
 
     def check(self) -> None:
+        """Raise BadInput for a type of an adapter."""
         if self.adapter and self.type:
-            raise BadInput("An adapter is always written in 16 bits: leave out --type, or --adapter.")
+            raise BadInput("--adapter is always written as f16: leave out --type.")

@@ -1,4 +1,4 @@
-"""Fine-tuning a causal language model on plots in the prompt format: LoRA or all weights, packed or in random crops."""
+"""Fine-tune a causal language model on plots in the prompt format, with LoRA or all weights."""
 
 import math
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from movieplots.generation.genre_weights import genre_weighted_times
 from movieplots.generation.guidance import guidance_loss
 from movieplots.generation.info import GeneratorInfo, GeneratorMetrics, GenreLoss
 from movieplots.generation.model import context_of, load_generator, new_generator, save_generator
-from movieplots.generation.packing import HeldOutSequence, PackedPlots, RandomCrops, collate, held_out_sequences
+from movieplots.generation.packing import EvaluationSequence, PackedPlots, RandomCrops, collate, evaluation_sequences
 from movieplots.generation.prompt_format import PromptTokenizer
 from movieplots.generation.samples_in_training import SampleWriter
 from movieplots.generation.training_settings import (
@@ -33,18 +33,35 @@ from movieplots.runs.fit import Loss, can_compile, circumstances, fit, history
 from movieplots.runs.lifecycle import Finished, Run, processes, run_training
 from movieplots.settings import takes
 
-EVALUATIONS = 8  # over a run
-HELD_OUT_PLOTS = 400  # of the test split, for the loss before and after
-WATCHED_PLOTS = 32  # of the validation split, for the curve during training
+EVALUATIONS = 8  # of the validation loss, per run
+TEST_PLOTS = 400  # for the test loss before and after training
+VALIDATION_PLOTS = 32  # for the validation loss during training
 
 GeneratorRun = Run[GeneratorSettings | DistillationSettings]
 
 
 @dataclass(frozen=True)
 class TrainingCorpus:
-    """The training plots as they will be read: `stream`, and what is to be said about it.
+    """Training sequences and their statistics.
 
-    `lengths` are the tokens of each plot as an example, uncut, of one draw of genres.
+    Attributes
+    ----------
+    stream : PackedPlots or RandomCrops
+        Infinite stream of training sequences.
+    lengths : list of int
+        Length in tokens of each training example, before truncation.
+    tokens : int
+        Number of tokens in an epoch, padding excluded.
+    sequences_per_epoch : float
+        Number of sequences in an epoch.
+    padding_share : float
+        Fraction of padding in packed sequences, from 0 to 1.
+    truncated_plots : int
+        Number of plots that are longer than a sequence and are truncated.
+    max_tokens : int
+        Default length limit for sampling: the 99.5th percentile of the lengths, plus 16.
+    genre_counts : dict of str to int
+        Number of training plots of each genre, the most frequent genre first.
     """
 
     stream: PackedPlots | RandomCrops
@@ -57,13 +74,12 @@ class TrainingCorpus:
     genre_counts: dict[str, int]
 
 
-watchers: list[Callable[[], TrainerCallback]] = []  # what shows each training as it runs: see `movieplots.notebook`
+watchers: list[Callable[[], TrainerCallback]] = []  # callbacks of each training run, set by `movieplots.notebook`
 
 
 @dataclass(frozen=True)
-class Made:
-    """What is to be trained: a model on `base_model`, its tokenizer, the plots as it reads them, and a loss that takes
-    the place of the model's own, or None."""
+class TrainingSetup:
+    """Model, tokenizer and training corpus of a run, and a loss function that replaces the model's own, or None."""
 
     base_model: str
     model: Any
@@ -73,14 +89,14 @@ class Made:
 
 
 class LossOnPlots(TypedDict):
-    """The mean loss on the plots of one genre, so many."""
+    """Mean cross-entropy (nats/token) on the plots of one genre, and their number."""
 
     loss: float
     plots: int
 
 
 class MeasuredLosses(TypedDict):
-    """The mean `loss` of all target tokens, so many `tokens`, and the loss by genre, in alphabetical order."""
+    """Mean cross-entropy (nats/token) of all target tokens, their number, and the loss by genre, sorted by name."""
 
     loss: float
     tokens: int
@@ -88,40 +104,73 @@ class MeasuredLosses(TypedDict):
 
 
 @dataclass(frozen=True)
-class Trained:
-    """The trainer at the end of training, the test plots, and the losses on these before it."""
+class TrainingResult:
+    """The trainer after training, the test plots, and the test losses before training."""
 
     trainer: Any
-    test: list[HeldOutSequence]
+    test: list[EvaluationSequence]
     before: MeasuredLosses
 
 
 @takes(GeneratorSettings)
 def train_generator(settings: GeneratorSettings) -> GeneratorInfo:
-    """Fine-tune a causal language model on the training plots, so that it writes new ones.
+    """Fine-tune a causal language model to generate movie plots.
 
-    Ends after its epochs or steps or at the time limit, whichever is first, and the learning rate has then fallen to 0;
-    early stopping may end it before. Killed and started again with the same arguments it continues; already finished it
-    returns at once. A base model that is a trained generator is trained further, its adapter where it left off. With a
-    `guidance_scale` above 1 the model learns to match what its base model would write under guidance, not the plots, so
-    the test loss rises; each step also runs the unchanged base model twice, which takes memory.
+    A causal language model predicts the next token, so it can generate text. A token is a word piece; English has about
+    1.3 per word.
+
+    Training stops after `epochs` or `max_steps`, at `time_limit`, or by early stopping. The learning rate decays to 0
+    over the run, also with a time limit. If interrupted, run the same command again to resume. A finished run is not
+    repeated.
+
+    If the base model is a trained generator, training continues from its adapter. With a `guidance_scale` above 1 the
+    generator learns to match the guided predictions of its base model, not the plots, so the test loss rises. Each step
+    then also runs the unchanged base model twice, which needs more memory.
 
     Returns
     -------
     GeneratorInfo
-        What `output_dir/movieplots.json` then holds. Its `metrics.test_loss_before` and `metrics.test_loss_after` are
-        the cross-entropy in nats per token of title, plot and end-of-sequence token, on up to 400 plots of the test
-        split.
+        Content of `output_dir/movieplots.json` (class in `movieplots.generation.info`). `metrics.test_loss_before` and
+        `metrics.test_loss_after` are the cross-entropy in nats/token of title, plot and end-of-sequence token on up to
+        400 test plots; its exponential is the perplexity.
 
     Raises
     ------
     BadInput
-        For an option out of range, a base model that is not there, is an encoder or was trained on held-out plots, with
-        guidance a base model that has no adapter of this prompt format, a corpus that lacks a split or does not fill a
-        step, a memory too small for one sequence, and an output folder that holds a model trained with other settings.
+        If an option is out of range; if the base model does not exist, is an encoder, or was trained on validation or
+        test plots; if `guidance_scale` is above 1 and the base model is not a generator that `train_generator` trained
+        with `method="lora"` and the same `titles`; if the corpus lacks a split or has too few plots for one step; if
+        memory does not suffice for one sequence; or if `output_dir` holds a model trained with other settings.
+
+    Notes
+    -----
+    Training examples look like this, with titles and without. The prompt ends with `<|endofgenre|>`. In training,
+    each example comes after another `<|endoftext|>`.
+
+    `horror<|endofgenre|>Salt (2009)<|endoftitle|>The sea gives back what it took.<|endoftext|>`
+
+    `<|startoftext|>horror<|endofgenre|>The sea gives back what it took.<|endoftext|>`
+
+    The test loss is measured before and after training, and the validation loss up to eight times between. On a CPU
+    this takes minutes.
+
+    `method="lora"` trains a low-rank adapter of rank 16 on all linear layers
+    (`Hu et al. 2022 <https://arxiv.org/abs/2106.09685>`_). With `packing="packed"` a sequence holds whole plots,
+    which cannot see each other (their attention is masked). Guidance is classifier-free guidance
+    (`Ho and Salimans 2022 <https://arxiv.org/abs/2207.12598>`_, for language models
+    `Sanchez et al. 2023 <https://arxiv.org/abs/2306.17806>`_), distilled into the generator
+    (`Meng et al. 2023 <https://arxiv.org/abs/2210.03142>`_).
+
+    Examples
+    --------
+    >>> from movieplots import prepare, train_generator
+    >>> _ = prepare("sample", "runs/plots")
+    >>> info = train_generator("runs/plots", "smollm2-135m", "runs/generator", max_steps=50)  # doctest: +SKIP
+    >>> info.metrics.test_loss_after < info.metrics.test_loss_before  # doctest: +SKIP
+    True
     """
 
-    def make(run: Run[GeneratorSettings]) -> Made:
+    def make(run: Run[GeneratorSettings]) -> TrainingSetup:
         settings = run.settings
         if settings.guidance_scale > 1:
             _check_guided(settings)
@@ -133,7 +182,7 @@ def train_generator(settings: GeneratorSettings) -> GeneratorInfo:
         start = adapter_info(settings.base_model)
         base_model = settings.base_model if start is None else start.base_model
         corpus = measure_corpus(run.parts["train"], model, tokenizer, settings, contrasts=loss is not None)
-        return Made(base_model, model, tokenizer, corpus, loss)
+        return TrainingSetup(base_model, model, tokenizer, corpus, loss)
 
     return run_generator_training(settings, make)
 
@@ -143,24 +192,38 @@ def _check_guided(settings: GeneratorSettings) -> None:
     if start is None or start.titles != settings.titles or not start.anchored:
         titles = "--titles" if settings.titles else "--no-titles"
         raise BadInput(
-            "--guidance-scale needs a --base-model that `movieplots train generator` made with --method lora and "
-            f"{titles}: {settings.base_model} is none."
+            "--guidance-scale needs a --base-model that `movieplots train generator` trained with --method lora and "
+            f"{titles}; {settings.base_model} is not."
         )
 
 
 @takes(GeneratorLrSettings)
 def find_lr(settings: GeneratorLrSettings) -> LrSearch:
-    """Search the learning rate for `train_generator` with the same arguments: the loss over growing rates.
+    """Train briefly at growing learning rates, and suggest one for `train_generator` with the same arguments.
+
+    The learning rate increases exponentially from step to step, and the training loss is recorded.
 
     Returns
     -------
     LrSearch
-        Rates, losses, and the rate at which the loss falls fastest.
+        Learning rates, losses, and the suggested learning rate, at which the loss falls fastest.
+
+    Raises
+    ------
+    BadInput
+        If an option is out of range, the base model cannot be loaded, or the corpus has too few plots for one sequence.
+
+    Examples
+    --------
+    >>> from movieplots.generation.training import find_lr
+    >>> search = find_lr("runs/plots", "smollm2-135m", steps=50)  # doctest: +SKIP
+    >>> 1e-6 < search.suggestion < 1  # doctest: +SKIP
+    True
     """
     plots = load_plots(settings.data, "train")
     set_seed(settings.seed)
     model, tokenizer = new_generator(settings.base_model, settings.titles, settings.method)
-    like = CorpusSettings(
+    corpus_settings = CorpusSettings(
         settings.data, settings.base_model, titles=settings.titles, packing=settings.packing, sampler="uniform",
         block_size=settings.block_size, seed=settings.seed,
     )  # fmt: skip
@@ -169,51 +232,63 @@ def find_lr(settings: GeneratorLrSettings) -> LrSearch:
         lambda model: [parameter for parameter in model.parameters() if parameter.requires_grad],
         settings.steps,
         {"per_device_train_batch_size": 1, "seed": settings.seed},
-        train_dataset=measure_corpus(plots, model, tokenizer, like).stream,
+        train_dataset=measure_corpus(plots, model, tokenizer, corpus_settings).stream,
         data_collator=collate,
     )
 
 
 @takes(CorpusSettings)
 def corpus_of(settings: CorpusSettings) -> TrainingCorpus:
-    """The training plots as `train_generator` with the same arguments would read them, without training.
+    """Make the training sequences that `train_generator` uses with the same arguments, without training.
 
     Returns
     -------
     TrainingCorpus
-        The stream of examples, and what is to be said about it.
+        The stream of sequences and its statistics.
+
+    Raises
+    ------
+    BadInput
+        If an option is out of range, the base model cannot be loaded, or the corpus has too few plots for one step.
+
+    Examples
+    --------
+    >>> from movieplots.generation.training import corpus_of
+    >>> corpus = corpus_of("runs/plots", "smollm2-135m")  # doctest: +SKIP
+    >>> corpus.truncated_plots, corpus.padding_share < 0.1  # doctest: +SKIP
+    (0, True)
     """
     model, tokenizer = new_generator(settings.base_model, settings.titles, "full")
     return measure_corpus(load_plots(settings.data, "train"), model, tokenizer, settings.resolved())
 
 
 def run_generator_training(
-    settings: GeneratorSettings | DistillationSettings, make: Callable[[Run[Any]], Made]
+    settings: GeneratorSettings | DistillationSettings, make: Callable[[Run[Any]], TrainingSetup]
 ) -> GeneratorInfo:
-    """Train what `make` gives, by the settings of a training or of a distillation."""
+    """Run a training or a distillation with the setup that `make` returns."""
 
-    def checked(run: GeneratorRun) -> Made:
+    def checked(run: GeneratorRun) -> TrainingSetup:
         for name, part in run.parts.items():
             if part.empty:
                 raise BadInput(f"{settings.data} has no plots in the {name} split: prepare a larger corpus.")
         return make(run)
 
-    return run_training(settings, GeneratorInfo, _at_once(settings.batch_size), checked, _train, _finish)
+    return run_training(settings, GeneratorInfo, _micro_batch_size(settings.batch_size), checked, _train, _finish)
 
 
-def _train(run: GeneratorRun, made: Made) -> Trained:
+def _train(run: GeneratorRun, setup: TrainingSetup) -> TrainingResult:
     settings, state = run.settings, processes()
-    watched, test = (
-        held_out_sequences(run.parts[split], made.tokenizer, settings.block_size, settings.seed, most)
-        for split, most in (("validation", WATCHED_PLOTS), ("test", HELD_OUT_PLOTS))
+    validation, test = (
+        evaluation_sequences(run.parts[split], setup.tokenizer, settings.block_size, settings.seed, most)
+        for split, most in (("validation", VALIDATION_PLOTS), ("test", TEST_PLOTS))
     )
-    made.model.to(state.device)
-    learning_rate = cast(float, settings.learning_rate)  # that of resolved settings is never None
-    before = run.once("loss_before", lambda: measure_losses(made.model, test))
-    steps = settings.max_steps or math.ceil(settings.epochs * made.corpus.sequences_per_epoch / settings.batch_size)
+    setup.model.to(state.device)
+    learning_rate = cast(float, settings.learning_rate)  # never None in resolved settings
+    before = run.once("loss_before", lambda: measure_losses(setup.model, test))
+    steps = settings.max_steps or math.ceil(settings.epochs * setup.corpus.sequences_per_epoch / settings.batch_size)
     trainer = fit(
         what="Training the generator",
-        model=made.model,
+        model=setup.model,
         parameter_groups=lambda module: [
             {"params": [p for p in module.parameters() if p.requires_grad], "lr": learning_rate}
         ],
@@ -224,7 +299,7 @@ def _train(run: GeneratorRun, made: Made) -> Trained:
         evaluations=EVALUATIONS,
         lr_scheduler_type=settings.lr_scheduler_type,
         patience=settings.early_stopping_patience,
-        loss=made.loss,
+        loss=setup.loss,
         arguments={
             "per_device_train_batch_size": run.at_once,
             "gradient_accumulation_steps": settings.batch_size // (run.at_once * state.num_processes),
@@ -232,29 +307,29 @@ def _train(run: GeneratorRun, made: Made) -> Trained:
             "eval_strategy": "steps",
             "eval_on_start": True,
             "torch_compile": can_compile(),
-            "remove_unused_columns": False,  # contrasts are for our loss
+            "remove_unused_columns": False,  # keeps the contrasts for the guidance loss
         },
         callbacks=[
-            SampleWriter(made.tokenizer, list(made.corpus.genre_counts), run.folder, settings.seed),
+            SampleWriter(setup.tokenizer, list(setup.corpus.genre_counts), run.folder, settings.seed),
             *(make() for make in watchers),
         ],
-        train_dataset=made.corpus.stream,
-        eval_dataset=[sequence.sequence for sequence in watched],
+        train_dataset=setup.corpus.stream,
+        eval_dataset=[sequence.sequence for sequence in validation],
         data_collator=collate,
     )
-    return Trained(trainer, test, before)
+    return TrainingResult(trainer, test, before)
 
 
-def _finish(run: GeneratorRun, made: Made, trained: Trained) -> Finished[GeneratorInfo]:
-    settings, corpus, trainer, before = run.settings, made.corpus, trained.trainer, trained.before
-    after = measure_losses(trainer.accelerator.unwrap_model(trainer.model), trained.test)
-    weights = trainer.accelerator.get_state_dict(trainer.model)  # all processes take part in gathering them
+def _finish(run: GeneratorRun, setup: TrainingSetup, result: TrainingResult) -> Finished[GeneratorInfo]:
+    settings, corpus, trainer, before = run.settings, setup.corpus, result.trainer, result.before
+    after = measure_losses(trainer.accelerator.unwrap_model(trainer.model), result.test)
+    weights = trainer.accelerator.get_state_dict(trainer.model)  # a collective operation of all processes
     steps = trainer.state.global_step
     epochs = steps * settings.batch_size / corpus.sequences_per_epoch
     info = GeneratorInfo(
-        base_model=made.base_model,
-        titles=made.tokenizer.titles,
-        anchored=made.tokenizer.anchored,
+        base_model=setup.base_model,
+        titles=setup.tokenizer.titles,
+        anchored=setup.tokenizer.anchored,
         max_tokens=corpus.max_tokens,
         genre_counts=corpus.genre_counts,
         sources=run.sources,
@@ -271,20 +346,20 @@ def _finish(run: GeneratorRun, made: Made, trained: Trained) -> Finished[Generat
             epochs=epochs,
             padding_share=corpus.padding_share,
             truncated_plots=corpus.truncated_plots,
-            parameters=sum(p.numel() for p in made.model.parameters()),
-            trained_parameters=sum(p.numel() for p in made.model.parameters() if p.requires_grad),
+            parameters=sum(p.numel() for p in setup.model.parameters()),
+            trained_parameters=sum(p.numel() for p in setup.model.parameters() if p.requires_grad),
         ),
         test_loss_by_genre={
             genre: GenreLoss(before["by_genre"][genre]["loss"], row["loss"], row["plots"])
             for genre, row in after["by_genre"].items()
         },
         history=history(trainer),
-        samples=SampleWriter.kept(trainer),
+        samples=SampleWriter.samples_of(trainer),
     )
 
     def save(folder: Any) -> None:
-        save_generator(made.model, weights, made.base_model, folder)
-        made.tokenizer.save(folder)
+        save_generator(setup.model, weights, setup.base_model, folder)
+        setup.tokenizer.save(folder)
 
     return Finished(info, model_card(info), save, circumstances(trainer))
 
@@ -296,29 +371,29 @@ def measure_corpus(
     settings: GeneratorSettings | DistillationSettings | CorpusSettings,
     contrasts: bool = False,
 ) -> TrainingCorpus:
-    """Make the stream of examples and count an epoch of it; raises BadInput where it is too small."""
+    """Make the stream of training sequences and count an epoch of it; raises BadInput if the corpus is too small."""
     size, seed, batch = settings.block_size, settings.seed, settings.batch_size
     if size > context_of(model):
         name = getattr(settings, "base_model", "The teacher")
-        raise BadInput(f"{name} reads at most {context_of(model)} tokens at once: lower --block-size.")
+        raise BadInput(f"{name} has a context length of {context_of(model)} tokens: lower --block-size.")
     times = genre_weighted_times(plots) if settings.sampler == "genre-weighted" else None
     whole = [len(example.input_ids) for example in PackedPlots(plots, tokenizer, 2**30, seed, times).examples(0)]
     truncated = sum(length > size for length in whole)
     tokens = sum(min(length, size) for length in whole)
     if truncated:
         notify(
-            f"{truncated} of {len(whole)} examples are longer than a sequence of {size} tokens and are cut there: "
-            "a larger --block-size, or `movieplots prepare --max-length`, keeps their ends."
+            f"{truncated} of {len(whole)} examples are longer than a sequence of {size} tokens and are truncated. To "
+            "avoid this, raise --block-size or use `movieplots prepare --max-length`."
         )
     if tokens < size * batch:
         raise BadInput(
-            f"The {len(whole)} training plots of {settings.data} have {tokens} tokens, which do not fill the {batch} "
-            f"sequences of {size} of one step: prepare a larger corpus, or lower --block-size."
+            f"The {len(whole)} training plots of {settings.data} have {tokens} tokens, fewer than a batch of {batch} "
+            f"sequences of {size} tokens needs: prepare a larger corpus, or lower --block-size."
         )
     stream: PackedPlots | RandomCrops
     if settings.packing == "random-crops":
         stream = RandomCrops(plots, tokenizer, size, seed)
-        tokens = len(stream.text)  # its genres were drawn differently
+        tokens = len(stream.text)  # differs from the sum above, because the sampled genres differ
         sequences, padding = tokens / size, 0.0
     else:
         stream = PackedPlots(plots, tokenizer, size, seed, times, contrasts=contrasts)
@@ -337,8 +412,8 @@ def measure_corpus(
 
 
 @torch.inference_mode()
-def measure_losses(model: torch.nn.Module, sequences: list[HeldOutSequence]) -> MeasuredLosses:
-    """Mean negative log-likelihood in nats per target token (title, plot and end mark) over the sequences."""
+def measure_losses(model: torch.nn.Module, sequences: list[EvaluationSequence]) -> MeasuredLosses:
+    """Return the mean cross-entropy in nats/token of title, plot and end-of-sequence token over the sequences."""
     model.eval()
     losses: dict[str, list[float]] = {}
     counts: dict[str, list[int]] = {}
@@ -348,7 +423,7 @@ def measure_losses(model: torch.nn.Module, sequences: list[HeldOutSequence]) -> 
         logits = model(**batch).logits[0, :-1].float()
         nats = torch.nn.functional.cross_entropy(logits, labels, reduction="none")  # 0 where the label is -100
         for genre, start, end in sequence.spans:
-            own = slice(start, end - 1)  # the loss at a place is that of foreseeing the next token
+            own = slice(start, end - 1)  # the loss at a position is that of predicting the next token
             losses.setdefault(genre, []).append(float(nats[own].double().sum()))
             counts.setdefault(genre, []).append(int((labels[own] != -100).sum()))
     total, tokens = sum(map(sum, losses.values())), sum(map(sum, counts.values()))
@@ -359,12 +434,9 @@ def measure_losses(model: torch.nn.Module, sequences: list[HeldOutSequence]) -> 
     }
 
 
-def _at_once(batch_size: int) -> int:
-    """How many sequences go through the model together: on a GPU up to 32 (a CPU gains nothing from more than one)."""
+def _micro_batch_size(batch_size: int) -> int:
+    """Return the number of sequences per forward pass: up to 32 on a GPU, 1 on a CPU, where more is not faster."""
     count = processes().num_processes
     if batch_size % count:
-        raise BadInput(
-            f"A batch of {batch_size} cannot be shared out among {count} processes: "
-            f"choose a multiple of {count} for --batch-size."
-        )
+        raise BadInput(f"--batch-size must be a multiple of {count}, the number of processes, not {batch_size}.")
     return math.gcd(batch_size // count, 32 if torch.cuda.is_available() else 1)

@@ -1,0 +1,1 @@
+"""Measures on texts: copying, diversity, MAUVE, embeddings, the novelty index."""

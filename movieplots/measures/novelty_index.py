@@ -1,9 +1,9 @@
-"""Is a plot new? An index of the training plots that can be handed out, since it holds none of their sentences.
+"""Novelty index: a file that finds copies of training plots without containing their text.
 
-For each plot it has the title, a sentence embedding in 8 bits, and 32-bit hashes of its runs of eight words. The price
-against `evaluation.novelty`, which has the words: a run shorter than eight words is not seen, a run may be put
-together from several plots, of which one is named, and one run of eight in some thousands is taken for a copied one
-that is none.
+For each plot it has the title, an int8 sentence embedding, and 32-bit hashes of the 8-grams of its words. It is less
+exact than `movieplots.measures.copying`, which has the words: spans of fewer than eight words are not found, the parts
+of a span may be from several plots, one of which is named, and about one in several thousand novel 8-grams is
+reported as copied because of hash collisions.
 """
 
 import hashlib
@@ -22,39 +22,68 @@ from movieplots.runs.lineage import read_plot_ids
 from movieplots.texts import as_texts
 from movieplots.words import split_words
 
-COPIED_WORDS = 20  # a longer run than this counts as copying: stock phrases are seldom half as long
-RUN = 8  # words in a hashed run
-_STEPS = np.uint64(0x9E3779B97F4A7C15) ** np.arange(
-    RUN, dtype=np.uint64
-)  # an odd number's powers, as in Karp and Rabin 1987
+COPIED_WORDS = 20  # a longer span counts as copied: common phrases are rarely half as long
+NGRAM = 8  # words of a hashed n-gram
+# Powers of an odd number, for a polynomial hash as in Karp and Rabin 1987.
+_POWERS = np.uint64(0x9E3779B97F4A7C15) ** np.arange(NGRAM, dtype=np.uint64)
 Embed = Callable[[Sequence[str]], np.ndarray]
 _UNREADABLE = (OSError, ValueError, KeyError, BadZipFile, UnicodeDecodeError)
 
 
 @dataclass(frozen=True)
-class Likeness:
-    """How near a plot is to the training plots.
+class NearestPlot:
+    """The training plot most similar to a plot, and the longest verbatim span shared with training plots.
 
-    `title` is that of the nearest one by meaning, at a cosine of `similarity`; "" and 0 for a plot without words. `run`
-    is the longest run of words of which every eight in a row stand in some training plot, most of them in `run_title`,
-    0 below eight; `copied` where it is longer than 20 words.
+    Attributes
+    ----------
+    title : str
+        Title of the training plot with the highest cosine similarity; empty for a plot without words.
+    similarity : float
+        That cosine similarity, from -1 to 1; 0 for a plot without words.
+    longest_verbatim_span : int
+        Number of words in the longest passage in which every 8 consecutive words occur in some training plot; 0 if
+        there is none.
+    span_title : str
+        Title of the training plot that contains most of the span; empty if there is no span.
     """
 
     title: str
     similarity: float
-    run: int
-    run_title: str
+    longest_verbatim_span: int
+    span_title: str
 
     @property
     def copied(self) -> bool:
-        return self.run > COPIED_WORDS
+        """Whether the longest verbatim span has more than 20 words."""
+        return self.longest_verbatim_span > COPIED_WORDS
 
 
 class NoveltyIndex:
-    """Of n plots: `titles`, `vectors` (n, d) in int8 with a scale each; `hashes`, sorted, and the `rows` of each.
+    """An index of n training plots for `compare`, without their text.
 
-    `plots` are the hashed ids of the plots, shape (n,), by which a generator's training plots are looked up; empty
-    where they are not known. `embedder` says which model the vectors are of; "" where that is not known.
+    Create one with `build` or `load`.
+
+    Attributes
+    ----------
+    titles : list of str
+        Title of each plot.
+    vectors : numpy.ndarray of shape (n, d), int8
+        Quantized sentence embeddings.
+    scales : numpy.ndarray of shape (n,), float32
+        Scale of each vector: the embedding is `vectors * scales[:, None]`.
+    hashes : numpy.ndarray, uint32
+        Sorted hashes of all 8-grams of words.
+    rows : numpy.ndarray, uint32
+        Index of the first plot with each of the hashes.
+    plots : numpy.ndarray, uint64
+        Hashed ids of the plots; empty if unknown.
+    embedder : str
+        Identifier of the sentence embedder; empty if unknown.
+
+    Notes
+    -----
+    The 8-grams are hashed with the polynomial of `Karp and Rabin (1987) <https://doi.org/10.1147/rd.312.0249>`_, modulo
+    2**64.
     """
 
     def __init__(
@@ -80,29 +109,53 @@ class NoveltyIndex:
         ids: np.ndarray | None = None,
         embedder: str = "",
     ) -> "NoveltyIndex":
-        """The index of these n plots; `embed` gives vectors of length 1, shape (n, d), `ids` are their hashed ids.
+        """Return the index of some plots.
 
-        `embedder` says which model `embed` is.
+        Parameters
+        ----------
+        titles : sequence of str
+            Title of each of the n plots; a missing one (None, NaN) is stored as an empty title.
+        plots : sequence of str
+            The plots.
+        embed : callable
+            Function from n texts to vectors of unit length, shape (n, d).
+        ids : numpy.ndarray of shape (n,) or None, default None
+            Hashed ids of the plots, from `movieplots.runs.lineage.hashed_ids`.
+        embedder : str, default ""
+            Identifier of the model behind `embed`.
 
-        `titles` are one for each plot; a missing one (None, NaN) is empty. Raises BadInput where there are more or
-        fewer, and for what is no list of texts.
+        Returns
+        -------
+        NoveltyIndex
+            The index.
+
+        Raises
+        ------
+        BadInput
+            If `titles` or `plots` is not a list of texts, or their lengths differ.
         """
         plots, titles = as_texts(plots), as_texts(titles, "title", missing="")
         if len(titles) != len(plots):
-            raise BadInput(f"There are {len(titles)} titles for {len(plots)} plots: give one for each.")
-        vectors = _directions(plots, embed)
+            raise BadInput(f"There are {len(titles)} titles for {len(plots)} plots: give one title per plot.")
+        vectors = _vectors(plots, embed)
         scales = np.abs(vectors).max(axis=1, initial=0) / 127
-        runs = [_hashes(plot) for plot in plots]
-        hashes = np.concatenate(runs)
-        rows = np.repeat(np.arange(len(plots), dtype=np.uint32), [len(run) for run in runs])
+        ngrams = [_hashes(plot) for plot in plots]
+        hashes = np.concatenate(ngrams)
+        rows = np.repeat(np.arange(len(plots), dtype=np.uint32), [len(each) for each in ngrams])
         hashes, first = np.unique(hashes, return_index=True)
         rounded = np.round(vectors / np.where(scales > 0, scales, 1)[:, None]).astype(np.int8)
         return cls(titles, rounded, scales.astype(np.float32), hashes, rows[first], ids, embedder)
 
     def save(self, file: str | Path) -> None:
-        """Write it as one compressed file of arrays (`.npz`), atomically."""
+        """Write the index to a compressed NumPy file.
+
+        Parameters
+        ----------
+        file : str or Path
+            File to write, with the ending `.npz`. It is replaced atomically.
+        """
         titles = np.frombuffer("\n".join(title.replace("\n", " ") for title in self.titles).encode(), np.uint8)
-        gaps = np.diff(self.hashes, prepend=np.uint32(0))  # small numbers compress
+        gaps = np.diff(self.hashes, prepend=np.uint32(0))  # differences compress better
         with atomic_path(Path(file)) as temporary, open(temporary, "wb") as handle:
             np.savez_compressed(
                 handle, titles=titles, vectors=self.vectors.T, scales=self.scales, gaps=gaps, rows=self.rows,
@@ -111,7 +164,31 @@ class NoveltyIndex:
 
     @classmethod
     def load(cls, file: str | Path) -> "NoveltyIndex":
-        """Read a file that `save` wrote. Raises BadInput where it is none."""
+        """Read an index from a file written by `save`.
+
+        Parameters
+        ----------
+        file : str or Path
+            File to read.
+
+        Returns
+        -------
+        NoveltyIndex
+            The index.
+
+        Raises
+        ------
+        BadInput
+            If the file is not an index.
+
+        Examples
+        --------
+        >>> from movieplots.measures.novelty_index import NoveltyIndex
+        >>> from movieplots.pretrained import shipped
+        >>> index = NoveltyIndex.load(shipped.NOVELTY)
+        >>> len(index.titles) == len(index.vectors)
+        True
+        """
         try:
             with np.load(file, allow_pickle=False) as kept:
                 titles = kept["titles"].tobytes().decode().split("\n")
@@ -120,38 +197,72 @@ class NoveltyIndex:
                 embedder = str(kept.get("embedder", ""))
                 return cls(titles, vectors, kept["scales"], hashes, kept["rows"], _plots(kept), embedder)
         except _UNREADABLE:
-            raise _no_index(file) from None
+            raise BadInput(_not_an_index(file)) from None
 
     @staticmethod
     def plots_of(file: str | Path) -> np.ndarray:
-        """The hashed ids of the plots in a file that `save` wrote, without the rest. Raises BadInput for another."""
+        """Return the hashed ids of the plots in an index file, without loading the rest.
+
+        Parameters
+        ----------
+        file : str or Path
+            File written by `save`.
+
+        Returns
+        -------
+        numpy.ndarray of shape (n,), uint64
+            Hashed ids of the plots; empty if unknown.
+
+        Raises
+        ------
+        BadInput
+            If the file is not an index.
+        """
         try:
             with np.load(file, allow_pickle=False) as kept:
                 return _plots(kept)
         except _UNREADABLE:
-            raise _no_index(file) from None
+            raise BadInput(_not_an_index(file)) from None
 
-    def compare(self, plots: Sequence[str], embed: Embed) -> list[Likeness]:
-        """How near each plot is to those of the index. Raises BadInput for what is no list of texts."""
+    def compare(self, plots: Sequence[str], embed: Embed) -> list[NearestPlot]:
+        """Compare plots with those of the index.
+
+        Parameters
+        ----------
+        plots : sequence of str
+            Plots to compare.
+        embed : callable
+            Function from n texts to vectors of unit length, shape (n, d), of the same model as those of the index.
+
+        Returns
+        -------
+        list of NearestPlot
+            The most similar plot and the longest verbatim span of each plot, in order.
+
+        Raises
+        ------
+        BadInput
+            If `plots` is not a list of texts.
+        """
         plots = as_texts(plots)
         found = []
-        for plot, vector in zip(plots, _directions(plots, embed), strict=True):
+        for plot, vector in zip(plots, _vectors(plots, embed), strict=True):
             nearest, similarity = self._nearest(vector)
-            run, row = self._longest_run(plot)
-            title = self.titles[row] if run else ""
-            found.append(Likeness(nearest, similarity, run, title))
+            span, row = self._longest_span(plot)
+            title = self.titles[row] if span else ""
+            found.append(NearestPlot(nearest, similarity, span, title))
         return found
 
     def _nearest(self, vector: np.ndarray) -> tuple[str, float]:
-        """Title and cosine of the nearest plot; no title and 0 where there is nothing to compare."""
+        """Return title and cosine similarity of the nearest plot; an empty title and 0 if nothing can be compared."""
         if not vector.any() or not self.scales.any():
             return "", 0.0
-        # A plot without a direction is near to nothing, while a cosine may be below 0.
+        # A zero vector must not be the nearest one when all cosines are negative.
         cosines = np.where(self.scales > 0, self.scales * _product(self.vectors, vector), -np.inf)
         nearest = int(cosines.argmax())
         return self.titles[nearest], float(min(1.0, cosines[nearest]))
 
-    def _longest_run(self, plot: str) -> tuple[int, int]:
+    def _longest_span(self, plot: str) -> tuple[int, int]:
         hashes = _hashes(plot)
         places = np.searchsorted(self.hashes, hashes).clip(max=max(0, len(self.hashes) - 1))
         known = self.hashes[places] == hashes if len(self.hashes) else np.zeros(len(hashes), bool)
@@ -163,18 +274,47 @@ class NoveltyIndex:
         if not best:
             return 0, 0
         rows, counts = np.unique(self.rows[places[end - best : end]], return_counts=True)
-        return best + RUN - 1, int(rows[counts.argmax()])
+        return best + NGRAM - 1, int(rows[counts.argmax()])
 
 
-def load_comparison(file: str | Path) -> Callable[[Sequence[str]], list[Likeness]]:
-    """A function from plots to how near each is to those of the index in this file. Raises BadInput."""
+def load_comparison(file: str | Path) -> Callable[[Sequence[str]], list[NearestPlot]]:
+    """Return a function that compares plots with those of an index file.
+
+    Parameters
+    ----------
+    file : str or Path
+        Index written by `movieplots novelty` or `NoveltyIndex.save`.
+
+    Returns
+    -------
+    callable
+        Function from a sequence of plots to a list with a `NearestPlot` per plot.
+
+    Raises
+    ------
+    BadInput
+        If the file is not an index, or was made with another embedder than `minilm-l6`.
+
+    Notes
+    -----
+    Similarity is the cosine of sentence embeddings (`Reimers and Gurevych 2019 <https://arxiv.org/abs/1908.10084>`_).
+
+    Examples
+    --------
+    >>> from movieplots.measures.novelty_index import load_comparison
+    >>> from movieplots.pretrained import shipped
+    >>> compare = load_comparison(shipped.NOVELTY)
+    >>> nearest, = compare(["A sheriff rides into a town that has forgotten its name."])
+    >>> 0 < nearest.similarity < 1, nearest.longest_verbatim_span, nearest.copied
+    (True, 0, False)
+    """
     from movieplots.measures.sentence_encoder import SentenceEncoder
 
     index, encoder = NoveltyIndex.load(file), SentenceEncoder()
     if index.embedder and index.embedder != encoder.identity:
         raise BadInput(
-            f"{file} was made with {index.embedder}, while plots are compared by {encoder.identity}: make it anew with "
-            "`movieplots novelty`."
+            f"{file} was made with the sentence embedder {index.embedder}, not with {encoder.identity}: run "
+            "`movieplots novelty` to make it again."
         )
     return lambda plots: index.compare(plots, encoder.encode)
 
@@ -183,35 +323,33 @@ def _plots(kept: Any) -> np.ndarray:
     return kept["plots"] if "plots" in kept else np.empty(0, np.uint64)
 
 
-def _no_index(file: str | Path) -> BadInput:
-    return BadInput(f"{file} is no index of training plots: make one with `movieplots novelty`.")
+def _not_an_index(file: str | Path) -> str:
+    return f"{file} is not a novelty index: run `movieplots novelty` to make one."
 
 
-def _directions(plots: list[str], embed: Embed) -> np.ndarray:
-    """Vectors of length 1, float32 of shape (n, d); zeros for a plot without words, or where `embed` gives no vector.
-
-    What an encoder gives for a text without words says nothing, and may be zeros or NaN.
-    """
+def _vectors(plots: list[str], embed: Embed) -> np.ndarray:
+    """Return the vectors of plots, float32 of shape (n, d); zeros for a plot without words or a finite vector."""
+    # The vector of a text without words has no meaning, and may be zeros or NaN.
     vectors = np.asarray(embed(plots), dtype=np.float32)
     known = np.isfinite(vectors).all(axis=1) & np.array([bool(split_words(plot)) for plot in plots], bool)
     return np.where(known[:, None], vectors, 0)
 
 
 def _product(vectors: np.ndarray, vector: np.ndarray, part: int = 4096) -> np.ndarray:
-    """`vectors` (n, d) in int8 times one vector, in parts, so that they are never in memory as floats all at once."""
+    """Return the product of int8 `vectors` (n, d) and one vector, converting a part to float at a time."""
     return np.concatenate(
         [vectors[first : first + part].astype(np.float32) @ vector for first in range(0, len(vectors), part)]
     )
 
 
 def _hashes(plot: str) -> np.ndarray:
-    """A 32-bit hash of each run of eight words, in order."""
+    """Return a 32-bit hash of each 8-gram of words, in order."""
     words = split_words(plot)
-    if len(words) < RUN:
+    if len(words) < NGRAM:
         return np.empty(0, np.uint32)
     numbers = np.array([_number(word) for word in words], dtype=np.uint64)
     with np.errstate(over="ignore"):
-        sums = (np.lib.stride_tricks.sliding_window_view(numbers, RUN) * _STEPS).sum(axis=1, dtype=np.uint64)
+        sums = (np.lib.stride_tricks.sliding_window_view(numbers, NGRAM) * _POWERS).sum(axis=1, dtype=np.uint64)
     return (sums >> np.uint64(32)).astype(np.uint32)
 
 
@@ -220,7 +358,7 @@ def _number(word: str) -> int:
 
 
 def shipped_index(generator: Path) -> Path | None:
-    """The shipped index of training plots, where it has all that this generator was trained on; else None."""
+    """Return the bundled index if it contains all training plots of this generator, else None."""
     known = read_plot_ids(generator)
     if known is None or not known.complete or not NOVELTY.is_file():
         return None

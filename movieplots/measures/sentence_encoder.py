@@ -1,7 +1,7 @@
-"""Sentence embeddings of `minilm-l6` through ONNX Runtime, without torch.
+"""Sentence embeddings of `minilm-l6` with ONNX Runtime, without torch.
 
-The package that carries the model has its weights as safetensors. The graph of a BERT encoder is written down here,
-node by node, filled with those weights, and kept in the cache folder; mean pooling and the length of 1 are part of it.
+The model's package contains its weights as safetensors. This module builds the ONNX graph of a BERT encoder with these
+weights, including mean pooling and normalization, and stores it in the cache folder.
 """
 
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ from movieplots.progress import notify
 from movieplots.texts import as_texts
 
 NAME = "minilm-l6"
-LAYOUT = 2  # of the cached file: one more where what is written into it changes
-MAX_TOKENS = 256  # as its own settings say
+CACHE_VERSION = 2  # to be increased if the content of the cached file changes
+MAX_TOKENS = 256  # as in the model's own configuration
 DIMENSIONS = 384
-AT_ONCE = 4_000  # characters in a batch
+BATCH_CHARACTERS = 4_000
 
 
 class SentenceEncoder:
-    """Texts to vectors of length 1, shape (n, `DIMENSIONS`), float32."""
+    """A sentence embedder: vectors of unit length, float32 of shape (n, 384)."""
 
     def __init__(self) -> None:
         from tokenizers import Tokenizer
@@ -35,11 +35,11 @@ class SentenceEncoder:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(MAX_TOKENS)
         self._tokenizer.enable_padding()
-        self._tokenizer.encode_special_tokens = True  # `[SEP]` in a text is only text
+        self._tokenizer.encode_special_tokens = True  # `[SEP]` in a text is not a special token
         self._cores = core_count()
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """The vectors of the texts, in their order. Raises BadInput for what is no list of texts."""
+        """Return the vectors of the texts, in order. Raises BadInput if `texts` is not a list of texts."""
         texts = as_texts(texts, "text")
         if not texts:
             return np.empty((0, DIMENSIONS), np.float32)
@@ -47,13 +47,13 @@ class SentenceEncoder:
         def work(batch: list[str]) -> np.ndarray:
             return self._session.run(None, encode(self._tokenizer, batch))[0]
 
-        return in_batches(work, texts, longest=MAX_TOKENS * A_TOKEN, most=AT_ONCE, cores=self._cores)
+        return in_batches(work, texts, longest=MAX_TOKENS * A_TOKEN, most=BATCH_CHARACTERS, cores=self._cores)
 
 
 def _cached_graph(folder: Path) -> Path:
-    file = cache_folder() / "sentences" / f"{PACKAGED[NAME].identity}.{LAYOUT}.onnx"
+    file = cache_folder() / "sentences" / f"{PACKAGED[NAME].identity}.{CACHE_VERSION}.onnx"
     if not file.is_file():
-        notify(f"Writing {NAME} for ONNX Runtime, once, into {file} …")
+        notify(f"Converting {NAME} to ONNX (only once): {file} …")
         with atomic_path(file) as temporary:
             write_graph(folder, temporary)
     return file
@@ -69,7 +69,7 @@ def write_graph(folder: Path, file: Path) -> None:
 
 
 class _Graph:
-    """The nodes of a BERT encoder (Devlin et al. 2018); methods add some and return the name of what they give."""
+    """The graph of a BERT encoder (Devlin et al. 2018); its methods add nodes and return the name of their output."""
 
     def __init__(self, config: dict, weights: dict[str, np.ndarray]) -> None:
         self.config = config
@@ -82,7 +82,7 @@ class _Graph:
         self.constants: dict[str, np.ndarray | np.generic] = {}
 
     def model(self) -> Any:
-        """The finished graph as an ONNX model."""
+        """Return the graph as an ONNX model."""
         from onnx import TensorProto, helper, numpy_helper
 
         layers, heads, width = (self.config[key] for key in ("num_hidden_layers", "num_attention_heads", "hidden_size"))
@@ -106,12 +106,12 @@ class _Graph:
             scores = self.node("Add", self.node("Mul", self.node("MatMul", query, key), scale), unseen)
             seen = self.node("MatMul", self.node("Softmax", scores, axis=-1), value)
             seen = self.node("Reshape", self.node("Transpose", seen, perm=[0, 2, 1, 3]), flat)
-            hidden = self.normed(
+            hidden = self.normalized(
                 self.node("Add", self.linear(seen, at + "attention.output.dense"), hidden),
                 at + "attention.output.LayerNorm",
             )
             inner = self.node("Gelu", self.linear(hidden, at + "intermediate.dense"))
-            hidden = self.normed(
+            hidden = self.normalized(
                 self.node("Add", self.linear(inner, at + "output.dense"), hidden), at + "output.LayerNorm"
             )
         last = self.constant("last", np.array([-1]))
@@ -129,39 +129,44 @@ class _Graph:
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
 
     def embedded(self) -> str:
-        """Words, places and the first kind of segment, normed."""
+        """Add the embeddings of words, positions and the first segment, with layer normalization."""
         from onnx import TensorProto
 
-        # The table of words is half of the model; in 8 bits, with a scale a word, it says next to nothing else.
+        # The word embeddings are half of the model. Quantized to int8 with a scale per word, they give almost the same.
         table = self.weights["embeddings.word_embeddings.weight"]
         scales = np.abs(table).max(axis=1, keepdims=True).clip(1e-12) / 127
-        rounded = self.constant("words", np.round(table / scales).astype(np.int8))
+        quantized = self.constant("words", np.round(table / scales).astype(np.int8))
         scale = self.node("Gather", self.constant("word_scales", scales), "input_ids")
-        words = self.node("Cast", self.node("Gather", rounded, "input_ids"), to=TensorProto.FLOAT)
+        words = self.node("Cast", self.node("Gather", quantized, "input_ids"), to=TensorProto.FLOAT)
         words = self.node("Mul", words, scale)
         length = self.node("Shape", "input_ids", start=1, end=2)
         end = self.node("Squeeze", length)
         numbers = self.node("Range", self.constant("first", np.int64(0)), end, self.constant("step", np.int64(1)))
         places = self.node("Gather", self.weight("embeddings.position_embeddings.weight"), numbers)
         segment = self.constant("segment", self.weights["embeddings.token_type_embeddings.weight"][0])
-        return self.normed(self.node("Add", self.node("Add", words, places), segment), "embeddings.LayerNorm")
+        return self.normalized(self.node("Add", self.node("Add", words, places), segment), "embeddings.LayerNorm")
 
     def linear(self, x: str, name: str) -> str:
+        """Add a linear layer."""
         product = self.node("MatMul", x, self.constant(name, np.ascontiguousarray(self.weights[name + ".weight"].T)))
         return self.node("Add", product, self.weight(name + ".bias"))
 
-    def normed(self, x: str, name: str) -> str:
+    def normalized(self, x: str, name: str) -> str:
+        """Add layer normalization."""
         parts = self.weight(name + ".weight"), self.weight(name + ".bias")
         return self.node("LayerNormalization", x, *parts, epsilon=self.config["layer_norm_eps"])
 
     def weight(self, name: str) -> str:
+        """Add a weight of the model as a constant."""
         return self.constant(name, self.weights[name])
 
     def constant(self, name: str, value: np.ndarray | np.generic) -> str:
+        """Add a constant."""
         self.constants[name] = value
         return name
 
     def node(self, kind: str, *inputs: str, **settings: Any) -> str:
+        """Add a node with one output."""
         from onnx import helper
 
         name = f"{kind}_{len(self.nodes)}"

@@ -1,8 +1,7 @@
-"""Which training text is most like a sample? By the words both have, and by what both mean.
+"""Search for the training text most similar to each sample, by Jaccard similarity of words or cosine of embeddings.
 
-Two exact searches over all training texts, some thousands at a time, so that no samples x training matrix is ever in
-memory. Words: Jaccard 1912, on the sets of words. Meaning: the cosine of sentence embeddings (Reimers and Gurevych
-2019).
+Both searches are exact. They compare a few thousand training texts at a time, so that no matrix of all samples and
+training texts is in memory.
 """
 
 from dataclasses import dataclass
@@ -12,16 +11,16 @@ from scipy.sparse import csr_matrix
 
 from movieplots.words import NumberedTexts
 
-_CHUNK = 4_096  # training texts compared at once
-_COMMON = 0.05  # of the training texts: a word that stands in more of them is multiplied densely
+_CHUNK = 4_096  # training texts compared at a time
+_COMMON = 0.05  # words in more than this share of the training texts are in the dense matrix
 
 
 @dataclass(frozen=True)
 class Nearest:
     """The most similar training text of each sample; both of shape (samples,).
 
-    `similarity` is NaN where the sample or all training texts have nothing to compare; `row` is -1 there, and where
-    nothing is shared; of equals it is the earliest.
+    `similarity` is NaN if the sample or all training texts have nothing to compare. `row` is the first of equally
+    similar texts, and -1 if nothing can be compared or is shared.
     """
 
     similarity: np.ndarray
@@ -29,15 +28,16 @@ class Nearest:
 
 
 def nearest_by_words(samples: NumberedTexts, training: NumberedTexts) -> Nearest:
-    """Jaccard similarity |A and B| / |A or B| of the word sets, 0 to 1; a text without words cannot be compared.
+    """Return the training texts with the highest Jaccard similarity of word sets, |A ∩ B| / |A ∪ B|, from 0 to 1.
 
-    Half of what two texts share are a few hundred words that stand in nearly all texts; those go through a dense matrix
-    product, which is fast where a sparse one is slow, and the others through a sparse one.
+    The similarity is that of `Jaccard (1912) <https://doi.org/10.1111/j.1469-8137.1912.tb02611.x>`_. The few hundred
+    words that occur in almost all texts are multiplied as a dense matrix, the others as a sparse one: a sparse product
+    is slow for common words.
     """
     words = max(samples.codes.max(initial=-1), training.codes.max(initial=-1)) + 1
     counts = np.bincount(training.codes, minlength=words)
     place = np.empty(words, np.int64)
-    place[np.argsort(-counts, kind="stable")] = np.arange(words)  # the commonest words first
+    place[np.argsort(-counts, kind="stable")] = np.arange(words)  # the most common words first
     common = int((counts > _COMMON * len(training)).sum())
 
     of_samples = _word_sets(samples, place)
@@ -56,7 +56,7 @@ def nearest_by_words(samples: NumberedTexts, training: NumberedTexts) -> Nearest
 
 
 def _word_sets(texts: NumberedTexts, place: np.ndarray) -> csr_matrix:
-    """A row of ones a text, a column a word, in the order of `place`."""
+    """Return a binary matrix of texts and words, with the words in the order of `place`."""
     codes = place[texts.codes]
     matrix = csr_matrix((np.ones(len(codes), np.float32), codes, texts.starts), shape=(len(texts), len(place)))
     matrix.sum_duplicates()
@@ -65,23 +65,27 @@ def _word_sets(texts: NumberedTexts, place: np.ndarray) -> csr_matrix:
 
 
 def nearest_by_embedding(samples: np.ndarray, training: np.ndarray) -> Nearest:
-    """Cosine of embeddings, -1 to 1, for rows of length 1 of shape (n, d); a row of NaN stands for a missing text."""
+    """Return the training texts with the highest cosine similarity of embeddings, -1 to 1.
+
+    Both arrays have rows of unit length and shape (texts, d); a row of NaN is a missing text. Embeddings of sentences
+    are compared by their cosine (`Reimers and Gurevych 2019 <https://arxiv.org/abs/1908.10084>`_).
+    """
     best, row = np.full(len(samples), -2, np.float32), np.full(len(samples), -1, np.int64)
-    there = ~np.isnan(samples).any(axis=1)
-    if not there.any() or np.isnan(training).all():
+    present = ~np.isnan(samples).any(axis=1)
+    if not present.any() or np.isnan(training).all():
         return Nearest(np.full(len(samples), np.nan), row)
-    rows = np.where(there[:, None], samples, 0).astype(np.float32)
+    rows = np.where(present[:, None], samples, 0).astype(np.float32)
     for first in range(0, len(training), _CHUNK):
         chunk = training[first : first + _CHUNK].astype(np.float32)
         cosine = rows @ chunk.T
         cosine[:, np.isnan(chunk[:, 0])] = -2
         _keep_best(best, row, cosine, first)
-    found = there & (best > -2)
+    found = present & (best > -2)
     return Nearest(np.where(found, np.clip(best, -1, 1).astype(float), np.nan), np.where(found, row, -1))
 
 
 def _keep_best(best: np.ndarray, row: np.ndarray, values: np.ndarray, first: int) -> None:
-    """Take over, for each sample (row), the largest of its values where it is above the best so far."""
+    """Update the best value of each sample (row) with the largest of its `values`, if that is higher."""
     if not values.size:
         return
     largest = values.argmax(axis=1)

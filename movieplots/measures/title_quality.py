@@ -1,4 +1,4 @@
-"""Are the titles titles? Held against the IMDb title grammar, and against the titles of the training plots."""
+"""Quality of generated titles: whether they follow the grammar of IMDb titles and occur in the training data."""
 
 from collections.abc import Sequence
 
@@ -10,15 +10,14 @@ from movieplots.titles import parse_title
 from movieplots.words import split_words
 
 PARTS = ("primary", "secondary")
-OF_SERIES = ("series", "episode")  # the kinds of titles that name a series
+OF_SERIES = ("series", "episode")  # kinds of titles that name a series
 
 
 def title_parts(titles: Sequence[str]) -> pd.DataFrame:
-    """One row a title: `titled` (there is one), `well_formed` (it follows the grammar), `kind`, `primary`, `secondary`.
+    """Return a row per title: `titled`, `well_formed` (it follows the grammar), `kind`, `primary` and `secondary`.
 
-    A missing title (None, NaN) is none, as an empty one. Raises BadInput for what is no list of texts.
-
-    `well_formed` is NaN, and the parts "", where there is no title; a title outside the grammar is all `primary`.
+    For an empty or missing title (None, NaN), `well_formed` is NaN and the parts are empty. A title that does not
+    follow the grammar is all `primary`. Raises BadInput if `titles` is not a list of texts.
     """
     rows = []
     for text in as_texts(titles, "title", missing=""):
@@ -36,9 +35,9 @@ def title_parts(titles: Sequence[str]) -> pd.DataFrame:
 
 
 def known_series(titles: pd.DataFrame, training: pd.DataFrame) -> np.ndarray:
-    """For each title of a series or episode, 1.0 where a training plot is of a series of that name, else 0.0.
+    """Return for each title 1.0 if its series is in the training data, 0.0 if not, and NaN if it has no series.
 
-    `titles` has the columns of `title_parts`, `training` those of the Plot table; NaN for every other title.
+    `titles` has the columns of `title_parts`, `training` those of the Plot table. Episodes count as their series.
     """
     known = {plain(name) for name in training.loc[training["kind"].isin(OF_SERIES), "primary"].fillna("")}
     return np.array(
@@ -51,5 +50,5 @@ def known_series(titles: pd.DataFrame, training: pd.DataFrame) -> np.ndarray:
 
 
 def plain(name: str) -> str:
-    """A name as it is compared: its words, lower-cased; a name without words stays as it is."""
+    """Return a name in the form in which names are compared: lower-case words; without words, the name itself."""
     return " ".join(split_words(name)) or name.strip()

@@ -1,8 +1,8 @@
-"""Sentence embeddings from the Universal Sentence Encoder (Cer et al. 2018, arXiv:1803.11175) or a model like it.
+"""Sentence embeddings from the Universal Sentence Encoder or a model with the same interface.
 
-The model is a TensorFlow SavedModel: a folder, or a handle of TensorFlow Hub, which is downloaded once into the cache.
-TensorFlow runs in this process, beside torch; importing it takes about ten seconds, so that waits for the first texts.
-It is an extra, not a requirement, because TensorBoard imports it in every training wherever it is installed.
+The model is a TensorFlow SavedModel: a folder, or a TensorFlow Hub handle that is downloaded once into the cache.
+Importing TensorFlow takes about ten seconds, so it is imported when the first texts are embedded. It is an optional
+dependency, because TensorBoard would import it in every training if it were installed.
 """
 
 import contextlib
@@ -33,59 +33,84 @@ DEFAULT_HANDLE = "https://tfhub.dev/google/universal-sentence-encoder/4"
 
 _VERSIONED = re.compile(r"https://(www\.)?(tfhub\.dev|kaggle\.com)/.+/\d+")
 _NEEDED = ("tensorflow", "tensorflow_hub", "tf_keras", "pkg_resources")
-_INSTALL = "run `pip install tensorflow tensorflow-hub 'setuptools<82'`"  # later ones have no pkg_resources
-_BATCH = 256  # texts embedded at once, which bounds the memory
+_INSTALL = "run `pip install tensorflow tensorflow-hub 'setuptools<82'`"  # later versions have no pkg_resources
+_BATCH = 256  # texts embedded at a time, to limit memory
 _PROBE = ["A first text.", "Another one."]
-_PATIENCE = 60.0  # seconds without a byte from the hub, whose library itself would wait for ever
-_waiting = Lock()  # of two at once, the second would take the first one's patience for the program's, and leave it
+_TIMEOUT = 60.0  # seconds without data from the hub; its library has no timeout
+_timeout_lock = Lock()  # otherwise a second thread could restore the first one's timeout as the default
 
 
 class UniversalSentenceEncoder:
-    """A sentence encoder at `location`: a hub handle (with `://` in it) or a folder that holds a saved_model.pb.
+    """A sentence embedder from a TensorFlow SavedModel, loaded on the first call of `encode`.
 
-    The model must take strings of shape (n,) and give vectors of shape (n, d), called itself or through its signature
-    `serving_default` or `default`. The Universal Sentence Encoder is such a model, with d = 512. It is loaded by the
-    first call of `encode`. Raises BadInput where the folder holds no model or TensorFlow is not installed.
+    Parameters
+    ----------
+    location : str or Path, default "https://tfhub.dev/google/universal-sentence-encoder/4"
+        TensorFlow Hub handle (with `://`), or a folder with a saved_model.pb. The model must map strings of shape (n,)
+        to vectors of shape (n, d), by a call or by its signature `serving_default` or `default`.
+
+    Raises
+    ------
+    BadInput
+        If the folder does not contain a SavedModel, or TensorFlow is not installed.
+
+    Notes
+    -----
+    The Universal Sentence Encoder (d = 512) is that of `Cer et al. (2018) <https://arxiv.org/abs/1803.11175>`_.
     """
 
     def __init__(self, location: str | Path = DEFAULT_HANDLE) -> None:
         self.location = str(location)
         if not _is_handle(self.location) and not Path(location, "saved_model.pb").is_file():
             raise BadInput(
-                f"{location} holds no saved_model.pb: give the folder of a TensorFlow SavedModel, "
-                f"or a handle like {DEFAULT_HANDLE}."
+                f"{location} contains no saved_model.pb: give the folder of a TensorFlow SavedModel, "
+                f"or a handle such as {DEFAULT_HANDLE}."
             )
         missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
         if missing:
-            raise BadInput(f"The Universal Sentence Encoder needs {', '.join(missing)}: {_INSTALL} first.")
+            raise BadInput(f"The Universal Sentence Encoder needs {', '.join(missing)}: {_INSTALL}.")
 
     @cached_property
     def identity(self) -> str | None:
-        """What tells this model from another, for caches: the handle, or a hash of the folder's files; None if unknown.
+        """Identifier of the model for caches: the handle, or a hash of the folder's files; None if unknown.
 
-        Behind a handle that ends with a version the hub never changes a model; behind another address anything may lie.
+        A handle that ends with a version always refers to the same model. Other addresses may change.
         """
         if not _is_handle(self.location):
             return content_fingerprint(self.location)
         return self.location if _VERSIONED.fullmatch(self.location) else None
 
     def encode(self, texts: list[str]) -> np.ndarray:
-        """The embeddings of the texts: float32, shape (n, d), rows of length 1; (0, d) for no texts.
+        """Return the embeddings of the texts.
 
-        A row is all zeros where the model gives a text no direction. Raises BadInput for what is no list of texts, and
-        where the model cannot be fetched or loaded, or has another signature.
+        Parameters
+        ----------
+        texts : list of str
+            Texts to embed.
+
+        Returns
+        -------
+        numpy.ndarray of shape (n, d), float32
+            Vectors of unit length; zeros if the model returns zeros for a text.
+
+        Raises
+        ------
+        BadInput
+            If `texts` is not a list of texts, or the model cannot be downloaded or loaded, or has another interface.
         """
         texts = as_texts(texts, "text")
         embed = self._embed
         if not texts:
-            return embed(_PROBE)[:0]  # the model itself is not asked for nothing, but it knows d
+            return embed(_PROBE)[:0]  # the model does not take an empty list; d is that of other texts
         vectors = np.concatenate([embed(texts[at : at + _BATCH]) for at in range(0, len(texts), _BATCH)])
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return vectors / np.where(lengths > 0, lengths, 1)
 
     @cached_property
     def _embed(self) -> Callable[[list[str]], np.ndarray]:
-        notify(f"Loading {self.location} …")  # no spinner: the caller may have a bar, and older rich has one at a time
+        notify(
+            f"Loading {self.location} …"
+        )  # no spinner, because older versions of rich allow one progress display and the caller may have one
         return _embedder(_load(self.location), self.location)
 
 
@@ -94,33 +119,33 @@ def _is_handle(location: str) -> bool:
 
 
 def _load(location: str) -> Any:
-    """The SavedModel as TensorFlow restores it."""
+    """Download the SavedModel if necessary, and load it."""
     tf, hub = _tensorflow()
     folder = location
     if _is_handle(location):
         try:
-            with _patience():
+            with _timeout():
                 folder = hub.resolve(location)
-        # RuntimeError: no resolver knows such handles. EOFError and zlib's: the archive is cut off or damaged.
+        # RuntimeError: no resolver for such handles. EOFError and zlib.error: a truncated or damaged archive.
         except (
             OSError, ValueError, RuntimeError, EOFError, HTTPException, zlib.error, tarfile.TarError, tf.errors.OpError
         ) as error:  # fmt: skip
             raise BadInput(
-                f"{location} cannot be fetched ({_reason(error)}): check the handle and the connection, "
-                "or give the folder of a SavedModel that is here already."
+                f"{location} cannot be downloaded ({_reason(error)}). Check the handle and the connection, "
+                "or give the folder of a local SavedModel."
             ) from None
     try:
         return hub.load(folder)
-    except Exception as error:  # a damaged model fails in TensorFlow in more ways than can be listed
+    except Exception as error:  # TensorFlow has no common exception for damaged models
         raise BadInput(
-            f"{location} cannot be loaded as a SavedModel ({_reason(error)}): download it again, or give another model."
+            f"{location} cannot be loaded as a SavedModel ({_reason(error)}). Download it again, or give another model."
         ) from None
 
 
 def _tensorflow() -> tuple[Any, Any]:
-    """The modules tensorflow and tensorflow_hub, quiet and polite."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what goes wrong is raised as well
-    # By itself the hub's library downloads into the system's temporary folder, to be lost at the next start.
+    """Import tensorflow and tensorflow_hub, without log output and without reserving all GPU memory."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors are also raised
+    # The default of the hub's library is the system's temporary folder, which does not survive a restart.
     os.environ.setdefault("TFHUB_CACHE_DIR", str(cache_folder() / "tensorflow-hub"))
     warnings.filterwarnings("ignore", message=".*pkg_resources")  # tensorflow_hub imports it
     try:
@@ -128,17 +153,20 @@ def _tensorflow() -> tuple[Any, Any]:
         import tensorflow_hub as hub
     except ImportError as error:
         raise BadInput(f"TensorFlow cannot be imported ({_reason(error)}): {_INSTALL}.") from None
-    with contextlib.suppress(RuntimeError):  # too late where the program itself has used TensorFlow on the GPU
+    with contextlib.suppress(RuntimeError):  # too late if the program has already used TensorFlow on the GPU
         for gpu in tf.config.list_physical_devices("GPU"):
-            tf.config.experimental.set_memory_growth(gpu, True)  # else it takes all the memory, also torch's
+            tf.config.experimental.set_memory_growth(
+                gpu, True
+            )  # otherwise TensorFlow takes all GPU memory, including torch's
     return tf, hub
 
 
 @contextlib.contextmanager
-def _patience() -> Iterator[None]:
-    with _waiting:
+def _timeout() -> Iterator[None]:
+    """Set the default timeout of sockets temporarily."""
+    with _timeout_lock:
         before = socket.getdefaulttimeout()
-        socket.setdefaulttimeout(_PATIENCE)
+        socket.setdefaulttimeout(_TIMEOUT)
         try:
             yield
         finally:
@@ -146,14 +174,14 @@ def _patience() -> Iterator[None]:
 
 
 def _embedder(model: Any, location: str) -> Callable[[list[str]], np.ndarray]:
-    """From texts to float32 vectors, by the first way of calling the model that turns n texts into n vectors."""
+    """Return a function from texts to float32 vectors, by the first way of calling the model that works."""
     import tensorflow as tf
 
     def embed(call: Callable[[Any], Any], texts: list[str]) -> np.ndarray:
         found = call(tf.constant([text.encode() for text in texts]))
         fits = isinstance(found, tf.Tensor) and found.dtype.is_floating
         if not (fits and found.shape.rank == 2 and len(found) == len(texts)):
-            raise TypeError("These are no vectors of the texts.")
+            raise TypeError("The output is not one vector per text.")
         return np.asarray(found, np.float32)
 
     for call in _ways_to_call(model):
@@ -161,8 +189,8 @@ def _embedder(model: Any, location: str) -> Callable[[list[str]], np.ndarray]:
             embed(call, _PROBE)
             return partial(embed, call)
     raise BadInput(
-        f"{location} has another signature than the Universal Sentence Encoder, which takes strings of shape (n,) "
-        "and gives vectors of shape (n, d): give a model like it."
+        f"{location} does not have the interface of the Universal Sentence Encoder: give a model that maps strings of "
+        "shape (n,) to vectors of shape (n, d)."
     )
 
 
@@ -173,7 +201,7 @@ def _ways_to_call(model: Any) -> Iterator[Callable[[Any], Any]]:
     for name in ("serving_default", "default"):
         if name in signatures:
             signature = signatures[name]
-            inputs = list(signature.structured_input_signature[1])  # a signature takes its tensors by name only
+            inputs = list(signature.structured_input_signature[1])  # a signature takes its tensors only by name
             outputs = list(signature.structured_outputs)
             if len(inputs) == 1 and len(outputs) == 1:
                 yield partial(_by_name, signature, inputs[0], outputs[0])
@@ -185,6 +213,6 @@ def _by_name(signature: Callable[..., Any], given: str, found: str, texts: Any) 
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, URLError) and isinstance(error.reason, OSError):
-        error = error.reason  # what urllib wraps says it without brackets
+        error = error.reason  # without the brackets that urllib adds
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].rstrip(".:")

@@ -1,4 +1,4 @@
-"""The training curves as a picture that grows while training runs in a notebook."""
+"""Training curves that are updated in the notebook during training."""
 
 import io
 import time
@@ -12,23 +12,25 @@ from movieplots.progress import console
 from movieplots.reporting.training import training_curves
 from movieplots.runs.folder import Logged
 
-SECONDS = 5.0  # between two pictures, at least
-SHARE = 0.02  # of the time that drawing may take, at most
-DPI = 200  # twice what a page shows, for sharp letters
+SECONDS = 5.0  # minimum between two updates
+SHARE = 0.02  # of the training time that drawing may take
+DPI = 200  # twice the resolution of the page, for sharp text
 
 
 class LiveCurves(TrainerCallback):
-    """Draws the curves again every few seconds, always in the same place, so that only the last picture stays."""
+    """A callback that redraws the curves every few seconds in the same output."""
 
     def __init__(self) -> None:
         self.handle: DisplayHandle | None = None
         self.next = 0.0
 
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Redraw the curves if the last update is old enough."""
         if state.is_world_process_zero and time.monotonic() >= self.next:
             self._draw(state.log_history)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Draw the final curves."""
         if state.is_world_process_zero:
             self._draw(state.log_history)
 
@@ -46,13 +48,19 @@ class LiveCurves(TrainerCallback):
 
 
 def show_live_curves() -> None:
-    """Let each training of a generator draw its curves as it runs, where there is a page to show them on."""
+    """Show live curves of every generator that is trained in this notebook; do nothing outside Jupyter.
+
+    Examples
+    --------
+    >>> from movieplots.notebook.live_curves import show_live_curves
+    >>> show_live_curves()
+    """
     if console.is_jupyter and LiveCurves not in training.watchers:
         training.watchers.append(LiveCurves)
 
 
 def draw(history: list[Logged]) -> Image:
-    """The curves as a PNG of twice the resolution, whatever the notebook's own settings are."""
+    """Return the curves as a high-resolution PNG, independent of the notebook's settings."""
     buffer = io.BytesIO()
     training_curves(history).savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
     return Image(buffer.getvalue(), format="png", retina=True)

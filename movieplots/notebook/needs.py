@@ -1,6 +1,6 @@
-"""What each notebook needs on a free Colab machine with a T4: for its first lines, and before it begins.
+"""Time, memory and disk space that each notebook needs on a free Colab machine with a T4.
 
-The numbers are those of `benchmarks/notebooks.py`, rounded up, which says how they come about.
+The numbers are those of `benchmarks/notebooks.py`, rounded up; `benchmarks/README.md` explains them.
 """
 
 from dataclasses import dataclass
@@ -9,10 +9,18 @@ from pathlib import PurePosixPath
 
 @dataclass(frozen=True)
 class Needs:
-    """Of one notebook: `minutes`, and GB (10**9 bytes) of `gpu_memory`, of room on Google `drive` and on the `disk`.
+    """The requirements of one notebook.
 
-    With no GPU memory it needs no GPU. `measured` tells whether its trainings were measured on a T4: all else is
-    estimated.
+    Attributes
+    ----------
+    minutes : int
+        Duration in minutes.
+    gpu_memory : int
+        GPU memory in GB (10**9 bytes); 0 if no GPU is needed.
+    drive, disk : float
+        Space on Google Drive and on the local disk in GB.
+    measured : bool
+        Whether its trainings were measured on a T4; all other numbers are estimates.
     """
 
     minutes: int
@@ -22,7 +30,7 @@ class Needs:
     measured: bool
 
 
-# By the notebook's path without its ending.
+# By the path of the notebook without `.ipynb`.
 NEEDS: dict[str, Needs] = {
     "DataPreparation": Needs(5, 0, 0.1, 0.6, False),
     "text_generation/with-titles/GPT-2/Training": Needs(15, 3, 0.7, 2.1, False),
@@ -43,16 +51,16 @@ NEEDS: dict[str, Needs] = {
 
 
 def sentence(name: str) -> str:
-    """One line of Markdown for the first lines of the notebook `name`: what it needs, and what must have run before."""
+    """Return a line of Markdown with the requirements of the notebook `name` and the notebook to run before it."""
     needs, kind = NEEDS[name], PurePosixPath(name).name
-    wants = [f"about {needs.minutes} minutes"]
+    parts = [f"about {needs.minutes} minutes"]
     if needs.gpu_memory:
-        wants.append(f"{needs.gpu_memory} GB of GPU memory")
+        parts.append(f"{needs.gpu_memory} GB of GPU memory")
     if needs.drive:
-        wants.append(f"{needs.drive:g} GB on Google Drive")
+        parts.append(f"{needs.drive:g} GB on Google Drive")
     machine = "with a T4" if needs.gpu_memory else "without a GPU"
     origin = "trainings measured, the rest estimated" if needs.measured else "estimated, not measured"
-    text = f"**On a free Colab machine {machine}:** {', '.join(wants[:-1])} and {wants[-1]} ({origin})."
+    text = f"**On a free Colab machine {machine}:** {', '.join(parts[:-1])} and {parts[-1]} ({origin})."
     if kind == "Evaluation":
         text += " Run `Training.ipynb` of this folder first."
     elif "DistilGPT-2" in name:

@@ -1,4 +1,4 @@
-"""The first cell of every notebook: where it works, what is kept, and whether the machine is fit for it."""
+"""The first cell of every notebook: working folder, copies on Google Drive, and checks of the machine."""
 
 import os
 import shutil
@@ -16,30 +16,30 @@ from movieplots.notebook.needs import NEEDS
 from movieplots.notebook.run_note import RunNote
 from movieplots.progress import notify
 
-WORK = "movieplots-work"  # beside the mounted Drive, on the local disk of a Colab machine
+WORK = "movieplots-work"  # on the local disk of the Colab machine, next to the mounted Drive
 KEPT = "MyDrive/movieplots"
 GB = 1e9
 
 
 def set_up(name: str, *, drive: bool = True) -> RunNote:
-    """Make the machine ready for a notebook and show the note that says what made its outputs.
+    """Prepare the machine for a notebook and display the note about its run.
 
-    On Colab the notebook works on the local disk, in a folder that is copied to `movieplots` on your Google Drive as it
-    fills; what an earlier session left there is brought back first, so that running all cells again continues where the
-    session ended. A missing GPU and too little space are said in a box. Anywhere else the notebook works in the
-    checkout that it lies in, or in its own folder where there is none.
+    On Colab the notebook works in a folder on the local disk, which is continuously copied to the folder `movieplots`
+    on your Google Drive. Copies of an earlier session are restored first, so if a session is lost, run all cells again
+    to resume. Boxes warn of a missing GPU and of too little space. Outside Colab the working folder is the checkout
+    that contains the notebook, or else the current folder.
 
     Parameters
     ----------
     name : str
-        The notebook's path in the project, without `.ipynb`.
-    drive : bool, default=True
-        Whether to copy to Google Drive. Without, everything is lost when the Colab session ends.
+        Path of the notebook in the project, without `.ipynb`.
+    drive : bool, default True
+        Whether to copy to Google Drive. If False, all results are lost when the Colab session ends.
 
     Returns
     -------
     RunNote
-        Filled in by `begin` and `end`.
+        The note, to be filled in by its methods `begin` and `end`.
 
     Raises
     ------
@@ -49,9 +49,10 @@ def set_up(name: str, *, drive: bool = True) -> RunNote:
     Examples
     --------
     >>> from movieplots.notebook.setup import set_up
-    >>> note = set_up("text_generation/with-titles/GPT-2/Training")  # doctest: +SKIP
+    >>> note = set_up("DataPreparation")
+    <IPython.core.display.Markdown object>
     """
-    say_bad_input_in_a_sentence()
+    hide_tracebacks_of_bad_input()
     try:
         from google.colab import drive as google_drive
     except ImportError:
@@ -66,7 +67,7 @@ def set_up(name: str, *, drive: bool = True) -> RunNote:
         kept.mkdir(parents=True, exist_ok=True)
         copies = DriveCopies(work, kept)
         if restored := copies.restore():
-            notify(f"Brought back {restored} files of an earlier session from {KEPT} on Google Drive.")
+            notify(f"Restored {restored} files of an earlier session from {KEPT} on Google Drive.")
         copies.start()
     os.chdir(work)
     for problem in problems(name, work, copies):
@@ -81,7 +82,7 @@ BOX = (
 
 
 def problems(name: str, work: Path, copies: DriveCopies | None) -> list[str]:
-    """What the machine lacks for the notebook, and what to do, a sentence or two each, as HTML."""
+    """Return what the machine lacks for the notebook and what to do, as HTML."""
     import torch
 
     needs = NEEDS[name]
@@ -89,53 +90,53 @@ def problems(name: str, work: Path, copies: DriveCopies | None) -> list[str]:
     if needs.gpu_memory and not torch.cuda.is_available():
         found.append(
             "<b>This machine has no GPU.</b> Choose <b>Runtime → Change runtime type → T4 GPU → Save</b>, then "
-            "<b>Runtime → Run all</b>. The notebook goes on without one, but a whole run takes hours; with "
-            "<b>QUICK = True</b> in the parameters it takes minutes."
+            "<b>Runtime → Run all</b>. Without a GPU a full run takes hours; with <b>QUICK = True</b> in the "
+            "parameters it takes minutes."
         )
     if (free := shutil.disk_usage(work).free / GB) < needs.disk:
         found.append(
             f"<b>The disk of this machine has {free:.1f} GB left; the notebook needs about {needs.disk:.1f} GB.</b> It "
-            "goes on, but may stop in the middle. Choose <b>Runtime → Disconnect and delete runtime</b>, then run all "
-            "cells: what is on Google Drive is brought back."
+            "may fail when the disk is full. Choose <b>Runtime → Disconnect and delete runtime</b>, then run all "
+            "cells: the copies on Google Drive are restored."
         )
     if copies is None:
         found.append(
-            "<b>Google Drive is off (drive=False): all results are lost when the session ends.</b> To keep them, take "
-            "drive=False out of the first cell and run all cells again."
+            "<b>Google Drive is off (drive=False): all results are lost when the session ends.</b> To keep them, "
+            "remove drive=False from the first cell and run all cells again."
         )
     elif (free := (shutil.disk_usage(copies.kept).free + copies.size()) / GB) < needs.drive:
         found.append(
-            f"<b>Google Drive has {free:.1f} GB left; the notebook keeps up to {needs.drive:.1f} GB there.</b> It goes "
-            "on, but free some space and empty the trash of Drive, or a lost session cannot be continued."
+            f"<b>Google Drive has {free:.1f} GB left; the notebook copies up to {needs.drive:.1f} GB to it.</b> Free "
+            "space and empty the trash of Drive; otherwise a lost session cannot be resumed."
         )
     return found
 
 
 def mounted(google_drive: Any, place: Path) -> Path:
-    """Mount Google Drive, which asks the user, and return where it is."""
+    """Mount Google Drive, after the user's consent, and return its folder."""
     try:
         google_drive.mount(str(place))
-    except Exception as error:  # Colab has several types for it, of which some are not public
+    except Exception as error:  # Colab raises several types, some of them private
         raise BadInput(
-            f"Google Drive could not be mounted ({error}): run all cells again and allow access, or give set_up in the "
-            "first cell drive=False, after which all results are lost when the session ends."
+            f"Google Drive could not be mounted ({error}): run all cells again and allow access. Or pass drive=False "
+            "to set_up in the first cell; all results are then lost when the session ends."
         ) from None
     return place
 
 
 def checkout(folder: Path) -> Path:
-    """The checkout that a folder lies in, or the folder itself where it lies in none."""
+    """Return the checkout that contains the folder, or else the folder."""
     return next((place for place in (folder, *folder.parents) if (place / "movieplots" / "notebook").is_dir()), folder)
 
 
-def say_bad_input_in_a_sentence() -> None:
-    """Let the notebook show bad input as its sentence, without a traceback, which tells a user nothing more."""
+def hide_tracebacks_of_bad_input() -> None:
+    """Show BadInput in notebooks as a message without a traceback."""
 
     def show(
         shell: Any, kind: type[BaseException], error: BaseException, trace: TracebackType, tb_offset: int | None = None
     ) -> Sequence[str]:
         lines = [f"{kind.__name__}: {error}"]
-        shell._showtraceback(kind, error, lines)  # IPython has no public way to show an error of one's own
+        shell._showtraceback(kind, error, lines)  # IPython has no public function for this
         return lines
 
     if (shell := get_ipython()) is not None:

@@ -1,0 +1,1 @@
+"""Preparation of corpora: cleaning, languages, duplicates, splits."""

@@ -1,12 +1,12 @@
-"""Texts that are no plot: placeholders, such as `Add a Plot` or `TBA`, and boilerplate.
+"""Find placeholders for missing plots, such as `Add a Plot` or `TBA`, and remove boilerplate.
 
-Boilerplate are sentences that stand word for word under many titles, such as `See details for advisory.` They tell
-nothing about a plot, and a generator learns them by heart. A sentence is compared by its words, so case and punctuation
-do not matter. A plot of which nothing would be left stays as it is: plots with one text are duplicates, and the search
-for those keeps one of them.
+Boilerplate is a sentence that occurs verbatim under many titles, such as `See details for advisory.` It has no
+information about the plot, and a generator memorizes it. Sentences are compared by their words, without case and
+punctuation. A plot that consists of boilerplate only is not changed: its copies are duplicates, and deduplication keeps
+one of them.
 
-A text counts as a placeholder only as a whole, and only in the forms that databases, tables and sites use. Every
-pattern takes time in proportion to the text's length, and a text longer than `_LONGEST` characters is none.
+Only a whole text can be a placeholder, in the forms that databases, tables and websites use. The time of every pattern
+is linear in the length of the text. A text of more than `_LONGEST` characters is not a placeholder.
 """
 
 import re
@@ -19,9 +19,9 @@ import numpy as np
 from movieplots.preparation.cleaning import count_words, split_sentences
 from movieplots.words import split_words
 
-MIN_WORDS = 4  # the example above has four; `No equipment needed.` is too short to be told from a plot's own words
+MIN_WORDS = 4  # shorter sentences, such as `No equipment needed.`, can belong to the plot
 MIN_TITLES = 10
-# Of a large corpus's titles: there, ten films do share a sentence such as `They fall in love with each other.`
+# In a large corpus ten titles can share a normal sentence, such as `They fall in love with each other.`
 MIN_SHARE = 1 / 2500
 _PIECE_END = re.compile(r"(?<=[.!?…。！？])\s*(?=\S)")
 
@@ -29,16 +29,16 @@ _PIECE_END = re.compile(r"(?<=[.!?…。！？])\s*(?=\S)")
 def remove_boilerplate(
     titles: Sequence[str], plots: Sequence[str], min_length: int = 1
 ) -> tuple[dict[int, str], Counter[str]]:
-    """The plots of one source that hold boilerplate, without it, and each removed sentence with its count.
+    """Remove boilerplate from the plots of one source.
 
-    `titles` and `plots` have shape (n,); plots whose titles are equal count as plots of one title. The first result
-    maps the number of a plot, from 0, to its shorter text. A plot of which fewer than `min_length` words would be left
-    is not among them.
+    Returns the shortened texts by the index of their plot, and each removed sentence with its count. `titles` and
+    `plots` have the same length; equal titles count once. Plots that would have fewer than `min_length` words are not
+    changed.
     """
     names = np.unique(np.array(titles, dtype=object), return_inverse=True)[1] if len(titles) else np.empty(0, np.int64)
     least = max(MIN_TITLES, len(np.unique(names)) * MIN_SHARE)
-    # Finding sentences takes time. A sentence consists of pieces that end at any full stop, and those of a repeated
-    # sentence are repeated, too: so only the few plots with such a piece are taken apart with care.
+    # Splitting into sentences is slow. The pieces between full stops of a repeated sentence are repeated too, so only
+    # the few plots with repeated pieces are split into sentences.
     pieces, owners = _keys_of({hash(tuple(split_words(piece))) for piece in _PIECE_END.split(plot)} for plot in plots)
     repeated = np.isin(pieces, _under_many_titles(pieces, names[owners], least))
     few = np.unique(owners[repeated]).tolist()
@@ -48,7 +48,7 @@ def remove_boilerplate(
 
     shorter: dict[int, str] = {}
     removed: Counter[str] = Counter()
-    written: dict[int, str] = {}  # a sentence as it stood where it came first
+    written: dict[int, str] = {}  # each sentence in its first spelling
     for number in few:
         kept = "".join(sentence for key, sentence in sentences[number] if key not in boilerplate).rstrip()
         if len(kept) == len(plots[number]) or count_words(kept) < min_length:
@@ -61,13 +61,13 @@ def remove_boilerplate(
 
 
 def _key(sentence: str) -> int | None:
-    """A number for the words of a sentence, None where they are too few."""
+    """Return a hash of the words of a sentence, or None if there are fewer than `MIN_WORDS`."""
     words = split_words(sentence)
     return hash(tuple(words)) if len(words) >= MIN_WORDS else None
 
 
 def _keys_of(plots: Iterable[set[int]]) -> tuple[np.ndarray, np.ndarray]:
-    """The keys of all plots in one array, and the number of each one's plot; objects of their own would take longer."""
+    """Return the keys of all plots in one array, and the index of the plot of each key."""
     keys, sizes = array("q"), array("q")
     for own in plots:
         keys.extend(own)
@@ -77,7 +77,7 @@ def _keys_of(plots: Iterable[set[int]]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _under_many_titles(keys: np.ndarray, titles: np.ndarray, least: float) -> np.ndarray:
-    """The keys that stand under at least so many different titles; both arrays have a place for each key of a plot."""
+    """Return the keys that occur under at least `least` different titles; both arrays have an item per key."""
     order = np.lexsort((titles, keys))
     keys, titles = keys[order], titles[order]
     new = np.ones(len(keys), bool)
@@ -107,7 +107,7 @@ _IS = r"(?: (?:is|are|has|have|was|were|will)(?: been| be)?(?: currently| still|
 _PLACEHOLDER = re.compile(
     "|".join(
         [
-            # what programs write for a missing value, and people into a table
+            # values for missing data that programs and people write
             r"nan|null|none|nil|n\.?/?a|#n/a|<na>|undefined|unknown|missing|empty|blank|untitled|placeholder|test|todo",
             r"tb[acd]|to be (?:announced|determined|confirmed|added)|(?:coming|available) soon|not(?: yet)? available",
             _NOUN,
@@ -129,8 +129,10 @@ _AROUND = " \t.!?…-–—_*~#\"'“”‘’«»()[]{}:,"
 
 
 def is_placeholder(text: str) -> bool:
-    """Whether the whole text says that there is no plot, in any case and with any punctuation around it.
+    """Return whether the whole text is a placeholder for a missing plot; case and outer punctuation do not matter.
 
+    Examples
+    --------
     >>> is_placeholder("No overview found."), is_placeholder("No plot is found in the garden of Eden.")
     (True, False)
     """

@@ -1,6 +1,6 @@
-"""The dataset card that `prepare` writes beside the table: where the plots come from, what was done, what is in it.
+"""The dataset card that `prepare` writes: sources, cleaning, splits and columns.
 
-The header is the one of the Hugging Face Hub's dataset cards, so that a folder can be put there as it is.
+The header has the format of the Hugging Face Hub, so the folder can be uploaded as a dataset.
 """
 
 from pathlib import Path
@@ -12,36 +12,36 @@ from movieplots.sources.corpus import Source
 
 _BEGINNING = "---\npretty_name: Plots from "
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
-_SENTENCES = 20  # boilerplate shown in the card
-# A source may count by names of its own, which are shown as they are.
+_SENTENCES = 20  # of boilerplate that the card shows
+# Sources can add their own names, which are shown unchanged.
 REASONS = {
     "broken_row": "rows that could not be read",
     "blank_row": "blank rows",
     "no_title": "no title",
     "no_plot": "no plot",
-    "stub": "plot cut off by its site, no whole sentence left",
+    "stub": "plot truncated by its website, no complete sentence left",
     "too_short": "too short",
     "too_long": "too long",
-    "no_genre": "without a genre",
-    "other_language": "in another language",
-    "duplicate": "the same words as another plot",
-    "near_duplicate": "nearly the same text as another plot",
+    "no_genre": "no genre",
+    "other_language": "another language",
+    "duplicate": "exact duplicate",
+    "near_duplicate": "near duplicate",
 }
 REPAIRS = {
-    "mojibake": "wrongly decoded characters",
+    "mojibake": "wrongly decoded characters (mojibake)",
     "html": "HTML",
-    "control_characters": "control or invisible characters",
-    "wrapper": "other tools' marks around a text",
-    "signature": "a contributor's signature",
-    "stub": "the marker of a text cut off, with its unfinished sentence",
-    "boilerplate": "sentences that stand under many titles",
-    "reference": "Wikipedia's reference marks",
-    "qv": "IMDb's marks of references, `(qv)`",
+    "control_characters": "control and invisible characters",
+    "wrapper": "special tokens of other tools around a text",
+    "signature": "signatures of contributors",
+    "stub": "truncation markers, with the incomplete sentence",
+    "boilerplate": "boilerplate sentences",
+    "reference": "reference marks of Wikipedia",
+    "qv": "reference marks of IMDb, `(qv)`",
 }
 
 
 def dataset_card(report: Preparation, sources: list[Source]) -> str:
-    """The card in Markdown; `report` is what stands in `report.json`."""
+    """Return the card in Markdown; `report` has the content of `report.json`."""
     settings, counts, total = report.settings, report.by_source, max(1, sum(report.tags.values()))
     languages = [code for code in settings.languages if code != "all"] or list(report.languages)
     size = next((name for most, name in _SIZES if report.kept < most), "n>1M")
@@ -52,31 +52,27 @@ def dataset_card(report: Preparation, sources: list[Source]) -> str:
     ]  # fmt: skip
     body = [
         f"# Plots from {', '.join(report.sources)}",
-        f"{report.kept:,} plots of {report.groups:,} groups (titles and series), with genres; "
-        f"fingerprint `{report.fingerprint}`.",
+        f"{report.kept:,} plots with genres, of {report.groups:,} groups (titles and series). "
+        f"Fingerprint: `{report.fingerprint}`.",
         "## Sources",
         markdown_table(
-            ("source", "what", "licence", "read", "kept"),
-            [(s.name, s.what, s.licence, counts[s.name].read, counts[s.name].kept) for s in sources],
+            ("source", "content", "license", "rows read", "plots kept"),
+            [(s.name, s.what, s.license, counts[s.name].read, counts[s.name].kept) for s in sources],
         ),
-        "## What was done",
-        f"Of {report.read:,} rows read, {report.kept:,} were kept. "
-        "The others, as far as they have a text, are in `dropped.parquet`:",
-        markdown_table(
-            ("dropped because", "rows"), [(REASONS.get(reason, reason), n) for reason, n in report.dropped.items()]
-        ),
-        "Cleaning changed nothing but these, and white space:",
-        markdown_table(
-            ("removed or repaired", "plots"), [(REPAIRS.get(name, name), n) for name, n in report.repaired.items()]
-        ),
+        "## Preparation",
+        f"{report.kept:,} of {report.read:,} rows were kept. "
+        + ("The others are in `dropped.parquet` if they have a text:" if report.dropped else ""),
+        _counts(("reason", "rows dropped"), REASONS, report.dropped),
+        "Cleaning removed or repaired, apart from white space:" if report.repaired else "",
+        _counts(("removed or repaired", "plots"), REPAIRS, report.repaired),
         *_boilerplate(report.boilerplate),
-        f"Lengths are in {settings.length_in}: at least {settings.min_length}, at most "
-        f"{settings.max_length:,} ({report.truncated:,} plots were cut there, at a sentence end). "
-        f"Near-duplicates are those with a similarity of {settings.dedup_threshold:g} or more.",
-        f"Of {total:,} genre names, {percent(report.tags['mapped'] / total)} were mapped onto the vocabulary, "
-        f"{percent(report.tags['ignored'] / total)} are ignored on purpose because they tell no genre, and "
+        f"Plots have from {settings.min_length} to {settings.max_length:,} {settings.length_in}; "
+        f"{report.truncated:,} longer ones were truncated at a sentence end. "
+        f"Near duplicates have a Jaccard similarity of word trigrams of at least {settings.dedup_threshold:g}.",
+        f"Of {total:,} genre names, {percent(report.tags['mapped'] / total)} were mapped onto the vocabulary and "
+        f"{percent(report.tags['ignored'] / total)} were ignored on purpose because they name no genre. "
         f"{percent(report.tags['unknown'] / total)} are in no mapping"
-        + (f", above all {', '.join(list(report.unknown_tags)[:10])}." if report.unknown_tags else "."),
+        + (f", most often {', '.join(list(report.unknown_tags)[:10])}." if report.unknown_tags else "."),
         "## Splits",
         _how_split(report),
         markdown_table(
@@ -87,37 +83,43 @@ def dataset_card(report: Preparation, sources: list[Source]) -> str:
         "## Columns",
         "`id`, `source`, `title` (as published), `primary`, `secondary`, `year`, `season`, `episode`, `air_date`, "
         "`kind` (movie, series, episode, book), `plot`, `genres` (list), `language`, `group`, `split`.",
-        "## Limits",
-        "The language of a plot is detected, not known; a genre is what the source says, and sources differ in how "
-        "freely they give them. Mind each source's licence before you pass the plots on.",
+        "## Limitations",
+        "Languages are detected and can be wrong. Genres are those of the sources, which differ in how many genres "
+        "they assign to a title. Check the license of each source before you share the plots.",
     ]  # fmt: skip
     return "\n".join(header) + "\n\n" + "\n\n".join(part for part in body if part) + "\n"
+
+
+def _counts(head: tuple[str, str], names: dict[str, str], counts: dict[str, int]) -> str:
+    return markdown_table(head, [(names.get(key, key), n) for key, n in counts.items()]) if counts else ""
 
 
 def _boilerplate(removed: dict[str, int]) -> list[str]:
     if not removed:
         return []
     shown = {" ".join(sentence.split()): n for sentence, n in list(removed.items())[:_SENTENCES]}
-    more = f"; the first {_SENTENCES} are here, all in `report.json`" if len(removed) > _SENTENCES else ""
+    more = (
+        f" The {_SENTENCES} most frequent are listed here, all in `report.json`." if len(removed) > _SENTENCES else ""
+    )
     return [
-        f"Sentences that stand word for word under many titles are boilerplate; {len(removed):,} were removed{more}:",
+        f"{len(removed):,} sentences that occur verbatim under many titles were removed as boilerplate.{more}",
         markdown_table(("sentence", "removed"), list(shown.items())),
     ]
 
 
 def is_card(file: Path) -> bool:
-    """Whether the file is a card of ours."""
+    """Return whether the file is a card that `prepare` wrote."""
     return file.is_file() and file.read_bytes().startswith(_BEGINNING.encode())
 
 
 def _how_split(report: Preparation) -> str:
     settings = report.settings
-    sentences = [f"By group, so that no title or series stands on two sides; balanced by genre, seed {settings.seed}."]
+    sentences = [f"All plots of a title or series are in one split. Genres are balanced; the seed is {settings.seed}."]
     if settings.own_splits:
         sentences = [
-            "The sources' own division, by group: where it tore a title or series apart "
-            f"({report.groups_across_splits:,} of them), the whole stands on the test side."
+            "The splits are those of the sources. A title or series that crossed the splits of its source "
+            f"({report.groups_across_splits:,} of them) is in the test split, or else in the validation split."
         ]
     if report.kept_splits:
-        sentences.append(f"{report.kept_splits:,} groups stand where an earlier preparation had put them.")
+        sentences.append(f"{report.kept_splits:,} groups keep the split of an earlier preparation.")
     return " ".join(sentences)

@@ -1,6 +1,6 @@
-"""Cleaning that never changes the words: what a site, a file format or a contributor added goes, all else stays.
+"""Clean plots: remove what a website, a file format or a contributor added, without changing other words.
 
-Every pattern is linear in the length of the text, whatever the text.
+The time of every pattern is linear in the length of the text.
 """
 
 import re
@@ -22,7 +22,7 @@ _CLOSERS = "\"'”’»)\\]"
 _SENTENCE_END = re.compile(rf"(?<![.!?…])([.!?…]+[{_CLOSERS}]*)\s+|[。！？]+[”’」』）]*\s*")
 _OPENERS = "\"'“‘„«»‚([¿¡「『（"
 _ELLIPSIS = r"(?:\.{2,}|…)"
-# Abbreviations that a name follows, so that no sentence ends there, and those that seldom end one.
+# Abbreviations before names, which do not end a sentence, and others that seldom end one.
 _BEFORE_NAMES = _words(
     """Mr Mrs Ms Messrs Mme Mlle Dr Drs Prof St Ste Mt Ft Lt Col Gen Sgt Capt Cpt Cmdr Cpl Maj Adm Pvt Rev Fr Hon Sen
     Rep Gov Pres Supt Insp Det vs Vs"""
@@ -33,13 +33,13 @@ _WINDOW = 12  # characters before a full stop that can hold an abbreviation
 
 _MORE = rf"(?:[Rr]ead |[Ss]ee |[Ss]how )?[Mm]ore ?(?:{_ELLIPSIS}|»|>>)?"
 _LINK = r"(?:(?:Read|See|Show) (?:[Mm]ore|[Aa]ll)|See [Ff]ull (?:[Ss]ummary|[Ss]ynopsis))"
-_STUB = re.compile(  # a site's mark at the end of a text that it cut off
+_STUB = re.compile(  # a website's truncation marker
     rf" ?(?:[<(\[{{] ?{_MORE} ?[>)\]}}]|[(\[] ?{_ELLIPSIS} ?[)\]]|(?:(?<!\.)\.{{2,}}|…) ?{_MORE}"
     rf"|{_LINK} ?(?:{_ELLIPSIS}|»|>>)|(?:^|(?<=[.!?…{_CLOSERS}] )|(?<=[.!?…])){_LINK})$"
 )
 _STUB_WINDOW = 48
 
-# Marks that tools put around each text of their training files. They go at both ends only: inside a text they are text.
+# Special tokens that other tools put around each text of training files. They are removed only at both ends.
 _WRAPPER = (
     r"(?:<\|(?:startoftext|endoftext|begin_of_text|end_of_text|im_start|im_end)\|>"
     r"|</?s>|<(?:bos|eos|pad|BOS|EOS|PAD)>|\[(?:CLS|SEP|PAD|BOS|EOS)\])"
@@ -65,7 +65,7 @@ _PUBLICITY = re.compile(
     r"(?:\S+ ){0,4}(?:press (?:release|kit|notes|book)|official (?:web)?site|publicity|website)", re.I
 )
 _PARTICLES = _words("al and at bin da de del della den der di do du e el et for ibn la le of the und van von y zu & /")
-# A title-cased word or two behind a dash need not be a name: `- The End`, `- Alone`, `- Season Finale`.
+# One or two capitalized words after a dash are not always a name: `- The End`, `- Alone`, `- Season Finale`.
 _NO_NAMES = _words(
     """a again almost alone always an as based but by chapter continued dead end episode featuring fin finale forever
     from gone he her hers his if in is it its maybe me my never no nor not nothing now on once or our part perhaps pilot
@@ -73,7 +73,7 @@ _NO_NAMES = _words(
     what when where who why with without yet you your"""
 )
 
-# Thai, Lao, Japanese and Chinese have no blanks between words: there each character counts as one.
+# Thai, Lao, Japanese and Chinese have no spaces between words, so each character counts as a word.
 _UNSPACED = r"\u0e01-\u0edf\u3041-\u30ff\u3400-\u9fff"
 _WORD = re.compile(rf"[{_UNSPACED}]|\w[^\s{_UNSPACED}]*")
 _PUNCTUATION = str.maketrans("", "", string.punctuation.replace("_", ""))
@@ -81,17 +81,17 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation.replace("_", ""))
 
 @dataclass(frozen=True)
 class Cleaned:
-    """A clean text, and the names of the REPAIRS that changed it; white space and composed letters alone are none."""
+    """A clean text and the names of its REPAIRS; changes of white space and Unicode normalization are not listed."""
 
     text: str
     changes: tuple[str, ...]
 
 
 def clean_plot(text: str) -> Cleaned:
-    """What `clean_text` does, and other tools' marks around the text, signatures and marks of cut-off texts removed.
+    """Clean a plot with `clean_text`, and remove wrappers of other tools, signatures and markers of truncation.
 
-    Where a text was cut off inside a sentence, the beginning of that sentence goes too; the text is empty where
-    no whole sentence is left.
+    If the text is truncated inside a sentence, the incomplete sentence is removed too. The text is empty if no complete
+    sentence is left.
     """
     text, changes = repair(text)
     if wrapped := _WRAPPERS_BEFORE.match(text):
@@ -107,7 +107,7 @@ def clean_plot(text: str) -> Cleaned:
         elif (start := _stub_start(text, end)) is not None:
             changes.add("stub")
             if not is_whole(text, start):
-                if starts is None:  # found once: ends that move back leave the former sentences as they are
+                if starts is None:  # computed once: a smaller `end` does not change the sentences before it
                     starts = [0, *accumulate(map(len, split_sentences(text)))]
                 start = starts[max(0, bisect_left(starts, start) - 1)]
         else:
@@ -117,30 +117,31 @@ def clean_plot(text: str) -> Cleaned:
 
 
 def count_words(text: str) -> int:
-    """The number of words, `mind-bending` being one; punctuation alone is none."""
-    if text.isascii():  # the same count, and faster
+    """Return the number of words; `mind-bending` is one word, punctuation alone is not a word."""
+    if text.isascii():  # the same count, faster
         return len(text.translate(_PUNCTUATION).split())
     return len(_WORD.findall(text))
 
 
 def split_sentences(text: str) -> list[str]:
-    """The sentences in order, each with the blanks that follow it: joined they are the text again.
+    """Split a text into sentences, each with the spaces after it; joined, they give the text.
 
-    A sentence ends at `.`, `!`, `?` or `…` before a blank and what can begin another; at `。`, `！` and `？` anywhere.
+    A sentence ends at `.`, `!`, `?` or `…` if a space and a possible beginning of a sentence follow, and always at
+    `。`, `！` and `？`.
     """
     sentences, start = [], 0
     for match in _SENTENCE_END.finditer(text):
-        if match.end() < len(text) and not _goes_on(text, match):
+        if match.end() < len(text) and not _continues(text, match):
             sentences.append(text[start : match.end()])
             start = match.end()
     return [*sentences, text[start:]] if text else []
 
 
 def is_whole(text: str, end: int | None = None, ellipsis: bool = False) -> bool:
-    """Whether text[:end] ends with a sentence rather than inside one.
+    """Return whether text[:end] ends with a complete sentence.
 
-    Closing quotes and brackets may follow the mark of punctuation. An ellipsis (`…` or `...`) ends a sentence only if
-    `ellipsis` says so: where a site cut a text off, it says that more was to follow.
+    Closing quotes and brackets may follow the punctuation mark. An ellipsis (`…` or `...`) ends a sentence only if
+    `ellipsis` is True, since websites truncate texts with an ellipsis.
     """
     end = len(text) if end is None else end
     tail = text[max(0, end - _WINDOW) : end]
@@ -153,17 +154,18 @@ def is_whole(text: str, end: int | None = None, ellipsis: bool = False) -> bool:
 
 
 def truncate_at_sentence(text: str, at_most: int, count: Callable[[str], int]) -> str:
-    """The longest beginning of whole sentences for which `count` gives at most `at_most`, empty if there is none.
+    """Truncate the text at a sentence end so that its `count` is at most `at_most`; empty if no sentence fits.
 
-    `count` counts words or tokens. It is called on about log2(sentences) beginnings, and must not fall as they grow.
+    `count` returns the number of words or tokens. It must not decrease with the length of the text; it is called about
+    log2(number of sentences) times.
     """
     ends = [0, *accumulate(map(len, split_sentences(text)))]
     fitting = bisect_right(ends, at_most, lo=1, key=lambda end: count(text[:end].rstrip())) - 1
     return text[: ends[fitting]].rstrip()
 
 
-def _goes_on(text: str, end: re.Match[str]) -> bool:
-    """Whether a sentence goes on after what looks like its end."""
+def _continues(text: str, end: re.Match[str]) -> bool:
+    """Return whether a sentence continues after a possible sentence end."""
     if end[1] is None:  # 。！？
         return False
     following = text[end.end()]
@@ -173,13 +175,13 @@ def _goes_on(text: str, end: re.Match[str]) -> bool:
 
 
 def _last_word(text: str, stop: int) -> str:
-    """The word that the full stop at `stop` follows, without what opens before it."""
+    """Return the word before the full stop at `stop`, without opening quotes and brackets."""
     words = text[max(0, stop - _WINDOW) : stop].split()
     return words[-1].lstrip("\"'“‘(«[") if words and not text[stop - 1].isspace() else ""
 
 
 def _is_abbreviation(text: str, stop: int, number_follows: bool = False) -> bool:
-    """Whether the full stop at `stop` belongs to an abbreviation or an initial."""
+    """Return whether the full stop at `stop` belongs to an abbreviation or an initial."""
     word = _last_word(text, stop)
     if len(word) == 1:
         return word.isupper() and word != "I"  # `World War I.` is more common than an initial I
@@ -189,25 +191,25 @@ def _is_abbreviation(text: str, stop: int, number_follows: bool = False) -> bool
 
 
 def _wrapper_start(text: str, end: int) -> int | None:
-    """Where a tool's mark at the end of text[:end] begins, None if there is none."""
+    """Return the start of a tool's special token at the end of text[:end], or None."""
     window = max(0, end - _WRAPPER_WINDOW)
     match = _WRAPPER_BEHIND.search(text[window:end])
     return window + match.start() if match else None
 
 
 def _stub_start(text: str, end: int) -> int | None:
-    """Where the mark of a cut-off text at text[:end] begins, None if there is none."""
+    """Return the start of a truncation marker at the end of text[:end], or None."""
     window = max(0, end - _STUB_WINDOW)
     match = _STUB.search(text[window:end])
     return window + match.start() if match else None
 
 
 def _signature_start(text: str, end: int) -> int | None:
-    """Where the contributor's signature at the end of text[:end] begins, None if there is none."""
+    """Return the start of the contributor's signature at the end of text[:end], or None."""
     window = max(0, end - _SIGNATURE_WINDOW)
     tail = text[window:end]
     for match in reversed(list(_SIGNATURE_START.finditer(tail))):
-        # After a quotation stands whom it quotes, in brackets an actor; and `U.S. - Canada` is no end of a sentence.
+        # A name after a quotation can be its author, in brackets an actor; `U.S. - Canada` does not end a sentence.
         after = match["end"]
         doubtful = after.strip(".!?…。！？)]") != "" or after in (")", "]")
         doubtful |= after == "." and _is_abbreviation(text, window + match.start())
@@ -217,7 +219,7 @@ def _signature_start(text: str, end: int) -> int | None:
 
 
 def _is_signature(ending: str, doubtful: bool) -> bool:
-    """Whether all of `ending` is a signature; where that is `doubtful`, it must say so by more than a name."""
+    """Return whether all of `ending` is a signature; if `doubtful`, a name alone is not enough."""
     if _ADDRESS.fullmatch(ending):
         return True
     if signed := _SIGNED_BY.fullmatch(ending):
@@ -238,7 +240,7 @@ def _is_signature(ending: str, doubtful: bool) -> bool:
 
 
 def _is_name(who: str, handle: bool) -> bool:
-    """Whether `who` is one to eight capitalised words, perhaps with an address, or if `handle` one word of any case."""
+    """Return whether `who` is a name: one to eight capitalized words, or with `handle` one word in any case."""
     words = _WHOSE_ADDRESS.sub("", who).replace(",", " ").split()
     if not 1 <= len(words) <= 8 or any(word.lower().strip(".") in _NO_NAMES for word in words):
         return False

@@ -1,11 +1,14 @@
 """Exact and near duplicates among plots.
 
-Two plots are near duplicates where the Jaccard similarity of their sets of word triples (shingles) reaches a threshold.
-Candidates come from MinHash signatures cut into bands (Broder 1997; Leskovec, Rajaraman and Ullman, "Mining of Massive
-Datasets", chapter 3), made by `rensa`. The pairs whose signatures agree enough are then measured exactly, so nothing is
-called a duplicate by an estimate; at the default threshold a pair is missed less than once in 5,000, a more similar one
-less often. In a crowd of plots that share a band (boilerplate), each meets only those that share most with it, so that
-a thousand of them do not cost a million comparisons; whoever met one there that fell to a longer plot meets again.
+Two plots are near duplicates if the Jaccard similarity of their sets of word trigrams (shingles) reaches a threshold.
+Candidate pairs come from MinHash signatures and locality-sensitive hashing in bands (Broder 1997; Leskovec, Rajaraman
+and Ullman, "Mining of Massive Datasets", chapter 3), computed by `rensa`. The similarity of promising pairs is then
+computed exactly, so no decision depends on an estimate. At the default threshold fewer than one pair in 5,000 is
+missed, and more similar pairs less often.
+
+In a large bucket (many plots that share a band, such as boilerplate), each plot is compared only with the few that
+share most with it; otherwise a thousand plots would need a million comparisons. Plots of such a bucket are compared
+again if one that they were compared with turned out to be a duplicate.
 """
 
 from collections import defaultdict
@@ -19,15 +22,18 @@ from movieplots.words import NumberedTexts
 
 SHINGLE_WORDS = 3
 _HASHES = 256
-_MISSED = 2e-4
-_DOUBT = 5  # standard deviations by which a pair's estimated similarity may fall short before it is measured
-_CHUNK = 5_000  # plots whose signatures are made at a time
-_CROWD = 8  # in a larger bucket each plot meets only so many, those that share the next band too coming first
-_MANY = 5_000_000  # pairs, from which on the repeated ones are sorted out at once
+_MISS_RATE = 2e-4  # of pairs at the threshold
+_MARGIN = 5  # standard deviations by which the estimate may be below the threshold for an exact computation
+_CHUNK = 5_000  # plots per batch of signatures
+_MAX_COMPARED = 8  # plots that each one is compared with in a larger bucket, first those that share the next band too
+_MANY = 5_000_000  # pairs; above, repeated ones are removed between bands, to limit memory
 
 
 def exact_duplicates(plots: NumberedTexts, lengths: np.ndarray) -> np.ndarray:
-    """The plot that stands for each plot, shape (n,): the longest (of equals, the first) of those with its words."""
+    """Return the index of the representative of each plot, shape (n,): the longest plot with the same words.
+
+    Of equally long plots, it is the first.
+    """
     best: dict[bytes, int] = {}
     keys = [plots.text(plot).tobytes() for plot in range(len(plots))]
     for plot, key in enumerate(keys):
@@ -37,59 +43,59 @@ def exact_duplicates(plots: NumberedTexts, lengths: np.ndarray) -> np.ndarray:
 
 
 def near_duplicates(plots: NumberedTexts, lengths: np.ndarray, threshold: float = DEDUP_THRESHOLD) -> np.ndarray:
-    """The plot that stands for each plot, shape (n,): its own number, or that of a longer one with nearly its text.
+    """Return the index of the representative of each plot, shape (n,): itself, or a longer near duplicate.
 
-    `lengths` is what "longer" means, shape (n,). From the longest on, a plot stands for itself and for all that are at
-    least `threshold` similar to it and have no other yet. So those that stand for themselves are all less similar than
-    that, and no chain of small changes makes one text of two that differ.
+    `lengths` has shape (n,). Starting with the longest, a plot without a representative represents itself and all
+    plots without one that have at least the similarity `threshold` to it. So the similarity of two representatives is
+    always below the threshold, and chains of small changes do not connect different texts.
     """
-    stands_for = np.arange(len(plots))
+    representatives = np.arange(len(plots))
     signatures, filled = _signatures(plots)
-    # The longest first; a plot of fewer than three words has no shingle and no neighbour.
+    # The longest first; a plot of fewer than three words has no shingles.
     order = np.lexsort((np.arange(len(plots)), -lengths))
     order = order[filled[order]]
     while len(order):
-        met, crowd = _candidates(signatures, order, _rows_a_band(threshold))
-        first, second = met[:, _likely(signatures, order[met], threshold)]
+        compared, crowded = _candidates(signatures, order, _rows_per_band(threshold))
+        first, second = compared[:, _promising(signatures, order[compared], threshold)]
         near = jaccard(plots, order[first], order[second]) >= threshold
-        settled = _settle(len(order), first[near], second[near])
-        stands_for[order] = order[settled]
-        left = settled == np.arange(len(order))
-        # Two can be neighbours now for the first time only where others between them fell, whom both had met.
+        assigned = _assign(len(order), first[near], second[near])
+        representatives[order] = order[assigned]
+        left = assigned == np.arange(len(order))
+        # A new pair can appear only between plots that were both compared with a plot that is now a duplicate.
         again = np.zeros(len(order), bool)
-        for one, other in (met, met[::-1]):
+        for one, other in (compared, compared[::-1]):
             again[one[~left[other]]] = True
-        order = order[left & crowd & again]
-    return _followed(stands_for)
+        order = order[left & crowded & again]
+    return _resolved(representatives)
 
 
-def _settle(n: int, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The plot that stands for each, shape (n,); the longest come first, so a smaller number is a longer plot."""
-    stands_for = np.arange(n)
-    neighbours: defaultdict[int, list[int]] = defaultdict(list)
+def _assign(n: int, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the representative of each plot, shape (n,); plots are in order of length, the longest first."""
+    representatives = np.arange(n)
+    neighbors: defaultdict[int, list[int]] = defaultdict(list)
     for a, b in zip(first.tolist(), second.tolist(), strict=True):
-        neighbours[a].append(b)
-        neighbours[b].append(a)
-    settled: set[int] = set()
-    for plot in sorted(neighbours):
-        if plot not in settled:
-            settled.add(plot)
-            for other in neighbours[plot]:
-                if other not in settled:
-                    settled.add(other)
-                    stands_for[other] = plot
-    return stands_for
+        neighbors[a].append(b)
+        neighbors[b].append(a)
+    assigned: set[int] = set()
+    for plot in sorted(neighbors):
+        if plot not in assigned:
+            assigned.add(plot)
+            for other in neighbors[plot]:
+                if other not in assigned:
+                    assigned.add(other)
+                    representatives[other] = plot
+    return representatives
 
 
-def _followed(stands_for: np.ndarray) -> np.ndarray:
-    """Where who stands for a plot fell to a longer one in a later round, that one stands for it."""
-    while (further := stands_for[stands_for] != stands_for).any():
-        stands_for[further] = stands_for[stands_for[further]]
-    return stands_for
+def _resolved(representatives: np.ndarray) -> np.ndarray:
+    """Replace representatives that became duplicates in a later round by their own representatives."""
+    while (changed := representatives[representatives] != representatives).any():
+        representatives[changed] = representatives[representatives[changed]]
+    return representatives
 
 
 def _shingles(plots: NumberedTexts) -> tuple[np.ndarray, np.ndarray]:
-    """The shingles of all plots as 64-bit hashes in one array, and where each plot's begin, shape (plots + 1,)."""
+    """Return the shingles of all plots as 64-bit hashes in one array, and their offsets, shape (n_plots + 1,)."""
     n = len(plots)
     codes = plots.codes[plots.starts[0] : plots.starts[-1]].astype(np.uint64) + np.uint64(1)
     if len(codes) < SHINGLE_WORDS:
@@ -98,19 +104,19 @@ def _shingles(plots: NumberedTexts) -> tuple[np.ndarray, np.ndarray]:
     for shift in range(1, SHINGLE_WORDS):
         hashes = _mix(hashes[:-1] * np.uint64(3) + codes[shift:])
     plot = np.repeat(np.arange(n), plots.lengths())
-    whole = plot[: len(hashes)] == plot[SHINGLE_WORDS - 1 :]  # a shingle must not reach into the next plot
+    whole = plot[: len(hashes)] == plot[SHINGLE_WORDS - 1 :]  # not across the end of a plot
     sizes = np.bincount(plot[: len(hashes)][whole], minlength=n)
     return hashes[whole], np.concatenate([[0], np.cumsum(sizes)]).astype(np.uint64)
 
 
 def jaccard(plots: NumberedTexts, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The similarity of each pair of plots, shape (pairs,); 0 where neither has a shingle."""
+    """Return the Jaccard similarity of each pair of plots, shape (n_pairs,); 0 for plots without shingles."""
     if not len(first):
         return np.empty(0)
-    meant, rows = np.unique(np.concatenate([first, second]), return_inverse=True)
-    hashes, starts = _shingles(plots.select(meant))
-    columns = (hashes >> np.uint64(1)).astype(np.int64)  # as they are: numbering them anew takes a sort
-    shape = (len(meant), np.iinfo(np.int64).max)
+    needed, rows = np.unique(np.concatenate([first, second]), return_inverse=True)
+    hashes, starts = _shingles(plots.select(needed))
+    columns = (hashes >> np.uint64(1)).astype(np.int64)  # hashes as column numbers, to save a sort
+    shape = (len(needed), np.iinfo(np.int64).max)
     sets = csr_matrix((np.ones(len(columns), np.float32), columns, starts.astype(np.int64)), shape)
     sets.sum_duplicates()
     sets.data[:] = 1
@@ -122,14 +128,14 @@ def jaccard(plots: NumberedTexts, first: np.ndarray, second: np.ndarray) -> np.n
 
 
 def _mix(x: np.ndarray) -> np.ndarray:
-    """The finaliser of SplitMix64 (Steele, Lea and Flood 2014): spreads neighbouring numbers over all 64 bits."""
+    """Hash 64-bit integers with the finalizer of SplitMix64 (Steele, Lea and Flood 2014)."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
 
 
 def _signatures(plots: NumberedTexts) -> tuple[np.ndarray, np.ndarray]:
-    """The MinHash signature of each plot, shape (n, hashes), and whether it has any shingle, shape (n,)."""
+    """Return the MinHash signature of each plot, shape (n, n_hashes), and whether it has shingles, shape (n,)."""
     n = len(plots)
     signatures, filled = np.zeros((n, _HASHES), np.uint32), np.zeros(n, bool)
     for first in range(0, n, _CHUNK):
@@ -141,64 +147,64 @@ def _signatures(plots: NumberedTexts) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _candidates(signatures: np.ndarray, order: np.ndarray, rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of places a < b in `order` that share a band of so many rows, each once, shape (2, pairs).
+    """Return candidate pairs: positions a < b in `order` that share a band of `rows` rows, shape (2, n_pairs).
 
-    And which of the places were in a crowd, where not every pair was looked at, shape (n,).
+    Also returns which positions were in a large bucket, where not all pairs are candidates, shape (n,).
     """
     n, bands = len(order), _HASHES // rows
-    found, waiting, crowd = [np.empty(0, np.int64)], 0, np.zeros(n, bool)
-    further = _keys(signatures, order, 0, rows)
+    found, waiting, crowded = [np.empty(0, np.int64)], 0, np.zeros(n, bool)
+    following = _keys(signatures, order, 0, rows)
     for band in range(bands):
-        keys, further = further, _keys(signatures, order, (band + 1) % bands, rows)
-        pairs = _same_key(keys, further, crowd)
+        keys, following = following, _keys(signatures, order, (band + 1) % bands, rows)
+        pairs = _same_key(keys, following, crowded)
         found.append(pairs)
         waiting += len(pairs)
         if waiting > _MANY:
             found, waiting = [_distinct(found)], 0
-    return np.stack(np.divmod(_distinct(found), n)), crowd
+    return np.stack(np.divmod(_distinct(found), n)), crowded
 
 
 def _distinct(found: list[np.ndarray]) -> np.ndarray:
-    pairs = np.sort(np.concatenate(found))  # np.unique with its hash table takes 20 times as long
+    pairs = np.sort(np.concatenate(found))  # np.unique, with a hash table, takes 20 times as long
     return pairs[np.diff(pairs, prepend=-1) > 0]
 
 
-def _likely(signatures: np.ndarray, pairs: np.ndarray, threshold: float) -> np.ndarray:
-    """Whether the signatures of each pair of plots, shape (2, pairs), agree enough for it to be worth measuring."""
-    least = threshold - _DOUBT * (threshold * (1 - threshold) / _HASHES) ** 0.5
+def _promising(signatures: np.ndarray, pairs: np.ndarray, threshold: float) -> np.ndarray:
+    """Return for each pair, shape (2, n_pairs), whether its estimated similarity is close enough to the threshold."""
+    least = threshold - _MARGIN * (threshold * (1 - threshold) / _HASHES) ** 0.5
     parts = np.array_split(pairs, pairs.shape[1] // 50_000 + 1, axis=1)
     return np.concatenate([(signatures[first] == signatures[second]).mean(axis=1) >= least for first, second in parts])
 
 
 def _keys(signatures: np.ndarray, order: np.ndarray, band: int, rows: int) -> np.ndarray:
-    """One number for the band of each signature in `order`, shape (n,)."""
+    """Return a hash of one band of each signature in `order`, shape (n,)."""
     keys = np.zeros(len(order), np.uint64)
     for values in signatures[order, band * rows : (band + 1) * rows].T:
         keys = _mix(keys * np.uint64(31) + values + np.uint64(1))
     return keys
 
 
-def _rows_a_band(threshold: float) -> int:
-    """The longest band with which a pair at the threshold is still missed less often than `_MISSED`."""
+def _rows_per_band(threshold: float) -> int:
+    """Return the largest number of rows for which pairs at the threshold are missed at a rate below `_MISS_RATE`."""
     return max(
-        (rows for rows in range(1, _HASHES + 1) if (1 - threshold**rows) ** (_HASHES // rows) < _MISSED), default=1
+        (rows for rows in range(1, _HASHES + 1) if (1 - threshold**rows) ** (_HASHES // rows) < _MISS_RATE), default=1
     )
 
 
-def _same_key(keys: np.ndarray, further: np.ndarray, crowd: np.ndarray) -> np.ndarray:
-    """Pairs with the same key, as a * n + b for a < b; all arrays have shape (n,), and `crowd` is marked here."""
+def _same_key(keys: np.ndarray, next_keys: np.ndarray, crowded: np.ndarray) -> np.ndarray:
+    """Return pairs a < b with the same key, as a * n + b; mark members of large buckets in `crowded`, shape (n,)."""
     n = len(keys)
     order = np.argsort(keys, kind="stable")
     starts = np.flatnonzero(np.concatenate([[True], keys[order[1:]] != keys[order[:-1]]]))
     sizes = np.diff(np.concatenate([starts, [n]]))
     place = np.arange(n) - np.repeat(starts, sizes)  # of each in its bucket
-    crowded = sizes > _CROWD + 1
-    if crowded.any():
-        crowd[order[np.repeat(crowded, sizes)]] = True
-        order = np.lexsort((further, keys))
+    large = sizes > _MAX_COMPARED + 1
+    if large.any():
+        crowded[order[np.repeat(large, sizes)]] = True
+        order = np.lexsort((next_keys, keys))
     found = [np.empty(0, np.int64)]
     following = np.flatnonzero(place)
-    for step in range(1, _CROWD + 1):
+    for step in range(1, _MAX_COMPARED + 1):
         found.append(_pair_codes(order[following], order[following - step], n))
         following = following[place[following] > step]
     return np.concatenate(found)

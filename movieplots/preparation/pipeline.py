@@ -1,8 +1,7 @@
-"""From corpora to the Plot table: read, clean, map genres, keep some languages, drop duplicates, group, split.
+"""Prepare corpora: read, clean, map genres, select languages, drop duplicates, group, split.
 
-Every row that is read is either kept or counted under one reason, so `read == kept + sum(dropped)`; the dropped ones go
-into a table of their own where they have a text, broken rows as they stand in the file. Nothing is written before
-everything is done.
+Every row is either kept or counted under one reason, so `read == kept + sum(dropped)`. Dropped rows with a text are
+written to a separate table, broken rows as in the file. All files are written at the end.
 """
 
 from collections import Counter
@@ -37,36 +36,48 @@ from movieplots.titles import Title, parse_title
 from movieplots.words import number_words
 
 DROPPED_FILE, REPORT_FILE, CARD_FILE, DATASET_FOLDER = "dropped.parquet", "report.json", "README.md", "dataset"
-_NAMED_TAGS = 25  # unknown tags in a message: more than TMDB has ids
-NAMED_ROWS = 3  # broken rows that are named on the terminal; all are in the file of dropped rows
+_SHOWN_TAGS = 25  # unknown tags in a message; TMDB has fewer ids
+SHOWN_ROWS = 3  # broken rows in messages; all are in the file of dropped rows
 
 
 @takes(PrepareSettings)
 def prepare(settings: PrepareSettings) -> Preparation:
-    """Prepare one or several corpora into a folder.
+    """Clean one or several corpora and split them into train, validation and test.
 
-    The folder then holds the Plot table `plots.parquet`, `dropped.parquet` (other rows with a text, each with its
-    reason), `report.json`, the dataset card `README.md`, and with `export` the folder `dataset`.
-
-    A title, a series with all its episodes, goes whole into train, validation or test, 80 : 10 : 10, drawn by `seed`
-    and balanced by genre (a biased coin as in Pocock and Simon 1975). `own_splits` keeps the division that a source
-    brings along; a title that it tears apart goes as a whole to test or validation. Where `output_dir` already holds a
-    table of this seed, its titles keep their splits, whatever rows have been added where, unless `overwrite` draws
-    anew; `splits_from` takes the splits of a table elsewhere.
-
-    Near duplicates are found by MinHash (Broder 1997; the library rensa).
+    The folder `output_dir` then has the Plot table `plots.parquet` (see `load_plots`), `dropped.parquet` (dropped rows
+    with a text and the reason), `report.json`, the dataset card `README.md`, and with `export` the folder `dataset`.
 
     Returns
     -------
     Preparation
-        What was kept, dropped and counted, as in `report.json`.
+        The counts of kept and dropped rows, as in `report.json`.
 
     Raises
     ------
     BadInput
-        Where the input cannot be used, and nothing is written: an unknown source or one whose files are missing, an
-        option out of range, a foreign `README.md` or `dataset` in `output_dir`, no plot that is left, too few to be
-        split.
+        If a source is unknown or its files are missing, an option is out of range, `output_dir` contains another
+        `README.md` or `dataset`, no plot is left, or too few plots are left to split. Nothing is written then.
+
+    Notes
+    -----
+    A group (a series with its episodes, a title with its sequels) is always in one split. The shares of the splits are
+    80 : 10 : 10, roughly stratified by genre: each genre has about these shares, too. A group is assigned at random,
+    except if a genre would then be too far from its shares (minimization, `Pocock and Simon 1975
+    <https://doi.org/10.2307/2529712>`_).
+
+    If `output_dir` has a table with the same seed, its groups keep their splits even if rows are added, unless
+    `overwrite` is True. With `own_splits`, plots keep the splits of their source. If a source puts plots of one group
+    into several splits, the whole group goes to test if one of them is in test, otherwise to validation.
+
+    Candidates for near duplicates are found by MinHash (`Broder 1997 <https://doi.org/10.1109/SEQUEN.1997.666900>`_);
+    their Jaccard similarity is then computed exactly.
+
+    Examples
+    --------
+    >>> from movieplots import prepare
+    >>> preparation = prepare("sample", "runs/plots")
+    >>> preparation.kept, preparation.splits
+    (420, {'train': 330, 'validation': 48, 'test': 42})
     """
     out, names, wanted = Path(settings.output_dir), settings.names, set(settings.languages)
     locations = _locations(names, settings.path)
@@ -85,12 +96,12 @@ def prepare(settings: PrepareSettings) -> Preparation:
     for name, location in locations.items():
         notify(f"Reading {location} …")
         corpus = _read(get_source(name), location, settings.columns)
-        _name_unreadable(corpus)
+        _report_unreadable(corpus)
         rows.add(name, corpus)
     plots = rows.take_kept()
     if plots.empty:
         raise BadInput(f"No plot can be used ({_reasons(rows.counts) or 'there are no rows'}){rows.unknown_hint()}.")
-    own = rows.own_divisions() if settings.own_splits else {}
+    own = rows.own_splits() if settings.own_splits else {}
     plots["language"] = detect_languages(plots["plot"].tolist(), settings.detector)
     found = plots["language"].value_counts()
     if "all" not in wanted:
@@ -98,14 +109,14 @@ def prepare(settings: PrepareSettings) -> Preparation:
     with working("Looking for duplicates …"):
         plots = _without_duplicates(plots, settings.dedup_threshold, rows)
     with working("Splitting …"):
-        drawn = assign_splits(rows.groups, rows.genres, settings.seed, own)
-        splits = assign_splits(rows.groups, rows.genres, settings.seed, earlier | own) if earlier else drawn
+        new = assign_splits(rows.groups, rows.genres, settings.seed, own)
+        splits = assign_splits(rows.groups, rows.genres, settings.seed, earlier | own) if earlier else new
     plots["split"] = plots["group"].map(splits)
     _check_splits(plots, rows.unknown_hint())
-    kept_splits = sum(splits[group] != drawn[group] for group in plots["group"].unique())
+    kept_splits = sum(splits[group] != new[group] for group in plots["group"].unique())
     if kept_splits:
         titles = "1 title keeps its split" if kept_splits == 1 else f"{kept_splits:,} titles keep their splits"
-        notify(f"{titles} from the earlier preparation; --overwrite draws new ones.")
+        notify(f"{titles} from the earlier preparation; use --overwrite to assign new ones.")
 
     result = Preparation(
         path=str(out / FILE_NAME),
@@ -153,13 +164,13 @@ def prepare(settings: PrepareSettings) -> Preparation:
         write_text(folder / CARD_FILE, dataset_card(result, [get_source(name) for name in names]))
         if settings.export:
             save_dataset(plots, folder / DATASET_FOLDER, result.fingerprint)
-    if not settings.export:  # one exported before would hold other plots than the table
+    if not settings.export:  # an earlier export would have other plots than the table
         remove_folder(out / DATASET_FOLDER)
     return result
 
 
 class _Row(TypedDict, total=False):
-    """A row on its way: the columns of the Plot table, and what is needed until it is kept or dropped."""
+    """A row in progress: the columns of the Plot table, and fields used until it is kept or dropped."""
 
     id: str
     source: str
@@ -176,12 +187,12 @@ class _Row(TypedDict, total=False):
     air_date: str | None
     kind: str
     length: int
-    was: str  # the plot before it turned out to be none
-    empty: str  # the reason for which it is none
+    was: str  # the original text, if the plot is empty after cleaning
+    empty: str  # the reason for this
 
 
 class _Rows:
-    """The rows of all sources on their way into the table: kept, dropped with a reason, and everything counted."""
+    """The rows of all sources, kept or dropped with a reason, and their counts."""
 
     def __init__(
         self, settings: PrepareSettings, extra: Mapping[str, tuple[str, ...]], count: Callable[[str], int]
@@ -197,15 +208,15 @@ class _Rows:
         self.tags: Counter[str] = Counter()
         self.unknown: Counter[str] = Counter()
         self.columns: dict[str, dict[str, ColumnCounts]] = {}
-        # Every row with a title, also one that is dropped later, takes part in splitting: so what is added to a corpus
-        # cannot move a plot by making a former row its duplicate.
+        # Rows that are dropped later take part in splitting too. Otherwise rows added to a corpus could move plots to
+        # another split, by making a row a duplicate.
         self.groups: list[str] = []
         self.genres: list[list[str]] = []
         self.own: dict[str, set[str]] = {}
-        self._ids: dict[str, int] = {}  # ids that are taken, and the last number added to each
+        self._ids: dict[str, int] = {}  # ids in use, and the last number appended to each
 
     def add(self, source: str, corpus: RawCorpus) -> None:
-        """Clean a source's rows and sort out those that cannot be used; the corpus is used up."""
+        """Clean the rows of a source and drop unusable ones; the corpus is emptied."""
         self.read[source] = len(corpus.rows) + corpus.broken + corpus.blank
         for broken in corpus.broken_rows:
             self._drop({"source": source, "plot": broken.text}, "broken_row", str(broken))
@@ -219,7 +230,7 @@ class _Rows:
         corpus.rows.reverse()
         cleaned = [self._clean_row(source, corpus.rows.pop()) for _ in track(range(len(corpus.rows)), "Cleaning")]
         rows = [row for row in cleaned if row is not None]
-        titles = [group_name(row["title"]) for row in rows]  # editions of one title count once
+        titles = [group_name(row["title"]) for row in rows]  # so editions of one title count once
         shorter, removed = remove_boilerplate(titles, [row["plot"] for row in rows], self.settings.min_length)
         self.boilerplate += removed
         if shorter:
@@ -229,7 +240,7 @@ class _Rows:
             self._keep_or_drop(row)
 
     def _clean_row(self, source: str, raw: RawPlot) -> "_Row | None":
-        """The row with its title and plot cleaned and its genres mapped, None where it is blank."""
+        """Return the row with clean title and plot and mapped genres, or None if it is blank."""
         if not raw.published.strip() and not raw.plot.strip() and not raw.tags:
             self.counts["blank_row"] += 1
             return None
@@ -276,7 +287,7 @@ class _Rows:
             self._drop(row | {"plot": row["plot"] or row["was"]}, reason, detail)
 
     def _free_id(self, wanted: str) -> str:
-        """The id itself, or where it is taken with the first number that makes it free."""
+        """Return the id, with a number appended if it is in use."""
         name = wanted
         while name in self._ids:
             self._ids[wanted] += 1
@@ -285,7 +296,7 @@ class _Rows:
         return name
 
     def _reason(self, row: "_Row") -> str | None:
-        """Why the row cannot be used, or None; a plot that is too long is truncated here."""
+        """Return the reason to drop the row, or None; truncate a plot that is too long."""
         if not row["title"]:
             return "no_title"
         if not row["plot"]:
@@ -305,7 +316,7 @@ class _Rows:
         return None if row["genres"] else "no_genre"
 
     def keep(self, plots: pd.DataFrame, mask: pd.Series, reason: str, details: pd.Series) -> pd.DataFrame:
-        """The plots of the mask; the others are dropped for the reason, each with its detail."""
+        """Return the plots of the mask; drop the others for the reason, each with its detail."""
         for row, detail in zip(plots[~mask].to_dict("records"), details[~mask], strict=True):
             self._drop(cast(_Row, row), reason, detail)
         if not mask.any():
@@ -318,7 +329,7 @@ class _Rows:
         self.dropped.append((row.get("id", ""), row["source"], title, row["plot"], genres, reason, detail))
 
     def take_kept(self) -> pd.DataFrame:
-        """The kept rows as a table; they are not held twice."""
+        """Return the kept rows as a DataFrame and release them."""
         for row in self.kept:
             del row["tags"]
         plots = pd.DataFrame(self.kept)
@@ -326,24 +337,24 @@ class _Rows:
         return plots
 
     def dropped_table(self) -> pd.DataFrame:
-        """The dropped rows; `detail` is the language found, the plot kept instead, the tags, or what is broken."""
+        """Return the dropped rows; `detail` is the language, the plot kept instead, the tags, or the error."""
         return pd.DataFrame(self.dropped, columns=["id", "source", "title", "plot", "genres", "reason", "detail"])
 
     def unknown_hint(self) -> str:
-        """The end of a sentence on too few plots: the commonest unknown tags, if plots went for want of a genre."""
+        """Return the most frequent unknown tags as the end of a message, if plots were dropped without a genre."""
         if not (self.unknown and self.counts["no_genre"]):
             return ""
-        tags = ", ".join(f"{tag[:60]!r} ({n:,})" for tag, n in self.unknown.most_common(_NAMED_TAGS))
-        more = f" and {len(self.unknown) - _NAMED_TAGS:,} more" if len(self.unknown) > _NAMED_TAGS else ""
+        tags = ", ".join(f"{tag[:60]!r} ({n:,})" for tag, n in self.unknown.most_common(_SHOWN_TAGS))
+        more = f" and {len(self.unknown) - _SHOWN_TAGS:,} more" if len(self.unknown) > _SHOWN_TAGS else ""
         return (
-            f"; no genre mapping names the tags {tags}{more}: map them in a CSV with the columns tag,genres, "
-            "for --genre-map"
+            f"; no genre mapping contains the tags {tags}{more}: map them in a CSV file with the columns tag,genres "
+            "and pass it as --genre-map"
         )
 
-    def own_divisions(self) -> dict[str, str]:
-        """The split of each group that its source has divided; where it tears a group apart, the whole goes to test."""
+    def own_splits(self) -> dict[str, str]:
+        """Return the split of each group in its source; a group that crosses splits gets test, or else validation."""
         if not self.own:
-            raise BadInput("None of these sources brings a division of its own: leave out --own-splits.")
+            raise BadInput("None of these sources has its own splits: leave out --own-splits.")
         return {
             group: "test" if "test" in found else "validation" if "validation" in found else "train"
             for group, found in self.own.items()
@@ -351,22 +362,22 @@ class _Rows:
 
 
 def _locations(names: list[str], path: str | Path | Mapping[str, str | Path] | None) -> dict[str, Path]:
-    """Where each source's files are."""
+    """Return the file or folder of each source."""
     sources = [get_source(name) for name in names]
     if isinstance(path, (str, Path)):
         if len(names) > 1:
-            raise BadInput(f"With several sources each path needs its source: --path {names[0]}={path}.")
+            raise BadInput(f"With several sources, each path needs its source: --path {names[0]}={path}.")
         paths = {names[0]: path} if str(path) else {}
     else:
         paths = dict(path or {})
     if stray := [name for name in paths if name not in names]:
-        raise BadInput(f"There is a path for {', '.join(stray)}, which is not among the sources: name it too.")
+        raise BadInput(f"There is a path for {', '.join(stray)}, which is not among the sources: add the source.")
     locations = {}
     for source in sources:
         location = Path(paths[source.name]) if source.name in paths else source.default_path or source.folder
         if not location.exists():
             if source.name not in paths:
-                raise BadInput(f"The source {source.name!r} is not in {location}: {source.how_to_get}, or give --path.")
+                raise BadInput(f"The source {source.name!r} is not in {location}: {source.how_to_get}, or use --path.")
             raise BadInput(
                 f"{location} does not exist: check --path, or see `movieplots sources` for how to get {source.name!r}."
             )
@@ -378,18 +389,18 @@ def _read(source: Source, location: Path, columns: Mapping[str, str] | None) -> 
     return source.read(location, columns) if source.name == "table" else source.read(location)
 
 
-def _name_unreadable(corpus: RawCorpus) -> None:
-    """Name the first broken rows, and the columns with values that could not be read."""
-    for broken in corpus.broken_rows[:NAMED_ROWS]:
+def _report_unreadable(corpus: RawCorpus) -> None:
+    """Print the first broken rows and the columns with unreadable values."""
+    for broken in corpus.broken_rows[:SHOWN_ROWS]:
         notify(f"Broken row in {broken}")
-    if (more := corpus.broken - NAMED_ROWS) > 0:
-        notify(f"… and {more:,} more broken rows, which are in {DROPPED_FILE}")
+    if (more := corpus.broken - SHOWN_ROWS) > 0:
+        notify(f"… and {more:,} more broken rows, see {DROPPED_FILE}")
     for name, column in corpus.columns.items():
         if column.unreadable:
             values = f"{column.unreadable:,} of {column.rows - column.empty:,} values"
             notify(f"{name}: {values} could not be read, such as {column.example!r}")
         if column.needed and column.empty:
-            notify(f"{name}: {column.empty:,} of {column.rows:,} rows have none; their ids are made of their texts")
+            notify(f"{name}: {column.empty:,} of {column.rows:,} rows have no value; their ids are hashes of the texts")
 
 
 def _splits_of(table: str | Path) -> dict[str, str]:
@@ -398,26 +409,28 @@ def _splits_of(table: str | Path) -> dict[str, str]:
 
 
 def _check_out(out: Path) -> None:
-    """Raise BadInput where `out` cannot be written, or holds something of the same name that is not ours."""
+    """Raise BadInput if `out` is not writable or has a card or dataset that `prepare` did not write."""
     check_folder(out)
     card, dataset = out / CARD_FILE, out / DATASET_FOLDER
     foreign = [card] if card.exists() and not is_card(card) else []
     foreign += [dataset] if dataset.exists() and not is_dataset(dataset) else []
     if foreign:
-        raise BadInput(f"{foreign[0]} is not of `movieplots prepare` and would be lost: choose another --output-dir.")
+        raise BadInput(
+            f"{foreign[0]} was not written by `movieplots prepare` and would be lost: choose another --output-dir."
+        )
 
 
 def _splits_here(out: Path, seed: int) -> dict[str, str]:
-    """The splits in the table that `out` holds, if it holds a whole one of this seed."""
+    """Return the splits of the table in `out`, if there is a complete one with this seed."""
     if not (out / REPORT_FILE).exists():
         return {}
     try:
         before = read_json(out / REPORT_FILE, "prepare it again")["settings"]["seed"]
         if before == seed:
             return _splits_of(out)
-        notify(f"{out} was prepared with seed {before}: the splits are drawn anew with seed {seed}.")
+        notify(f"{out} was prepared with seed {before}: new splits are assigned with seed {seed}.")
     except (BadInput, LookupError, TypeError):
-        notify(f"What {out} holds is damaged: it is made anew, and its splits with it.")
+        notify(f"The table in {out} is damaged: it is replaced, with new splits.")
     return {}
 
 
@@ -429,35 +442,35 @@ def _token_counter(name: str) -> Callable[[str], int]:
 
 
 def _clean_title(title: Title) -> Title:
-    if title.bare:  # perhaps only for an invisible character
+    if title.bare:  # perhaps only because of an invisible character
         return parse_title(clean_text(title.primary))
     return replace(title, primary=clean_text(title.primary), secondary=clean_text(title.secondary))
 
 
 def _without_duplicates(plots: pd.DataFrame, threshold: float, rows: _Rows) -> pd.DataFrame:
     numbered, lengths = number_words(plots["plot"].tolist(), {}), plots["plot"].str.len().to_numpy()
-    stands_for = exact_duplicates(numbered, lengths)
-    unique = np.flatnonzero(stands_for == np.arange(len(plots)))
-    plots = _keep_representatives(plots, stands_for, "duplicate", rows)
+    representatives = exact_duplicates(numbered, lengths)
+    unique = np.flatnonzero(representatives == np.arange(len(plots)))
+    plots = _keep_representatives(plots, representatives, "duplicate", rows)
     if threshold < 1:
-        stands_for = near_duplicates(numbered.select(unique), lengths[unique], threshold)
-        plots = _keep_representatives(plots, stands_for, "near_duplicate", rows)
+        representatives = near_duplicates(numbered.select(unique), lengths[unique], threshold)
+        plots = _keep_representatives(plots, representatives, "near_duplicate", rows)
     return plots
 
 
-def _keep_representatives(plots: pd.DataFrame, stands_for: np.ndarray, reason: str, rows: _Rows) -> pd.DataFrame:
-    instead = plots["id"].iloc[stands_for].set_axis(plots.index)
-    itself = pd.Series(stands_for == np.arange(len(plots)), index=plots.index)
-    return rows.keep(plots, itself, reason, instead)
+def _keep_representatives(plots: pd.DataFrame, representatives: np.ndarray, reason: str, rows: _Rows) -> pd.DataFrame:
+    instead = plots["id"].iloc[representatives].set_axis(plots.index)
+    kept = pd.Series(representatives == np.arange(len(plots)), index=plots.index)
+    return rows.keep(plots, kept, reason, instead)
 
 
 def _check_splits(plots: pd.DataFrame, unknown_hint: str) -> None:
     empty = [split for split in SPLITS if not (plots["split"] == split).any()]
     if empty:
         raise BadInput(
-            f"The corpus is too small to split: {len(plots)} plots in {plots['group'].nunique()} groups leave nothing "
-            f"for {' and '.join(empty)}"
-            f"{unknown_hint or '; add plots (50 of different titles are enough as a rule)'}."
+            f"The corpus is too small to split: with {len(plots)} plots in {plots['group'].nunique()} groups, "
+            f"{' and '.join(empty)} would be empty"
+            f"{unknown_hint or '; add plots (50 with different titles are usually enough)'}."
         )
 
 

@@ -1,11 +1,13 @@
-"""Train, validation and test by group and stratified by genre: what belongs together never stands on two sides.
+"""Assign groups to train, validation and test, stratified by genre; a group is never divided.
 
-A group (a series, a title) is placed when its first row comes: a hash of its name and the seed is the coin, and the
-coin is overruled only where it would leave a genre of that row too far from its share on some side. This is a biased
-coin as in Pocock and Simon 1975, "Sequential treatment assignment with balancing for prognostic factors in the
-controlled clinical trial". So genres are balanced as far as whole groups allow, and rows added after the others change
-nothing for them. Rows put in between would move up to a tenth of the groups (no method can both balance genres and
-ignore which rows came first), so `prepare` hands over the sides of the table that it prepared before.
+A group (a series, a title) is assigned at its first row, at random by a hash of its name and the seed. Another split is
+chosen only if a genre of the row would be too far from its share in some split. This is minimization with a biased coin
+(Pocock and Simon 1975, "Sequential treatment assignment with balancing for prognostic factors in the controlled
+clinical trial"). Genres are balanced as far as whole groups allow.
+
+Rows that are appended do not change earlier assignments. Rows inserted between others would change up to a tenth of
+the groups, because no method can balance genres independently of the order. So `prepare` passes the splits of the
+previous table as `given`.
 """
 
 import hashlib
@@ -21,31 +23,28 @@ from movieplots.titles import Title
 SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
 _PARENTHESIS_OR_COLON = re.compile(r"[()]|: ")
-# What catalogues put behind a title: `(English Dub)`, `[4K UHD]`, `Vol. 2`, `Season 3: The Reckoning`.
+# Additions of catalogues after a title: `(English Dub)`, `[4K UHD]`, `Vol. 2`, `Season 3: The Reckoning`.
 _ADDITION = re.compile(r"\s*(?:\([^()]*\)|\[[^\[\]]*\])\s*$")
 _NUMBERED = re.compile(r"[\s,:–-]+(?:season|series|vol|volume|part|chapter|episode|book)\b\.?\s*(?:\d|[ivxl]+\b).*$")
 
-_LONGEST = 300  # characters that tell two titles apart; the patterns above would take long over a longer one
-_NO_NAMES = ("a", "an", "the")  # what is left of `The Book 2`
+_LONGEST = 300  # characters of a title that are compared, to limit the time of the patterns above
+_NO_NAMES = ("a", "an", "the")  # the rest of a title such as `The Book 2`
 
 
 def group_of(title: Title) -> str:
-    """The group of a plot, which is never split: a series with its episodes, or the parts of a franchise of movies.
-
-    A movie or book belongs to the franchise that its name begins with: `Alien: Covenant` to `alien`.
-    """
+    """Return the group of a title: its series, or the franchise of a movie or book (`Alien: Covenant` -> `alien`)."""
     own_name = title.bare or title.kind in ("series", "episode")
     return group_name(title.primary if own_name else franchise_name(title.primary))
 
 
 def franchise_name(name: str) -> str:
-    """The part of a movie's or book's name that names its franchise: what stands before the first colon and blank.
+    """Return the franchise in the name of a movie or book: the part before the first colon and space.
 
-    A colon inside parentheses, or with nothing but blanks on one of its sides, does not count; without one, the
-    franchise is the name.
+    Colons inside parentheses, or with nothing before or after them, do not count. Without a colon, the franchise is the
+    whole name.
     """
     colons: list[int] = []
-    opened: list[int] = []  # for every open parenthesis, the number of colons before it
+    opened: list[int] = []  # the number of colons before each open parenthesis
     for mark in _PARENTHESIS_OR_COLON.finditer(name):
         if mark[0] == "(":
             opened.append(len(colons))
@@ -57,7 +56,7 @@ def franchise_name(name: str) -> str:
 
 
 def group_name(name: str) -> str:
-    """The name of a group: without case, accents, punctuation, additions and part numbers."""
+    """Normalize a name: lower case, without accents, punctuation, additions of catalogues and part numbers."""
     primary = name[:_LONGEST]
     plain = primary.casefold()
     if not plain.isascii():
@@ -77,23 +76,23 @@ def _words(text: str) -> str:
 def assign_splits(
     groups: Sequence[str], genres: Sequence[Sequence[str]], seed: int, given: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """The side of each group, from the group and the genres of each row in order.
+    """Return the split of each group, from the group and the genres of each row in order.
 
-    `given` are groups whose side is settled beforehand; the others are placed around them.
+    `given` are the splits of groups that are already assigned; the others are balanced around them.
     """
-    sides = dict(given or {})
+    splits = dict(given or {})
     tallies: defaultdict[str, _Tally] = defaultdict(_Tally)
     for group, row in zip(groups, genres, strict=True):
         strata = [tallies[genre] for genre in ("", *row)]  # "" stands for all plots
-        if group not in sides:
-            sides[group] = _place(strata, coin(group, seed))
+        if group not in splits:
+            splits[group] = _balanced(strata, random_split(group, seed))
         for tally in strata:
-            tally.add(sides[group])
-    return sides
+            tally.add(splits[group])
+    return splits
 
 
-def coin(group: str, seed: int) -> str:
-    """A side drawn by the hash of the group's name and the seed, 80 : 10 : 10."""
+def random_split(group: str, seed: int) -> str:
+    """Return a split at random (80 : 10 : 10), by a hash of the group's name and the seed."""
     digest = hashlib.sha256(f"{seed}:{group}".encode()).digest()
     position = int.from_bytes(digest[:8], "big") / 2**64
     if position < SHARES["test"]:
@@ -102,30 +101,32 @@ def coin(group: str, seed: int) -> str:
 
 
 class _Tally:
-    """How many rows of one genre each side has."""
+    """The number of rows of one genre in each split."""
 
     def __init__(self) -> None:
         self.rows = dict.fromkeys(SPLITS, 0)
         self.total = 0
 
-    def add(self, side: str) -> None:
-        self.rows[side] += 1
+    def add(self, split: str) -> None:
+        """Count one more row in a split."""
+        self.rows[split] += 1
         self.total += 1
 
-    def behind(self, side: str) -> float:
-        """Rows that the side would be short of its share after one more row (negative: it has too many)."""
-        return SHARES[side] * (self.total + 1) - self.rows[side]
+    def missing(self, split: str) -> float:
+        """Return how many rows the split lacks for its share after one more row (negative: it has too many)."""
+        return SHARES[split] * (self.total + 1) - self.rows[split]
 
-    def tolerance(self, side: str) -> float:
-        """How many rows a side may be off: one, and a quarter of the deviation that chance alone would give."""
-        return 1 + math.sqrt(SHARES[side] * (self.total + 1)) / 4
+    def tolerance(self, split: str) -> float:
+        """Return the allowed deviation in rows: one, plus a quarter of the standard deviation of random splits."""
+        return 1 + math.sqrt(SHARES[split] * (self.total + 1)) / 4
 
 
-def _place(strata: list[_Tally], drawn: str) -> str:
-    starved = {side: max(tally.behind(side) - tally.tolerance(side) for tally in strata) for side in SPLITS}
-    most = max(SPLITS, key=lambda side: starved[side])
-    if starved[most] > 0:
+def _balanced(strata: list[_Tally], proposed: str) -> str:
+    """Return the proposed split, or another one if a genre would be too far from its share."""
+    lack = {split: max(tally.missing(split) - tally.tolerance(split) for tally in strata) for split in SPLITS}
+    most = max(SPLITS, key=lambda split: lack[split])
+    if lack[most] > 0:
         return most
-    if any(1 - tally.behind(drawn) > tally.tolerance(drawn) for tally in strata):
-        return max(SPLITS, key=lambda side: sum(tally.behind(side) for tally in strata))
-    return drawn
+    if any(1 - tally.missing(proposed) > tally.tolerance(proposed) for tally in strata):
+        return max(SPLITS, key=lambda split: sum(tally.missing(split) for tally in strata))
+    return proposed

@@ -1,0 +1,1 @@
+"""Base models, pretrained models, and running encoders."""

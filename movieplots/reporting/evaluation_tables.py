@@ -1,6 +1,6 @@
-"""The report's numbers as tidy tables, one row a value, and as a notebook shows them, beside the samples.
+"""The numbers of a report as tidy tables, with one row per value, and as tables and lists for notebooks.
 
-Of a training plot only title and opening are shown, since it is somebody's text.
+Of a training plot, only the title and the opening words are shown, because its text may be under copyright.
 """
 
 from collections.abc import Sequence
@@ -10,16 +10,20 @@ from IPython.display import Markdown
 
 from movieplots.evaluation.answers import answers
 from movieplots.evaluation.metrics import Metrics, Summary
-from movieplots.formatting import MISSING, percent, top_p_words
+from movieplots.formatting import MISSING, top_p_words
 from movieplots.intervals import Estimate
+from movieplots.measures.novelty_index import COPIED_WORDS
 from movieplots.reporting.figures import escaped
+from movieplots.reporting.metric_definitions import METRICS
 from movieplots.texts import OPENING_WORDS, opening
 from movieplots.words import split_words
 
 
 def measures_table(metrics: Metrics) -> pd.DataFrame:
-    """Columns `model`, `grouping` (all, by_cell, …), `temperature`, `top_p`, `genre` (empty where it holds all),
-    `measure`, `value`, `low`, `high` (95 %), `of` (samples behind the value). What was not measured is left out.
+    """Return all measured values as a tidy table, which is saved as measures.csv.
+
+    Columns: `model`; `grouping` (all, by_cell, …); `temperature`, `top_p` and `genre` (missing if the row is about all
+    of them); `measure`, `value`; `low` and `high` (95 % CI); `of` (number of samples).
     """
     rows = []
     for model, found in metrics.texts.items():
@@ -38,8 +42,10 @@ def measures_table(metrics: Metrics) -> pd.DataFrame:
 
 
 def confusion_table(metrics: Metrics) -> pd.DataFrame:
-    """Columns `model`, `prompted`, `genre`, `mean_probability` and `likeliest` (the classifier's mean probability of
-    the genre, and the share of samples whose likeliest genre it is), `mean_cosine` to the training plots of the genre.
+    """Return the values by prompted genre and other genre as a tidy table, which is saved as genres.csv.
+
+    Columns: `model`, `prompted`, `genre`; `mean_probability` that the classifier gives to the genre; `most_probable`,
+    the share of samples whose most probable genre it is; `mean_cosine` to the training plots of the genre.
     """
     rows: dict[tuple[str, str, str], dict[str, str | float]] = {}
     for model, found in metrics.texts.items():
@@ -48,43 +54,52 @@ def confusion_table(metrics: Metrics) -> pd.DataFrame:
         if control:
             matrices += [
                 ("mean_probability", control.mean_probability, control.prompted, control.labels),
-                ("likeliest", control.confusion, control.prompted, control.labels),
+                ("most_probable", control.confusion, control.prompted, control.labels),
             ]
         for name, matrix, prompted, genres in matrices:
             for prompt, values in zip(prompted, matrix, strict=True):
                 for genre, value in zip(genres, values, strict=True):
                     row = rows.setdefault((model, prompt, genre), {"model": model, "prompted": prompt, "genre": genre})
                     row[name] = value
-    columns = ["model", "prompted", "genre", "mean_probability", "likeliest", "mean_cosine"]
+    columns = ["model", "prompted", "genre", "mean_probability", "most_probable", "mean_cosine"]
     return pd.DataFrame(list(rows.values()), columns=columns)
 
 
 def copies_table(table: pd.DataFrame) -> pd.DataFrame:
-    """The samples that copy more than `COPIED_WORDS` words in a row, the longest first, beside their sources.
+    """Return the samples that copy more than `COPIED_WORDS` consecutive words, sorted by length, with their sources.
 
-    Of the copied words, which are the training plot's, only the first few are shown.
+    Only the opening of the copied words is included, because they are part of a training plot.
     """
     copies = table[table["copied_more_than_20"]].sort_values("longest_verbatim_span", ascending=False, kind="stable")
-    begins = [
+    openings = [
         " ".join(split_words(plot)[at : at + OPENING_WORDS]) + " …"
         for plot, at in zip(copies["plot"], copies["verbatim_span_start"], strict=True)
     ]
     names = ["model", "genre", "temperature", "top_p", "title", "longest_verbatim_span"]
-    return copies[[*names, "copied_from_id", "copied_from_title"]].assign(copied_run_begins=begins)
+    return copies[[*names, "copied_from_id", "copied_from_title"]].assign(verbatim_span_opening=openings)
 
 
-_COLUMNS = {
-    "like real plots (MAUVE)": "mauve", "on genre": "genre_accuracy", "unfinished": "truncated", "no plot": "empty",
-    "loop": "repetition_rate", "different word pairs": "distinct_2", "self-BLEU": "self_bleu",
-    "new runs of four words": "novel_4grams", "copy over 20 words": "copied_more_than_20",
-}  # fmt: skip
-_LABELS = {"temperature": "temperature", "top_p": "top\N{NON-BREAKING HYPHEN}p", "genre": "genre"}
-_NOT_SHARES = ("mauve", "distinct_2", "self_bleu")
+_COLUMNS = (
+    "mauve", "genre_accuracy", "truncated", "empty", "repetition_rate", "distinct_2", "self_bleu", "novel_4grams",
+    "copied_more_than_20",
+)  # fmt: skip
+_LABELS = {"temperature": "temperature", "top_p": "top-p", "genre": "genre"}
 _LONGEST = 60  # characters of a title in a table
 
 
 def answers_table(metrics: Metrics) -> pd.DataFrame:
-    """The four questions and, for each generator, the verdict and the number that carries it."""
+    """Return the questions of the report, with the verdict and the main number for each generator.
+
+    Parameters
+    ----------
+    metrics : Metrics
+        Metrics of a report.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per question, with the column `question` and one column per generator.
+    """
     names = list(metrics.models)
     cards = {name: answers(metrics, name) for name in names}
     rows = [
@@ -96,9 +111,21 @@ def answers_table(metrics: Metrics) -> pd.DataFrame:
 
 
 def measures_by(metrics: Metrics, grouping: str = "samples") -> pd.DataFrame:
-    """The main measures of all `samples`, `by_cell`, `by_temperature`, `by_top_p` or `by_genre`, as text.
+    """Return the main metrics of each generator and reference as text.
 
-    A row each generator's group, then real plots and shuffled words, counted over as much as each of the groups.
+    Parameters
+    ----------
+    metrics : Metrics
+        Metrics of a report.
+    grouping : {"samples", "by_cell", "by_temperature", "by_top_p", "by_genre"}, default "samples"
+        "samples" for one row per generator; "by_cell" for one row per pair of temperature and top-p.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per group of each generator, then the rows of the references. The first columns identify the group.
+        Metrics that depend on the number of texts, such as distinct-2, are computed from equally many words or texts
+        in all rows.
     """
     several = len(metrics.models) > 1 or grouping == "samples"
     keys = {"by_cell": ("temperature", "top_p"), "by_temperature": ("temperature",), "by_top_p": ("top_p",)}
@@ -110,7 +137,8 @@ def measures_by(metrics: Metrics, grouping: str = "samples") -> pd.DataFrame:
                 place = {"": name} | place
             elif not place:
                 place = {_LABELS[keys[grouping][0]]: name}
-            rows.append(place | {label: _text(measure, group.measure(measure)) for label, measure in _COLUMNS.items()})
+            values = {METRICS[key].name: METRICS[key].format_estimate(group.measure(key)) for key in _COLUMNS}
+            rows.append(place | values)
     return pd.DataFrame(rows).fillna("")
 
 
@@ -119,16 +147,29 @@ def _place(key: str, group: Summary) -> str:
     return top_p_words(value) if key == "top_p" else f"{value:g}" if key == "temperature" else str(value)
 
 
-def _text(measure: str, value: Estimate | None) -> str:
-    if value is None:
-        return MISSING
-    return f"{value.value:.2f}" if measure in _NOT_SHARES else percent(value.value)
-
-
 def nearest_plots(
     samples: pd.DataFrame, training: pd.DataFrame, measure: str = "plot_cosine", most: bool = True, n: int = 3
 ) -> Markdown:
-    """The n samples that are `most` (or least) similar to their nearest training plot, in full, beside its opening."""
+    """Return the samples that are most or least similar to their nearest training plot, with that plot's opening.
+
+    Parameters
+    ----------
+    samples : pandas.DataFrame
+        Samples of a report.
+    training : pandas.DataFrame
+        Training plots, as `movieplots.load_plots` returns them.
+    measure : {"plot_cosine", "plot_jaccard"}, default "plot_cosine"
+        Similarity to sort by: cosine of embeddings, or Jaccard similarity of word sets.
+    most : bool, default True
+        Whether to show the most similar samples, or the least similar ones.
+    n : int, default 3
+        Number of samples.
+
+    Returns
+    -------
+    IPython.display.Markdown
+        The similarity, genre, title and plot of each sample, with the title and opening words of its nearest plot.
+    """
     openings = dict(zip(training["id"], training["plot"], strict=True))
     lines = []
     chosen = samples.dropna(subset=[measure]).sort_values(measure, ascending=not most, kind="stable").head(n)
@@ -137,36 +178,66 @@ def nearest_plots(
         ending = " […]" if row["truncated"] else ""
         lines.append(f"- {row[measure]:.2f} *{row['genre']}* {title}{escaped(row['plot'])}{ending}")
         source = escaped(f"{row[f'{measure}_title']}: “{opening(openings[row[f'{measure}_id']])}”")
-        lines.append(f"    - beside {source}")
+        lines.append(f"    - nearest: {source}")
     return Markdown("\n".join(lines))
 
 
 def nearest_titles(samples: pd.DataFrame, part: str = "primary", n: int = 6) -> pd.DataFrame:
-    """Primary or secondary titles, from the most to the least similar in meaning to a training title, evenly spaced."""
-    there = samples[samples[f"{part}_cosine"].notna() & (samples[part].str.len() <= _LONGEST)]
-    there = there.drop_duplicates(part).sort_values(f"{part}_cosine", ascending=False, kind="stable")
-    chosen = there.iloc[[round(i * (len(there) - 1) / max(n - 1, 1)) for i in range(min(n, len(there)))]]
+    """Return titles of samples with their nearest training titles, evenly spaced from most to least similar.
+
+    Parameters
+    ----------
+    samples : pandas.DataFrame
+        Samples of a report.
+    part : {"primary", "secondary"}, default "primary"
+        Part of the title: the name of the movie or series, or that of the episode.
+    n : int, default 6
+        Number of titles.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns: the title, the nearest training title by cosine similarity of embeddings, that similarity, and the
+        Jaccard similarity to the nearest training title by words.
+    """
+    named = samples[samples[f"{part}_cosine"].notna() & (samples[part].str.len() <= _LONGEST)]
+    named = named.drop_duplicates(part).sort_values(f"{part}_cosine", ascending=False, kind="stable")
+    chosen = named.iloc[[round(i * (len(named) - 1) / max(n - 1, 1)) for i in range(min(n, len(named)))]]
     return pd.DataFrame(
         {
-            "written": chosen[part],
+            "generated title": chosen[part],
             "nearest training title": [name[:_LONGEST] for name in chosen[f"{part}_cosine_nearest"]],
             "cosine": [f"{value:.2f}" for value in chosen[f"{part}_cosine"]],
-            "shared words (Jaccard)": [f"{value:.2f}" for value in chosen[f"{part}_jaccard"]],
+            "Jaccard": [f"{value:.2f}" for value in chosen[f"{part}_jaccard"]],
         }
     )
 
 
 def copies(samples: pd.DataFrame, n: int = 12) -> pd.DataFrame:
-    """The n texts that copy most, of those that copy more than 20 words in a row, beside the training plot's title."""
+    """Return the samples that copy more than 20 consecutive words of a training plot, the longest spans first.
+
+    Parameters
+    ----------
+    samples : pandas.DataFrame
+        Samples of a report.
+    n : int, default 12
+        Maximum number of rows.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per sample with the length of its verbatim span and the title of the training plot, or a table with one
+        sentence if there is no such sample.
+    """
     table = copies_table(samples).head(n)
     if table.empty:
-        return pd.DataFrame({"": ["No text copies more than 20 words in a row of the training plots given."]})
+        return pd.DataFrame({"": [f"No text copies more than {COPIED_WORDS} consecutive words of a training plot."]})
     return pd.DataFrame(
         {
-            "of": table["model"],
+            "model": table["model"],
             "title": [title[:_LONGEST] for title in table["title"]],
             "genre": table["genre"],
-            "copied words": table["longest_verbatim_span"],
-            "from": [title[:_LONGEST] for title in table["copied_from_title"]],
+            "verbatim span (words)": table["longest_verbatim_span"],
+            "training plot": [title[:_LONGEST] for title in table["copied_from_title"]],
         }
     )

@@ -1,6 +1,6 @@
-"""How every figure and table looks, on a light and on a dark page.
+"""The style of all figures and tables, for light and dark pages.
 
-Colours are those of Okabe and Ito, which people with any colour vision can tell apart.
+The colors are those of Okabe and Ito, which people with any color vision can distinguish.
 """
 
 import html
@@ -22,16 +22,16 @@ from pandas.io.formats.style_render import CSSDict
 from movieplots.files import fingerprint
 from movieplots.formatting import MISSING, number
 
-WIDTH = 8.0  # inches of a figure in a notebook
-STEPS = [1, 2, 5, 10]  # between the ticks of an axis, times a power of ten
-_TITLE_WIDTH = 92  # characters that fit the width
-_UPRIGHT = 6  # columns of a heatmap whose names have room beside each other
-_EDGE = 0.2  # of the width: what a label may need
+WIDTH = 8.0  # of a figure in a notebook, in inches
+STEPS = [1, 2, 5, 10]  # distances between axis ticks, times a power of ten
+_TITLE_WIDTH = 92  # characters that fit into WIDTH
+_UPRIGHT = 6  # up to this number of heatmap columns, names fit horizontally
+_EDGE = 0.2  # share of the width that a label may need
 
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours for one background; `series` tells groups apart: blue, orange, green, pink, red."""
+    """Colors for one background; `series` distinguishes groups: blue, orange, green, pink, red."""
 
     background: str
     text: str
@@ -44,24 +44,24 @@ DARK = Theme("#1b1f25", "#e6e8eb", "#3b424c", ("#56B4E9", "#E69F00", "#2fbf94", 
 
 
 def in_dark(svg: str) -> str:
-    """A figure drawn for a light page, as matplotlib's SVG, in the colours of a dark one."""
-    pairs = zip(_colours(LIGHT), _colours(DARK), strict=True)
+    """Return a matplotlib SVG that was drawn for a light page, in the colors of a dark page."""
+    pairs = zip(_colors(LIGHT), _colors(DARK), strict=True)
     dark = {light.lower(): dark.lower() for light, dark in pairs}
     return re.sub("|".join(dark), lambda found: dark[found[0]], svg)
 
 
-def _colours(theme: Theme) -> list[str]:
+def _colors(theme: Theme) -> list[str]:
     return [theme.background, theme.text, theme.grid, *theme.series]
 
 
 def canvas(width: float, height: float) -> tuple[Figure, Axes]:
-    """An empty figure of that size in inches: two axes, a quiet grid behind the data."""
+    """Return an empty figure with one plot, its size in inches."""
     figure, axes = panels(1, 1, width, height)
     return figure, axes[0]
 
 
 def panels(rows: int, columns: int, width: float, height: float) -> tuple[Figure, np.ndarray]:
-    """The same with several pairs of axes in a grid; an array of shape (rows, columns), or (columns,) for one row."""
+    """Return an empty figure with a grid of plots, as an array of shape (rows, columns), or (columns,) for one row."""
     figure = Figure(figsize=(width, height), dpi=100, layout="constrained", facecolor=LIGHT.background)
     grid = figure.subplots(rows, columns, squeeze=False, subplot_kw={"facecolor": LIGHT.background})
     for axes in grid.flat:
@@ -78,40 +78,39 @@ def panels(rows: int, columns: int, width: float, height: float) -> tuple[Figure
 
 
 def titled(title: str, height: float, width: float = WIDTH) -> tuple[Figure, Axes]:
-    """An empty figure for a notebook; its title says in a sentence what is seen."""
+    """Return an empty figure with a title, in the size for a notebook."""
     figure, axes = canvas(width, height)
     add_title(figure, title)
     return figure, axes
 
 
 def add_title(figure: Figure, title: str) -> None:
-    """Put a sentence on top of a figure, in as many lines as it takes."""
+    """Add a title to a figure, wrapped to its width."""
     lines = textwrap.wrap(title, int(_TITLE_WIDTH * figure.get_figwidth() / WIDTH))
     figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=11.5, color=LIGHT.text)
 
 
 def legend(axes: Axes, columns: int = 2) -> None:
-    """The legend above the plot, where it can hide no data."""
+    """Add a legend above the plot, so that it hides no data."""
     axes.legend(
         loc="lower left", bbox_to_anchor=(0, 1.01), ncols=columns, frameon=False, labelcolor=LIGHT.text, fontsize=10,
         borderaxespad=0, handlelength=1.6, columnspacing=1.4,
     )  # fmt: skip
 
 
-def mark(axes: Axes, x: float, row: int, colour: str, style: str, label: str, side: str = "") -> None:
-    """A labelled vertical line; rows of labels, 0 on top, stand one below the other, so no two can meet.
+def mark(axes: Axes, x: float, row: int, color: str, style: str, label: str, side: str = "") -> None:
+    """Draw a labeled vertical line; labels in different rows (0 is the top row) do not overlap.
 
-    The label's `side` is `left` or `right`, unless the line is so near that edge that it has no room; by default it
-    stands where there is more.
+    The label is at the `side` ("left" or "right") if it has room there. By default, it is at the side with more room.
     """
     top = 0.93 - 0.1 * row
-    axes.axvline(x, ymax=top + 0.03, color=colour, linestyle=style, linewidth=1.4)
+    axes.axvline(x, ymax=top + 0.03, color=color, linestyle=style, linewidth=1.4)
     place = axes.transAxes.inverted().transform(axes.transData.transform((x, 1)))[0]
     right = place < {"": 0.5, "left": _EDGE, "right": 1 - _EDGE}[side]
     axes.annotate(
         label, (x, top), (7 if right else -7, 0), xycoords=axes.get_xaxis_transform(), textcoords="offset points",
-        ha="left" if right else "right", va="center", color=colour, fontsize=9.5,
-        path_effects=[withStroke(linewidth=3, foreground=LIGHT.background)],  # readable where a curve runs behind it
+        ha="left" if right else "right", va="center", color=color, fontsize=9.5,
+        path_effects=[withStroke(linewidth=3, foreground=LIGHT.background)],  # readable in front of a curve
     )  # fmt: skip
 
 
@@ -119,26 +118,26 @@ def heatmap(
     values: np.ndarray, rows: Sequence[str], columns: Sequence[str], labels: tuple[str, str], scale: str,
     title: str = "", framed: np.ndarray | None = None,
 ) -> Figure:  # fmt: skip
-    """Values (rows, columns) as colours, times 100; NaN is grey.
+    """Draw values of shape (rows, columns) as colors, multiplied by 100; NaN is gray.
 
-    Cells that are `framed` or reach a tenth of the highest have their number written in. `labels` are those of the rows
-    and of the columns.
+    Cells that are `framed` or reach a tenth of the maximum show their number. `labels` are the labels of the row axis
+    and of the column axis, `scale` is the label of the color bar.
     """
     figure, axes = canvas(max(WIDTH, 0.34 * len(columns) + 2.6), 0.34 * len(rows) + 2.2)
     if title:
         add_title(figure, title)
     axes.grid(False)
-    axes.set_facecolor("#d3d6db")  # shows through where there is no number
+    axes.set_facecolor("#d3d6db")  # visible in cells without a value
     framed = np.zeros_like(values, dtype=bool) if framed is None else framed
     cells = 100 * values
     highest = max(float(np.nanmax(cells)), 1)
     image = axes.imshow(cells, cmap="Blues", vmin=0, vmax=highest, aspect="auto")
     for i, j in zip(*np.nonzero(framed | (np.nan_to_num(cells) >= 0.1 * highest)), strict=True):
-        colour = "#eeeeee" if cells[i, j] > 0.55 * highest else "#111111"  # neither is a colour of the page
+        color = "#eeeeee" if cells[i, j] > 0.55 * highest else "#111111"  # not among the colors that `in_dark` replaces
         written = axes.text(
-            j, i, f"{cells[i, j]:z.{0 if highest > 10 else 1}f}", ha="center", va="center", fontsize=8, color=colour
+            j, i, f"{cells[i, j]:z.{0 if highest > 10 else 1}f}", ha="center", va="center", fontsize=8, color=color
         )
-        written.set_in_layout(False)  # it lies inside the axes; asking each for its place would take long
+        written.set_in_layout(False)  # it is inside the axes; computing its extent would be slow
         if framed[i, j]:
             axes.add_patch(
                 Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, edgecolor=LIGHT.series[4], linewidth=1.6, clip_on=False)
@@ -157,9 +156,9 @@ def heatmap(
 
 
 def length_histogram(title: str, lengths: np.ndarray, bounds: Sequence[float], what: str) -> tuple[Figure, Axes]:
-    """How many texts have which length, on a logarithmic axis that holds the `bounds` as well, with room for marks.
+    """Draw a histogram of text lengths on a logarithmic axis that includes the `bounds`, with room for marked lines.
 
-    Bars grow wider to the right; their height is the mean number of texts of one length, so all can be compared.
+    Bars get wider to the right; their height is the mean number of texts per length, so that all are comparable.
     """
     figure, axes = titled(title, 3.8)
     edges = [int(lengths.min())]
@@ -177,43 +176,60 @@ def length_histogram(title: str, lengths: np.ndarray, bounds: Sequence[float], w
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=STEPS))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     axes.set_xlabel(f"{what} (logarithmic scale)")
-    axes.set_ylabel("plots of each length")
+    axes.set_ylabel("plots per length")
     return figure, axes
 
 
 def sentence_figure(sentence: str) -> Figure:
-    """A figure that has nothing to draw, and says so."""
+    """Return a figure that shows a sentence instead of data."""
     figure = Figure(figsize=(WIDTH, 0.6), dpi=100, facecolor=LIGHT.background)
-    axes = figure.add_axes((0, 0, 1, 1))  # a notebook shows no figure that has no axes
+    axes = figure.add_axes((0, 0, 1, 1))  # a notebook does not show a figure without axes
     axes.set_axis_off()
     axes.text(0.01, 0.5, sentence, color=LIGHT.text, fontsize=11, va="center")
     return figure
 
 
 def whole_steps(most: int) -> MaxNLocator:
-    """Ticks at whole numbers, at most so many."""
+    """Return a locator of at most `most` ticks at whole numbers."""
     return MaxNLocator(most, integer=True, steps=STEPS)
 
 
 def shown(table: pd.DataFrame, decimals: int | None = None) -> Styler:
-    """The table as a notebook shows it: no row numbers, text to the left, numbers to the right.
+    """Return a table styled for a notebook: no row numbers, text aligned left, numbers aligned right.
 
-    With `decimals` all fractions have so many, to be compared; otherwise each has three digits that count.
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Table to show.
+    decimals : int, optional
+        Digits after the decimal point of all fractions. By default, each fraction has three significant digits.
+
+    Returns
+    -------
+    pandas.io.formats.style.Styler
+        The same for the same table, so that a notebook run again gives the same page.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from movieplots.reporting.figures import shown
+    >>> "17,531" in shown(pd.DataFrame({"split": ["train"], "plots": [17531]})).to_html()
+    True
     """
     numbers = [place for place, name in enumerate(table) if pd.api.types.is_numeric_dtype(table[name])]
     styles: list[CSSDict] = [{"selector": "th, td", "props": "text-align: left; vertical-align: top"}]
     styles += [{"selector": f"th.col{place}, td.col{place}", "props": "text-align: right"} for place in numbers]
-    # A name that is not drawn at random gives the same page each time; tables of one page must not share it.
+    # A random name would change the page at each run; tables of one page need different names.
     styler = Styler(table, uuid=fingerprint(list(table)), cell_ids=False).hide(axis="index").set_table_styles(styles)
     if list(table) == [""]:
         styler = styler.hide(axis="columns")
     if decimals is not None:
         numbers = [place for place in numbers if not pd.api.types.is_float_dtype(table.iloc[:, place])]
         styler = styler.format(precision=decimals, na_rep=MISSING)
-    return styler.format(number, subset=table.columns[numbers])  # type: ignore[arg-type]  # the cells are numbers
+    return styler.format(number, subset=table.columns[numbers])  # type: ignore[arg-type]  # all these cells are numbers
 
 
 def escaped(text: str) -> str:
-    """The text so that Markdown, HTML and formulas leave it alone, and that a line can break in a word without end."""
+    """Escape a text for Markdown, HTML and formulas, and allow line breaks in very long words."""
     text = re.sub(r"(\S{60})", "\\1\u200b", text)
     return re.sub(r"([\\`*_\[\]#$~|])", r"\\\1", html.escape(text, quote=False))

@@ -1,7 +1,7 @@
-"""What preparation found, as figures and tables for a notebook: each figure's title says what was seen in this run.
+"""Figures and tables about the preparation of a dataset, for notebooks.
 
-A figure that has nothing to show says so in words. Tables show of a plot no more than its opening words, because the
-plots of most corpora are not ours to publish.
+A figure without data shows a sentence instead. Tables show only the opening words of a plot, because most corpora do
+not allow you to publish their plots.
 """
 
 import numpy as np
@@ -35,20 +35,38 @@ BLUE, ORANGE, GREEN, PINK, RED = LIGHT.series
 TEXT, GRID = LIGHT.text, LIGHT.grid
 KINDS = {"movie": BLUE, "series": ORANGE, "episode": GREEN, "book": PINK}
 EXAMPLES = 8
-_ROW = 0.27  # inches for each bar of a figure with one bar a genre
+_ROW = 0.27  # inches per bar of a figure with one bar per genre
 
 
 def sources(report: Preparation) -> Figure:
-    """Rows kept and dropped of each source."""
+    """Plot the number of rows of each source that were kept and dropped.
+
+    Parameters
+    ----------
+    report : Preparation
+        Result of `movieplots.prepare`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> from movieplots import prepare
+    >>> from movieplots.reporting.preparation import sources
+    >>> report = prepare("sample", "runs/plots")
+    >>> print(sources(report).get_suptitle())
+    Rows by source: 420 of 420 kept (100...%)
+    """
     names = list(report.by_source)
     read = np.array([report.by_source[name].read for name in names])
     kept = np.array([report.by_source[name].kept for name in names])
-    title = f"Of {plural(report.read, 'row')} read, {report.kept:,} became plots ({percent(report.kept / report.read)})"
+    title = f"Rows by source: {report.kept:,} of {report.read:,} kept ({percent(report.kept / report.read)})"
     figure, axes = titled(title, 1.3 + 0.36 * len(names))
     axes.barh(names, kept, color=BLUE, height=0.6, label="kept")
     axes.barh(names, read - kept, left=kept, color=ORANGE, height=0.6, label="dropped")
-    for y, (n, all_of_them) in enumerate(zip(kept, read, strict=True)):
-        axes.annotate(f"{n:,} of {all_of_them:,}", (all_of_them, y), (5, 0), textcoords="offset points", va="center")
+    for y, (n, total) in enumerate(zip(kept, read, strict=True)):
+        axes.annotate(f"{n:,} of {total:,}", (total, y), (5, 0), textcoords="offset points", va="center")
     axes.set_xlim(0, 1.25 * read.max())
     axes.set_xlabel("rows")
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
@@ -60,47 +78,94 @@ def sources(report: Preparation) -> Figure:
 
 
 def dropped_rows(report: Preparation) -> Figure:
-    """Rows that were dropped, by reason."""
+    """Plot the number of dropped rows by reason.
+
+    Parameters
+    ----------
+    report : Preparation
+        Result of `movieplots.prepare`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
     if not report.dropped:
-        return sentence_figure(f"Nothing was dropped: all {plural(report.read, 'row')} were kept.")
+        return sentence_figure(f"No rows were dropped: all {report.read:,} were kept.")
     counts = pd.Series({REASONS.get(reason, reason): n for reason, n in report.dropped.items()})
     return _bars(
         counts,
-        f"Of {plural(report.read, 'row')}, {counts.sum():,} were dropped ({percent(counts.sum() / report.read)})",
-        "rows dropped",
+        f"Dropped rows by reason: {counts.sum():,} of {report.read:,} ({percent(counts.sum() / report.read)})",
+        "dropped rows",
     )
 
 
 def languages(report: Preparation) -> Figure:
-    """Plots in other languages than English, by the code of the language that was detected."""
+    """Plot the number of plots in languages other than English, by language code.
+
+    Parameters
+    ----------
+    report : Preparation
+        Result of `movieplots.prepare`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
     english, total = report.languages.get("en", 0), sum(report.languages.values())
     others = pd.Series({code: n for code, n in report.languages.items() if code != "en"}, dtype=int)
     if others.empty:
-        return sentence_figure(f"All {plural(total, 'plot')} are in English: no other language was found.")
+        return sentence_figure(f"All {plural(total, 'plot')} are in English.")
     title = (
-        f"{english:,} of {plural(total, 'plot')} are in English ({percent(english / total)}); "
-        f"{plural(int(others.sum()), 'plot')} in {plural(len(others), 'other language')}"
+        f"Detected languages other than English: {plural(int(others.sum()), 'plot')} in "
+        f"{plural(len(others), 'language')} ({percent(english / total)} of {total:,} plots are in English)"
     )
-    return _bars(others, title, "plots, by language code (ISO 639-1)")
+    return _bars(others, title, "plots per language code (ISO 639-1)")
 
 
 def genre_frequencies(report: Preparation) -> Figure:
-    """Plots that carry each genre, the most common genre first."""
+    """Plot the number of plots of each genre, the most frequent genre first.
+
+    Parameters
+    ----------
+    report : Preparation
+        Result of `movieplots.prepare`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
     counts = pd.Series(report.genres)
     most, least = str(counts.idxmax()), str(counts.idxmin())
     title = (
-        f"{plural(len(counts), 'genre')}, from {most} ({percent(counts[most] / report.kept)} of the plots) "
-        f"to {least} ({percent(counts[least] / report.kept)})"
+        f"Plots per genre: {plural(len(counts), 'genre')}, from {most} ({percent(counts[most] / report.kept)} of the "
+        f"plots) to {least} ({percent(counts[least] / report.kept)})"
     )
-    return _bars(counts, title, "plots that carry the genre")
+    return _bars(counts, title, "plots")
 
 
 def genres_per_plot(plots: pd.DataFrame) -> Figure:
-    """Plots with one genre, two genres, and so on."""
+    """Plot the number of plots with one genre, two genres, and so on.
+
+    Parameters
+    ----------
+    plots : pandas.DataFrame
+        Plots, as `movieplots.load_plots` returns them.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from movieplots.reporting.preparation import genres_per_plot
+    >>> print(genres_per_plot(pd.DataFrame({"genres": [["drama"], ["drama", "crime"]]})).get_suptitle())
+    Genres per plot: 1.5 on average; 50...% of the plots have more than one
+    """
     numbers = plots["genres"].str.len()
     counts = numbers.value_counts().sort_index().reindex(range(1, numbers.max() + 1), fill_value=0)
     several = percent((numbers > 1).mean())
-    title = f"A plot carries {numbers.mean():.1f} genres on average; {several} carry more than one"
+    title = f"Genres per plot: {numbers.mean():.1f} on average; {several} of the plots have more than one"
     figure, axes = titled(title, 3.2)
     bars = axes.bar(counts.index, counts, color=BLUE, width=0.7)
     axes.bar_label(bars, [f"{n:,}\n{percent(n / len(plots))}" for n in counts], padding=3, color=TEXT)
@@ -110,64 +175,112 @@ def genres_per_plot(plots: pd.DataFrame) -> Figure:
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.yaxis.set_major_locator(whole_steps(6))
     axes.grid(axis="x", visible=False)
-    axes.set_xlabel("genres on a plot")
+    axes.set_xlabel("genres per plot")
     axes.set_ylabel("plots")
     return figure
 
 
 def shared_genres(plots: pd.DataFrame) -> pd.DataFrame:
-    """The share of each genre's plots (row) that also carry another genre (column); 1 on the diagonal.
+    """Return the share of the plots of each genre (row) that also have another genre (column).
 
-    Shape (genres, genres); the most common genre comes first.
+    Parameters
+    ----------
+    plots : pandas.DataFrame
+        Plots, as `movieplots.load_plots` returns them.
+
+    Returns
+    -------
+    pandas.DataFrame of shape (n_genres, n_genres)
+        Shares from 0 to 1, with 1 on the diagonal; the most frequent genre comes first.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from movieplots.reporting.preparation import shared_genres
+    >>> float(shared_genres(pd.DataFrame({"genres": [["drama"], ["drama", "crime"]]})).loc["drama", "crime"])
+    0.5
     """
     order = plots["genres"].explode().value_counts().index
-    carries = np.array([[genre in genres for genre in order] for genres in map(set, plots["genres"])], dtype=np.int64)
-    together = carries.T @ carries
+    present = np.array([[genre in genres for genre in order] for genres in map(set, plots["genres"])], dtype=np.int64)
+    together = present.T @ present
     return pd.DataFrame(together / np.diag(together)[:, None], index=order, columns=order)
 
 
 def genre_cooccurrence(plots: pd.DataFrame) -> Figure:
-    """Heatmap of `shared_genres` in percent."""
+    """Plot how often genres co-occur, as a heatmap of `shared_genres`.
+
+    Parameters
+    ----------
+    plots : pandas.DataFrame
+        Plots, as `movieplots.load_plots` returns them.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
     shares = shared_genres(plots)
     names, cells = list(shares.index), shares.to_numpy().copy()
     np.fill_diagonal(cells, np.nan)
     if len(names) < 2 or not np.nanmax(cells):
-        return sentence_figure("No plot carries more than one genre: no two genres share a plot.")
+        return sentence_figure("No plot has more than one genre.")
     row, column = np.unravel_index(np.nanargmax(cells), cells.shape)
     title = (
-        f"Most bound to another genre: {percent(cells[row, column])} of the plots with {names[row]} "
-        f"also carry {names[column]}"
+        f"Co-occurrence of genres (maximum: {percent(cells[row, column])} of the plots with {names[row]} also have "
+        f"{names[column]})"
     )
-    labels = ("Of the plots with this genre, the share …", "… that also carry this genre")
-    return heatmap(cells, names, names, labels, "share, %", title)
+    labels = ("genre of the plots", "other genre")
+    return heatmap(cells, names, names, labels, "plots with the other genre, %", title)
 
 
 def plot_lengths(plots: pd.DataFrame, report: Preparation) -> Figure:
-    """Histogram of the kept plots' lengths in words, with the bounds that they had to keep and the median.
+    """Plot a histogram of the lengths of the plots in words, with the median and the length limits.
 
-    Bounds that were set in tokens are named but not drawn, since the axis is in words.
+    Parameters
+    ----------
+    plots : pandas.DataFrame
+        Plots, as `movieplots.load_plots` returns them.
+    report : Preparation
+        Result of `movieplots.prepare`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Notes
+    -----
+    Limits in tokens are stated in the title instead of drawn, because the axis is in words.
     """
     lengths = plots["plot"].map(count_words).to_numpy()
     low, high, unit = report.settings.min_length, report.settings.max_length, report.settings.length_in
     in_words = unit == "words"
     title = (
-        f"Half of the plots have {np.quantile(lengths, 0.25):.0f} to {np.quantile(lengths, 0.75):.0f} words; "
-        f"the shortest has {lengths.min():,}, the longest {lengths.max():,}"
+        f"Lengths of the plots: {lengths.min():,} to {lengths.max():,} words "
+        f"(quartiles {np.quantile(lengths, 0.25):.0f} and {np.quantile(lengths, 0.75):.0f})"
     )
     if not in_words:
-        title += f" (bounds: {low:,} to {high:,} {unit})"
-    figure, axes = length_histogram(title, lengths, (low, high) if in_words else (), "words in a plot")
+        title += f"; limits: {low:,} to {high:,} {unit}"
+    figure, axes = length_histogram(title, lengths, (low, high) if in_words else (), "words per plot")
     median = float(np.median(lengths))
     mark(axes, median, 2, TEXT, ":", f"median: {median:.0f} words")
     if in_words:
         short, long = report.dropped.get("too_short", 0), report.dropped.get("too_long", 0)
-        mark(axes, low, 1, RED, "--", f"at least {low:,} words: {short:,} shorter dropped")
-        mark(axes, high, 0, RED, "--", f"at most {high:,} words: {report.truncated:,} longer cut, {long:,} dropped")
+        mark(axes, low, 1, RED, "--", f"minimum: {low:,} words ({plural(short, 'plot')} dropped)")
+        mark(axes, high, 0, RED, "--", f"maximum: {high:,} words ({report.truncated:,} truncated, {long:,} dropped)")
     return figure
 
 
 def plots_per_year(plots: pd.DataFrame) -> Figure:
-    """Plots by the year of their title, stacked by kind (movie, series, episode, book)."""
+    """Plot the number of plots by the year of their title, stacked by kind.
+
+    Parameters
+    ----------
+    plots : pandas.DataFrame
+        Plots, as `movieplots.load_plots` returns them.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
     dated = plots[plots["year"].notna()]
     if dated.empty:
         return sentence_figure("No title has a year.")
@@ -176,12 +289,12 @@ def plots_per_year(plots: pd.DataFrame) -> Figure:
     totals = counts.sum(axis=1)
     unknown = len(plots) - len(dated)
     title = (
-        f"{years.min()} to {years.max()}: half of the plots are from {np.quantile(years, 0.5):.0f} or later, most from "
+        f"Plots by year, {years.min()} to {years.max()}: median {np.quantile(years, 0.5):.0f}, maximum in "
         f"{totals.idxmax()} ({totals.max():,})" + (f"; {plural(unknown, 'plot')} without a year" if unknown else "")
     )
     figure, axes = titled(title, 3.6)
     bottom = np.zeros(len(counts))
-    for kind in [*KINDS, *counts.columns.difference(list(KINDS))]:  # a source may have kinds of its own
+    for kind in [*KINDS, *counts.columns.difference(list(KINDS))]:  # sources can define other kinds
         if kind in counts:
             label = f"{kind} ({counts[kind].sum():,})"
             axes.bar(counts.index, counts[kind], 0.9, bottom=bottom, color=KINDS.get(kind, RED), label=label)
@@ -198,64 +311,134 @@ def plots_per_year(plots: pd.DataFrame) -> Figure:
 
 
 def split_shares(report: Preparation) -> Figure:
-    """For each genre the share of its plots that validation and test hold, with the share that was aimed at."""
+    """Plot the share of the plots of each genre that are in the validation and test splits, with the target share.
+
+    Parameters
+    ----------
+    report : Preparation
+        Result of `movieplots.prepare`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
     counts = pd.DataFrame(report.genres_by_split).T[list(SPLITS)].loc[list(report.genres)]
     shares = 100 * counts.div(counts.sum(axis=1), axis=0)
     parts = " : ".join(f"{percent(report.splits[split] / report.kept)}" for split in SPLITS)
-    title = f"All plots: {parts} for training, validation and test"
+    title = f"Validation and test shares by genre (all plots: {parts} for training, validation and test)"
     if report.kept_splits:
-        title += f"; {plural(report.kept_splits, 'title')} stayed where an earlier preparation put them"
+        title += f"; {plural(report.kept_splits, 'title')} kept the split of an earlier preparation"
     figure, axes = titled(title, 1.7 + _ROW * len(shares))
     rows = np.arange(len(shares))
     axes.hlines(rows, 0, shares[["validation", "test"]].max(axis=1), color=GRID, linewidth=1)
-    for split, colour, marker, shift in (("validation", BLUE, "o", -0.14), ("test", ORANGE, "D", 0.14)):
+    for split, color, marker, shift in (("validation", BLUE, "o", -0.14), ("test", ORANGE, "D", 0.14)):
         axes.scatter(
-            shares[split], rows + shift, color=colour, marker=marker, s=34, label=split, zorder=3, clip_on=False
+            shares[split], rows + shift, color=color, marker=marker, s=34, label=split, zorder=3, clip_on=False
         )
-    aim = 100 * SHARES["test"]
-    axes.axvline(aim, color=TEXT, linestyle="--", linewidth=1.2, label=f"aimed at: {percent(SHARES['test'])} each")
+    target = 100 * SHARES["test"]
+    axes.axvline(target, color=TEXT, linestyle="--", linewidth=1.2, label=f"target: {percent(SHARES['test'])} each")
     axes.set_yticks(rows, [f"{genre} ({n:,})" for genre, n in counts.sum(axis=1).items()])
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_xlim(0, 1.12 * max(2 * aim, shares[["validation", "test"]].to_numpy().max()))
+    axes.set_xlim(0, 1.12 * max(2 * target, shares[["validation", "test"]].to_numpy().max()))
     axes.xaxis.set_major_locator(whole_steps(8))
     axes.grid(axis="y", visible=False)
-    axes.set_xlabel("share of the genre's plots, %")
-    axes.set_ylabel("genre (plots that carry it)")
+    axes.set_xlabel("share of the plots of the genre, %")
+    axes.set_ylabel("genre (number of plots)")
     legend(axes, columns=4)
     return figure
 
 
 def source_table(report: Preparation) -> pd.DataFrame:
-    """The corpora that were read: what each is, its licence, and what came out."""
+    """Return the sources that were read, with their licenses and numbers of plots.
+
+    Parameters
+    ----------
+    report : Preparation
+        Result of `movieplots.prepare`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per source: its name, description, license, rows read, and plots kept.
+    """
     rows = []
     for name, counts in report.by_source.items():
         source = get_source(name)
-        rows.append((name, source.what, source.licence, counts.read, counts.kept))
-    return pd.DataFrame(rows, columns=["source", "what it is", "licence", "rows read", "plots kept"])
+        rows.append((name, source.what, source.license, counts.read, counts.kept))
+    return pd.DataFrame(rows, columns=["source", "description", "license", "rows read", "plots kept"])
 
 
 def repair_table(report: Preparation) -> pd.DataFrame:
-    """What cleaning removed or mended, and in how many plots."""
+    """Return what cleaning removed or repaired, with the number of plots.
+
+    Parameters
+    ----------
+    report : Preparation
+        Result of `movieplots.prepare`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per kind of repair, or a table with one sentence if there were none.
+    """
     if not report.repaired:
-        return _sentence("No plot had to be repaired.")
+        return _sentence("No plots were repaired.")
     rows = [(REPAIRS.get(name, name), n) for name, n in report.repaired.items()]
-    return pd.DataFrame(rows, columns=["removed or mended", "plots"])
+    return pd.DataFrame(rows, columns=["removed or repaired", "plots"])
 
 
 def boilerplate_table(report: Preparation, most: int = 25) -> pd.DataFrame:
-    """How often each sentence was removed that stands under many titles: its opening words, the most common first."""
+    """Return the boilerplate sentences that were removed because they occur with many titles.
+
+    Parameters
+    ----------
+    report : Preparation
+        Result of `movieplots.prepare`.
+    most : int, default 25
+        Maximum number of sentences.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per sentence, the most frequent first: its opening words, and how often it was removed.
+    """
     rows = [(opening(sentence), n) for sentence, n in list(report.boilerplate.items())[:most]]
-    return pd.DataFrame(rows or [("None was found.", 0)], columns=["sentence", "removed"])
+    return pd.DataFrame(rows or [("No boilerplate was found.", 0)], columns=["boilerplate sentence", "times removed"])
 
 
 def split_table(report: Preparation) -> pd.DataFrame:
-    """Plots on each side of the split."""
+    """Return the number and share of plots in each split.
+
+    Parameters
+    ----------
+    report : Preparation
+        Result of `movieplots.prepare`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per split: train, validation, test.
+    """
     rows = [(split, n, percent(n / report.kept)) for split, n in report.splits.items()]
-    return pd.DataFrame(rows, columns=["side", "plots", "share"])
+    return pd.DataFrame(rows, columns=["split", "plots", "share"])
 
 
 def title_table(plots: pd.DataFrame, each: int = 2) -> pd.DataFrame:
-    """Titles taken apart: `each` examples of every form that titles have, the most common form first."""
+    """Return examples of parsed titles for each form of titles, the most frequent form first.
+
+    Parameters
+    ----------
+    plots : pandas.DataFrame
+        Plots, as `movieplots.load_plots` returns them.
+    each : int, default 2
+        Maximum number of examples per form.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per example: the title as published, its parts, the title in the IMDb format, and the number of plots
+        with titles of the same form (the same kind and the same parts).
+    """
     parts = ["secondary", "year", "season", "episode", "air_date"]
     given = plots[parts].notna() & (plots[parts] != "")
     form = plots["kind"].str.cat(given.astype(int).astype(str), sep=" ")
@@ -276,14 +459,29 @@ def title_table(plots: pd.DataFrame, each: int = 2) -> pd.DataFrame:
             "season": numbers("season"),
             "episode": numbers("episode"),
             "air date": examples["air_date"].fillna(""),
-            "by the IMDb rules": [shortened(imdb_title(row)) for _, row in examples.iterrows()],
-            "plots of this form": examples["size"],
+            "IMDb format": [shortened(imdb_title(row)) for _, row in examples.iterrows()],
+            "plots with this form": examples["size"],
         }
     ).reset_index(drop=True)
 
 
 def duplicate_table(plots: pd.DataFrame, dropped: pd.DataFrame, examples: int = EXAMPLES) -> pd.DataFrame:
-    """Plots that were dropped because another has the same words, beside the one that was kept."""
+    """Return plots that were dropped as duplicates, with the plots that were kept instead.
+
+    Parameters
+    ----------
+    plots : pandas.DataFrame
+        Plots that were kept, as `movieplots.load_plots` returns them.
+    dropped : pandas.DataFrame
+        Rows that were dropped, from dropped.parquet in the folder of the dataset.
+    examples : int, default 8
+        Maximum number of rows.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per pair, with titles and opening words, or a table with one sentence if there are no duplicates.
+    """
     pairs = _pairs(plots, dropped, "duplicate")
     if pairs.empty:
         return _sentence("No duplicates were found.")
@@ -291,9 +489,22 @@ def duplicate_table(plots: pd.DataFrame, dropped: pd.DataFrame, examples: int = 
 
 
 def near_duplicate_table(plots: pd.DataFrame, dropped: pd.DataFrame, examples: int = EXAMPLES) -> pd.DataFrame:
-    """Plots that were dropped because another has nearly their text, from the least to the most similar.
+    """Return plots that were dropped as near-duplicates, with the plots that were kept instead.
 
-    The similarity is the Jaccard similarity of the two sets of word triples.
+    Parameters
+    ----------
+    plots : pandas.DataFrame
+        Plots that were kept, as `movieplots.load_plots` returns them.
+    dropped : pandas.DataFrame
+        Rows that were dropped, from dropped.parquet in the folder of the dataset.
+    examples : int, default 8
+        Maximum number of rows.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per pair, from the least to the most similar, or a table with one sentence if there are no
+        near-duplicates. The similarity is the Jaccard similarity of the sets of word trigrams.
     """
     pairs = _pairs(plots, dropped, "near_duplicate")
     if pairs.empty:
@@ -302,15 +513,15 @@ def near_duplicate_table(plots: pd.DataFrame, dropped: pd.DataFrame, examples: i
 
 
 def _pairs(plots: pd.DataFrame, dropped: pd.DataFrame, reason: str) -> pd.DataFrame:
-    """Each row dropped for the reason with the plot that stands for it: titles, plots and similarity."""
+    """Return each row that was dropped for the reason with the plot kept instead: titles, plots and similarity."""
     rows = dropped[dropped["reason"] == reason]
     instead = dict(zip(dropped["id"], dropped["detail"], strict=True))
     kept = plots.set_index("id")
     ids = []
-    for stand_in in rows["detail"]:
-        while stand_in not in kept.index:  # a copy's original may itself be a near duplicate of a third plot
-            stand_in = instead[stand_in]
-        ids.append(stand_in)
+    for other in rows["detail"]:
+        while other not in kept.index:  # it may itself be a near-duplicate of a third plot
+            other = instead[other]
+        ids.append(other)
     pairs = pd.DataFrame(
         {
             "kept_title": kept.loc[ids, "title"].to_numpy(), "kept_plot": kept.loc[ids, "plot"].to_numpy(),
@@ -323,7 +534,7 @@ def _pairs(plots: pd.DataFrame, dropped: pd.DataFrame, reason: str) -> pd.DataFr
 
 
 def _spread(pairs: pd.DataFrame, n: int) -> pd.DataFrame:
-    """At most `n` of the rows, from the first to the last at even distances."""
+    """Return at most `n` evenly spaced rows, from the first to the last."""
     return pairs.iloc[np.linspace(0, len(pairs) - 1, min(n, len(pairs))).round().astype(int)]
 
 
@@ -331,8 +542,9 @@ def _side_by_side(pairs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "similarity": [f"{value:.2f}" for value in pairs["similarity"]],
-            "title kept": pairs["kept_title"].map(shortened), "begins": pairs["kept_plot"].map(opening),
-            "title dropped": pairs["dropped_title"].map(shortened), "begins ": pairs["dropped_plot"].map(opening),
+            "title kept": pairs["kept_title"].map(shortened), "opening kept": pairs["kept_plot"].map(opening),
+            "title dropped": pairs["dropped_title"].map(shortened),
+            "opening dropped": pairs["dropped_plot"].map(opening),
         }
     ).reset_index(drop=True)  # fmt: skip
 
@@ -342,7 +554,7 @@ def _sentence(text: str) -> pd.DataFrame:
 
 
 def _bars(counts: pd.Series, title: str, what: str) -> Figure:
-    """Horizontal bars, the longest on top, with the count at the end of each."""
+    """Return a figure of horizontal bars labeled with their counts, the longest at the top."""
     counts = counts.sort_values(ascending=False, kind="stable")
     figure, axes = titled(title, 1.05 + _ROW * len(counts))
     bars = axes.barh(counts.index, counts, color=BLUE, height=0.72)

@@ -1,4 +1,4 @@
-"""The report: metrics put into words, figures and a table of all samples on one page that needs nothing beside it."""
+"""The report of an evaluation: answers, figures, tables and all samples in one self-contained HTML page."""
 
 import base64
 import json
@@ -24,11 +24,12 @@ from movieplots.formatting import SPACE, number, percent, top_p_words
 from movieplots.measures.novelty_index import COPIED_WORDS
 from movieplots.reporting.evaluation import Drawn, draw_figures
 from movieplots.reporting.evaluation_tables import confusion_table, copies_table, measures_table
+from movieplots.reporting.metric_definitions import METRICS, TERMS
 from movieplots.settings import takes
 from movieplots.texts import OPENING_WORDS, opening
 from movieplots.words import split_words, word_spans
 
-_MARKED_WORDS = 8  # a shared run from this length is marked in the sample: shorter ones are everyday phrases
+_MARKED_WORDS = 8  # minimum length of a highlighted verbatim span: shorter ones are common phrases
 _WIDE = (
     "similarity", "by_setting", "training_curve", "genre_probability", "genre_confusion", "genre_similarity",
     "classifier_f1",
@@ -37,39 +38,77 @@ _WIDE = (
 
 @dataclass(frozen=True)
 class Report:
-    """What `evaluate` found: the `path` of report.html, the `metrics` and all `samples`.
+    """Result of `evaluate`.
 
-    `metrics` are exactly what metrics.json holds. `samples` is the table of samples.csv: a row a sample with its
-    measures, which `movieplots.evaluation.summaries.measure_samples` names; its column `model` says whose it is.
+    Attributes
+    ----------
+    path : str
+        Path of report.html.
+    metrics : Metrics
+        All metrics, as in metrics.json.
+    samples : pandas.DataFrame
+        All samples and reference texts with their metrics, one row each, as in samples.csv. The column `model` is the
+        name of the dump or of the reference.
     """
 
     path: str
     metrics: Metrics
     samples: pd.DataFrame
 
+    def __str__(self) -> str:
+        """Return the path and the number of samples of each dump; `repr` has all fields."""
+        dumps = ", ".join(f"{model.samples.samples:,} of {name}" for name, model in self.metrics.models.items())
+        return f"{self.path}: samples compared: {dumps}"
+
 
 @takes(EvaluateSettings)
 def evaluate(settings: EvaluateSettings) -> Report:
-    """Measure samples against the training plots, beside real plots and shuffled words, and write a report.
+    """Evaluate the samples of one or several dumps, and write a report.
 
-    `data` is best the table that the generator learned from. The folder then holds `report.html`, `metrics.json`,
-    `samples.csv` and three more tables, and the folder `figures`. Of several dumps, those that cannot be read are left
-    out, which a message and the report say.
-
-    Measured are verbatim copies and new n-grams (McCoy et al. 2023), the nearest training plot by words (Jaccard 1912)
-    and by meaning (sentence embeddings: Reimers and Gurevych 2019), diversity (distinct-n: Li et al. 2016; self-BLEU:
-    Zhu et al. 2018), the likeness to real plots as a whole (MAUVE: Pillutla et al. 2021), titles, and genre control.
-    Real plots are drawn in the genres that the dumps, taken together, were prompted with, as far as there are plots.
+    Samples are compared with the training plots, with real test plots, and with test plots whose words are shuffled, a
+    reference for noise. `data` should be the data that the generator was trained on: otherwise copying cannot be
+    detected.
 
     Returns
     -------
     Report
-        The numbers, and the measures of each sample.
+        The metrics, and the table of all samples.
 
     Raises
     ------
     BadInput
-        Where no dump can be read, or the data, the classifier or the embedder cannot be used; nothing is written.
+        If no dump can be read, or if the data, the classifier or the embedder cannot be used. Nothing is written then.
+
+    Notes
+    -----
+    The output folder contains report.html, metrics.json, the folder figures, and four tables: samples.csv,
+    measures.csv, genres.csv and copies.csv. If only some of several dumps cannot be read, they are left out, and the
+    report lists them.
+
+    - Copying: verbatim spans and novel n-grams
+      (`McCoy et al. (2023) <https://arxiv.org/abs/2111.09509>`_), and the nearest training plot by the Jaccard
+      similarity of words and by the cosine similarity of sentence embeddings
+      (`Reimers and Gurevych (2019) <https://arxiv.org/abs/1908.10084>`_).
+    - Repetition rate: the share of samples in which a sequence of four words occurs at least three times.
+    - Diversity: distinct-n, the number of different n-grams divided by the number of words
+      (`Li et al. (2016) <https://arxiv.org/abs/1510.03055>`_), and self-BLEU, the BLEU-4 of each text against all
+      others (0 to 1, lower is more diverse, `Zhu et al. (2018) <https://arxiv.org/abs/1802.01886>`_).
+    - Similarity to real plots: MAUVE compares the distributions of text embeddings (0 to 1, higher is more similar). It
+      reflects topics, not whether sentences make sense (`Pillutla et al. (2021) <https://arxiv.org/abs/2102.01454>`_).
+    - Genre control: genre accuracy, the share of samples for which the classifier predicts the prompted genres, if a
+      classifier is given.
+
+    Real plots are sampled from the test split, if possible in the proportions of the prompted genres.
+
+    Examples
+    --------
+    >>> from movieplots import evaluate, prepare, sample_dump
+    >>> from movieplots.pretrained import shipped
+    >>> _ = prepare("sample", "runs/plots")
+    >>> _ = sample_dump(shipped.GENERATOR, "runs/dump", genres=["horror"], samples_per_genre=2)  # doctest: +SKIP
+    >>> report = evaluate("runs/dump", "runs/plots", "runs/report")  # doctest: +SKIP
+    >>> report.metrics.models["dump"].samples.repetition_rate.value  # doctest: +SKIP
+    0.0
     """
     out = Path(settings.output_dir)
     check_folder(out)
@@ -91,7 +130,7 @@ def evaluate(settings: EvaluateSettings) -> Report:
 
 @dataclass(frozen=True)
 class FigureBlock:
-    """A figure with its heading and how to read it; images are data URIs."""
+    """A figure of the page with its heading and caption; images are data URIs."""
 
     title: str
     caption: str
@@ -101,7 +140,7 @@ class FigureBlock:
 
 
 def render_report(metrics: Metrics, table: pd.DataFrame, training: pd.DataFrame, figures: dict[str, Drawn]) -> str:
-    """The whole page as HTML. `table` has a row a sample (see samples.csv), `training` the rows of the Plot table."""
+    """Return the page as HTML. `table` has one row per sample (see samples.csv), `training` the training plots."""
     folder = Path(__file__).parent
     environment = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined)
     environment.trim_blocks = environment.lstrip_blocks = True
@@ -111,79 +150,79 @@ def render_report(metrics: Metrics, table: pd.DataFrame, training: pd.DataFrame,
         intro=introduction(metrics),
         cards={name: answers(metrics, name) for name in metrics.models},
         learning={name: learning_card(metrics, name) for name in metrics.models},
-        judge=classifier_card(metrics),
+        classifier=classifier_card(metrics),
         figures=[_figure(name, drawn, metrics) for name, drawn in figures.items()],
         metrics=metrics,
+        definitions=METRICS,
+        terms=TERMS,
         copied_words=COPIED_WORDS,
-        # In a script only `</` could end it early.
+        marked_words=_MARKED_WORDS,
+        opening_words=OPENING_WORDS,
+        # Only `</` could close the script element.
         samples=Markup(json.dumps(samples, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")),
     )
 
 
 _FIGURES = {
     "similarity": (
-        "How near to the training plots?",
-        "For each sample the training plot that shares the largest part of its words (left) and the one nearest in "
-        "meaning (right). Samples that stand further right than real plots lean on the training plots; further left, "
-        "they have wandered off.",
+        "Similarity to the nearest training plot",
+        "Left: Jaccard similarity of word sets. Right: cosine similarity of embeddings. If samples are further to the "
+        "right than real test plots, they are closer to the training plots than new plots by people are.",
     ),
     "verbatim_spans": (
-        "How much is copied?",
-        "For each sample the longest run of words that stands in some training plot. Where the bars stand in the "
-        "outline of real plots, samples share no more with the training plots than new plots by people do.",
+        "Longest verbatim spans",
+        "Length of the longest word sequence that each text shares with a training plot. If the distribution is the "
+        "same as for real test plots, samples copy no more than new plots by people do.",
     ),
     "novel_ngrams": (
-        "From how many words on is it new?",
-        "The share of single words, pairs, triples and so on that no training plot has. A line below that of real "
-        "plots repeats the training plots; one far above it puts words together as nobody does.",
+        "Novel n-grams",
+        f"Share of the n-grams (sequences of n words) that occur in no training plot; bands are 95{SPACE}% CIs. Lower "
+        "values than those of real test plots indicate copying, much higher values indicate unnatural word sequences.",
     ),
     "by_setting": (
-        "What temperature and top-p do",
-        "Each bar is one setting. The dashed line is what as many real plots get, the dotted one shuffled words; the "
-        f"thin lines are 95{SPACE}% intervals, and bars "
-        "whose lines overlap may not differ.",
+        "Metrics by temperature and top-p",
+        f"One bar per sampling setting; thin lines are 95{SPACE}% CIs. If the CIs of two bars overlap, the difference "
+        "may be due to chance. Dashed lines: real test plots. Dotted lines: shuffled words. Both are computed from as "
+        "many texts as a bar.",
     ),
     "genre_accuracy": (
-        "Which genres are obeyed?",
-        "The share of the samples prompted with a genre in which the classifier sees it; the upright marks say how "
-        "often it sees the genre in real plots that carry it. Genres that few plots carry are hard to learn, for a "
-        "generator and for a classifier.",
+        "Genre accuracy by prompted genre",
+        f"Lines are 95{SPACE}% CIs. Rare genres are hard to learn for generators and classifiers.",
     ),
     "titles": (
-        "Are the titles titles?",
-        "A title exists if a training plot has it. Different titles are counted among as many samples for each row.",
+        "Properties of the titles",
+        f"Share of the samples with each property; thin lines are 95{SPACE}% CIs. Well-formed titles follow the IMDb "
+        "format; known titles occur in the training plots. The shares of different titles and plots are computed from "
+        "the same number of texts for all.",
     ),
     "training_curve": (
-        "How the training went",
-        "Each step shows the model a few plots. Both lines should fall; where the held-out line turns upwards while "
-        "the training line still falls, the model has begun to learn its plots by heart. Where guidance is taught, the "
-        "lower panel shows how far the model is from what guidance would write, and the held-out loss rises a little.",
+        "Training and validation loss",
+        "Cross-entropy by training step (lower is better). If the validation loss rises while the training loss falls, "
+        "the model overfits. For training with guidance, the lower panel shows the KL divergence from the guided "
+        "predictions; the validation loss then rises slightly.",
     ),
     "genre_probability": (
-        "Prompted genre and the classifier's probabilities",
-        "Each row is one prompted genre, each column how likely the classifier finds a genre in those samples, on "
-        "average. Ideally the framed cells are the darkest of their rows; dark cells beside them are genres that "
-        "go together or are confused.",
+        "Predicted probabilities by prompted genre",
+        "Mean probability that the classifier gives a genre (columns) for the samples of each prompted genre (rows). "
+        "Frames mark the prompted genre. High values outside the frames are genres that co-occur or are confused.",
     ),
     "genre_confusion": (
-        "Which genre is seen first?",
-        "The same with each sample counted once, under its likeliest genre: a column that is dark all the way down "
-        "is a genre into which the others fall.",
+        "Most probable genre by prompted genre",
+        "Confusion matrix: share of the samples of each prompted genre (rows) for which the classifier finds a genre "
+        "(columns) most probable. Frames mark the prompted genre. A dark column is a genre predicted for many prompts.",
     ),
     "genre_similarity": (
-        "Which training plots are they near to?",
-        "How much nearer in meaning the samples of a genre (rows) are to the training plots of a genre (columns) than "
-        "samples of all genres are. No classifier is involved: framed cells that stand out of their column mean that "
-        "the prompt steers the text.",
+        "Similarity to the training plots of each genre",
+        "Mean cosine similarity between the samples of a prompted genre (rows) and the training plots of a genre "
+        "(columns), minus the mean of the column, times 100. No classifier is involved. High values in the frames mean "
+        "that the prompt controls the genre.",
     ),
     "classifier_f1": (
-        "The classifier, genre by genre",
-        "F1 weighs genres missed against genres invented, on real plots; 1 is perfect. Trust the judgement of genres "
-        "with long bars, and compare the solid line (this classifier) with the dashed one (baseline).",
+        "F1 of the genre classifier by genre",
+        "F1 (harmonic mean of precision and recall, 1 is perfect) on test plots. Genre accuracy is more reliable for "
+        "genres with a high F1.",
     ),
 }
-
-_OF_TRAINING = ("similarity", "verbatim_spans", "novel_ngrams", "by_setting", "titles", "genre_similarity")
 
 
 def _figure(name: str, drawn: Drawn, metrics: Metrics) -> FigureBlock:
@@ -191,8 +230,8 @@ def _figure(name: str, drawn: Drawn, metrics: Metrics) -> FigureBlock:
     title, caption = _FIGURES[key]
     if drawn.of and len(metrics.models) > 1:
         title = f"{title} ({drawn.of})"
-    if key in _OF_TRAINING and any(not model.trained_on_this_data for model in metrics.models.values()):
-        caption += " Training plots are those given here, which need not be those that a generator learned from."
+    if key == "genre_accuracy" and metrics.judge:
+        caption += " Vertical marks: recall of the classifier for the genre on test plots."
     return FigureBlock(title, caption, _data_uri(drawn.light), _data_uri(drawn.dark), wide=key in _WIDE)
 
 
@@ -201,7 +240,7 @@ def _data_uri(svg: str) -> str:
 
 
 def sample_rows(table: pd.DataFrame, training: pd.DataFrame) -> list[dict[str, object]]:
-    """The samples as the page's script shows them; the plot in the parts of `mark_run`, training plots by opening."""
+    """Return the samples for the script of the page, with plots split by `split_at_span`."""
     openings = dict(zip(training["id"], training["plot"], strict=True))
     rows = []
     for row in table.to_dict("records"):
@@ -213,13 +252,13 @@ def sample_rows(table: pd.DataFrame, training: pd.DataFrame) -> list[dict[str, o
                 "temperature": f"{row['temperature']:g}",
                 "top_p": top_p_words(row["top_p"]),
                 "title": row["title"],
-                "plot": mark_run(
+                "plot": split_at_span(
                     row["plot"], row["verbatim_span_start"], row["longest_verbatim_span"] if copied else 0
                 ),
                 "truncated": bool(row["truncated"]),
-                "seen": row.get("genres_predicted"),
-                "copied": int(row["longest_verbatim_span"]),
-                "copied_title": row["copied_from_title"] if copied else "",
+                "predicted": row.get("genres_predicted"),
+                "span": int(row["longest_verbatim_span"]),
+                "span_title": row["copied_from_title"] if copied else "",
                 "words": int(row["words"]),
             }
             | {
@@ -236,13 +275,19 @@ def sample_rows(table: pd.DataFrame, training: pd.DataFrame) -> list[dict[str, o
     return rows
 
 
-def mark_run(text: str, at: int, length: int) -> tuple[str, str, str]:
-    """The text before, in and after the run of `length` words from word `at` on; all is before it for length 0.
+def split_at_span(text: str, at: int, length: int) -> tuple[str, str, str]:
+    """Split a text at the span of `length` words that starts at word `at`.
 
-    Of a run that counts as copied only the first words are shown: the rest is the training plot's text.
+    Returns
+    -------
+    before, span, after : str
+        For length 0, the whole text is in `before`. A span that counts as copied is shortened to its first words,
+        because the rest is text of the training plot.
     """
     spans = word_spans(text)
-    if len(spans) != len(split_words(text)):  # lower-casing splits a word in a few scripts: count in the lower case
+    if len(spans) != len(
+        split_words(text)
+    ):  # lower-casing splits a word in a few scripts: use the same text as the metrics
         text = text.lower()
         spans = word_spans(text)
     if not length:
@@ -251,5 +296,5 @@ def mark_run(text: str, at: int, length: int) -> tuple[str, str, str]:
     marked = text[start:end]
     if length > COPIED_WORDS:
         shown = text[start : spans[at + OPENING_WORDS - 1][1]]
-        marked = f"{shown} [… {length - OPENING_WORDS} more copied words left out]"
+        marked = f"{shown} [… {length - OPENING_WORDS} more copied words omitted]"
     return text[:start], marked, text[end:]

@@ -1,0 +1,1 @@
+"""What all trainings share: lifecycle, model folder, lineage, learning-rate search."""

@@ -1,7 +1,7 @@
-"""Which learning rate? One short training over growing rates, as Smith 2017 and fastai's `lr_find` do.
+"""Learning-rate range test, as in Smith 2017 and fastai's `lr_find`.
 
-The rate grows exponentially from step to step; the loss first stands still, then falls, then bursts. A good rate is
-where it falls fastest. The weights are left changed: throw the model away.
+In one short training run the learning rate grows exponentially. The loss first stays level, then falls, then diverges.
+A good learning rate is where the loss falls fastest. The run changes the weights, so the model must be discarded.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,14 +25,26 @@ from movieplots.runs.folder import recipe_of, to_json
 from movieplots.settings import Json, Taking
 
 LOWEST, HIGHEST = 1e-6, 1.0
-SMOOTHING = 0.8  # weight of what went before in the moving average
-UNSETTLED = 5  # steps until the average smooths
-BURST = 1.5  # the search ends where the smoothed loss is that many times its lowest
+SMOOTHING = 0.8  # decay of the moving average
+SKIPPED = 5  # first steps, in which the average does not smooth yet
+DIVERGED = 1.5  # ratio of the smoothed loss to its minimum at which the search stops
 
 
 @dataclass(frozen=True)
 class LrSearch:
-    """Learning rates in ascending order, the loss of the step at each, and the rate where the loss falls fastest."""
+    """The result of a learning-rate range test.
+
+    Attributes
+    ----------
+    rates : list of float
+        Learning rates in ascending order.
+    losses : list of float
+        Training loss of the step at each learning rate.
+    smoothed : list of float
+        The losses as an exponential moving average.
+    suggestion : float
+        The learning rate at which the smoothed loss falls fastest.
+    """
 
     rates: list[float]
     losses: list[float]
@@ -41,14 +53,21 @@ class LrSearch:
 
 
 class LrSettings(Protocol):
-    """What is needed of a search's settings here."""
+    """The settings that a learning-rate search needs."""
 
     @property
-    def data(self) -> str | Path: ...
+    def data(self) -> str | Path:
+        """The prepared plots."""
+
     @property
-    def base_model(self) -> str: ...
-    def resolved(self) -> Self: ...
-    def recipe(self) -> dict[str, Json]: ...
+    def base_model(self) -> str:
+        """The base model."""
+
+    def resolved(self) -> Self:
+        """Return the settings with all defaults filled in."""
+
+    def recipe(self) -> dict[str, Json]:
+        """Return the settings that determine the result."""
 
 
 P = ParamSpec("P")
@@ -56,23 +75,48 @@ S = TypeVar("S", bound=LrSettings)
 
 
 @dataclass(frozen=True)
-class _Kept:
-    """A search as its file holds it, with all that it depends on."""
+class _SavedSearch:
+    """The content of a search's file: the search and what it depends on."""
 
     of: dict[str, Json]
     search: LrSearch
 
 
 def kept_search(file: str | Path, find: Taking[P, S, LrSearch], *args: P.args, **kwargs: P.kwargs) -> LrSearch:
-    """The search that one of the `find_lr` makes with these arguments, made once and kept in a JSON file.
+    """Run a learning-rate search once, and read its result from a JSON file afterwards.
 
-    Where the file holds the search of the same `find_lr`, settings, plots and base model, it is read; that of others,
-    or a damaged one, is replaced. Raises BadInput for a file that holds something else or cannot be written.
+    Parameters
+    ----------
+    file : str or path
+        JSON file for the result. If it holds a search with other settings, plots or another base model, or is damaged,
+        it is replaced.
+    find : callable
+        The `find_lr` of `movieplots.classification.training`, `movieplots.classification.fastai_training` or
+        `movieplots.generation.training`.
+    *args, **kwargs
+        Arguments of `find`.
+
+    Returns
+    -------
+    LrSearch
+        The result of the search.
+
+    Raises
+    ------
+    BadInput
+        If the file holds something other than a search, or cannot be written.
+
+    Examples
+    --------
+    >>> from movieplots.classification.training import find_lr
+    >>> from movieplots.runs.find_lr import kept_search
+    >>> search = kept_search("learning_rates.json", find_lr, "data/plots", "minilm-l6")  # doctest: +SKIP
+    >>> search.suggestion  # doctest: +SKIP
     """
     file = check_file(file, "learning_rates.json")
     settings = find.settings(*args, **kwargs).resolved()
     of = {
-        "module": find.__module__,  # fastai's `find_lr` takes the settings of the Trainer's
+        "module": find.__module__,  # the `find_lr` of fastai and that of the Trainer have the same settings
         "settings": settings.recipe(),
         "data": data_fingerprint(load_plots(settings.data)),
         "base_model": _content(settings.base_model),
@@ -82,47 +126,48 @@ def kept_search(file: str | Path, find: Taking[P, S, LrSearch], *args: P.args, *
         notify(f"The learning-rate search kept in {file} is used; delete the file to search again.")
         return kept.search
     search = find.of(settings)
-    write_json(file, asdict(_Kept(of, search)))
+    write_json(file, asdict(_SavedSearch(of, search)))
     return search
 
 
 def _content(base_model: str) -> Json:
-    """What tells a folder's model from the one that it held before: how it was trained here, or its files."""
+    """Identify the model in a folder: by its recipe if it was trained here, otherwise by a hash of its files."""
     if recipe := recipe_of(base_model):
         return to_json(recipe)
     return content_fingerprint(base_model) if Path(base_model).is_dir() else None
 
 
-def _read(file: Path) -> _Kept | None:
-    """What the file holds; None where there is none or it is damaged."""
+def _read(file: Path) -> _SavedSearch | None:
+    """Return the content of the file; None if it is missing or damaged."""
     if not file.is_file():
         return None
     try:
-        return msgspec.convert(read_json(file, "searching the learning rate again"), _Kept)
+        return msgspec.convert(read_json(file, "searching the learning rate again"), _SavedSearch)
     except BadInput as damaged:
         notify(str(damaged))
         return None
     except msgspec.ValidationError:
-        raise BadInput(f"{file} holds no search of a learning rate: choose another file, or delete it.") from None
+        raise BadInput(f"{file} is not a learning-rate search: choose another file, or delete this one.") from None
 
 
-class _Watcher(TrainerCallback):
-    """Collects the loss and the rate of each step, shows progress, and stops where the loss bursts."""
+class _LossRecorder(TrainerCallback):
+    """Records the loss and the learning rate of each step, shows progress, and stops when the loss diverges."""
 
     def __init__(self, steps: int) -> None:
         self.losses: list[float] = []
         self.rates: list[float] = []
         self.progress = bar()
-        self.task = self.progress.add_task("Searching the rate", total=steps, note="")
+        self.task = self.progress.add_task("Searching the learning rate", total=steps, note="")
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
+        """Record a step's loss and learning rate."""
         if not logs or "loss" not in logs:
             return
         self.losses.append(logs["loss"])
         self.rates.append(logs["learning_rate"])
         self.progress.update(self.task, advance=1, note=f"loss {logs['loss']:.3f}")
         smoothed = smooth(self.losses)
-        if not np.isfinite(self.losses[-1]) or smoothed[-1] > BURST * min(smoothed):
+        if not np.isfinite(self.losses[-1]) or smoothed[-1] > DIVERGED * min(smoothed):
             control.should_training_stop = True
 
 
@@ -133,14 +178,20 @@ def search_lr(
     arguments: dict[str, Any],
     **trainer_arguments: Any,
 ) -> LrSearch:
-    """Train the `parameters` of `model` for at most `steps` steps over rates from 1e-6 to 1 and find the best.
+    """Train the `parameters` of `model` over learning rates from 1e-6 to 1 and find the best.
 
-    There are at least 20 `steps`. `arguments` go to `TrainingArguments`, `trainer_arguments` to the `Trainer`.
+    It takes at most `steps` steps, and at least 20 are needed. `arguments` are passed to `TrainingArguments`,
+    `trainer_arguments` to the `Trainer`.
+
+    Returns
+    -------
+    LrSearch
+        The learning rates, their losses, and the suggestion.
     """
     growth = (HIGHEST / LOWEST) ** (1 / (steps - 1))
     optimizer = torch.optim.AdamW(parameters(model), lr=LOWEST, weight_decay=WEIGHT_DECAY, fused=True)
-    watcher = _Watcher(steps)
-    with TemporaryDirectory() as folder, watcher.progress:
+    recorder = _LossRecorder(steps)
+    with TemporaryDirectory() as folder, recorder.progress:
         trainer = Trainer(
             model=model,
             args=training_arguments(
@@ -152,21 +203,26 @@ def search_lr(
                 **arguments,
             ),
             optimizers=(optimizer, LambdaLR(optimizer, lambda step: growth**step)),
-            callbacks=[watcher],
+            callbacks=[recorder],
             **trainer_arguments,
         )
         for callback in (PrinterCallback, ProgressCallback):
             trainer.remove_callback(callback)
         trainer.train()
-    finite = [(rate, loss) for rate, loss in zip(watcher.rates, watcher.losses, strict=True) if np.isfinite(loss)]
+    finite = [(rate, loss) for rate, loss in zip(recorder.rates, recorder.losses, strict=True) if np.isfinite(loss)]
     rates, losses = [rate for rate, _ in finite], [loss for _, loss in finite]
     return LrSearch(rates, losses, smooth(losses), steepest(rates, losses))
 
 
 def smooth(losses: Sequence[float], spans: Sequence[float] | None = None) -> list[float]:
-    """An exponential moving average, corrected for its start (as Adam corrects its own).
+    """Compute an exponential moving average with bias correction, as in Adam.
 
-    `spans` says how much each loss stands for, where that differs: one step beside the mean of ten counts a tenth.
+    `spans` are the numbers of steps that each loss averages, if they differ.
+
+    Returns
+    -------
+    list of float
+        One average per loss.
     """
     average, passed, result = 0.0, 0.0, []
     for loss, span in zip(losses, [1.0] * len(losses) if spans is None else spans, strict=True):
@@ -177,15 +233,25 @@ def smooth(losses: Sequence[float], spans: Sequence[float] | None = None) -> lis
 
 
 def steepest(rates: list[float], losses: list[float]) -> float:
-    """The rate at which the smoothed loss falls fastest per decade, before it reaches its lowest point.
+    """Return the learning rate at which the smoothed loss falls fastest per decade, before its minimum.
 
-    The slope is that of a line through five neighbouring points, since the loss of one step is noise. The first few
-    points are left out: there the average has little to smooth.
+    The slope is that of a line through five neighboring points, since the loss of one step is noisy. The first few
+    points are skipped, as the average has little to smooth there.
+
+    Returns
+    -------
+    float
+        The learning rate.
+
+    Raises
+    ------
+    BadInput
+        If the loss did not fall at any learning rate.
     """
     smoothed, logs = np.array(smooth(losses)), np.log10(rates)
-    lowest = UNSETTLED + int(smoothed[UNSETTLED:].argmin()) if len(losses) > UNSETTLED else 0
-    middles = range(UNSETTLED + 2, lowest - 1)
+    lowest = SKIPPED + int(smoothed[SKIPPED:].argmin()) if len(losses) > SKIPPED else 0
+    middles = range(SKIPPED + 2, lowest - 1)
     slopes = [np.polyfit(logs[i - 2 : i + 3], smoothed[i - 2 : i + 3], 1)[0] for i in middles]
     if not slopes or min(slopes) >= 0:
-        raise BadInput("The loss fell at no rate: search over more steps, or in a larger corpus.")
+        raise BadInput("The loss did not fall at any learning rate: search over more steps, or on a larger corpus.")
     return float(rates[middles[int(np.argmin(slopes))]])

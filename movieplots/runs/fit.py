@@ -1,8 +1,8 @@
-"""What all training shares: the Hugging Face `Trainer` with a time limit, safe checkpoints, curves and progress.
+"""The shared training loop: the Hugging Face `Trainer` with a time limit, complete checkpoints, logs and progress.
 
-A run that is killed continues at its last complete checkpoint when it is started again with the same settings.
-A time limit shortens the learning-rate schedule with it: progress is whichever is further, steps or time. Started by
-`accelerate launch` it runs on several processes, the first of which keeps the clock and writes the files.
+An interrupted run resumes from its last complete checkpoint when it is started again with the same settings. A time
+limit also shortens the learning-rate schedule: progress is the larger share of steps and time. With `accelerate launch`
+a run uses several processes; the first one keeps the time and writes the files.
 """
 
 import contextlib
@@ -46,7 +46,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
 
 
 class Group(TypedDict):
-    """Parameters that are trained with a learning rate of their own, as optimizers take them."""
+    """A parameter group of an optimizer: parameters and their learning rate."""
 
     params: list[torch.nn.Parameter]
     lr: float
@@ -57,31 +57,33 @@ Loss = Callable[[torch.nn.Module, dict[str, torch.Tensor], Any], torch.Tensor]
 
 
 def mixed_precision() -> dict[str, bool]:
-    """The `TrainingArguments` for mixed precision that this machine's hardware is fast at; none elsewhere.
+    """Return the `TrainingArguments` for the mixed precision that this machine's hardware supports; none otherwise.
 
-    bfloat16 without hardware support is not slow but unusable: some 30 times slower than float32 on an AVX2 CPU.
+    Without hardware support, bfloat16 is some 30 times slower than float32 on an AVX2 CPU.
     """
     if torch.cuda.is_available():
         bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
         return {"bf16": bf16, "fp16": not bf16}
-    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # an old torch does not tell
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # missing in old versions of torch
     return {"bf16": bool(capabilities.get("avx512_bf16") or capabilities.get("amx_tile"))}
 
 
-class _Arguments(TrainingArguments):
-    """Several GPUs in one process would mean DataParallel, without mixed precision and with larger steps than asked.
+class _SingleGpuArguments(TrainingArguments):
+    """`TrainingArguments` with one GPU per process.
 
-    So a process uses one, and `accelerate launch` all.
+    Several GPUs in one process would mean DataParallel, which has no mixed precision and larger steps than asked for.
+    With `accelerate launch`, all GPUs are used.
     """
 
     @property
     def n_gpu(self) -> int:
+        """Number of GPUs: at most 1."""
         return min(int(super().n_gpu), 1)
 
 
 def training_arguments(**arguments: Any) -> TrainingArguments:
-    """`TrainingArguments` with what all our trainings have in common."""
-    return _Arguments(
+    """Return `TrainingArguments` with the values that all our training runs share."""
+    return _SingleGpuArguments(
         max_grad_norm=1.0,
         logging_strategy="steps",
         report_to="none",
@@ -96,11 +98,11 @@ def training_arguments(**arguments: Any) -> TrainingArguments:
 
 
 def reuse_memory() -> None:
-    """Have the C library keep memory that was freed for what is allocated next, from here to the process's end.
+    """Make the C library keep freed memory for later allocations, until the process ends.
 
-    On a CPU a step allocates hundreds of megabytes at a time, which glibc would take from the system and give back each
-    time; the system clears every page of it anew, for up to half of the step (`M_MMAP_MAX` and `M_TRIM_THRESHOLD` of
-    mallopt(3)). Does nothing where there is no such library.
+    On a CPU a training step allocates hundreds of megabytes, which glibc would request from the system and return each
+    time. The system clears every page, which takes up to half of the step (`M_MMAP_MAX` and `M_TRIM_THRESHOLD` of
+    mallopt(3)). Does nothing with other C libraries.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
@@ -109,12 +111,12 @@ def reuse_memory() -> None:
 
 
 def can_compile() -> bool:
-    """Whether `torch.compile` works for the GPU here."""
+    """Return whether `torch.compile` works on this machine's GPU."""
     return bool(torch.cuda.is_available() and find_spec("triton") and torch.cuda.get_device_capability() >= (7, 0))
 
 
 def main_process() -> bool:
-    """Whether this process is the one that writes: the only one, or the first of several."""
+    """Return whether this process writes files: the only one, or the first of several."""
     return not _distributed() or torch.distributed.get_rank() == 0
 
 
@@ -123,17 +125,17 @@ def _distributed() -> bool:
 
 
 def half_precision(device: torch.device) -> torch.autocast:
-    """A context for what is computed outside a model's `forward`, where the `Trainer` sets no precision."""
+    """Return an autocast context for computations outside a model's `forward`, where the `Trainer` sets none."""
     numbers = {"bf16": torch.bfloat16, "fp16": torch.float16}
     half = next((numbers[name] for name, on in mixed_precision().items() if on), None)
     return torch.autocast(device.type, half, enabled=half is not None)
 
 
 class Clock:
-    """Seconds of training so far, over all starts of a run, against an optional limit in minutes.
+    """Training time in seconds, over all starts of a run, and its share of an optional limit in minutes.
 
-    `share` of the limit and `due` (a checkpoint) change only with `tick`, and alike on all processes: were each to read
-    its own clock, their learning rates would differ.
+    `share` and `due` (whether a checkpoint is due) change only in `tick`, in the same way on all processes. With a
+    clock per process, their learning rates would differ.
     """
 
     def __init__(self, limit_minutes: float | None) -> None:
@@ -141,17 +143,18 @@ class Clock:
         self.start(0.0)
 
     def start(self, spent_before: float) -> None:
-        """Start counting, `spent_before` seconds having been spent in earlier starts of the run."""
+        """Start the clock, after `spent_before` seconds in earlier starts of the run."""
         self._before, self._started = spent_before, time.monotonic()
         self._saved = self._started
         self.tick()
 
     @property
     def spent(self) -> float:
+        """Training time so far, in seconds."""
         return self._before + time.monotonic() - self._started
 
     def tick(self) -> None:
-        """Read the first process's clock."""
+        """Read the clock of the first process."""
         now = [self.spent / self.limit, float(time.monotonic() - self._saved >= SECONDS_BETWEEN_CHECKPOINTS)]
         if _distributed():
             device = "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
@@ -161,14 +164,14 @@ class Clock:
         self.share, self.due = now[0], now[1] > 0
 
     def saved(self) -> None:
-        """A checkpoint has been written: the next is due some minutes from now."""
+        """Restart the time until the next checkpoint."""
         self._saved = time.monotonic()
 
 
-class _Safekeeping(TrainerCallback):
-    """Evaluates now and then, saves every few minutes, stops at the time limit, marks each checkpoint once complete.
+class _CheckpointCallback(TrainerCallback):
+    """Schedules evaluations and checkpoints, stops at the time limit, and marks each checkpoint when it is complete.
 
-    With `save_evaluated` each evaluation is followed by a checkpoint, so that the best weights can be had back.
+    With `save_evaluated`, each evaluation is followed by a checkpoint, so that the best weights can be restored.
     """
 
     def __init__(self, clock: Clock, evaluations: int, save_evaluated: bool) -> None:
@@ -176,11 +179,13 @@ class _Safekeeping(TrainerCallback):
         self.evaluated = 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Count the evaluations that an interrupted run has behind it."""
         self.evaluated = self._planned(state)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Decide whether to evaluate, save or stop."""
         self.clock.tick()
-        # Where the loss is logged, nothing is left over from the steps before that a resumed run would lack.
+        # Right after a log entry, no losses are pending that a resumed run would lack.
         if self.clock.due and state.global_step % args.logging_steps == 0:
             control.should_save = True
         if self._planned(state) > self.evaluated:
@@ -190,9 +195,10 @@ class _Safekeeping(TrainerCallback):
         if self.clock.share >= 1:
             control.should_training_stop = True
         if control.should_training_stop or state.global_step >= state.max_steps:
-            control.should_evaluate = control.should_save = True  # so that the curve reaches the end
+            control.should_evaluate = control.should_save = True  # so that the loss curve includes the last step
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Mark the checkpoint as complete."""
         self.clock.saved()
         if state.is_world_process_zero:
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
@@ -202,52 +208,57 @@ class _Safekeeping(TrainerCallback):
         return int(self.evaluations * max(state.global_step / state.max_steps, self.clock.share))
 
 
-class _Bar(TrainerCallback):
-    """A progress bar over the steps with the latest losses; in a log file, a line now and then instead."""
+class _ProgressBar(TrainerCallback):
+    """A progress bar with the latest losses. In a log file it is a line now and then."""
 
     def __init__(self, what: str, clock: Clock) -> None:
         self.what, self.clock = what, clock
         self.progress: Any = None
         self.notes: dict[str, str] = {}
-        self.last_line = time.monotonic()
+        self.last_line, self.last_step = time.monotonic(), 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Start the progress bar."""
         if state.is_world_process_zero:
             self.progress = bar()
             self.progress.start()
             self.task = self.progress.add_task(self.what, total=state.max_steps, completed=state.global_step, note="")
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Advance the progress bar."""
         if self.progress:
-            # A time limit may leave room for fewer steps than were planned: then the bar ends where they will.
+            # With a time limit there may be fewer steps than planned: estimate their number.
             total = min(state.max_steps, max(state.global_step, round(state.global_step / max(self.clock.share, 1e-9))))
             self.progress.update(self.task, completed=state.global_step, total=total)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
+        """Show the latest losses."""
         if self.progress and logs:
             names = {"loss": "loss", "eval_loss": "validation"}
             self.notes |= {label: f"{label} {logs[key]:.3f}" for key, label in names.items() if key in logs}
             note = " · ".join(self.notes.values())
             self.progress.update(self.task, note=note)
-            if not console.is_terminal and time.monotonic() - self.last_line > SECONDS_PER_LINE:
-                self.last_line = time.monotonic()
+            due = time.monotonic() - self.last_line > SECONDS_PER_LINE
+            # The loss and the validation loss of one step are logged separately; the step is printed once.
+            if not console.is_terminal and due and state.global_step > self.last_step:
+                self.last_line, self.last_step = time.monotonic(), state.global_step
                 notify(f"{self.what}: step {state.global_step} of {state.max_steps} · {note}")
 
     def stop(self) -> None:
-        """Give the terminal back, also after an interrupt."""
+        """Stop the progress bar, also after an interrupt."""
         if self.progress:
             self.progress.stop()
 
 
 class _Trainer(Trainer):
-    """The `Trainer` with AdamW on our parameter groups, our schedule, and a loss of our own where one is given.
+    """The `Trainer` with AdamW on our parameter groups, our schedule, and optionally our loss.
 
-    The optimizer is made here rather than passed in because FSDP has to wrap the model before there is one.
+    It creates the optimizer itself because FSDP has to wrap the model first.
     """
 
     optimizer: torch.optim.Optimizer | None
     lr_scheduler: LambdaLR | None
-    minutes = 0.0  # of training, over all starts of the run
+    minutes = 0.0  # training time, over all starts of the run
 
     def __init__(self, groups: Groups, factor: Callable[[int], float], loss: Loss | None, **arguments: Any) -> None:
         self.groups, self.factor, self.loss = groups, factor, loss
@@ -256,20 +267,23 @@ class _Trainer(Trainer):
             self.loss_is_scaled_for_ga = True
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
+        """Create AdamW on the parameter groups."""
         if self.optimizer is None:
             groups = self.groups(self.model if model is None else model)
             self.optimizer = torch.optim.AdamW(groups, weight_decay=WEIGHT_DECAY, fused=True)
         return self.optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
+        """Create the learning-rate schedule."""
         if self.lr_scheduler is None:
             self.lr_scheduler = LambdaLR(optimizer or self.optimizer, self.factor)
         return self.lr_scheduler
 
     def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Compute our loss in training, and the model's own in evaluation."""
         if self.loss is None or not model.training:
             return super().compute_loss(model, inputs, *args, **kwargs)
-        # The loss is summed over this process's share of the tokens and divided by all: gradients are then averaged.
+        # Our loss sums over this process's tokens and divides by those of all; DDP then averages the gradients.
         return self.loss(model, inputs, kwargs["num_items_in_batch"]) * self.accelerator.num_processes
 
 
@@ -290,22 +304,23 @@ def fit(
     callbacks: list[TrainerCallback] | None = None,
     **trainer_arguments: Any,
 ) -> _Trainer:
-    """Train `model` with AdamW on the groups that `parameter_groups(model)` gives (each with its own `lr`).
+    """Train `model` with AdamW on the groups that `parameter_groups(model)` returns, each with its own `lr`.
 
-    The learning rate warms up and then falls to 0 as the `lr_scheduler_type` says. There are so many `evaluations`,
-    evenly spread; with `patience` training stops after that many without a lower validation loss, and the best weights
-    are kept. `loss(model, inputs, tokens in the step)` replaces the model's own loss in training. `arguments` go to
-    `TrainingArguments`, `trainer_arguments` to the `Trainer`, which is returned with the `minutes` it took. Checkpoints
-    go to `output_dir/checkpoints`, curves for TensorBoard to `output_dir/tensorboard`.
+    The learning rate warms up and then falls to 0 according to `lr_scheduler_type`. `evaluations` is their number,
+    evenly spaced over the run. With `patience`, training stops after this number of consecutive evaluations without a
+    lower validation loss, and the best weights are kept. `loss(model, inputs, tokens in the step)` replaces the model's
+    own loss in training. `arguments` are passed to `TrainingArguments` and `trainer_arguments` to the `Trainer`, which
+    is returned with its `minutes`. Checkpoints are written to `output_dir/checkpoints`, TensorBoard logs to
+    `output_dir/tensorboard`.
     """
     reuse_memory()
     folder = output_dir / "checkpoints"
     checkpoint = last_checkpoint(folder)
     clock = Clock(time_limit)
-    progress = _Bar(what, clock)
+    progress = _ProgressBar(what, clock)
     stopping: dict[str, Any] = {}
     more = list(callbacks or [])
-    never = max_steps + 1  # evaluations and checkpoints are set by the clock and the share of the run
+    never = max_steps + 1  # _CheckpointCallback schedules evaluations and checkpoints
     if patience is not None:
         stopper = EarlyStoppingCallback(patience)
         more.append(stopper)
@@ -328,7 +343,7 @@ def fit(
             prediction_loss_only=True,
             **({"save_strategy": "no"} | stopping | arguments),
         ),
-        callbacks=[_Safekeeping(clock, evaluations, save_evaluated=patience is not None), progress, *more],
+        callbacks=[_CheckpointCallback(clock, evaluations, save_evaluated=patience is not None), progress, *more],
         **trainer_arguments,
     )
     for callback in (PrinterCallback, ProgressCallback):
@@ -341,22 +356,26 @@ def fit(
         step = int(checkpoint.name.rpartition("-")[2])
         notify(f"Continuing at step {step}.")
         state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
-        if step >= max_steps or clock.share >= 1 or (patience is not None and _patience_used(state) >= patience):
-            # Killed after the last step: nothing is left to train. No public method of the Trainer loads weights only.
+        if (
+            step >= max_steps
+            or clock.share >= 1
+            or (patience is not None and _evaluations_without_improvement(state) >= patience)
+        ):
+            # Interrupted after the last step: only load the weights. The Trainer has no public method for that.
             trainer._load_from_checkpoint(state.best_model_checkpoint or str(checkpoint))
             trainer.state, trainer.minutes = state, clock.spent / 60
             return trainer
         trainer.args.eval_on_start = False
         if patience is not None:
-            stopper.early_stopping_patience_counter = _patience_used(state)
+            stopper.early_stopping_patience_counter = _evaluations_without_improvement(state)
     else:
         clock.start(0.0)
     try:
-        with _room_for_checkpoints(folder):
+        with _report_full_disk(folder):
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     finally:
         progress.stop()
-    # What is measured from here on is what will be saved, without the mixed precision of training.
+    # Measure the model as it will be saved: without the mixed precision of training.
     trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     trainer.minutes = clock.spent / 60
     notify(f"{what}: {trainer.state.global_step} steps in {trainer.minutes:.1f} minutes.")
@@ -364,36 +383,38 @@ def fit(
 
 
 def _remove_incomplete(folder: Path) -> None:
-    """Remove checkpoints cut off while being written: counted among the latest two, they would push out good ones."""
+    """Remove incomplete checkpoints, which would count among the latest two and displace complete ones."""
     for path in folder.glob("checkpoint-*"):
         if not (path / "complete.json").is_file():
             shutil.rmtree(path)
 
 
-def _patience_used(state: TrainerState) -> int:
-    """How many evaluations in a row had brought nothing when the checkpoint was written."""
+def _evaluations_without_improvement(state: TrainerState) -> int:
+    """Return the number of consecutive evaluations without improvement at the time of the checkpoint."""
     return int(state.stateful_callbacks["EarlyStoppingCallback"]["attributes"]["early_stopping_patience_counter"])
 
 
 @contextlib.contextmanager
-def _room_for_checkpoints(folder: Path) -> Iterator[None]:
-    """Say in a sentence where the disk is full; safetensors and torch have errors of their own for it."""
+def _report_full_disk(folder: Path) -> Iterator[None]:
+    """Turn the errors of safetensors and torch on a full disk into BadInput."""
     try:
         yield
     except Exception as error:
         if not disk_full(error):
             raise
         last = last_checkpoint(folder)
-        kept = f"the one of step {last.name.rpartition('-')[2]} is kept" if last else "none was complete yet"
+        kept = f"the one of step {last.name.rpartition('-')[2]} is kept" if last else "there is no complete one yet"
         raise BadInput(
-            f"There is no room on the disk for a checkpoint in {folder} ({kept}): make room, then run again."
+            f"There is no room on the disk for a checkpoint in {folder} ({kept}): free some space, then run the same "
+            "command again to resume."
         ) from None
 
 
 def _schedule(name: str, max_steps: int, clock: Clock) -> Callable[[int], float]:
-    """Factor on the learning rate by step: up over the first `WARMUP_SHARE` of the run, then down to 0.
+    """Return the factor on the learning rate by step: linear warm-up over `WARMUP_SHARE` of the run, then down to 0.
 
-    `linear` falls evenly, `cosine` along half a cosine (Loshchilov and Hutter 2017).
+    `linear` decays linearly, `cosine` along half a cosine
+    (`Loshchilov and Hutter 2017 <https://arxiv.org/abs/1608.03983>`_).
     """
 
     def factor(step: int) -> float:
@@ -407,12 +428,12 @@ def _schedule(name: str, max_steps: int, clock: Clock) -> Callable[[int], float]
 
 
 def circumstances(trainer: _Trainer) -> Circumstances:
-    """What of a run is not in its recipe."""
+    """Return date, device, duration and versions of a run, which are not part of its recipe."""
     return run_circumstances(trainer.minutes, trainer.accelerator.num_processes)
 
 
 def run_circumstances(minutes: float, processes: int = 1) -> Circumstances:
-    """The same for a training without the `Trainer`."""
+    """Return the same for training without the `Trainer`."""
     threads = torch.get_num_threads()
     cpu = f"CPU, {plural(threads, 'thread')}"
     return {
@@ -426,7 +447,7 @@ def run_circumstances(minutes: float, processes: int = 1) -> Circumstances:
 
 
 def history(trainer: Trainer) -> list[Logged]:
-    """The losses logged during training, one dict a log: `step` and `loss` or `eval_loss`."""
+    """Return the logged losses: `step` with `loss` or `eval_loss`."""
     kept = ("step", "loss", "eval_loss")
     entries = [cast(Logged, {key: entry[key] for key in kept if key in entry}) for entry in trainer.state.log_history]
     return [entry for entry in entries if len(entry) > 1]

@@ -1,7 +1,7 @@
-"""What a trained model's folder holds beside its weights: `movieplots.json`, `run.json`, `plot_ids.npz`, `README.md`.
+"""The metadata in a trained model's folder: `movieplots.json`, `run.json`, `plot_ids.npz`, `README.md`.
 
-`movieplots.json` is written last, so a folder that has it is complete. Its `recipe` names everything the result depends
-on; the same recipe again reuses the folder.
+`movieplots.json` is written last, so a folder with it is complete. Its `recipe` names everything that determines the
+result; training with the same recipe again returns the finished model.
 """
 
 import shutil
@@ -18,7 +18,7 @@ from movieplots.runs.lineage import MODEL_FILE, PlotIds
 from movieplots.settings import Json, Settings
 
 FILE_NAME = MODEL_FILE
-RUN_FILE = "run.json"  # when, where and how long: apart from `movieplots.json`, which the recipe alone decides
+RUN_FILE = "run.json"  # date, device and duration, which are not part of the recipe
 _WEIGHTS = ("adapter_*", "*.safetensors", "*config.json", "*.onnx", "engine.json", PLOT_IDS)
 _VERBS = {"generation": "generator", "classification": "classifier", "mlm": "mlm"}
 
@@ -28,11 +28,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything a trained model depends on.
+    """Everything that determines a trained model.
 
-    `command` is the one that trains so, without `movieplots`, `settings` are its options by name, and `data` is the
-    fingerprint of the plots. `base_recipe` is that of a base model that was trained here, `teachers` are those of the
-    models that it learned from.
+    Attributes
+    ----------
+    command : str
+        The training command, without `movieplots`.
+    settings : dict
+        Its options by name, as JSON values.
+    data : str
+        Fingerprint of the plots.
+    base_recipe : Recipe or None, default None
+        Recipe of the base model, if that was trained here.
+    teachers : list of Recipe, default []
+        Recipes of the teachers.
     """
 
     command: str
@@ -42,16 +51,50 @@ class Recipe:
     teachers: list["Recipe"] = field(default_factory=list)
 
     def settings_as(self, kind: type[K]) -> K:
-        """The settings as they were given."""
+        """Return the settings as an object.
+
+        Parameters
+        ----------
+        kind : type
+            Class of the settings, such as `ClassifierSettings`.
+
+        Returns
+        -------
+        Settings
+            The settings of the training.
+
+        Examples
+        --------
+        >>> from movieplots import GenreClassifier
+        >>> from movieplots.classification.training_settings import ClassifierSettings
+        >>> from movieplots.pretrained import shipped
+        >>> recipe = GenreClassifier.from_pretrained(shipped.CLASSIFIER).info.recipe
+        >>> recipe.settings_as(ClassifierSettings).epochs
+        3
+        """
         return kind.of_recipe(self.settings)
 
     def in_words(self) -> dict[str, str]:
-        """The settings that are not off, as a card shows them."""
+        """Return the settings as text, without those that are None.
+
+        Returns
+        -------
+        dict of str to str
+            Values by name, with spaces for underscores.
+
+        Examples
+        --------
+        >>> from movieplots import GenreClassifier
+        >>> from movieplots.pretrained import shipped
+        >>> recipe = GenreClassifier.from_pretrained(shipped.CLASSIFIER).info.recipe
+        >>> recipe.in_words()["batch size"]
+        '48'
+        """
         return {name.replace("_", " "): str(value) for name, value in self.settings.items() if value is not None}
 
 
 class Logged(TypedDict, total=False):
-    """What was logged at a step of training: the training loss, or the validation loss, in nats."""
+    """A log entry of training: `step` with the training loss or the validation loss (per token for language models)."""
 
     step: int
     loss: float
@@ -59,7 +102,7 @@ class Logged(TypedDict, total=False):
 
 
 class Circumstances(TypedDict):
-    """What of a run is not in its recipe."""
+    """Date, device, duration and versions of a run, which are not part of its recipe."""
 
     date: str
     device: str
@@ -71,41 +114,54 @@ class Circumstances(TypedDict):
 
 @dataclass(frozen=True)
 class _HasRecipe:
-    """An info as far as every task has it."""
+    """The part of the metadata that is the same for every task."""
 
     recipe: Recipe
 
 
 class Info(Protocol):
-    """What `movieplots.json` holds, whatever the task: see `GeneratorInfo`, `ClassifierInfo`, `MlmInfo`."""
+    """The content of `movieplots.json` for any task: `GeneratorInfo`, `ClassifierInfo` or `MlmInfo`."""
 
     TASK: ClassVar[str]
 
     @property
-    def base_model(self) -> str: ...
+    def base_model(self) -> str:
+        """The base model."""
 
     @property
-    def recipe(self) -> Recipe: ...
+    def recipe(self) -> Recipe:
+        """The recipe of the training."""
 
 
 I = TypeVar("I", bound=Info)  # noqa: E741
 
 
 def read_info(folder: str | Path, kind: type[I]) -> I:
-    """The `movieplots.json` of a finished model: a `GeneratorInfo`, `ClassifierInfo` or `MlmInfo`.
+    """Read the `movieplots.json` of a finished model.
 
-    Raises BadInput where the folder holds no finished model, one for another task, or one of an earlier version.
+    Returns
+    -------
+    GeneratorInfo, ClassifierInfo or MlmInfo
+        The content, as the dataclass `kind`.
+
+    Raises
+    ------
+    BadInput
+        If the folder does not contain a finished model of this task and version.
     """
     file = Path(folder) / FILE_NAME
     verb = _VERBS[kind.TASK]
     if not file.is_file():
-        raise BadInput(f"{folder} is not a trained model: run `movieplots train {verb} … --output-dir {folder}` first.")
-    remedy = f"run `movieplots train {verb}` with --overwrite to make the model anew"
+        raise BadInput(
+            f"{folder} is not a trained model: give the folder of one. A base model must be trained first, with "
+            f"`movieplots train {verb}`. The folders of the pretrained models are in `movieplots.pretrained.shipped`."
+        )
+    remedy = f"run `movieplots train {verb}` with --overwrite to train the model again"
     return info_of(read_json(file, remedy), kind, folder, remedy)
 
 
 def info_of(content: Any, kind: type[I], where: str | Path, remedy: str) -> I:
-    """The same from what JSON holds; `where` it stands and the `remedy` are for the message."""
+    """Convert parsed JSON to the same; `where` and `remedy` are for the error message."""
     _check_version(content, where, remedy)
     task = content.get("task") if isinstance(content, dict) else None
     if task != kind.TASK:
@@ -114,13 +170,13 @@ def info_of(content: Any, kind: type[I], where: str | Path, remedy: str) -> I:
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The latest checkpoint that was written completely, or None."""
+    """Return the latest complete checkpoint, or None."""
     complete = [file.parent for file in folder.glob("checkpoint-*/complete.json")]
     return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
 def recipe_of(folder: str | Path) -> Recipe | None:
-    """The recipe of a model of any task that was trained here; None for any other folder or name."""
+    """Return the recipe of a model that was trained here; None for any other folder or name."""
     file, remedy = Path(folder) / FILE_NAME, "train it again with --overwrite"
     if not file.is_file():
         return None
@@ -131,7 +187,9 @@ def recipe_of(folder: str | Path) -> Recipe | None:
 
 def _check_version(content: Any, where: str | Path, remedy: str) -> None:
     if isinstance(content, dict) and "base" in content and "base_model" not in content:
-        raise BadInput(f"{where} is of an earlier version of movieplots, which named its settings otherwise: {remedy}.")
+        raise BadInput(
+            f"{where} is of an earlier version of movieplots, which named its settings differently: {remedy}."
+        )
 
 
 def _converted(content: Any, kind: type[T], where: str | Path, remedy: str) -> T:
@@ -142,13 +200,13 @@ def _converted(content: Any, kind: type[T], where: str | Path, remedy: str) -> T
 
 
 def to_json(info: Any) -> dict[str, Json]:
-    """A dataclass as JSON; an info with its task first."""
+    """Convert a dataclass to JSON; metadata start with the task."""
     task = {"task": info.TASK} if hasattr(info, "TASK") else {}
     return task | {each.name: msgspec.to_builtins(getattr(info, each.name)) for each in fields(info)}
 
 
 def clear(folder: Path) -> None:
-    """Forget the model in this folder, finished or begun: an adapter left beside whole weights would be loaded."""
+    """Delete the finished or unfinished model in this folder: a leftover adapter would be loaded with new weights."""
     weights = [path for pattern in _WEIGHTS for path in folder.glob(pattern)]
     for path in (folder / FILE_NAME, folder / RUN_FILE, folder / "README.md", *weights):
         path.unlink(missing_ok=True)
@@ -157,7 +215,7 @@ def clear(folder: Path) -> None:
 
 
 def write_info(folder: Path, info: Any, card: str, plots: PlotIds) -> None:
-    """Write which plots the model has read, its card, and then `movieplots.json`: now the folder counts as complete."""
+    """Write the ids of the model's plots, its card, and last `movieplots.json`, which makes the folder complete."""
     plots.write(folder)
     write_text(folder / "README.md", card)
     write_json(folder / FILE_NAME, to_json(info))

@@ -1,4 +1,4 @@
-"""What the settings of all trainings have in common."""
+"""Settings that all trainings share."""
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -11,19 +11,26 @@ LR_SCHEDULERS = ("linear", "cosine")
 
 TimeLimit = Annotated[
     float | None,
-    Option("Stop training after this many minutes; the learning rate has then fallen to 0.", gt=0, metavar="MINUTES"),
+    Option(
+        "Stop training after this many minutes. The learning-rate schedule is shortened to end at that time.",
+        gt=0,
+        metavar="MINUTES",
+        default="no limit",
+    ),
 ]
 
 
-BaseModel = Annotated[str, Option("A name of `base_models`, a local folder, or a hub id.", may_be_path=True)]
+BaseModel = Annotated[
+    str, Option("Name in `base_models`, Hugging Face Hub id, or local folder.", metavar="NAME", may_be_path=True)
+]
 
 
 @dataclass(frozen=True)
 class TrainingSettings(Settings):
-    """Where a training reads and writes, and what every training can be told.
+    """Options of every training.
 
-    With `several_processes` it may be started by `accelerate launch`. `extendable` are the options of which a finished
-    run may be asked for more.
+    `several_processes` tells whether `accelerate launch` may start it. A finished run can be continued with higher
+    values of its `extendable` options.
     """
 
     several_processes: ClassVar[bool] = False
@@ -38,5 +45,5 @@ class TrainingSettings(Settings):
 
     @property
     def teacher_folders(self) -> Sequence[str | Path]:
-        """The models that this one learns from, beside its base model."""
+        """Folders of the models that this one is distilled from."""
         return ()

@@ -1,0 +1,1 @@
+"""The HTTP API, the studio and posters."""

@@ -1,4 +1,4 @@
-"""Talking to the API: what the studio needs of it, with errors in a writer's words."""
+"""A client of the HTTP API for the studio, with error messages for writers."""
 
 import json
 from collections.abc import Iterator
@@ -9,12 +9,12 @@ import httpx
 
 from movieplots.settings import Json
 
-SECONDS = 150.0
-TEXT_CHARACTERS = 20_000  # of a text that the API takes; how long an opening may be is for the model to say
+TIMEOUT = 150.0  # seconds
+MAX_TEXT_CHARACTERS = 20_000  # of a text in a request; the context length of the generator may allow less
 
 
-class Trouble(Exception):
-    """The API did not give what was asked for. The message is for people; `loading` says that waiting helps."""
+class ApiError(Exception):
+    """The API could not answer. The message is for people; with `loading`, the same request may work later."""
 
     def __init__(self, message: str, loading: bool = False) -> None:
         super().__init__(message)
@@ -22,16 +22,16 @@ class Trouble(Exception):
 
 
 class Genre(TypedDict):
-    """One genre of a plot: given where `probability` reaches `threshold`."""
+    """One genre of a plot; `predicted` if the probability reaches the threshold."""
 
     genre: str
     probability: float
     threshold: float
-    given: bool
+    predicted: bool
 
 
-class Word(TypedDict):
-    """A word of a plot, from `start` to `end`, and by how much it speaks for a genre."""
+class WordEffect(TypedDict):
+    """A word of a plot, its position, and its effect on the log-odds of a genre."""
 
     word: str
     start: int
@@ -40,109 +40,113 @@ class Word(TypedDict):
 
 
 class PlotGenres(TypedDict):
-    """The genres of a plot, the likeliest first, and with an explanation the words for each that was given."""
+    """The genres of a plot, the most probable first, and with an explanation the effects of its words by genre."""
 
     genres: list[Genre]
-    words: dict[str, list[Word]] | None
-    tokens_unread: int
+    word_effects: dict[str, list[WordEffect]] | None
+    truncated_tokens: int
 
 
-class Nearest(TypedDict):
-    """The training plot nearest to a plot, and the longest run of words that it shares with any."""
+class NearestTrainingPlot(TypedDict):
+    """The training plot that is most similar to a plot, and the longest span that the plot shares with any."""
 
     title: str
     similarity: float
-    run: int
-    run_title: str
+    longest_verbatim_span: int
+    span_title: str
     copied: bool
 
 
 class Client:
-    """The API at `url`. All methods raise Trouble."""
+    """A connection to the API at `url`; all methods raise ApiError."""
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._http = httpx.Client(base_url=url, timeout=httpx.Timeout(SECONDS, connect=5))
+        self._http = httpx.Client(base_url=url, timeout=httpx.Timeout(TIMEOUT, connect=5))
 
     def models(self) -> dict[str, list[dict[str, Json]]]:
-        """The models and poster providers, as `GET /v1/models` tells them."""
+        """Return the models and poster providers, see `GET /v1/models`."""
         models: dict[str, list[dict[str, Json]]] = self._json("GET", "/v1/models")
         return models
 
-    def stream(self, **asked: Json) -> Iterator[tuple[str, dict[str, Json]]]:
-        """(event, data) of one request for plots, as they come; see `POST /v1/plots/stream`."""
-        with self._troubles(), self._http.stream("POST", "/v1/plots/stream", json=asked) as answer:
-            if answer.is_error:
-                answer.read()
-                raise _trouble(answer)
+    def stream(self, **body: Json) -> Iterator[tuple[str, dict[str, Json]]]:
+        """Yield the events of a request for plots as (name, data), see `POST /v1/plots/stream`."""
+        with self._connection_errors(), self._http.stream("POST", "/v1/plots/stream", json=body) as response:
+            if response.is_error:
+                response.read()
+                raise _api_error(response)
             event = ""
-            for line in answer.iter_lines():
+            for line in response.iter_lines():
                 if line.startswith("event:"):
                     event = line[6:].strip()
                 elif line.startswith("data:"):
                     data = json.loads(line[5:])
                     if event == "error":
-                        raise Trouble(_WORDS.get(data["code"], data["message"]))
+                        raise ApiError(_MESSAGES.get(data["code"], data["message"]))
                     yield event, data
 
     def genres(self, plot: str, title: str = "", explain: bool = False) -> PlotGenres:
-        """The genres of one plot, an entry of `POST /v1/genres`."""
-        asked = {"plots": [plot], "explain": explain} | ({"titles": [title]} if title else {})
-        found: PlotGenres = self._json("POST", "/v1/genres", asked)["plots"][0]
+        """Return the genres of one plot, see `POST /v1/genres`."""
+        body = {"plots": [plot], "explain": explain} | ({"titles": [title]} if title else {})
+        found: PlotGenres = self._json("POST", "/v1/genres", body)["plots"][0]
         return found
 
-    def keywords(self, plot: str, n: int = 5) -> list[str]:
-        """The keywords of one plot."""
-        found: list[str] = self._json("POST", "/v1/keywords", {"plots": [plot], "n": n})["plots"][0]
+    def keywords(self, plot: str, max_keywords: int = 5) -> list[str]:
+        """Return the keywords of one plot, see `POST /v1/keywords`."""
+        body = {"plots": [plot], "max_keywords": max_keywords}
+        found: list[str] = self._json("POST", "/v1/keywords", body)["plots"][0]
         return found
 
-    def novelty(self, plot: str) -> Nearest:
-        """How near one plot is to the training plots, an entry of `POST /v1/novelty`."""
-        found: Nearest = self._json("POST", "/v1/novelty", {"plots": [plot]})["plots"][0]
+    def novelty(self, plot: str) -> NearestTrainingPlot:
+        """Return the training plot that is most similar to one plot, see `POST /v1/novelty`."""
+        found: NearestTrainingPlot = self._json("POST", "/v1/novelty", {"plots": [plot]})["plots"][0]
         return found
 
-    def poster(self, **asked: Json) -> bytes:
-        """An image."""
-        return self._ask("POST", "/v1/posters", asked).content
+    def poster(self, **body: Json) -> bytes:
+        """Return an image, see `POST /v1/posters`."""
+        return self._request("POST", "/v1/posters", body).content
 
     def _json(self, method: str, path: str, body: Json = None) -> Json:
         try:
-            return self._ask(method, path, body).json()
+            return self._request(method, path, body).json()
         except ValueError:
-            raise Trouble(f"{self.url} is not the writing engine: start the studio with another --api.") from None
+            raise ApiError(
+                f"The server at {self.url} is not a movieplots API. Start the studio with another --api."
+            ) from None
 
-    def _ask(self, method: str, path: str, body: Json = None) -> httpx.Response:
-        with self._troubles():
-            answer = self._http.request(method, path, json=body)
-        if answer.is_error:
-            raise _trouble(answer)
-        return answer
+    def _request(self, method: str, path: str, body: Json = None) -> httpx.Response:
+        with self._connection_errors():
+            response = self._http.request(method, path, json=body)
+        if response.is_error:
+            raise _api_error(response)
+        return response
 
     @contextmanager
-    def _troubles(self) -> Iterator[None]:
-        """Turn errors of the connection into Trouble."""
+    def _connection_errors(self) -> Iterator[None]:
+        """Turn connection errors into ApiError."""
         try:
             yield
         except httpx.TimeoutException:
-            raise Trouble(_WORDS["deadline"]) from None
+            raise ApiError(_MESSAGES["timeout"]) from None
         except (httpx.HTTPError, httpx.InvalidURL):
-            raise Trouble(f"The writing engine at {self.url} does not answer. Is it running?", loading=True) from None
+            raise ApiError(
+                f"The server that writes the plots ({self.url}) does not answer. Check that it is running.",
+                loading=True,
+            ) from None
 
 
-_WORDS = {
-    "loading": "The model is still waking up. A moment, please.",
-    "busy": "Many people are writing just now. Try again in a moment.",
-    "deadline": "That took too long. Try again, perhaps with fewer words.",
-    "internal": "Something went wrong while writing. Try again.",
+_MESSAGES = {
+    "model_loading": "The model is still loading. Please wait a moment.",
+    "overloaded": "Many people are writing right now. Please try again in a moment.",
+    "timeout": "This took too long. Try again, perhaps with a shorter text.",
+    "internal_error": "The server had a problem. Please try again.",
 }
 
 
-def _trouble(answer: httpx.Response) -> Trouble:
+def _api_error(response: httpx.Response) -> ApiError:
     try:
-        error = answer.json()["error"]
+        error = response.json()["error"]
         code, message = error["code"], error["message"]
     except (ValueError, KeyError, TypeError):
-        return Trouble(f"The writing engine answered {answer.status_code}.")
-    if code == "invalid" and error.get("where"):
-        message = f"{error['where']}: {message}"
-    return Trouble(_WORDS.get(code, message), loading=code == "loading")
+        return ApiError(f"The server answered with the HTTP status code {response.status_code}.")
+    return ApiError(_MESSAGES.get(code, message), loading=code == "model_loading")

@@ -1,9 +1,9 @@
-"""Writes the plots that many clients ask for at once.
+"""Concurrent generation of plots for many clients.
 
-Each plot is one piece of work for one of a fixed number of threads, and each thread draws from `PlotGenerator.stream`,
-whose backend continues all of them together. What waits is bounded: who comes when the queue is full is told when to
-come again. A plot that nobody waits for any more, or whose time is up, ends at its next token (a title that has to be
-found first is finished).
+Each plot is one task of a thread pool of fixed size. A task iterates over `PlotGenerator.stream_with_usage`, and the
+backend decodes all running plots in one batch. The queue is bounded: a request that does not fit raises `QueueFull`.
+After a request was cancelled or timed out, its plots stop at their next token. A title that must be generated before a
+given opening is completed first.
 """
 
 import asyncio
@@ -16,30 +16,30 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from movieplots.generation.backends.base import BackendFailed
-from movieplots.generation.sampling import PlotGenerator, Sample
+from movieplots.generation.sampling import PlotGenerator, Sample, Usage
 from movieplots.generation.sampling_settings import Sampling
 
-REMEMBERED = 50  # finished plots from which the waiting time is estimated
+RECENT = 50  # finished plots from which the waiting time is estimated
 
 
-class Busy(Exception):
-    """The queue is full. `seconds` says when to come again."""
+class QueueFull(Exception):
+    """The queue has no room for the request; `retry_after` is the estimated waiting time in seconds."""
 
-    def __init__(self, seconds: int, what: str = "plots are being written") -> None:
-        super().__init__(f"Too many {what}: try again in {seconds} s.")
-        self.seconds = seconds
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(f"The server is busy. Try again in {retry_after} s.")
+        self.retry_after = retry_after
 
 
-class TooLate(Exception):
-    """The deadline passed before all plots were finished."""
+class DeadlineExceeded(Exception):
+    """The time limit of the request passed before the result was complete."""
 
 
 @dataclass(frozen=True)
 class WriteRequest:
-    """`n` plots that one client asks for together.
+    """A request for `n` plots.
 
-    `max_words` bounds what each has beyond the opening, `seconds` is the time they may take.
-    With `live` their progress is told as they grow, else only the finished plots.
+    `max_words` bounds the words of each plot after the opening. `seconds` is the time limit of the request. With
+    `live`, progress is reported after each token, otherwise only for finished plots.
     """
 
     generator: PlotGenerator
@@ -58,17 +58,19 @@ class WriteRequest:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far plot number `index` of a request has grown; `done` with its last words."""
+    """The current state of plot number `index` of a request; `done` marks the last state."""
 
     index: int
     sample: Sample
+    usage: Usage
     done: bool
 
 
 class Engine:
-    """Writes at most `slots` plots at once, lets at most `queue` wait. `count(event, number)` is told what happens.
+    """Thread pool that generates at most `slots` plots at the same time and lets at most `queue` plots wait.
 
-    Events: `tokens` and `plots` written, `first_token` (seconds after the request), and `left` (a plot given up).
+    `count(event, number)` is called for these events: `tokens` and `plots` generated, `first_token` (seconds since the
+    request), and `cancelled` (plots stopped early).
     """
 
     def __init__(
@@ -77,42 +79,42 @@ class Engine:
         self.slots, self.queue, self._count = slots, queue, count
         self._threads = ThreadPoolExecutor(slots, "plot")
         self._lock = threading.Lock()
-        self._open = self._running = 0
-        self._writings: set[Writing] = set()
-        self._seconds: deque[float] = deque([1.0], maxlen=REMEMBERED)
+        self._pending = self._running = 0
+        self._jobs: set[WriteJob] = set()
+        self._durations: deque[float] = deque([1.0], maxlen=RECENT)
 
     @property
     def running(self) -> int:
-        """Plots that are being written."""
+        """Number of plots being generated."""
         return self._running
 
     @property
     def waiting(self) -> int:
-        """Plots that wait for a place."""
-        return max(0, self._open - self._running)
+        """Number of plots in the queue."""
+        return max(0, self._pending - self._running)
 
-    def write(self, request: WriteRequest) -> "Writing":
-        """Begin to write; raises Busy where there is no room. What comes of it is for the one who iterates over it."""
+    def write(self, request: WriteRequest) -> "WriteJob":
+        """Start a job for the request; raise QueueFull if the queue has no room for it."""
         with self._lock:
-            ahead = self._open + request.n - self.slots
-            if ahead > self.queue:
-                mean = sum(self._seconds) / len(self._seconds)
-                raise Busy(max(1, round(mean * ahead / self.slots)))
-            self._open += request.n
-        return Writing(self, request)
+            excess = self._pending + request.n - self.slots
+            if excess > self.queue:
+                mean = sum(self._durations) / len(self._durations)
+                raise QueueFull(max(1, round(mean * excess / self.slots)))
+            self._pending += request.n
+        return WriteJob(self, request)
 
     def close(self) -> None:
-        """End the threads; what they write is given up."""
-        for writing in list(self._writings):
-            writing.leave()
+        """Cancel all jobs and shut the thread pool down."""
+        for job in list(self._jobs):
+            job.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _finished(self, _: Future[None]) -> None:
         with self._lock:
-            self._open -= 1
+            self._pending -= 1
 
     @contextlib.contextmanager
-    def _place(self) -> Iterator[None]:
+    def _slot(self) -> Iterator[None]:
         with self._lock:
             self._running += 1
         started = time.monotonic()
@@ -121,69 +123,75 @@ class Engine:
         finally:
             with self._lock:
                 self._running -= 1
-                self._seconds.append(time.monotonic() - started)
+                self._durations.append(time.monotonic() - started)
 
 
-class Writing:
-    """The plots of one request, as they grow. Iterating yields each again and again, those of a request in any order.
+class WriteJob:
+    """The plots of one request while they are generated: an asynchronous iterator over their `Progress`.
 
-    States may be skipped, the last one of a plot never. Raises TooLate at the deadline, and BadInput. Whoever leaves
-    has to `leave`: what waits is then taken out, what is being written ends at its next token.
+    Plots come in any order. Intermediate states may be skipped; the last state of a plot never is. Iteration raises
+    DeadlineExceeded at the time limit, and any exception of a plot. Use it as a context manager, or call
+    `cancel`, so that unfinished plots free their slots.
     """
 
     def __init__(self, engine: Engine, request: WriteRequest) -> None:
         self.engine, self.request, self.loop = engine, request, asyncio.get_running_loop()
-        self.begun = time.monotonic()
-        self.given_up = threading.Event()
+        self.started = time.monotonic()
+        self.cancelled = threading.Event()
         self.changed = asyncio.Event()
         self.states: dict[int, Progress] = {}
         self.error: BaseException | None = None
-        engine._writings.add(self)
-        self.futures = [engine._threads.submit(self._work, index) for index in range(request.n)]
+        engine._jobs.add(self)
+        self.futures = [engine._threads.submit(self._run, index) for index in range(request.n)]
         for future in self.futures:
             future.add_done_callback(engine._finished)
 
     async def __aiter__(self) -> AsyncIterator[Progress]:
-        left = self.request.n
-        while left:
+        """Yield the progress of the plots until all are done."""
+        unfinished = self.request.n
+        while unfinished:
             try:
-                await asyncio.wait_for(self.changed.wait(), self.begun + self.request.seconds - time.monotonic())
+                await asyncio.wait_for(self.changed.wait(), self.started + self.request.seconds - time.monotonic())
             except TimeoutError:
-                raise TooLate(f"The plots were not finished within {self.request.seconds:g} seconds.") from None
+                raise DeadlineExceeded(
+                    f"The plots were not finished within {self.request.seconds:g} seconds."
+                ) from None
             self.changed.clear()
             if self.error:
                 raise self.error
             states, self.states = self.states, {}
             for progress in states.values():
-                left -= progress.done
+                unfinished -= progress.done
                 yield progress
 
-    def leave(self) -> None:
-        """Give the places back."""
-        self.engine._writings.discard(self)
-        self.given_up.set()
+    def cancel(self) -> None:
+        """Remove waiting plots from the queue, and stop running ones at their next token."""
+        self.engine._jobs.discard(self)
+        self.cancelled.set()
         for future in self.futures:
             future.cancel()
 
-    def __enter__(self) -> "Writing":
+    def __enter__(self) -> "WriteJob":
+        """Return the job."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.leave()
+        """Cancel unfinished plots."""
+        self.cancel()
 
-    def _work(self, index: int) -> None:
-        if self.given_up.is_set():
+    def _run(self, index: int) -> None:
+        if self.cancelled.is_set():
             return
         try:
-            with self.engine._place():
+            with self.engine._slot():
                 self._write(index)
         except BaseException as error:
-            failed = error  # the name `error` ends with this block
-            self._tell(lambda: setattr(self, "error", self.error or failed))
+            failure = error  # Python deletes the name `error` at the end of this block
+            self._update(lambda: setattr(self, "error", self.error or failure))
 
     def _write(self, index: int) -> None:
         request, count = self.request, self.engine._count
-        samples = request.generator.stream(
+        samples = request.generator.stream_with_usage(
             request.genres,
             request.title,
             request.opening,
@@ -193,33 +201,36 @@ class Writing:
             number=index,
             continue_opening=request.continue_opening,
         )
-        most = request.max_words and request.max_words + len(request.opening.split())
-        sample = None
+        max_words = request.max_words and request.max_words + len(request.opening.split())
+        last = None
         with contextlib.closing(samples):
-            for position, sample in enumerate(samples):
-                if self.given_up.is_set():
-                    return count("left", 1)
+            for position, (sample, usage) in enumerate(samples):
+                if self.cancelled.is_set():
+                    return count("cancelled", 1)
                 count("tokens", 1)
                 if position == 0:
-                    count("first_token", time.monotonic() - self.begun)
+                    count("first_token", time.monotonic() - self.started)
                 words = sample.plot.split()
-                if most and len(words) > most:
-                    sample = replace(sample, plot=" ".join(words[:most]), truncated=True)
+                if max_words and len(words) > max_words:
+                    last = replace(sample, plot=" ".join(words[:max_words]), truncated=True), usage
                     break
+                last = sample, usage
                 if request.live:
-                    self._report(Progress(index, sample, done=False))
-        if sample is None:
-            raise BackendFailed("The model wrote nothing.")
+                    self._report(Progress(index, sample, usage, done=False))
+        if last is None:
+            raise BackendFailed("The model generated no text.")
         count("plots", 1)
-        self._report(Progress(index, sample, done=True))
+        self._report(Progress(index, *last, done=True))
 
     def _report(self, progress: Progress) -> None:
-        self._tell(lambda: self.states.__setitem__(progress.index, progress))
+        self._update(lambda: self.states.__setitem__(progress.index, progress))
 
-    def _tell(self, change: Callable[[], None]) -> None:
-        def do() -> None:
+    def _update(self, change: Callable[[], None]) -> None:
+        """Apply a change in the event loop and wake the iterator."""
+
+        def apply() -> None:
             change()
             self.changed.set()
 
-        with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody listens any more
-            self.loop.call_soon_threadsafe(do)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: no iterator is left
+            self.loop.call_soon_threadsafe(apply)

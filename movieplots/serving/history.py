@@ -1,4 +1,4 @@
-"""The ideas a writer has had, in one SQLite file, so that a reload or a restart loses nothing."""
+"""The ideas of all writers, in an SQLite file, so that they survive reloads and restarts."""
 
 import json
 import sqlite3
@@ -11,12 +11,15 @@ from pathlib import Path
 
 from movieplots.errors import BadInput
 from movieplots.files import ensure_folder
-from movieplots.serving.client import Genre, Nearest
+from movieplots.serving.client import Genre, NearestTrainingPlot
 
 
 @dataclass
 class Idea:
-    """One idea: what was asked for, what came of it, and what was found out about it."""
+    """One idea: the settings of the request, the generated plot, and what the API found out about it.
+
+    The history stores the fields under these names.
+    """
 
     genres: list[str]
     title: str
@@ -30,13 +33,13 @@ class Idea:
     edited: bool = False
     found_genres: list[Genre] = field(default_factory=list)
     keywords: list[str] = field(default_factory=list)
-    nearest: Nearest | None = None
+    nearest: NearestTrainingPlot | None = None
     created: float = field(default_factory=time.time)
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
 class History:
-    """Ideas by writer, the newest first. Raises BadInput where the file cannot be used."""
+    """A store of ideas by writer; all methods raise BadInput if the file cannot be used."""
 
     def __init__(self, file: str | Path) -> None:
         self.file = Path(file)
@@ -47,19 +50,19 @@ class History:
             )
             connection.execute("CREATE INDEX IF NOT EXISTS by_writer ON ideas (writer, created)")
 
-    def keep(self, writer: str, idea: Idea) -> None:
-        """Add the idea, or replace what it was before."""
+    def save(self, writer: str, idea: Idea) -> None:
+        """Add the idea, or replace its stored version."""
         with self._open() as connection:
             row = (idea.id, writer, idea.created, json.dumps(asdict(idea)))
             connection.execute("INSERT OR REPLACE INTO ideas VALUES (?, ?, ?, ?)", row)
 
-    def forget(self, writer: str, idea: Idea) -> None:
-        """Remove it."""
+    def delete(self, writer: str, idea: Idea) -> None:
+        """Remove the idea."""
         with self._open() as connection:
             connection.execute("DELETE FROM ideas WHERE writer = ? AND id = ?", (writer, idea.id))
 
-    def of(self, writer: str) -> list[Idea]:
-        """All ideas of a writer, the newest first."""
+    def ideas_of(self, writer: str) -> list[Idea]:
+        """Return all ideas of a writer, the newest first."""
         with self._open() as connection:
             rows = connection.execute(
                 "SELECT idea FROM ideas WHERE writer = ? ORDER BY created DESC, rowid DESC", (writer,)
@@ -73,12 +76,12 @@ class History:
                 yield connection
         except sqlite3.DatabaseError as error:
             raise BadInput(
-                f"The history {self.file} cannot be used ({error}): move it away, then start again."
+                f"The file of ideas {self.file} cannot be used ({error}). Move or delete it, then start again."
             ) from None
 
 
 def as_markdown(ideas: Sequence[Idea]) -> str:
-    """The ideas as a document."""
+    """Return the ideas as a Markdown document."""
     parts = ["# Ideas"]
     for idea in ideas:
         genres = ", ".join(idea.genres) or "any genre"
@@ -91,5 +94,5 @@ def as_markdown(ideas: Sequence[Idea]) -> str:
 
 
 def as_json(ideas: Sequence[Idea]) -> str:
-    """The ideas with everything that is known of them."""
+    """Return the ideas with all their fields as JSON."""
     return json.dumps([asdict(idea) for idea in ideas], indent=2, ensure_ascii=False) + "\n"

@@ -1,21 +1,21 @@
-"""The words that a plot is about, by YAKE (Campos et al. 2020): statistics of the text alone, in milliseconds."""
+"""Keywords of plots by YAKE (Campos et al. 2020), which needs no model: it ranks phrases by statistics of the text."""
 
 from functools import cache
 from typing import Any
 
-CANDIDATES = 30  # looked at for each keyword wanted, since many are parts of others
+CANDIDATES = 30  # phrases that YAKE returns; many share words, and of those only the best is kept
 
 
-def keywords(text: str, most: int = 5) -> list[str]:
-    """At most `most` keywords of one or two words, the most telling first; none is part of another."""
+def keywords(text: str, max_keywords: int = 5) -> list[str]:
+    """Return keywords of one or two words without common words, the most relevant first."""
     found: list[str] = []
-    taken: set[str] = set()
+    used: set[str] = set()
     for phrase, _ in _extractor().extract_keywords(text):
         words = set(phrase.lower().split())
-        if not words & taken:
+        if not words & used:
             found.append(phrase)
-            taken |= words
-        if len(found) == most:
+            used |= words
+        if len(found) == max_keywords:
             break
     return found
 

@@ -1,7 +1,8 @@
-"""Posters, by one of several providers behind one function.
+"""Posters by several providers: `make_poster` calls the one that is named.
 
-`typographic` draws with what is here and is always there. The others paint: a hosted model, for which the environment
-holds a key, or a local one of `diffusers`. A provider that fails says so; nothing else takes its place unasked.
+`typographic` needs nothing and is always available. The other providers use image models: hosted ones, which
+need a key in an environment variable, or a local one with `diffusers`. There is no fallback: if a provider fails, the
+error is reported.
 """
 
 import base64
@@ -19,17 +20,17 @@ from movieplots.serving.typographic_poster import draw_poster
 from movieplots.settings import Json
 from movieplots.titles import parse_title
 
-SECONDS = 120  # that a painted poster may take
-SIZE = (832, 1216)  # of a painted poster
+PROVIDER_SECONDS = 120  # time limit of a request to a provider
+SIZE = (832, 1216)  # pixels of a poster by diffusers
 
 
 class ProviderFailed(Exception):
-    """A provider did not give an image; the message says which one and why."""
+    """A provider returned no image; the message names the provider and the cause."""
 
 
 @dataclass(frozen=True)
 class Poster:
-    """What a poster is for. `genres` and `keywords` with the most important first."""
+    """The contents of a poster; in `genres` and `keywords` the most important comes first."""
 
     title: str
     genres: Sequence[str] = ()
@@ -38,7 +39,7 @@ class Poster:
 
     @property
     def prompt(self) -> str:
-        """The poster in words, for a model that paints."""
+        """A prompt for an image model."""
         kind = " ".join(self.genres[:2]) or "feature"
         about = ", ".join(self.keywords[:6])
         name = parse_title(self.title).primary if self.title.strip() else ""
@@ -52,26 +53,26 @@ class Poster:
 
 @dataclass(frozen=True)
 class Provider:
-    """`name`, what it `needs` to be `available`, and how it makes an image (PNG, JPEG or WebP bytes)."""
+    """A provider: its name, what it `requires` to be `available`, and a function that makes PNG, JPEG or WebP bytes."""
 
     name: str
-    needs: str
+    requires: str
     available: Callable[[], bool]
     make: Callable[[Poster], bytes]
 
 
 def providers() -> list[Provider]:
-    """All providers, the embedded one first."""
+    """Return all providers, `typographic` first."""
     return list(_PROVIDERS.values())
 
 
 def make_poster(poster: Poster, provider: str = "typographic") -> tuple[bytes, str]:
-    """(image, its media type). Raises BadInput for a provider that is not there, ProviderFailed where it fails."""
+    """Return an image and its media type; raise BadInput for an unavailable provider, ProviderFailed if it fails."""
     chosen = _PROVIDERS.get(provider)
     if chosen is None:
-        raise BadInput(f"Unknown provider of posters {provider!r}: choose from {', '.join(_PROVIDERS)}.")
+        raise BadInput(f"Unknown poster provider {provider!r}: choose from {', '.join(_PROVIDERS)}.")
     if not chosen.available():
-        raise BadInput(f"The provider {provider} is not set up: it needs {chosen.needs}.")
+        raise BadInput(f"The poster provider {provider} is not set up: it requires {chosen.requires}.")
     image = chosen.make(poster)
     return image, _media_type(image, provider)
 
@@ -80,14 +81,14 @@ def _media_type(image: bytes, provider: str) -> str:
     for start, kind in ((b"\x89PNG", "png"), (b"\xff\xd8", "jpeg"), (b"RIFF", "webp")):
         if image.startswith(start):
             return f"image/{kind}"
-    raise ProviderFailed(f"{provider} answered with something that is no image.")
+    raise ProviderFailed(f"{provider} returned data that is not an image.")
 
 
 def _stability(poster: Poster) -> bytes:
     url = os.environ.get("STABILITY_URL", "https://api.stability.ai") + "/v2beta/stable-image/generate/core"
     fields = {"prompt": poster.prompt, "aspect_ratio": "2:3", "seed": str(poster.seed), "output_format": "png"}
     headers = {"Authorization": f"Bearer {os.environ['STABILITY_API_KEY']}", "Accept": "image/*"}
-    return _ask("stability", url, headers, files={name: (None, value) for name, value in fields.items()}).content
+    return _request("stability", url, headers, files={name: (None, value) for name, value in fields.items()}).content
 
 
 def _replicate(poster: Poster) -> bytes:
@@ -95,14 +96,14 @@ def _replicate(poster: Poster) -> bytes:
     url = os.environ.get("REPLICATE_URL", "https://api.replicate.com") + f"/v1/models/{model}/predictions"
     headers = {"Authorization": f"Bearer {os.environ['REPLICATE_API_TOKEN']}", "Prefer": "wait=60"}
     settings = {"prompt": poster.prompt, "aspect_ratio": "2:3", "seed": poster.seed, "output_format": "png"}
-    answer = _json("replicate", _ask("replicate", url, headers, json={"input": settings}))
-    if answer.get("status") not in ("succeeded", "processing") or not answer.get("output"):
-        raise ProviderFailed(f"replicate made no image: {answer.get('error') or answer.get('status')}.")
-    output = answer["output"]
+    response = _json("replicate", _request("replicate", url, headers, json={"input": settings}))
+    if response.get("status") not in ("succeeded", "processing") or not response.get("output"):
+        raise ProviderFailed(f"replicate returned no image: {response.get('error') or response.get('status')}.")
+    output = response["output"]
     image = output if isinstance(output, str) else output[0] if isinstance(output, list) else None
     if not isinstance(image, str):
-        raise ProviderFailed("replicate answered without an image.")
-    return _ask("replicate", image, {}, method="GET").content
+        raise ProviderFailed("replicate returned no image.")
+    return _request("replicate", image, {}, method="GET").content
 
 
 def _openai(poster: Poster) -> bytes:
@@ -114,14 +115,14 @@ def _openai(poster: Poster) -> bytes:
         "n": 1,
         "size": "1024x1536",
     }
-    answer = _json("openai", _ask("openai", url, headers, json=settings))
+    response = _json("openai", _request("openai", url, headers, json=settings))
     try:
-        first = answer["data"][0]
+        first = response["data"][0]
         if first.get("b64_json"):
             return base64.b64decode(first["b64_json"])
-        return _ask("openai", first["url"], {}, method="GET").content
+        return _request("openai", first["url"], {}, method="GET").content
     except (KeyError, IndexError, TypeError, ValueError):
-        raise ProviderFailed("openai answered without an image.") from None
+        raise ProviderFailed("openai returned no image.") from None
 
 
 def _diffusers(poster: Poster) -> bytes:
@@ -155,21 +156,23 @@ def _has_diffusers() -> bool:
     return bool(os.environ.get("MOVIEPLOTS_DIFFUSION_MODEL")) and importlib.util.find_spec("diffusers") is not None
 
 
-def _ask(provider: str, url: str, headers: dict[str, str], method: str = "POST", **body: Any) -> httpx.Response:
+def _request(provider: str, url: str, headers: dict[str, str], method: str = "POST", **body: Any) -> httpx.Response:
     try:
-        answer = httpx.request(method, url, headers=headers, timeout=SECONDS, follow_redirects=True, **body)
+        response = httpx.request(method, url, headers=headers, timeout=PROVIDER_SECONDS, follow_redirects=True, **body)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ProviderFailed(f"{provider} cannot be reached ({type(error).__name__}).") from None
-    if answer.is_error:
-        raise ProviderFailed(f"{provider} answered {answer.status_code}: {' '.join(answer.text.split())[:200]}")
-    return answer
+    if response.is_error:
+        raise ProviderFailed(
+            f"{provider} returned the HTTP status {response.status_code}: {' '.join(response.text.split())[:200]}"
+        )
+    return response
 
 
-def _json(provider: str, answer: httpx.Response) -> dict[str, Json]:
+def _json(provider: str, response: httpx.Response) -> dict[str, Json]:
     try:
-        return dict(answer.json())
+        return dict(response.json())
     except (ValueError, TypeError):
-        raise ProviderFailed(f"{provider} answered with something that is no JSON object.") from None
+        raise ProviderFailed(f"{provider} returned data that is not a JSON object.") from None
 
 
 def _key(name: str) -> Callable[[], bool]:
@@ -184,7 +187,7 @@ _PROVIDERS = {
         Provider("replicate", "a key in REPLICATE_API_TOKEN", _key("REPLICATE_API_TOKEN"), _replicate),
         Provider("openai", "a key in OPENAI_API_KEY (and OPENAI_BASE_URL)", _key("OPENAI_API_KEY"), _openai),
         Provider(
-            "diffusers", "the package diffusers, and a model's folder or hub id in MOVIEPLOTS_DIFFUSION_MODEL",
+            "diffusers", "the package diffusers, and the folder or hub id of a model in MOVIEPLOTS_DIFFUSION_MODEL",
             _has_diffusers, _diffusers,
         ),
     )

@@ -1,4 +1,4 @@
-"""The corpora that `prepare` can read: one module each, and the registry that names them."""
+"""The corpora that `prepare` can read, one module per corpus, and their registry."""
 
 from collections.abc import Iterable
 
@@ -13,12 +13,12 @@ SOURCES: dict[str, Source] = {
 
 
 def get_source(name: str) -> Source:
-    """The source of that name; raises BadInput listing the names there are."""
+    """Return the source with this name. Raises BadInput with a list of the names for an unknown name."""
     if name not in SOURCES:
         raise BadInput(f"Unknown source {name!r}: choose from {', '.join(SOURCES)}.")
     return SOURCES[name]
 
 
-def licences(names: Iterable[str]) -> str:
-    """Under which licences these sources are, in words for a model card."""
-    return "; ".join(f"`{name}`: {SOURCES[name].licence}" for name in names if name in SOURCES)
+def licenses(names: Iterable[str]) -> str:
+    """Return the licenses of these sources as text for a model card."""
+    return "; ".join(f"`{name}`: {SOURCES[name].license}" for name in names if name in SOURCES)

@@ -1,7 +1,7 @@
 """The CMU Book Summary Dataset (Bamman and Smith 2013): summaries of books from Wikipedia.
 
-Tab-separated without a header: Wikipedia id, Freebase id, title, author, date, genres as a JSON object or empty,
-summary.
+The file is tab-separated, without a header: Wikipedia id, Freebase id, title, author, date, genres (a JSON object, or
+empty) and summary.
 """
 
 import json
@@ -23,7 +23,7 @@ _COLUMNS = 7
 
 
 def read_cmu_books(path: Path) -> RawCorpus:
-    """Read the file, or a folder that holds it. Raises BadInput where no line of it is a book."""
+    """Read the file, or a folder that contains it. Raises BadInput if no line of it is a book."""
     corpus = RawCorpus()
     file = find_file(path, (FILE,), "book summaries")
     with open_text(file) as lines:
@@ -36,20 +36,20 @@ def read_cmu_books(path: Path) -> RawCorpus:
             else:
                 corpus.rows.append(row)
     if not corpus.rows:
-        raise BadInput(f"{file} holds no book summaries: it needs lines of {_COLUMNS} fields with tabs between them.")
+        raise BadInput(f"{file} contains no book summaries: it needs lines with {_COLUMNS} fields separated by tabs.")
     return corpus
 
 
 def _raw_plot(fields: list[str], corpus: RawCorpus) -> RawPlot | str:
-    """The row, or why it is none."""
+    """Return the row, or why the line cannot be read."""
     if len(fields) != _COLUMNS:
         return f"{len(fields)} fields instead of {_COLUMNS}"
     number, _, title, _, published_on, genres, summary = fields
     if not number.strip().isdecimal():
-        return f"the id {number.strip()[:40]!r} is no number"
+        return f"the id {number.strip()[:40]!r} is not a number"
     tags = named_values(genres)
     if tags is None:
-        return "the genres are no JSON object of names"
+        return "the genres are not a JSON object of names"
     published = " ".join(title.split())
     return RawPlot(
         id=f"cmu-books-{number.strip()}",
@@ -61,7 +61,7 @@ def _raw_plot(fields: list[str], corpus: RawCorpus) -> RawPlot | str:
 
 
 def named_values(text: str) -> list[str] | None:
-    """The names in a JSON object of Freebase ids and names; None where the text is no such object."""
+    """Return the names in a JSON object of Freebase ids and names; None if the text is not such an object."""
     try:
         return [str(name) for name in json.loads(text).values()] if text.strip() else []
     except (ValueError, AttributeError, RecursionError):
@@ -70,9 +70,9 @@ def named_values(text: str) -> list[str] | None:
 
 SOURCE = Source(
     name="cmu-books",
-    what="summaries of books with Freebase genres",
+    what="summaries of books, genres from the Freebase database",
     size="16,559 summaries",
-    licence="CC BY-SA",
+    license="CC BY-SA",
     read=read_cmu_books,
     downloads=(
         Download(

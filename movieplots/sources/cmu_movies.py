@@ -1,7 +1,7 @@
 """The CMU Movie Summary Corpus: plot summaries of movies from Wikipedia, with genres from Freebase.
 
-Bamman, O'Connor and Smith 2013, "Learning Latent Personas of Film Characters". Two tab-separated files without headers,
-side by side: `plot_summaries.txt` (Wikipedia id, summary) and `movie.metadata.tsv` (Wikipedia id, Freebase id, name,
+Bamman, O'Connor and Smith 2013, "Learning Latent Personas of Film Characters". The corpus has two tab-separated files
+without headers: `plot_summaries.txt` (Wikipedia id, summary) and `movie.metadata.tsv` (Wikipedia id, Freebase id, name,
 release date, revenue, runtime, and languages, countries and genres as JSON objects of Freebase ids and names).
 """
 
@@ -16,10 +16,10 @@ _COLUMNS = 9
 
 
 def read_cmu_movies(path: Path) -> RawCorpus:
-    """Read the two files: the folder that holds them, or one of them.
+    """Read both files, given their folder or one of them.
 
-    A summary without a line of metadata is broken; metadata without a summary is no plot and not counted. Raises
-    BadInput where a file is missing or no line of it is what it should be.
+    A summary without metadata is a broken row. Metadata without a summary is ignored. Raises BadInput if a file is
+    missing or has no valid line.
     """
     file = find_file(path, (PLOTS,), "movie summaries")
     if file.name.startswith(METADATA):
@@ -41,13 +41,14 @@ def read_cmu_movies(path: Path) -> RawCorpus:
                 corpus.rows.append(_raw_plot(wikipedia_id, summary, *movies[wikipedia_id], corpus))
     if not corpus.rows:
         raise BadInput(
-            f"{file} holds no summaries of movies in {METADATA}: it needs lines of a Wikipedia id, a tab and a summary."
+            f"{file} contains no summaries of movies in {METADATA}: it needs lines with a Wikipedia id, a tab and a "
+            "summary."
         )
     return corpus
 
 
 def _metadata(file: Path, corpus: RawCorpus) -> dict[str, tuple[str, str, list[str]]]:
-    """Wikipedia id -> name, release date and genres."""
+    """Return the name, release date and genres of each Wikipedia id."""
     movies: dict[str, tuple[str, str, list[str]]] = {}
     with open_text(file) as lines:
         for number, line in enumerate(lines, 1):
@@ -58,12 +59,12 @@ def _metadata(file: Path, corpus: RawCorpus) -> dict[str, tuple[str, str, list[s
             if len(fields) != _COLUMNS:
                 corpus.add_broken(file, number, f"{len(fields)} fields instead of {_COLUMNS}", text)
             elif (tags := named_values(fields[8])) is None:
-                corpus.add_broken(file, number, "the genres are no JSON object of names", text)
+                corpus.add_broken(file, number, "the genres are not a JSON object of names", text)
             else:
                 movies.setdefault(fields[0].strip(), (fields[2], fields[3], tags))
     if not movies:
         raise BadInput(
-            f"{file} holds no metadata of movies: it needs lines of {_COLUMNS} fields with tabs between them."
+            f"{file} contains no metadata of movies: it needs lines with {_COLUMNS} fields separated by tabs."
         )
     return movies
 
@@ -81,9 +82,9 @@ def _raw_plot(wikipedia_id: str, summary: str, name: str, released: str, tags: l
 
 SOURCE = Source(
     name="cmu-movies",
-    what="plots of movies from Wikipedia, with Freebase genres",
+    what="plots of movies from Wikipedia, genres from the Freebase database",
     size="42,306 summaries",
-    licence="CC BY-SA",
+    license="CC BY-SA",
     read=read_cmu_movies,
     downloads=(
         Download(

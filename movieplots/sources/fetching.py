@@ -1,8 +1,8 @@
-"""Downloading a corpus: a file is there complete and checked, or not at all, and a stopped download continues.
+"""Download of corpora: files are written only when complete and verified, and interrupted downloads resume.
 
-Bytes go to `.NAME.part` beside the target, and what the server says of the file (size and version) to
-`.NAME.part.json`; a part is continued only where it is still the same file. Two processes must not fetch the same file
-into the same folder at once.
+The data is written to `.NAME.part` next to the target, and the size and version of the file on the server to
+`.NAME.part.json`. A download resumes only if these are unchanged. Two processes must not download the same file into
+the same folder at the same time.
 """
 
 import bz2
@@ -37,22 +37,26 @@ from movieplots.sources import get_source
 from movieplots.sources.corpus import Download, KaggleFile, Source
 from movieplots.texts import as_names
 
-TIMEOUT = 30  # seconds without an answer or a byte
-PAUSES = (1, 3, 9)  # seconds before each new try; they begin anew after a try that came further than all before it
+TIMEOUT = 30  # seconds without a response or data
+PAUSES = (
+    1,
+    3,
+    9,
+)  # seconds before each retry; they start again after an attempt that received more data than all before
 CHUNK = 1 << 14  # bytes
 AGAIN = "run the same command again"
 
 
 class _Interrupted(Exception):
-    """A transfer failed in a way that another try may mend; the message is the reason."""
+    """A transfer failed for a temporary reason, which is the message."""
 
 
 class _Refused(Exception):
-    """The server gives no such file, and another try would not change that; the message is the reason."""
+    """A transfer failed for a permanent reason, which is the message."""
 
 
 class _Known(TypedDict):
-    """What the server said of a file of which a part is here: its size and version, each None where it is not known."""
+    """Size and version of a partly downloaded file on the server; None if unknown."""
 
     size: int | None
     version: str | None
@@ -60,7 +64,7 @@ class _Known(TypedDict):
 
 @dataclass(frozen=True)
 class _Stream:
-    """The bytes of a file from `start` on, and its whole size and version, each None where the server tells none."""
+    """The bytes of a file from `start`, and its total size and version; None if the server does not report them."""
 
     start: int
     size: int | None
@@ -69,22 +73,56 @@ class _Stream:
 
 
 def fetch(source: Source, out: Path, everything: bool = False) -> list[Path]:
-    """Put the source's files into the folder `out` and return their paths; a file already there is kept.
+    """Download the files of a source that are not in the folder yet.
 
-    Its `extra` files are fetched with `everything` only. Raises BadInput where a file cannot be had or fails its check.
+    Parameters
+    ----------
+    source : Source
+        Source from `movieplots.sources.get_source`.
+    out : Path
+        Folder for the files.
+    everything : bool, default False
+        Whether to download `extra` files as well.
+
+    Returns
+    -------
+    list of Path
+        Paths of all files, including those that existed.
+
+    Raises
+    ------
+    BadInput
+        If the source has no files, or one cannot be downloaded, written or verified. Partial downloads are kept: the
+        next call resumes.
     """
     if not source.downloads and not source.kaggle:
-        raise BadInput(f"There is nothing to fetch for {source.name!r}: {source.how_to_get}.")
+        raise BadInput(f"The source {source.name!r} has no files to fetch: {source.how_to_get}.")
     downloads = [download for download in source.downloads if everything or not download.extra]
     targets = [target for download in downloads for target in _download(download, out)]
     return targets + _from_kaggle(source.kaggle, out)
 
 
 def fetch_missing(names: Iterable[str]) -> None:
-    """Fetch those of the named sources that have files to fetch and are not where `prepare` looks for them."""
+    """Download the files of sources that are missing from the folder in which `prepare` looks for them.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Names of sources, as `movieplots sources` prints them. Sources without files to download are ignored.
+
+    Raises
+    ------
+    BadInput
+        If a name is unknown, or a file cannot be downloaded, written or verified.
+
+    Examples
+    --------
+    >>> from movieplots.sources.fetching import fetch_missing
+    >>> fetch_missing(["sample"])  # comes with the project: nothing to download
+    """
     for source in map(get_source, as_names(names, "source")):
-        there = any(not file.name.startswith(".") for file in source.folder.glob("*"))  # .NAME.part is half a file
-        if (source.downloads or source.kaggle) and not there:
+        present = any(not file.name.startswith(".") for file in source.folder.glob("*"))  # .NAME.part is incomplete
+        if (source.downloads or source.kaggle) and not present:
             fetch(source, source.folder)
 
 
@@ -97,25 +135,25 @@ def _download(download: Download, out: Path) -> list[Path]:
         try:
             _receive(download, part)
             with working(f"Checking {download.name} …"):
-                fault = _fault(download, part)
-            if not fault and download.members:
-                fault = _take_members(part, missing)
-            elif not fault:
+                problem = _problem(download, part)
+            if not problem and download.members:
+                problem = _take_members(part, missing)
+            elif not problem:
                 os.replace(part, missing[download.name])
         except _Refused as error:
             raise BadInput(
-                f"{download.url} cannot be fetched ({error}): check the address, or get the file elsewhere and put it "
-                f"at {' and '.join(map(str, missing.values()))}."
+                f"{download.url} cannot be downloaded ({error}). Check the address, or get the file elsewhere and save "
+                f"it as {' and '.join(map(str, missing.values()))}."
             ) from None
         except OSError as error:
             raise BadInput(
-                f"{download.name} cannot be written in {out} ({error.strerror}): make room, then {_again(part)}."
+                f"{download.name} cannot be written to {out} ({error.strerror}). Free disk space, then {_again(part)}."
             ) from None
-        if fault:
+        if problem:
             _discard(part)
             raise BadInput(
-                f"{download.name} from {download.url} {fault} and was removed: {AGAIN} to fetch it anew; "
-                "if it fails once more, the file at that address is another one now."
+                f"{download.name} from {download.url} {problem} and was deleted: {AGAIN}. If it fails again, the file "
+                "at this address has changed."
             )
     _discard(part)
     return list(targets.values())
@@ -123,7 +161,7 @@ def _download(download: Download, out: Path) -> list[Path]:
 
 def _already_there(target: Path) -> bool:
     if target.is_file():
-        notify(f"{target} is already there.")
+        notify(f"{target} already exists.")
     return target.is_file()
 
 
@@ -141,11 +179,11 @@ def _size(part: Path) -> int:
 
 
 def _again(part: Path) -> str:
-    return f"{AGAIN} to continue at {decimal(_size(part))}" if _size(part) else AGAIN
+    return f"{AGAIN} to resume at {decimal(_size(part))}" if _size(part) else AGAIN
 
 
 def _receive(download: Download, part: Path) -> None:
-    """Fill the part, in several tries if need be. Raises BadInput where they are used up."""
+    """Download the file to `part`, with retries. Raises BadInput if all fail."""
     columns = (  # 80 characters at most
         TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", max_width=22)),
         BarColumn(bar_width=14),
@@ -165,9 +203,9 @@ def _receive(download: Download, part: Path) -> None:
                 pause = next(pauses, None)
                 if pause is None:
                     raise BadInput(
-                        f"{download.url} cannot be fetched ({error}): check the connection, then {_again(part)}."
+                        f"{download.url} cannot be downloaded ({error}). Check the connection, then {_again(part)}."
                     ) from None
-                notify(f"{download.name}: {error}; next try in {pause} s.")
+                notify(f"{download.name}: {error}; retrying in {pause} s.")
                 time.sleep(pause)
 
 
@@ -175,25 +213,25 @@ def _try_once(download: Download, part: Path, progress: Progress) -> None:
     known = _known(part, download.url)
     have = _size(part) if known["size"] else 0
     task = progress.task_ids[0]
-    if have and have == known["size"]:  # stopped between the last byte and the check
+    if have and have == known["size"]:  # interrupted between the last byte and the check
         return progress.reset(task, total=have, completed=have)
     transfer = _ftp if urlsplit(download.url).scheme == "ftp" else _http
     stream = transfer(download.url, have, known)
     if have and not stream.start:
-        notify(f"{download.name} starts over: it has changed on the server, or the server cannot continue a download.")
+        notify(f"{download.name} restarts: it changed on the server, or the server cannot resume downloads.")
     progress.reset(task, total=stream.size, completed=stream.start)
     with contextlib.closing(stream.chunks), open(part, "ab" if stream.start else "wb") as file:
-        # A part that starts over is empty here, so that part and notes agree wherever the process is killed.
+        # A restarted part is empty at this point, so the part and its record match even if the process is killed.
         write_json(_notes(part), {"url": download.url, "size": stream.size, "version": stream.version})
         for chunk in stream.chunks:
             file.write(chunk)
             progress.update(task, advance=len(chunk))
     if stream.size is not None and _size(part) < stream.size:
-        raise _Interrupted(f"the server stopped at {decimal(_size(part))} of {decimal(stream.size)}")
+        raise _Interrupted(f"the server sent only {decimal(_size(part))} of {decimal(stream.size)}")
 
 
 def _known(part: Path, url: str) -> _Known:
-    """What the notes say of the part, if they are of this address."""
+    """Return the recorded size and version of the part, if the record is for this address."""
     with contextlib.suppress(FileNotFoundError, ValueError):
         notes = json.loads(_notes(part).read_bytes())
         if notes["url"] == url:
@@ -202,7 +240,7 @@ def _known(part: Path, url: str) -> _Known:
 
 
 def _http(url: str, start: int, known: _Known) -> _Stream:
-    """Ask for the bytes from `start` on. The stream starts at 0 where the file changed or the server cannot do that."""
+    """Request the bytes from `start`. The stream starts at 0 if the file changed or the server cannot resume."""
     headers = {"Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
@@ -211,9 +249,9 @@ def _http(url: str, start: int, known: _Known) -> _Stream:
         response = requests.get(url, headers=headers, stream=True, timeout=TIMEOUT)
     except (requests.ConnectionError, requests.Timeout) as error:
         raise _interrupted(error) from None
-    except requests.RequestException as error:  # an address that is none, redirects without end
+    except requests.RequestException as error:  # an invalid address, or too many redirects
         raise _Refused(str(error)) from None
-    tag = response.headers.get("ETag", "")  # If-Range takes no weak tag (W/"…")
+    tag = response.headers.get("ETag", "")  # If-Range does not accept weak tags (W/"…")
     version = tag if tag.startswith('"') else response.headers.get("Last-Modified")
     chunks = _http_chunks(response)
     if response.status_code == 200:
@@ -222,11 +260,11 @@ def _http(url: str, start: int, known: _Known) -> _Stream:
     size = known["size"]
     if start and size and response.status_code == 206 and version in (known["version"], None):
         same = response.headers.get("Content-Range") == f"bytes {start}-{size - 1}/{size}"
-        if same:  # the rest of the same file
+        if same:  # the remaining bytes of the same file
             return _Stream(start, size, known["version"], chunks)
     response.close()
-    answer = f"the server answers {response.status_code} {response.reason}"
-    if start and response.status_code in (206, 416):  # not the bytes asked for
+    answer = f"the server responded {response.status_code} {response.reason}"
+    if start and response.status_code in (206, 416):  # not the requested bytes
         return _http(url, 0, known)
     if response.status_code in (408, 429) or response.status_code >= 500:
         raise _Interrupted(answer)
@@ -234,7 +272,7 @@ def _http(url: str, start: int, known: _Known) -> _Stream:
 
 
 def _http_chunks(response: requests.Response) -> Generator[bytes, None, None]:
-    """The bytes as stored: many servers declare a .gz file as encoded, and it must not be unpacked on the way."""
+    """Yield the bytes without decoding: many servers declare a .gz file as encoded, but it must stay compressed."""
     try:
         yield from response.raw.stream(CHUNK, decode_content=False)
     except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -244,7 +282,7 @@ def _http_chunks(response: requests.Response) -> Generator[bytes, None, None]:
 
 
 def _ftp(url: str, start: int, known: _Known) -> _Stream:
-    """As `_http`, from an FTP server that takes anonymous users."""
+    """Do the same as `_http` for an FTP server with anonymous access."""
     address = urlsplit(url)
     path = unquote(address.path).lstrip("/")
     ftp = ftplib.FTP(timeout=TIMEOUT)
@@ -253,7 +291,7 @@ def _ftp(url: str, start: int, known: _Known) -> _Stream:
         ftp.connect(address.hostname or "", address.port or ftplib.FTP_PORT)
         ftp.login()
         ftp.voidcmd("TYPE I")
-        with contextlib.suppress(ftplib.error_perm):  # extensions that a server may lack
+        with contextlib.suppress(ftplib.error_perm):  # optional commands of a server
             size = ftp.size(path)
             version = ftp.sendcmd(f"MDTM {path}")
         if (size, version) != (known["size"], known["version"]):
@@ -263,12 +301,12 @@ def _ftp(url: str, start: int, known: _Known) -> _Stream:
         except ftplib.error_perm:
             if not start:
                 raise
-            start = 0  # the server cannot continue
+            start = 0  # the server cannot resume
             connection = ftp.transfercmd(f"RETR {path}")
     except ftplib.all_errors as error:
         ftp.close()
         if isinstance(error, ftplib.error_perm):
-            raise _Refused(f"the server answers {error}") from None
+            raise _Refused(f"the server responded {error}") from None
         raise _interrupted(error) from None
     return _Stream(start, size, version, _ftp_chunks(ftp, connection))
 
@@ -287,25 +325,25 @@ def _ftp_chunks(ftp: ftplib.FTP, connection: Any) -> Generator[bytes, None, None
 
 def _interrupted(error: Exception) -> _Interrupted:
     if isinstance(error, (TimeoutError, requests.Timeout, urllib3.exceptions.TimeoutError)):
-        return _Interrupted(f"no answer in {TIMEOUT} s")
+        return _Interrupted(f"no response within {TIMEOUT} s")
     if isinstance(error, requests.exceptions.SSLError):
-        return _Interrupted("the server's certificate is not accepted")
-    return _Interrupted(f"the server answers {error}" if isinstance(error, ftplib.Error) else "the connection failed")
+        return _Interrupted("the certificate of the server is not valid")
+    return _Interrupted(f"the server responded {error}" if isinstance(error, ftplib.Error) else "the connection failed")
 
 
-def _fault(download: Download, part: Path) -> str | None:
-    """What is wrong with a complete part: its size, its checksum, or the archive's own CRC."""
+def _problem(download: Download, part: Path) -> str | None:
+    """Check the size, the checksum and the CRC of a complete part, and return what is wrong, or None."""
     size = _size(part)
     for expected in (download.size, _known(part, download.url)["size"]):
         if expected is not None and size != expected:
-            return f"has {size} bytes where {expected} are expected"
+            return f"has {size} bytes instead of {expected}"
     if download.md5:
         digest = hashlib.md5(usedforsecurity=False)
         with open(part, "rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
         if digest.hexdigest() != download.md5:
-            return f"has the MD5 checksum {digest.hexdigest()} where {download.md5} is expected"
+            return f"has the MD5 checksum {digest.hexdigest()} instead of {download.md5}"
     openers: dict[str, Callable[[Path], BufferedIOBase]] = {".gz": gzip.open, ".bz2": bz2.open}
     opener = openers.get(Path(download.name).suffix)
     if opener:
@@ -319,20 +357,20 @@ def _fault(download: Download, part: Path) -> str | None:
 
 
 def _take_members(archive: Path, members: dict[str, Path]) -> str | None:
-    """Write these files of the archive, each to its target, nothing else; says what is wrong where one is not found."""
+    """Extract only these files of the archive to their targets, and return what is wrong, or None."""
     try:
         with tarfile.open(archive) as tar:
             for name, target in members.items():
                 try:
-                    content = tar.extractfile(name)  # follows links inside the archive only; None for a folder
+                    content = tar.extractfile(name)  # follows links only inside the archive; None for a folder
                 except KeyError:
                     content = None
                 if content is None:
-                    return f"is no archive that holds a file {name}"
+                    return f"is not an archive with a file {name}"
                 with atomic_path(target) as temporary, open(temporary, "wb") as file:
                     shutil.copyfileobj(content, file)
     except tarfile.TarError:
-        return f"is no archive that holds a file {next(iter(members))}"
+        return f"is not an archive with a file {next(iter(members))}"
     return None
 
 
@@ -347,21 +385,23 @@ def _from_kaggle(files: tuple[KaggleFile, ...], out: Path) -> list[Path]:
         import kagglehub
     except ImportError:
         raise BadInput(
-            f"Kaggle gives files to its account holders only: {by_hand}, or `pip install kagglehub` and {AGAIN}."
+            f"Kaggle requires an account: {by_hand}, or run `pip install kagglehub` and then {AGAIN}."
         ) from None
     ensure_folder(out)
     for file, target in missing:
         try:
-            # Without output_dir it goes through kagglehub's own cache, where a stopped download continues.
+            # Without output_dir, kagglehub uses its own cache, so an interrupted download resumes.
             _copy_unpacked(Path(kagglehub.dataset_download(file.handle, path=file.name)), target)
-        except Exception as error:  # kagglehub's exceptions have no class in common
+        except Exception as error:  # kagglehub's exceptions have no common class
             reason = " ".join(str(error).split())[:200] or type(error).__name__
-            raise BadInput(f"{file.name} cannot be had with kagglehub ({reason}): mend that, or {by_hand}.") from None
+            raise BadInput(
+                f"{file.name} cannot be downloaded with kagglehub ({reason}): fix this, or {by_hand}."
+            ) from None
     return targets
 
 
 def _copy_unpacked(delivered: Path, target: Path) -> None:
-    """Copy a file that Kaggle delivered, out of the zip archive of the same name if it came in one."""
+    """Copy a file from Kaggle, extracting it if it is in a zip archive of the same name."""
     if not delivered.exists():
         delivered = delivered.with_name(f"{delivered.name}.zip")
     with atomic_path(target) as temporary:

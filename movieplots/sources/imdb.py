@@ -1,11 +1,11 @@
 """IMDb plots with genres, in two layouts.
 
-A table: tab-separated `title`, `plot` and a column of 0/1 per genre (`Action`, `Game-Show`, …). Or IMDb's frozen
-plain-text lists, `plot.list` beside `genres.list`, in Latin-1: there a title may have several plots, each of which is a
-row; an episode without genres of its own takes those of its series.
+One is a tab-separated table with `title`, `plot` and a column of 0/1 per genre (`Action`, `Game-Show`, …). The other is
+a pair of IMDb's frozen plain-text lists in Latin-1, `plot.list` and `genres.list`. In the lists, a title may have
+several plots, each of which is a row, and an episode without genres has those of its series.
 
-In both, plots refer to titles and names as `_Low Tide (1999)_ (qv)` and `'Ida Brandt (I)' (qv)`: only the title and the
-name are kept of that.
+In both, plots refer to titles and names as `_Low Tide (1999)_ (qv)` and `'Ida Brandt (I)' (qv)`. These are replaced by
+the title or the name.
 """
 
 import re
@@ -20,9 +20,9 @@ from movieplots.titles import Title, parse_title
 TABLE = "movies_genres.csv"
 PLOTS, TAGS = "plot.list", "genres.list"
 _LISTS = "ftp://ftp.fu-berlin.de/pub/misc/movies/database/frozendata"
-# A title, a character's name, a person's name, each with the mark of a reference; last a mark that nothing encloses. In
-# a person's name an apostrophe follows a letter (O'Toole), so one after a blank opens the reference. Every part has a
-# limit, so that openings without an end cost no more than one look each.
+# A title, the name of a character or the name of a person, each with `(qv)`; last a `(qv)` alone. In the name of a
+# person an apostrophe follows a letter (O'Toole), so one after a blank starts the reference. The lengths are limited,
+# so that the time is linear.
 _REFERENCE = re.compile(
     r"_(?P<title>[^_]{1,300})_\s{0,3}\(qv\)"
     r"|#\s{0,3}(?P<character>[^#\s](?:[^#]{0,100}[^#\s])??)\s{0,3}#?\s{0,3}\(qv\)"
@@ -32,7 +32,7 @@ _REFERENCE = re.compile(
 
 
 def read_imdb(path: Path) -> RawCorpus:
-    """Read the table or the two lists: a file, or a folder with either (the table is preferred)."""
+    """Read the table or the two lists, from a file or a folder; if a folder has both, the table is read."""
     file = find_file(path, (TABLE, PLOTS), "IMDb plots")
     if file.name.startswith(TAGS):
         file = find_file(file.parent, (PLOTS,), "plots for these genres")
@@ -42,10 +42,10 @@ def read_imdb(path: Path) -> RawCorpus:
 
 
 def read_imdb_table(path: Path, prefix: str) -> RawCorpus:
-    """Read one file of the table layout.
+    """Read a file in the table layout.
 
-    A column outside the genre vocabulary counts as a tag like any other, so that it is reported; one without a name is
-    the row number that pandas writes.
+    A column that is not a known genre is a tag as well, so that it is reported. A column without a name is the row
+    number that pandas writes.
     """
     corpus = RawCorpus()
     tags: dict[str, str] = {}  # column -> tag
@@ -54,7 +54,7 @@ def read_imdb_table(path: Path, prefix: str) -> RawCorpus:
             tags = {name: name.lower() for name in row if name and name not in ("title", "plot")}
             if not set(tags.values()) & set(GENRES):
                 raise BadInput(
-                    f"{path} has no genre columns: after title and plot it needs one of 0/1 per genre (Action, …)."
+                    f"{path} has no genre columns: it needs title, plot and a column of 0/1 per genre (Action, …)."
                 )
         flags = [FLAGS.get(row[name].strip().lower()) for name in tags]
         if None in flags:
@@ -68,7 +68,7 @@ def read_imdb_table(path: Path, prefix: str) -> RawCorpus:
 
 
 def _raw_plot(prefix: str, published: str, plot: str, tags: list[str], corpus: RawCorpus) -> RawPlot:
-    number = corpus.text_id(prefix, published, plot)  # of the plot as it stands in the file
+    number = corpus.text_id(prefix, published, plot)  # of the unchanged plot
     if "(qv)" in plot:
         corpus.repaired["qv"] += 1
         plot = _REFERENCE.sub(lambda found: found["title"] or found["character"] or found["name"] or "", plot)
@@ -76,11 +76,11 @@ def _raw_plot(prefix: str, published: str, plot: str, tags: list[str], corpus: R
 
 
 def read_imdb_lists(plots: Path, tags: Path) -> RawCorpus:
-    """Read `plot.list` and `genres.list`. Raises BadInput where either is not such a list."""
+    """Read `plot.list` and `genres.list`. Raises BadInput if one of them is not such a list."""
     corpus = RawCorpus()
     texts = list(_plots(plots, corpus))
     if not texts:
-        raise BadInput(f"{plots} holds no plots: it needs lines that begin with `MV:` and `PL:`.")
+        raise BadInput(f"{plots} contains no plots: it needs lines that start with `MV:` and `PL:`.")
     wanted = {name for title, _ in texts for name in (title, _series_of(title))}
     genres: dict[str, list[str]] = {}
     for title, tag in _tags(tags, corpus):
@@ -93,7 +93,7 @@ def read_imdb_lists(plots: Path, tags: Path) -> RawCorpus:
 
 
 def _series_of(title: str) -> str:
-    """The title of an episode's series as the lists write it; any other title itself."""
+    """Return the title of an episode's series as in the lists; return any other title unchanged."""
     parsed = parse_title(title)
     if parsed.kind != "episode":
         return title
@@ -101,25 +101,26 @@ def _series_of(title: str) -> str:
 
 
 def _plots(path: Path, corpus: RawCorpus) -> Iterator[tuple[str, str]]:
-    """(title, plot) of each plot: lines `MV: title`, then for each plot lines `PL: text` and a line `BY: contributor`.
+    """Yield title and plot of each plot.
 
-    A title without a plot counts as broken, and so does a line of another kind below the first title.
+    The list has lines `MV: title`, followed for each plot by lines `PL: text` and a line `BY: contributor`. A title
+    without a plot is a broken row, and so is any other line below the first title.
     """
-    title, lines, begun = "", [], 0  # the line of a title that has no plot so far
+    title, lines, begun = "", [], 0  # `begun` is the line number of a title without a plot so far
     with open_text(path, "latin-1") as file:
         for number, line in enumerate(file, 1):
-            mark, text = line[:3], line[3:].replace("\0", "").strip()
-            if mark == "PL:":
+            prefix, text = line[:3], line[3:].replace("\0", "").strip()
+            if prefix == "PL:":
                 lines.append(text)
                 begun = 0
-            elif lines and mark in ("BY:", "MV:", "---"):
+            elif lines and prefix in ("BY:", "MV:", "---"):
                 yield title, " ".join(lines)
                 lines = []
-            if mark == "MV:":
+            if prefix == "MV:":
                 _without_plot(path, begun, title, corpus)
                 title, begun = text, number
-            elif title and mark not in ("PL:", "BY:", "---") and line.strip():
-                corpus.add_broken(path, number, "the line does not begin with MV:, PL: or BY:", line.replace("\0", ""))
+            elif title and prefix not in ("PL:", "BY:", "---") and line.strip():
+                corpus.add_broken(path, number, "the line does not start with MV:, PL: or BY:", line.replace("\0", ""))
     if lines:
         yield title, " ".join(lines)
     _without_plot(path, begun, title, corpus)
@@ -131,11 +132,11 @@ def _without_plot(path: Path, line: int, title: str, corpus: RawCorpus) -> None:
 
 
 def _tags(path: Path, corpus: RawCorpus) -> Iterator[tuple[str, str]]:
-    """(title, genre) of each line below the heading `THE GENRES LIST`; other lines are counted as broken."""
+    """Yield title and genre of each line below the heading `THE GENRES LIST`; other lines are broken rows."""
     with open_text(path, "latin-1") as file:
         lines = enumerate(file, 1)
         if not any("THE GENRES LIST" in line for _, line in lines):
-            raise BadInput(f"{path} is no genres list: it lacks the heading THE GENRES LIST.")
+            raise BadInput(f"{path} is not a genres list: it does not have the heading THE GENRES LIST.")
         for number, line in lines:
             title, *tag = [part.strip() for part in line.replace("\0", "").split("\t") if part.strip()] or [""]
             if len(tag) == 1:
@@ -148,7 +149,7 @@ SOURCE = Source(
     name="imdb",
     what="plots of movies, series and episodes with one to nine genres each",
     size="117,352 plots in the table; more in the lists",
-    licence="IMDb's terms: personal and non-commercial use",
+    license="IMDb's terms: personal and non-commercial use",
     read=read_imdb,
     downloads=(
         Download(

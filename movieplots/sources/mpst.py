@@ -1,7 +1,7 @@
 """MPST: long movie synopses with tags (Kar et al. 2018, "MPST: A Corpus of Movie Plot Synopses with Tags").
 
-One CSV file, `imdb_id,title,plot_synopsis,tags,split,synopsis_source`; its own division into train, val and test is
-kept on each row, and used by `prepare(..., own_splits=True)`.
+The corpus is a CSV file, `imdb_id,title,plot_synopsis,tags,split,synopsis_source`. Each row keeps the split of the
+corpus (train, val or test), which `prepare(..., own_splits=True)` uses.
 """
 
 from pathlib import Path
@@ -14,12 +14,12 @@ _SPLITS = {"train": "train", "val": "validation", "test": "test"}
 
 
 def read_mpst(path: Path) -> RawCorpus:
-    """Read the file, or a folder that holds it; a row whose split has no such name is broken."""
+    """Read the file, or a folder that contains it; a row with an unknown split is broken."""
     corpus = RawCorpus()
     for row in read_table(find_file(path, (FILE,), "MPST file"), COLUMNS, corpus):
         split = _SPLITS.get(row["split"].strip())
         if split is None:
-            corpus.reject(f"the split {row['split'].strip()[:40]!r} is none of {', '.join(_SPLITS)}")
+            corpus.reject(f"the split {row['split'].strip()[:40]!r} is not one of {', '.join(_SPLITS)}")
             continue
         published = " ".join(row["title"].split())
         corpus.rows.append(
@@ -37,9 +37,9 @@ def read_mpst(path: Path) -> RawCorpus:
 
 SOURCE = Source(
     name="mpst",
-    what="long synopses of movies with tags of genre, mood and theme",
+    what="long synopses of movies with tags for genre, mood and theme",
     size="14,828 synopses",
-    licence="research use; see the dataset's page",
+    license="research use; see the page of the dataset",
     read=read_mpst,
     kaggle=(KaggleFile("cryptexcode/mpst-movie-plot-synopses-with-tags", FILE),),
 )

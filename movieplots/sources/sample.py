@@ -2,17 +2,17 @@
 
 from pathlib import Path
 
-from movieplots.files import brought
+from movieplots.files import included_folder
 from movieplots.sources.corpus import RawCorpus, Source
 from movieplots.sources.imdb import read_imdb_table
 
-FOLDER = brought("sample", "data/sample")
+FOLDER = included_folder("sample", "data/sample")
 FILE = FOLDER / "movies_genres.csv"
 DIRTY_FILE = FOLDER / "dirty.csv"
 
 
 def read_sample(path: Path) -> RawCorpus:
-    """Read the bundled corpus, or another file of its layout."""
+    """Read the bundled corpus, or another file in the same layout."""
     return read_imdb_table(path / FILE.name if path.is_dir() else path, prefix="sample")
 
 
@@ -20,12 +20,12 @@ SOURCE = Source(
     name="sample",
     what="original plots of movies, series and episodes, written for this project",
     size="420 plots, 30 to 90 words each",
-    licence="CC0",
+    license="CC0",
     read=read_sample,
     default_path=FILE,
 )
 
-# Five films that everybody knows, retold in a sentence: a classifier that has learned something knows their genres.
+# Five well-known films in a sentence: a trained classifier should predict their genres.
 LOGLINES = {
     "politician and dancer": "A rising politician falls for a modern dancer, and the agents of fate do all they can to "
     "keep the two apart.",

@@ -1,6 +1,6 @@
-"""Four streaming services' catalogues: short descriptions with each service's own genre names.
+"""Catalogues of four streaming services: short descriptions with the genre names of each service.
 
-Layout of each file: `show_id,type,title,…,release_year,…,listed_in,description`.
+The layout of each file is `show_id,type,title,…,release_year,…,listed_in,description`.
 """
 
 import re
@@ -28,19 +28,19 @@ _EDITION = re.compile(
     r"\s*(?:\[[^\[\]]*\]|\((?:4K UHD|HD|[^()]*\b(?:subtitled|subbed|dub|dubbed|audio|version)[^()]*)\))$", re.IGNORECASE
 )
 _YEAR = re.compile(r"(?P<name>.+) \((?P<year>(?:19|20)\d\d)\)")
-# One service's genre name has commas in it; every other comma separates two names.
+# The genre name of one service contains commas; all other commas separate names.
 _SEPARATOR = re.compile(r", (?!Entertainment, and Culture|and Culture)")
 
 
 def read_streaming(path: Path) -> RawCorpus:
-    """Read a folder that holds any of the four catalogues, plain or packed, or one file of that layout."""
+    """Read a folder with one or more of the four catalogues, plain or compressed, or a single file."""
     files = [path]
     if path.is_dir():
         packed = [file for ending in (".gz", ".bz2", "") for file in path.glob(f"*_titles.csv{ending}")]
         files = sorted({_service(file): file for file in packed}.values())
     if not files:
         names = ", ".join(f"{name}_titles.csv" for name in CATALOGUES)
-        raise BadInput(f"{path} holds no catalogue: put one or more of {names} there.")
+        raise BadInput(f"{path} contains no catalogue: put one or more of {names} there.")
     corpus = RawCorpus()
     for file in files:
         corpus.rows += [_raw_plot(_service(file), row, corpus) for row in read_table(file, COLUMNS, corpus)]
@@ -56,7 +56,7 @@ def _raw_plot(service: str, row: dict[str, str], corpus: RawCorpus) -> RawPlot:
     year = corpus.year("release_year", row["release_year"])
     while (shorter := _EDITION.sub("", name)) not in (name, ""):
         name = shorter
-    if match := _YEAR.fullmatch(name):  # some titles already carry their year
+    if match := _YEAR.fullmatch(name):  # some titles already have their year
         name, year = match["name"], int(match["year"])
     kind = "series" if row["type"] == "TV Show" else "movie"
     return RawPlot(
@@ -70,9 +70,9 @@ def _raw_plot(service: str, row: dict[str, str], corpus: RawCorpus) -> RawPlot:
 
 SOURCE = Source(
     name="streaming",
-    what="catalogues of Netflix, Amazon Prime, Disney+ and Hulu: loglines of 4 to 300 words",
+    what="catalogues of Netflix, Amazon Prime, Disney+ and Hulu: short summaries of 4 to 300 words",
     size="22,998 rows in four files",
-    licence="CC0",
+    license="CC0",
     read=read_streaming,
     kaggle=tuple(KaggleFile(handle, f"{name}_titles.csv") for name, handle in CATALOGUES.items()),
 )

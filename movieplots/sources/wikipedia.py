@@ -1,7 +1,7 @@
 """Wikipedia Movie Plots: plots with genres in free text (`comedy, drama`, `sci-fi thriller`).
 
-One CSV file, `Release Year,Title,Origin/Ethnicity,Director,Cast,Genre,Wiki Page,Plot`; copies of it hold thousands of
-blank rows. A genre is taken apart into the phrases that `genre_maps/wikipedia.csv` names.
+The corpus is a CSV file, `Release Year,Title,Origin/Ethnicity,Director,Cast,Genre,Wiki Page,Plot`. Copies of it contain
+thousands of blank rows. A genre is split into the phrases in `genre_maps/wikipedia.csv`.
 """
 
 import re
@@ -21,12 +21,12 @@ from movieplots.texts import clean_text
 
 FILE = "wiki_movie_plots_deduped.csv"
 COLUMNS = ["Release Year", "Title", "Genre", "Plot"]
-# `[1]`, `[citation needed]`; a letter only where a note stands, so that `[t]he end` keeps its word.
+# `[1]`, `[citation needed]`; a letter only at the end of a word or after punctuation, so that `[t]he end` is kept.
 _REFERENCE = re.compile(r"\[(?:\d+|note \d+|citation needed)\]|(?<=[\w.,;:!?\])])\[[a-z]\](?!\w)")
 
 
 def read_wikipedia(path: Path) -> RawCorpus:
-    """Read the file, or a folder that holds it."""
+    """Read the file, or a folder that contains it."""
     corpus = RawCorpus()
     known = genre_map("wikipedia")
     for row in read_table(find_file(path, (FILE,), "Wikipedia plots"), COLUMNS, corpus):
@@ -47,9 +47,9 @@ def read_wikipedia(path: Path) -> RawCorpus:
 
 SOURCE = Source(
     name="wikipedia",
-    what="plots of movies of many countries, with genres in free text",
+    what="plots of movies from many countries, with genres as free text",
     size="34,886 plots",
-    licence="CC BY-SA",
+    license="CC BY-SA",
     read=read_wikipedia,
     kaggle=(KaggleFile("jrobischon/wikipedia-movie-plots", FILE),),
 )

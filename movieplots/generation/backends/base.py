@@ -1,9 +1,9 @@
-"""The seam between prompts and models: a backend continues token ids, and knows nothing of prompts, genres or files.
+"""The interface of backends, which continue token ids without knowledge of prompts, genres or files.
 
-Three stand behind it. `transformers` is the reference and the one for GPUs; llama.cpp, through the package `xllamacpp`,
-is several times as fast on a CPU; a server with OpenAI's completions API, by its address, for more than one machine.
-All keep a batch full: what is finished leaves it, what waits takes its place.
-Random draws belong to a request's own seed, so the company it is decoded in changes it at most through rounding.
+There are three backends. `transformers` is the reference and runs on GPUs. llama.cpp, through the package `xllamacpp`,
+is several times faster on a CPU. A server with OpenAI's completions API, given by its address, can use other machines.
+All use continuous batching: a waiting request takes the place of a finished one. Each request has its own random
+stream, so other requests in the batch change it only through rounding.
 """
 
 import queue
@@ -12,23 +12,43 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-Decoded = Generator[tuple[int, list[int]], None, None]  # as the requests finish: (number, new ids)
+Decoded = Generator[tuple[int, list[int]], None, None]  # (index of the request, new ids), in the order of completion
 Tokens = Generator[int, None, None]
 
 
 class BackendFailed(RuntimeError):
-    """A backend elsewhere did not answer as it should; the message says which one and how."""
+    """Raised if a remote backend fails; the message names the backend and the failure."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """One text to continue, and how.
+    """One text to continue, with its sampling options.
 
-    `stop` ends the text and is part of the result; `suppressed` ids are never drawn, from the first new id to the last
-    (among them the model's own end token where `stop` is another one: llama.cpp ends there in any case). With
-    `temperature` 0 the likeliest token is always taken. Off are: `top_p` 0 or 1, `min_p` 0, `repetition_penalty` 1,
-    `no_repeat_ngram_size` 0. The order is that of transformers: penalty, n-grams, temperature, top-p, min-p.
-    `seed` is below 2**31.
+    The options apply in the order of transformers: repetition penalty, n-grams, temperature, top-p, min-p.
+
+    Attributes
+    ----------
+    prompt : list of int
+        Token ids to continue.
+    stop : int
+        Id that stops generation; it is part of the result.
+    max_new_tokens : int
+        Maximum number of new tokens.
+    suppressed : tuple of int
+        Ids that are never sampled. If `stop` is not the model's end-of-sequence token, this must include that token,
+        because llama.cpp always stops there.
+    temperature : float
+        Sampling temperature; 0 is greedy decoding.
+    top_p : float
+        Probability mass of nucleus sampling; 0 and 1 are off.
+    min_p : float
+        Minimum probability relative to the most probable token; 0 is off.
+    repetition_penalty : float
+        Penalty for tokens that occur already; 1 is off.
+    no_repeat_ngram_size : int
+        Length of n-grams that must not occur twice; 0 is off.
+    seed : int
+        Seed of the random stream, below 2**31.
     """
 
     prompt: list[int]
@@ -44,40 +64,41 @@ class Request:
 
 
 class Backend(Protocol):
-    """Continues prompts of token ids. `context` is the most tokens that prompt and continuation may have together."""
+    """Continues prompts of token ids; `context` is the maximum number of tokens of prompt and continuation together."""
 
     name: str
     context: int
 
     def decode(self, requests: Sequence[Request]) -> Decoded:
-        """Yield (index of the request, its new ids up to and including `stop`) as each one finishes."""
+        """Yield (index of the request, its new ids up to and including `stop`) whenever a request finishes."""
 
     def stream(self, request: Request) -> Tokens:
-        """Yield the new ids of one request one by one: the same ids as `decode` gives, up to rounding."""
+        """Yield the new ids of one request one by one: the same ids as from `decode`, up to rounding."""
 
 
 def decode_in_threads(
     requests: Sequence[Request], workers: Sequence[Callable[[Request, threading.Event], list[int] | None]]
 ) -> Decoded:
-    """What `Backend.decode` yields, by one thread for each of `workers`.
+    """Implement `Backend.decode` with one thread per worker.
 
-    A worker gives a request's new ids, or None soon after its event is set: nobody waits for them any more then.
+    A worker returns the new ids of a request. When its event is set, the request is cancelled, and the worker returns
+    None soon.
     """
     waiting: queue.SimpleQueue[tuple[int, Request]] = queue.SimpleQueue()
     for item in enumerate(requests):
         waiting.put(item)
     done: queue.SimpleQueue[tuple[int, list[int]] | BaseException] = queue.SimpleQueue()
-    left = threading.Event()
+    cancelled = threading.Event()
 
     def work(complete: Callable[[Request, threading.Event], list[int] | None]) -> None:
         try:
-            while not left.is_set():
+            while not cancelled.is_set():
                 number, request = waiting.get_nowait()
-                if (ids := complete(request, left)) is not None:
+                if (ids := complete(request, cancelled)) is not None:
                     done.put((number, ids))
         except queue.Empty:
             pass
-        except BaseException as error:  # handed to the reader, who would wait for ever otherwise
+        except BaseException as error:  # passed to the consumer, which would otherwise wait forever
             done.put(error)
 
     threads = [threading.Thread(target=work, args=(worker,), daemon=True) for worker in workers]
@@ -90,6 +111,6 @@ def decode_in_threads(
                 raise result
             yield result
     finally:
-        left.set()
-        for thread in threads:  # a server taken down with Python in the middle of a request crashes
+        cancelled.set()
+        for thread in threads:  # because a server crashes if Python exits during a request
             thread.join()

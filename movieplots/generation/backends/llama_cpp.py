@@ -1,11 +1,12 @@
-"""The backend for CPUs: llama.cpp through the package `xllamacpp`, on a GGUF file of the model.
+"""The backend for CPUs: llama.cpp through the package `xllamacpp`, with a GGUF file of the model.
 
-A batch runs on one server a core, each with a single thread and its own slots: that beats one server with a thread a
-core, whose threads wait for each other hundreds of times a token, and far more so where other programs want the cores
-too. Streams share one server that has all cores: one alone is faster so, many together are nearly as fast, and a third
-of the memory does. Servers start with the first request that needs them, and are spoken to over HTTP on this machine,
-under a random key: their native interface is the only one that hands out token ids, tokenising text again would not
-give the same ones.
+A batch runs on one server per core, each with one thread and its own slots. One server with a thread per core is
+slower, because its threads synchronize hundreds of times per token, and much slower if other programs use the cores
+too. Streams share one server that uses all cores: a single stream is faster this way, many streams are nearly as fast,
+and it needs a third of the memory.
+
+Servers start with the first request that needs them. Requests use HTTP on the local machine with a random API key,
+because only llama.cpp's native HTTP API returns token ids, and tokenizing the text again may give different ids.
 """
 
 import contextlib
@@ -24,35 +25,37 @@ from movieplots.generation.backends.base import Decoded, Request, Tokens, decode
 from movieplots.pretrained.batches import core_count
 from movieplots.settings import Json
 
-SLOTS = 16  # a core; 32 take twice the memory, and a whole grid is done no sooner
-SMALL = 32e6  # bytes; a model below that is through a step before a second thread has woken up
-PATIENCE = 0.2  # seconds between two looks whether an answer is still wanted
-TRIES = 3  # to hand in a request
-GRAIN = 256  # tokens: contexts are rounded up to this, so that few servers have to be started anew
+SLOTS = 16  # per core; 32 need twice the memory without being faster
+SMALL_MODEL = 32e6  # bytes; smaller models finish a step before a second thread has started
+POLL_SECONDS = 0.2  # between two checks whether a request was cancelled
+CONNECTION_ATTEMPTS = 3
+LENGTH_STEP = 256  # tokens; lengths are rounded up to a multiple of this, so that servers are rarely restarted
 
 
 class LlamaBackend:
-    """Decodes with llama.cpp. `gguf` is a file that `write_gguf` made with `spelled=False`."""
+    """Continues token ids with llama.cpp; `gguf` is a file that `write_gguf` wrote with `spelled=False`."""
 
     name = "llama.cpp"
 
     def __init__(self, gguf: str | Path, context: int) -> None:
         self.gguf, self.context = str(gguf), context
         self.cores = core_count()
-        self.threads = 1 if Path(gguf).stat().st_size < SMALL else self.cores
+        self.threads = 1 if Path(gguf).stat().st_size < SMALL_MODEL else self.cores
         self._servers: dict[bool, tuple[int, list[_Server]]] = {}
         self._starting = threading.Lock()
         self._streams = 0
         self._counting = threading.Lock()
 
     def decode(self, requests: Sequence[Request]) -> Decoded:
+        """Yield (index of the request, its new ids) whenever a request finishes."""
         if not requests:
             return
         servers = self._ready(requests, alone=len(requests) == 1)
-        in_turns = servers * min(SLOTS, len(requests))  # so that few requests are shared by all cores
-        yield from decode_in_threads(requests, [server.complete for server in in_turns])
+        slots = servers * min(SLOTS, len(requests))  # alternates between servers, so that all cores get requests
+        yield from decode_in_threads(requests, [server.complete for server in slots])
 
     def stream(self, request: Request) -> Tokens:
+        """Yield the new ids of one request one by one."""
         (server,) = self._ready([request], alone=True)
         with self._counted(), contextlib.closing(server.stream(request)) as tokens:
             yield from tokens
@@ -62,7 +65,7 @@ class LlamaBackend:
         with self._counting:
             self._streams += 1
             if self._streams == 1 and self.threads > 1:
-                _dismiss_idle_threads()
+                _release_idle_threads()
         try:
             yield
         finally:
@@ -70,53 +73,53 @@ class LlamaBackend:
                 self._streams -= 1
 
     def _ready(self, requests: Sequence[Request], alone: bool) -> "list[_Server]":
-        """Servers that hold the longest of these requests: with `alone` one that has all cores, else one a core."""
+        """Return servers with room for the longest request: with `alone` one that uses all cores, else one per core."""
         longest = max(len(request.prompt) + request.max_new_tokens for request in requests)
         with self._starting:
-            room, servers = self._servers.get(alone, (0, []))
-            if room < longest:
-                room = -(-longest // GRAIN) * GRAIN
+            length, servers = self._servers.get(alone, (0, []))
+            if length < longest:
+                length = -(-longest // LENGTH_STEP) * LENGTH_STEP
                 count, threads = (1, self.threads) if alone else (self.cores, 1)
                 self._servers.pop(alone, None)
-                servers = [_Server(self.gguf, SLOTS, room, threads) for _ in range(count)]
-                self._servers[alone] = room, servers
+                servers = [_Server(self.gguf, SLOTS, length, threads) for _ in range(count)]
+                self._servers[alone] = length, servers
             return servers
 
 
 class _Server:
-    """One llama.cpp server inside this process, with `slots` places for requests of at most `room` tokens each."""
+    """A llama.cpp server inside this process with `slots` slots for requests of at most `length` tokens each."""
 
-    def __init__(self, gguf: str, slots: int, room: int, threads: int) -> None:
+    def __init__(self, gguf: str, slots: int, length: int, threads: int) -> None:
         import xllamacpp
 
         self.key = secrets.token_hex()
         params = xllamacpp.CommonParams()
         params.model.path = gguf
         params.n_parallel = slots
-        params.n_ctx = slots * room
-        # With a cache of its own for each slot, a request's numbers are bit for bit the same in any company; one pool
-        # for all is about as fast, but sums in another order each time, and then the same seed writes other plots.
+        params.n_ctx = slots * length
+        # With a separate cache per slot, results do not depend on the other requests in the batch. A unified cache is
+        # about as fast, but changes the order of summation, so the same seed would give different plots.
         params.kv_unified = False
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
         params.n_threads_http = slots + 2
         params.api_keys = [self.key]
-        params.cache_prompt, params.cache_ram_mib = False, 0  # what ran before must not matter
+        params.cache_prompt, params.cache_ram_mib = False, 0  # so that results do not depend on earlier requests
         params.fit_params, params.ui, params.verbosity = False, False, -1
         self.server = xllamacpp.Server(params)
         self.address = self.server.listening_address.removeprefix("http://")
 
-    def complete(self, request: Request, left: threading.Event) -> list[int] | None:
-        """The new ids in one piece, which spares an event a token; None, and the request ended, once `left` is set."""
-        with self._asked(request, streamed=False) as connection:
-            while not select.select([connection.sock], [], [], PATIENCE)[0]:
-                if left.is_set():
+    def complete(self, request: Request, cancelled: threading.Event) -> list[int] | None:
+        """Return all new ids at the end, without an event per token; cancels and returns None if `cancelled` is set."""
+        with self._sent(request, streamed=False) as connection:
+            while not select.select([connection.sock], [], [], POLL_SECONDS)[0]:
+                if cancelled.is_set():
                     return None
             ids = json.loads(_checked(connection.getresponse()).read())["tokens"]
         return ids[: ids.index(request.stop) + 1] if request.stop in ids else ids
 
     def stream(self, request: Request) -> Tokens:
-        """The new ids one by one; leaving the iterator early ends the request."""
-        with self._asked(request, streamed=True) as connection:
+        """Yield the new ids one by one; closing the iterator early cancels the request."""
+        with self._sent(request, streamed=True) as connection:
             for line in _checked(connection.getresponse()):
                 if line.startswith(b"error:"):
                     raise RuntimeError(f"llama.cpp failed: {line.decode(errors='replace')}")
@@ -128,17 +131,17 @@ class _Server:
                     return
 
     @contextlib.contextmanager
-    def _asked(self, request: Request, streamed: bool) -> Iterator[http.client.HTTPConnection]:
-        """A connection on which the request has been sent; closing it hangs up, which ends the request."""
+    def _sent(self, request: Request, streamed: bool) -> Iterator[http.client.HTTPConnection]:
+        """Send the request and provide its connection; closing the connection cancels the request."""
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.key}"}
         body = json.dumps(_body(request, streamed)).encode()
         with contextlib.closing(http.client.HTTPConnection(self.address)) as connection:
-            for left in reversed(range(TRIES)):
+            for left in reversed(range(CONNECTION_ATTEMPTS)):
                 try:
                     connection.request("POST", "/completion", body, headers)
                     break
                 except (BrokenPipeError, ConnectionResetError):
-                    # On a machine that is busy with other things the server gives a slow sender up.
+                    # On a busy machine the server drops slow connections.
                     connection.close()
                     if not left:
                         raise
@@ -146,11 +149,11 @@ class _Server:
             yield connection
 
 
-def _dismiss_idle_threads() -> None:
-    """End the threads that torch keeps ready for its next use in this thread; it starts new ones then.
+def _release_idle_threads() -> None:
+    """Stop the idle threads of torch's thread pool; torch starts new ones at its next use.
 
-    Both share GNU's OpenMP, which lets threads fall asleep at once where it keeps more of them than there are cores.
-    The threads of a stream wait for each other hundreds of times a token: it took three times as long.
+    torch and llama.cpp share GNU's OpenMP. If it has more threads than cores, waiting threads sleep immediately instead
+    of spinning. The threads of a stream synchronize hundreds of times per token, which then takes three times as long.
     """
     if sys.platform == "linux":
         ctypes.CDLL("libgomp.so.1").omp_pause_resource_all(1)  # 1 is `omp_pause_soft`
@@ -158,13 +161,14 @@ def _dismiss_idle_threads() -> None:
 
 def _checked(answer: http.client.HTTPResponse) -> http.client.HTTPResponse:
     if answer.status != http.client.OK:
-        raise RuntimeError(f"llama.cpp answered {answer.status}: {answer.read(500).decode(errors='replace')}")
+        body = answer.read(500).decode(errors="replace")
+        raise RuntimeError(f"llama.cpp responded with HTTP status {answer.status}: {body}")
     return answer
 
 
 def _body(request: Request, streamed: bool) -> dict[str, Json]:
-    """A request in llama.cpp's terms; the order of samplers is that of transformers."""
-    whole = len(request.prompt) + request.max_new_tokens
+    """Return the body of a request to llama.cpp; the order of its samplers is that of transformers."""
+    length = len(request.prompt) + request.max_new_tokens
     samplers = ["penalties", "dry", "temperature", "top_p", "min_p"]
     body: dict[str, Json] = {
         "prompt": request.prompt,
@@ -177,18 +181,18 @@ def _body(request: Request, streamed: bool) -> dict[str, Json]:
         "top_p": request.top_p or 1.0,
         "min_p": request.min_p,
         "repeat_penalty": request.repetition_penalty,
-        "repeat_last_n": whole,
+        "repeat_last_n": length,
         "logit_bias": [[token, False] for token in request.suppressed],
     }
     if request.no_repeat_ngram_size:
-        # DRY takes from the score of a token that would go on with a repetition of at least the allowed length; with an
-        # infinite penalty that does not grow, it forbids every n-gram but the first of its kind. The breaker, which
-        # ends what counts as one repetition, is a sign that no text has.
+        # The DRY sampler lowers the score of tokens that would extend a repetition beyond the allowed length. With a
+        # very high and constant penalty it prevents repeated n-grams. Its sequence breaker, which resets the detection
+        # of repetitions, is a character that does not occur in texts.
         body |= {
             "dry_multiplier": 1e9,
             "dry_base": 1.0,
             "dry_allowed_length": request.no_repeat_ngram_size - 1,
-            "dry_penalty_last_n": whole,
+            "dry_penalty_last_n": length,
             "dry_sequence_breakers": ["\U0010ffff"],
         }
     return body

@@ -1,4 +1,4 @@
-"""Which backend writes, and how a generator's folder becomes one."""
+"""Choose a backend and load a generator's folder with it."""
 
 from pathlib import Path
 
@@ -12,9 +12,10 @@ from movieplots.runs.folder import read_info
 
 
 def load_backend(folder: str | Path, name: str = "auto") -> tuple[Backend, PromptTokenizer, GeneratorInfo]:
-    """(backend, tokenizer, info) of a trained generator's folder; torch is needed for transformers only.
+    """Load backend, tokenizer and info of a trained generator.
 
-    `name` is one of BACKENDS or the address of an OpenAI-compatible server. Raises BadInput.
+    `name` is one of BACKENDS or the address of an OpenAI-compatible server; only transformers needs torch. Raises
+    BadInput if the folder is not a generator, or the backend is not available.
     """
     check_backend(name)
     info = read_info(folder, GeneratorInfo)
@@ -32,7 +33,7 @@ def load_backend(folder: str | Path, name: str = "auto") -> tuple[Backend, Promp
         except UnsupportedModel as error:
             if name != "auto":
                 raise
-            notify(f"{error} So transformers writes, which is slower.")
+            notify(f"{error} Using transformers instead, which is slower.")
         else:
             return LlamaBackend(gguf, context), PromptTokenizer.of(SavedTokenizer(folder), info), info
     from movieplots.generation.backends.transformers import TransformersBackend
@@ -43,31 +44,34 @@ def load_backend(folder: str | Path, name: str = "auto") -> tuple[Backend, Promp
 
 
 def choose_backend(name: str = "auto") -> str:
-    """`transformers` or `llama.cpp`: the one named, or with `auto` the faster one here. Raises BadInput."""
+    """Return `transformers` or `llama.cpp`: the given name, or for `auto` the faster one on this machine.
+
+    Raises BadInput if the backend is unknown or not available.
+    """
     check_backend(name)
     if name == "transformers" or (name == "auto" and _has_gpu()):
         return "transformers"
     missing = _missing_for_llama()
     if name == "llama.cpp" and missing:
-        raise BadInput(f"The backend llama.cpp cannot run here: {missing}, or choose transformers.")
+        raise BadInput(f"The backend llama.cpp is not available: {missing}, or choose transformers.")
     if missing:
-        notify(f"Without a GPU transformers writes slowly: {missing}, which makes it several times as fast.")
+        notify(f"The backend transformers is slow without a GPU. To generate several times faster, {missing}.")
     return "transformers" if missing else "llama.cpp"
 
 
 def _missing_for_llama() -> str:
-    """What to do before llama.cpp can be used; nothing where it can."""
+    """Return what to do to make llama.cpp available, or an empty string if it is available."""
     try:
         import xllamacpp  # noqa: F401
     except ModuleNotFoundError:
         return "run `pip install xllamacpp`"
-    except ImportError as error:  # the wheel needs one library that small systems lack
-        return f"install what it misses ({error}), on Debian and Ubuntu with `apt-get install libgomp1`"
+    except ImportError as error:  # the wheel needs a library that minimal systems lack
+        return f"install the missing library ({error}), on Debian and Ubuntu with `apt-get install libgomp1`"
     return ""
 
 
 def _has_gpu() -> bool:
-    if not (Path("/dev/nvidiactl").exists() or Path("/dev/dxg").exists()):  # spares importing torch where there is none
+    if not (Path("/dev/nvidiactl").exists() or Path("/dev/dxg").exists()):  # avoids importing torch without a GPU
         return False
     try:
         import torch

@@ -1,10 +1,10 @@
-"""The studio: a web app in which a writer gets past the blank page. Run by `movieplots studio`."""
+"""The studio, a web app for writers, which `movieplots studio` runs."""
 
 import streamlit as st
 
 from movieplots.errors import BadInput
 from movieplots.serving.studio import explore_page, genres_page, poster_page, write_page
-from movieplots.serving.studio.shared import note, remember_writer, style
+from movieplots.serving.studio.shared import add_style, identify_writer, remember_form
 
 PAGES = {
     "Write": (write_page, "edit_note"),
@@ -14,10 +14,10 @@ PAGES = {
 }
 
 st.set_page_config("movieplots", "🎬", layout="wide")
-style()
-remember_writer()
-# On every page, since a click on a link can overtake the change made just before it, which its own page then misses.
-note(*write_page.FORM, *genres_page.FORM)
+add_style()
+identify_writer()
+# On every page: after a change, a click on a link can be faster, and then the page of the change never sees it.
+remember_form(*write_page.FORM, *genres_page.FORM)
 links = {
     title: st.Page(
         module.show, title=title, icon=f":material/{icon}:", url_path=title.lower(), default=title == "Write"
@@ -27,12 +27,12 @@ links = {
 page = st.navigation(list(links.values()), position="top")
 if "poster_idea" in st.session_state and page.title != "Poster":
     st.switch_page(links["Poster"])
-# Not `page.run()`: with a click on a link the browser sends only what this script has made, nothing that a page has. So
-# each page has a place of its own, and what the one before has left in its place is hidden until Streamlit removes it.
-left = ", ".join(f".st-key-page-{title.lower()}" for title in PAGES if title != page.title)
-st.html(f"<style>{left} {{ display: none; }}</style>")
-places = {title: st.container(key=f"page-{title.lower()}") for title in PAGES}
-with places[page.title]:
+# Not `page.run()`: at a click on a link, the browser sends the state of the widgets of this script only, without those
+# of a page. So each page has its own container. CSS hides old contents of the others until Streamlit removes them.
+others = ", ".join(f".st-key-page-{title.lower()}" for title in PAGES if title != page.title)
+st.html(f"<style>{others} {{ display: none; }}</style>")
+containers = {title: st.container(key=f"page-{title.lower()}") for title in PAGES}
+with containers[page.title]:
     try:
         PAGES[page.title][0].show()
     except BadInput as error:

@@ -1,4 +1,4 @@
-"""Explore: the figures of an evaluation, and the samples it was made of."""
+"""The page Explore: the report of an evaluation, and its samples."""
 
 import html
 import os
@@ -12,19 +12,19 @@ from movieplots.serving.launch import REPORT
 from movieplots.settings import Json
 
 ROWS = 20
-COPIED = 8  # words in a row from which a sample's source is named
+MIN_SPAN = 8  # words: the copied plot is named for spans of at least this length
 REPORT_HEIGHT = 1400  # pixels
 TEXTS = ("genre", "title", "plot", "genres_predicted", "plot_cosine_title", "copied_from_title")
 
 
 def show() -> None:
-    """The page."""
-    given = os.environ[REPORT]
-    folder = Path(given)
-    if not given or not (folder / "samples.csv").is_file():
+    """Show the page."""
+    report_folder = os.environ[REPORT]
+    folder = Path(report_folder)
+    if not report_folder or not (folder / "samples.csv").is_file():
         st.info(
-            (f"There is no evaluation in {folder} yet" if given else "No evaluation is shown here yet")
-            + ": run `movieplots evaluate … --output-dir FOLDER`, and start the studio with `--report FOLDER`.",
+            (f"The folder {folder} has no evaluation." if report_folder else "There is no evaluation to explore yet.")
+            + " Run `movieplots evaluate … --output-dir FOLDER`, then start the studio with `--report FOLDER`.",
             icon=":material/travel_explore:",
         )
         return
@@ -32,22 +32,31 @@ def show() -> None:
     with samples:
         _samples(folder)
     with report:
-        st.iframe(folder / "report.html", height=REPORT_HEIGHT, alt="The report of the evaluation")
+        st.iframe(folder / "report.html", height=REPORT_HEIGHT, alt="Report of the evaluation")
 
 
 def _samples(folder: Path) -> None:
     table = _read(str(folder / "samples.csv"), (folder / "samples.csv").stat().st_mtime)
     if "truncated" not in table:
         st.info(
-            f"{folder} is of an earlier version: run `movieplots evaluate` again.", icon=":material/travel_explore:"
+            f"The evaluation in {folder} is from an earlier version: run `movieplots evaluate` again.",
+            icon=":material/travel_explore:",
         )
         return
     with st.container(horizontal=True):
         chosen = {
-            "genre": st.selectbox("Genre", ["all", *sorted(table["genre"].unique())]),
-            "temperature": st.selectbox("Temperature", ["all", *sorted(table["temperature"].unique())]),
-            "top_p": st.selectbox("Top-p", ["all", *sorted(table["top_p"].unique())], format_func=_top_p),
-        }
+            "genre": st.selectbox(
+                "Genre", ["all", *sorted(table["genre"].unique())], help="The genre that the model was asked for."
+            ),
+            "temperature": st.selectbox(
+                "Temperature", ["all", *sorted(table["temperature"].unique())],
+                help="How random the choice of words was: at 0.7 probable words prevail, at 1.3 many are surprising.",
+            ),
+            "top_p": st.selectbox(
+                "Top-p", ["all", *sorted(table["top_p"].unique())], format_func=_top_p,
+                help="The model chose only from the most probable words, up to this share of the probability.",
+            ),
+        }  # fmt: skip
     for column, value in chosen.items():
         if value != "all":
             table = table[table[column] == value]
@@ -63,16 +72,16 @@ def _samples(folder: Path) -> None:
 
 
 def _sample(row: Mapping[Hashable, Json]) -> str:
-    """One sample as HTML."""
-    seen = row.get("genres_predicted", "").replace(",", ", ").replace("  ", " ")
+    """Return one sample as HTML."""
+    predicted = row.get("genres_predicted", "").replace(",", ", ").replace("  ", " ")
     facts = [
-        f"asked for {row['genre']}" + (f", seen: {seen}" if seen else ""),
+        f"asked for {row['genre']}" + (f", detected: {predicted}" if predicted else ""),
         f"temperature {row['temperature']:g}, top-p {_top_p(row['top_p'])}",
     ]
     if row["plot_cosine_title"]:
-        facts.append(f"nearest training plot “{row['plot_cosine_title']}” ({row['plot_cosine']:.2f})")
-    if row["longest_verbatim_span"] >= COPIED:
-        facts.append(f"{row['longest_verbatim_span']} words in a row as in “{row['copied_from_title']}”")
+        facts.append(f"most similar training plot “{row['plot_cosine_title']}” (similarity {row['plot_cosine']:.2f})")
+    if row["longest_verbatim_span"] >= MIN_SPAN:
+        facts.append(f"{row['longest_verbatim_span']} consecutive words as in “{row['copied_from_title']}”")
     title = f'<p class="idea-title">{html.escape(row["title"])}</p>' if row["title"] else ""
     plot = html.escape(row["plot"]) + (" …" if row["truncated"] else "")
     return f'{title}<p class="idea-plot">{plot}</p><p class="idea-faint">{html.escape(" · ".join(facts))}</p>'
@@ -84,8 +93,8 @@ def _top_p(value: float | str) -> str:
 
 @st.cache_data(show_spinner=False)
 def _read(file: str, _: float) -> pd.DataFrame:
-    """The samples that a model wrote; those of people and of shuffled words have no temperature."""
-    # By itself pandas takes `None` and `NA` for missing, and `1917` for a number.
+    """Return the samples of the model; reference texts, which have no temperature, are left out."""
+    # By default, pandas reads `None` and `NA` as missing values, and `1917` as a number.
     table = pd.read_csv(file, dtype=dict.fromkeys(TEXTS, str), keep_default_na=False, na_values=[""])
     table = table[table["temperature"].notna()]
     return table.assign(**{column: table[column].fillna("") for column in TEXTS if column in table})

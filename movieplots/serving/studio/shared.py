@@ -1,4 +1,4 @@
-"""What all pages of the studio use: the API, the history, who is writing, and how things look."""
+"""Functions for all pages of the studio: the API, the history, the identity of the writer, and the style."""
 
 import html
 import os
@@ -9,12 +9,18 @@ from collections.abc import Sequence
 import streamlit as st
 
 from movieplots.formatting import percent
-from movieplots.serving.client import Client, Genre, Nearest, Trouble, Word
+from movieplots.serving.client import ApiError, Client, Genre, NearestTrainingPlot, WordEffect
 from movieplots.serving.history import History, Idea
 from movieplots.serving.launch import API, HISTORY
 from movieplots.settings import Json
 
 SHOWN_GENRES = 6
+SIMILAR, SOMEWHAT_SIMILAR = 0.75, 0.5  # cosine similarities
+MODEL_NAMES = {
+    "with-titles": "plots with titles",
+    "without-titles": "plots without titles",
+    "classifier": "genre detection",
+}
 STYLE = """<style>
 .block-container { padding-top: 5rem; padding-bottom: 3rem; max-width: 1400px; }
 .idea-title { font-size: 1.15rem; font-weight: 700; line-height: 1.3; margin: 0; overflow-wrap: anywhere; }
@@ -28,12 +34,12 @@ STYLE = """<style>
 .caret::after { content: "▍"; opacity: 0.6; animation: blink 1s steps(2) infinite; }
 @keyframes blink { 50% { opacity: 0; } }
 .bar-row { display: grid; grid-template-columns: 6.5rem 1fr 3rem; gap: 0.6rem; align-items: center; margin: 0.3rem 0; }
-.bar-name.given { font-weight: 700; }
+.bar-name.predicted { font-weight: 700; }
 .bar { position: relative; height: 0.8rem; border-radius: 0.4rem; }
 .bar { background: color-mix(in srgb, currentColor 12%, transparent); }
 .bar-fill { position: absolute; inset: 0 auto 0 0; border-radius: 0.4rem; }
 .bar-fill { background: color-mix(in srgb, currentColor 35%, transparent); }
-.bar-fill.given { background: #c8553d; }
+.bar-fill.predicted { background: #c8553d; }
 .bar-mark { position: absolute; top: -0.2rem; bottom: -0.2rem; width: 2px; background: currentColor; opacity: 0.75; }
 .bar-number { text-align: right; font-variant-numeric: tabular-nums; opacity: 0.8; }
 .words { line-height: 2; overflow-wrap: anywhere; }
@@ -42,119 +48,123 @@ STYLE = """<style>
 </style>"""
 
 
-def style() -> None:
-    """The rules that Streamlit's theme has no setting for."""
+def add_style() -> None:
+    """Add the CSS rules that Streamlit's theme has no setting for."""
     st.html(STYLE)
 
 
 @st.cache_resource
 def api() -> Client:
-    """The connection to the API."""
+    """Return the connection to the API."""
     return Client(os.environ[API])
 
 
 @st.cache_resource
 def history() -> History:
-    """The ideas of all writers."""
+    """Return the store of ideas."""
     return History(os.environ[HISTORY])
 
 
-def remember_writer() -> None:
-    """Give each browser a secret of its own, in the address: whoever reloads or bookmarks it has the same history."""
-    asked = st.query_params.get("writer", "")
-    known = asked if re.fullmatch(r"[\w-]{12}", asked) else st.session_state.get("writer")
+def identify_writer() -> None:
+    """Put a secret into the address of the page, so that a reload or a bookmark opens the same history."""
+    given = st.query_params.get("writer", "")
+    known = given if re.fullmatch(r"[\w-]{12}", given) else st.session_state.get("writer")
     writer = known or secrets.token_urlsafe(9)
     st.session_state.writer = writer
     if st.query_params.get("writer") != writer:
         st.query_params["writer"] = writer
 
 
-def note(*keys: str) -> None:
-    """Note what is filled in for these keys, for `restore`; Streamlit forgets what is not on the page."""
-    noted = st.session_state.setdefault("noted", {})
-    noted.update({key: st.session_state[key] for key in keys if key in st.session_state})
+def remember_form(*keys: str) -> None:
+    """Store the values of these widgets for `restore_form`; Streamlit drops those of other pages."""
+    values = st.session_state.setdefault("form_values", {})
+    values.update({key: st.session_state[key] for key in keys if key in st.session_state})
 
 
-def restore(*keys: str) -> None:
-    """Fill in again what was noted; to be called before the widgets with these keys are made."""
+def restore_form(*keys: str) -> None:
+    """Restore the stored values of these widgets; call it before they are created."""
     for key in keys:
-        if key not in st.session_state and key in st.session_state.noted:
-            st.session_state[key] = st.session_state.noted[key]
+        if key not in st.session_state and key in st.session_state.form_values:
+            st.session_state[key] = st.session_state.form_values[key]
 
 
 def writer() -> str:
-    """Who is writing."""
+    """Return the id of the writer."""
     return st.session_state.writer
 
 
 @st.cache_data(ttl=5, show_spinner=False)
 def served() -> dict[str, list[dict[str, Json]]]:
-    """The models that the API serves, asked at most every five seconds. Raises Trouble."""
+    """Return the models and poster providers of the API, at most five seconds old; raise ApiError."""
     return api().models()
 
 
 def models_note() -> None:
-    """Say how far the models are, where they are not ready."""
+    """Show which models are loading or could not be loaded."""
     try:
         models = served()["models"]
-    except Trouble as trouble:
-        st.info(str(trouble), icon=":material/hourglass_top:")
-        _wake_up()
+    except ApiError as error:
+        st.info(str(error), icon=":material/hourglass_top:")
+        _loading_note()
         return
-    loading = [model["name"] for model in models if model["state"] == "loading"]
-    failed = [f"{model['name']} ({model['error']})" for model in models if model["state"] == "failed"]
+    failed = [f"{_model_name(model)} ({model['error']})" for model in models if model["state"] == "failed"]
     if failed:
         st.error(f"Not available: {'; '.join(failed)}", icon=":material/error:")
-    if loading:
-        _wake_up()
+    if any(model["state"] == "loading" for model in models):
+        _loading_note()
 
 
 @st.fragment(run_every=1.0)
-def _wake_up() -> None:
+def _loading_note() -> None:
     try:
         served.clear()
-        loading = [model["name"] for model in served()["models"] if model["state"] == "loading"]
-    except Trouble:
-        loading = ["the writing engine"]
+        loading = [_model_name(model) for model in served()["models"] if model["state"] == "loading"]
+    except ApiError:
+        loading = ["the server"]
     if not loading:
         st.rerun()
-    st.progress(0.5, f"Waking up: {', '.join(loading)}. You can fill in the page meanwhile.")
+    st.progress(0.5, f"Loading {', '.join(loading)} … You can already fill in the page.")
+
+
+def _model_name(model: dict[str, Json]) -> str:
+    name: str = model["name"]
+    return MODEL_NAMES.get(name, name)
 
 
 def genre_names(task: str = "generation") -> list[str]:
-    """The genres that can be asked for."""
+    """Return the genres that the models for a task know."""
     try:
         found = {genre for model in served()["models"] if model["task"] == task for genre in model["genres"]}
-    except Trouble:
+    except ApiError:
         found = set()
     return sorted(found)
 
 
-def look_into(idea: Idea) -> str:
-    """Find genres, keywords and the nearest training plot; returns a sentence where something is not available."""
-    missing = []
+def analyze(idea: Idea) -> str:
+    """Add the genres, the keywords and the nearest training plot to an idea; return the first error message, or ""."""
+    errors = []
     for name, find in (
-        ("found_genres", lambda: [genre for genre in api().genres(idea.plot)["genres"] if genre["given"]]),
+        ("found_genres", lambda: [genre for genre in api().genres(idea.plot)["genres"] if genre["predicted"]]),
         ("keywords", lambda: api().keywords(idea.plot)),
         ("nearest", lambda: api().novelty(idea.plot)),
     ):
         try:
             setattr(idea, name, find())
-        except Trouble as trouble:
-            missing.append(str(trouble))
-    return missing[0] if missing else ""
+        except ApiError as error:
+            errors.append(str(error))
+    return errors[0] if errors else ""
 
 
 def bars(genres: Sequence[Genre], most: int = SHOWN_GENRES) -> str:
-    """The likeliest genres as bars with their thresholds marked, as HTML."""
+    """Return the most probable genres as bars with their thresholds, as HTML."""
     rows = []
-    given = [genre for genre in genres if genre["given"]]
-    for genre in genres[: max(most, len(given))]:
+    predicted = [genre for genre in genres if genre["predicted"]]
+    for genre in genres[: max(most, len(predicted))]:
         share, mark = genre["probability"], genre["threshold"]
-        on = " given" if genre["given"] else ""
+        on = " predicted" if genre["predicted"] else ""
         rows.append(
             f'<div class="bar-row"><span class="bar-name{on}">{html.escape(genre["genre"])}</span>'
-            f'<span class="bar" role="img" aria-label="{share:.0%}, threshold {mark:.0%}">'
+            f'<span class="bar" role="img" aria-label="{share:.0%}, detected from {mark:.0%}">'
             f'<span class="bar-fill{on}" style="width:{share:.1%}"></span>'
             f'<span class="bar-mark" style="left:{mark:.1%}"></span></span>'
             f'<span class="bar-number">{percent(share)}</span></div>'
@@ -162,27 +172,27 @@ def bars(genres: Sequence[Genre], most: int = SHOWN_GENRES) -> str:
     return "".join(rows)
 
 
-def marked(plot: str, words: Sequence[Word]) -> str:
-    """The plot with the words that speak for a genre coloured, as HTML; the stronger the word, the stronger."""
+def highlighted(plot: str, words: Sequence[WordEffect]) -> str:
+    """Return the plot as HTML, with the words colored that raise the probability of a genre."""
     strongest = max((word["effect"] for word in words), default=0.0)
     parts, at = [], 0
     for word in sorted(words, key=lambda word: word["start"]):
         share = max(0.0, word["effect"]) / strongest if strongest > 0 else 0.0
         parts.append(html.escape(plot[at : word["start"]]))
         text = html.escape(plot[word["start"] : word["end"]])
-        colour = f"rgba(200, 85, 61, {share * 0.75:.2f})"
-        parts.append(f'<mark style="background:{colour}">{text}</mark>' if share > 0.1 else text)
+        color = f"rgba(200, 85, 61, {share * 0.75:.2f})"
+        parts.append(f'<mark style="background:{color}">{text}</mark>' if share > 0.1 else text)
         at = word["end"]
     return f'<p class="words">{"".join(parts)}{html.escape(plot[at:])}</p>'
 
 
-def nearness(nearest: Nearest | None) -> str:
-    """How near an idea is to what the model read, as a sentence; empty where that is not known."""
-    if not nearest or not nearest["similarity"]:  # a plot without words is near to none
+def similarity_note(nearest: NearestTrainingPlot | None) -> str:
+    """Return a sentence on the most similar training plot; empty if it is unknown or the idea has no words."""
+    if not nearest or not nearest["similarity"]:
         return ""
     if nearest["copied"]:
-        return f"Copies {nearest['run']} words in a row from “{nearest['run_title']}”."
-    far = (
-        "Like" if nearest["similarity"] > 0.75 else "Some likeness to" if nearest["similarity"] > 0.5 else "Little like"
-    )
-    return f"{far} “{nearest['title']}” ({nearest['similarity']:.2f}), the nearest plot it was trained on."
+        words, title = nearest["longest_verbatim_span"], nearest["span_title"]
+        return f"Copies {words} consecutive words from “{title}” in the training data."
+    similarity = nearest["similarity"]
+    degree = "Very" if similarity > SIMILAR else "Somewhat" if similarity > SOMEWHAT_SIMILAR else "Not very"
+    return f"{degree} similar to “{nearest['title']}” ({similarity:.2f} of 1), the closest plot in the training data."

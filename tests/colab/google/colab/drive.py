@@ -49,10 +49,10 @@ def _end_after_the_first_checkpoint():
 
         return then_end
 
-    fit._Safekeeping.on_save = ending(fit._Safekeeping.on_save)
+    fit._CheckpointCallback.on_save = ending(fit._CheckpointCallback.on_save)
     try:
         from movieplots.classification import fastai_training
     except ValueError:  # without fastai
         return
     fastai_training.SECONDS_BETWEEN_CHECKPOINTS = 0
-    fastai_training._Checkpointer._save = ending(fastai_training._Checkpointer._save)
+    fastai_training._CheckpointCallback._save = ending(fastai_training._CheckpointCallback._save)
