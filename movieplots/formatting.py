@@ -35,6 +35,11 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}" if isinstance(value, Integral) or abs(value) >= 100 else f"{value:.3g}"
 
 
+def perplexity(loss: float) -> float:
+    """Return the perplexity of a cross-entropy in nats/token."""
+    return math.exp(min(loss, 700))  # above, exp overflows
+
+
 def interval(value: "Estimate", show: Callable[[float], str] = "{:.2f}".format) -> str:
     """Format an estimate with the bounds of its interval: `0.62 (0.55 to 0.69)`."""
     return f"{show(value.value)} ({show(value.low)} to {show(value.high)})"

@@ -19,6 +19,7 @@ from movieplots.measures.novelty_index import NoveltyIndex
 from movieplots.pretrained import shipped
 from movieplots.runs.folder import to_json
 from movieplots.runs.lineage import read_plot_ids
+from tests.command_line import commands
 from tests.made_up import classifier_info
 
 
@@ -482,13 +483,7 @@ def test_files_and_folders_may_have_names_that_are_not_text(tmp_path):
 
 def test_names_of_options_are_complete_on_a_narrow_terminal():
     """Rich cuts the names of options if the other columns of a help page are too wide."""
-
-    def below(command, words):
-        yield command, words
-        for name, sub in getattr(command, "commands", {}).items():
-            yield from below(sub, [*words, name])
-
-    for command, words in below(typer.main.get_command(app), []):
+    for command, words in commands():
         page = typer.testing.CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "80"}).output
         names = {name for each in command.params for name in each.opts if name.startswith("--")}
         assert {name for name in names if name not in page} == set(), words

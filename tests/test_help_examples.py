@@ -5,10 +5,9 @@ import shlex
 import sys
 
 import pytest
-import typer
 
-from movieplots.cli import app, main
-from tests.command_line import parse
+from movieplots.cli import main
+from tests.command_line import commands, parse
 from tests.served import running
 
 STAGES = (
@@ -29,16 +28,10 @@ SHORTER = {  # options for tiny models, which take the place of those that an ex
 def pages():
     """The examples of each command, by its name."""
     found = {}
-
-    def add(command, words):
-        commands = getattr(command, "commands", None)
-        if commands is None or not words:
+    for command, words in commands():
+        if not words or not hasattr(command, "commands"):
             examples = re.findall(r": `((?:movieplots|accelerate) [^`]+)`", command.help)
             found[" ".join(words)] = [" ".join(example.split()) for example in examples]
-        for name, below in (commands or {}).items():
-            add(below, [*words, name])
-
-    add(typer.main.get_command(app), [])
     return found
 
 

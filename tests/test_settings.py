@@ -27,6 +27,7 @@ from movieplots.evaluation.settings import EvaluateSettings
 from movieplots.generation.sampling_settings import DumpSettings, ExportSettings, GenerateSettings, Sampling
 from movieplots.generation.training_settings import DistillationSettings, GeneratorLrSettings, GeneratorSettings
 from movieplots.preparation.settings import PrepareSettings
+from movieplots.pretrained.shipped import CLASSIFIER
 from movieplots.serving.schemas import MAX_PLOTS, PlotsRequest
 from movieplots.settings import (
     Data,
@@ -257,3 +258,12 @@ def test_a_type_checker_sees_the_options(tmp_path):
     said, _, _ = api.run(["--config-file", str(config), str(file)])
     errors = [line for line in said.splitlines() if "error:" in line]
     assert len(errors) == 2 and '"seed"' in errors[0] and 'keyword argument "sed"' in errors[1], said
+
+
+def test_pretrained_is_the_included_classifier_unless_there_is_such_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    named = EvaluateSettings("dump", "plots", "report", classifier="pretrained")
+    assert named.classifier_folder == CLASSIFIER
+    (tmp_path / "pretrained").mkdir()
+    assert named.classifier_folder == "pretrained"
+    assert EvaluateSettings("dump", "plots", "report").classifier_folder is None

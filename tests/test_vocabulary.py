@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import typer.testing
 
+from tests.command_line import commands
 from tests.pages import ROOT
 from tests.vocabulary import found
 
@@ -48,22 +49,11 @@ def test_pages(path):
     assert found(text) == []
 
 
-def commands(app: typer.Typer) -> Iterator[list[str]]:
-    """The words of every command, groups included."""
-
-    def below(command, words):
-        yield words
-        for name, sub in getattr(command, "commands", {}).items():
-            yield from below(sub, [*words, name])
-
-    yield from below(typer.main.get_command(app), [])
-
-
 def test_help_pages():
     from movieplots.cli import app
 
     pages = {}
-    for words in commands(app):
+    for _, words in commands():
         shown = typer.testing.CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "400"})
         assert shown.exit_code == 0
         pages[" ".join(words)] = found(shown.output)

@@ -23,7 +23,7 @@ from transformers import AutoModelForMaskedLM, default_data_collator
 from movieplots.classification.info import MlmInfo, MlmMetrics
 from movieplots.classification.training_settings import MlmSettings
 from movieplots.errors import BadInput
-from movieplots.formatting import markdown_table
+from movieplots.formatting import markdown_table, perplexity
 from movieplots.pretrained.base_models import load_pretrained, load_tokenizer
 from movieplots.progress import notify, track
 from movieplots.runs.fit import circumstances, fit, half_precision, history
@@ -204,8 +204,9 @@ def mlm_table(infos: Mapping[int, MlmInfo]) -> pd.DataFrame:
                 "block size": size, "validation plots, after": info.history[-1]["eval_loss"],
                 "test plots, before": info.metrics.test_loss_before,
                 "test plots, after": info.metrics.test_loss_after,
-                "perplexity, before": math.exp(info.metrics.test_loss_before),
-                "perplexity, after": math.exp(info.metrics.test_loss_after), "masked tokens": info.metrics.test_tokens,
+                "perplexity, before": perplexity(info.metrics.test_loss_before),
+                "perplexity, after": perplexity(info.metrics.test_loss_after),
+                "masked tokens": info.metrics.test_tokens,
             }
             for size, info in infos.items()
         ]
@@ -286,8 +287,8 @@ def _card(info: MlmInfo) -> str:
 `{info.base_model}`, pretrained further with the masked-language-model (MLM) objective on {metrics.train_plots:,}
 training plots from {", ".join(info.sources)} (data fingerprint `{info.data_fingerprint}`). Cross-entropy on
 {metrics.test_tokens:,} masked tokens of test plots: {metrics.test_loss_before:.2f} nats/token
-(perplexity {math.exp(min(metrics.test_loss_before, 50)):,.0f}) before, {metrics.test_loss_after:.2f} nats/token
-(perplexity {math.exp(min(metrics.test_loss_after, 50)):,.0f}) after {metrics.steps:,} steps.
+(perplexity {perplexity(metrics.test_loss_before):,.0f}) before, {metrics.test_loss_after:.2f} nats/token
+(perplexity {perplexity(metrics.test_loss_after):,.0f}) after {metrics.steps:,} steps.
 
 Use it as the base model of a classifier:
 

@@ -33,7 +33,7 @@ Epochs = Annotated[int, Option("Number of epochs.", ge=1)]
 BatchSize = Annotated[
     int,
     Option(
-        "Plots per optimizer step. If memory runs out, they are processed in smaller parts, with the same result.",
+        "Plots per optimizer step. If memory runs out, they are processed in smaller parts.",
         ge=1,
     ),
 ]

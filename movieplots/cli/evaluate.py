@@ -1,6 +1,5 @@
 """The command that evaluates dumps."""
 
-import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +11,6 @@ from rich.table import Table
 from movieplots.cli.options import EVALUATE, AsJson, app, output, print_json, with_options
 from movieplots.errors import BadInput
 from movieplots.evaluation.settings import EvaluateSettings
-from movieplots.pretrained.shipped import CLASSIFIER
 
 
 @app.command(rich_help_panel=EVALUATE)
@@ -27,15 +25,6 @@ def evaluate(
             metavar="[NAME=]DIR",
         ),
     ],
-    classifier: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of a trained classifier, to measure genre accuracy. The word `pretrained` "
-            "means the included one.",
-            metavar="DIR",
-            show_default="genre accuracy is not measured",
-        ),
-    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure the quality, novelty and diversity of dumps and write a report.
@@ -53,9 +42,6 @@ def evaluate(
     from movieplots.evaluation.answers import answers
     from movieplots.reporting.report import evaluate as run
 
-    if classifier == Path("pretrained") and not classifier.exists():
-        classifier = CLASSIFIER
-    settings = functools.partial(settings, classifier=classifier)
     named = [text.partition("=") for text in dumps]
     if all(sign and not Path(text).exists() for text, (_, sign, _) in zip(dumps, named, strict=True)):
         folders = {name: folder for name, _, folder in named}

@@ -14,6 +14,7 @@ from rich.console import Console
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from movieplots import __version__
+from movieplots.classification.training_settings import QuantizeSettings
 from movieplots.errors import BadInput
 from movieplots.generation.sampling_settings import DumpSettings
 from movieplots.settings import (
@@ -47,11 +48,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 DataFolder = Annotated[Path, typer.Option("--data", help=get_args(Data)[-1].help, metavar="DIR")]
 GeneratorFolder = Annotated[
     Path,
-    typer.Option("--model", help="Folder of a trained generator.", metavar="DIR", show_default="the pretrained one"),
+    typer.Option(
+        "--model", help=option_of(DumpSettings, "model").help, metavar="DIR", show_default="the pretrained one"
+    ),
 ]
 ClassifierFolder = Annotated[
     Path,
-    typer.Option("--model", help="Folder of a trained classifier.", metavar="DIR", show_default="the pretrained one"),
+    typer.Option(
+        "--model", help=option_of(QuantizeSettings, "model").help, metavar="DIR", show_default="the pretrained one"
+    ),
 ]
 NoveltyFile = Annotated[
     Path | None,

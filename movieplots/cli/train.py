@@ -1,6 +1,5 @@
 """Commands that train: train, find-lr, distill, quantize."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +17,7 @@ from movieplots.classification.training_settings import (
 )
 from movieplots.cli.options import TRAIN, App, AsJson, app, output, print_json, with_options
 from movieplots.files import check_file
-from movieplots.formatting import plural
+from movieplots.formatting import perplexity, plural
 from movieplots.generation.training_settings import DistillationSettings, GeneratorLrSettings, GeneratorSettings
 from movieplots.progress import working
 
@@ -199,8 +198,8 @@ def _print_losses(folder: str | Path, info: "GeneratorInfo | MlmInfo", as_json: 
     metrics = info.metrics
     before, after = metrics.test_loss_before, metrics.test_loss_after
     output.print(
-        f"{folder}: test loss {before:.2f} → {after:.2f} nats/token (perplexity {math.exp(before):,.0f} → "
-        f"{math.exp(after):,.0f}) after {plural(metrics.steps, 'step')}",
+        f"{folder}: test loss {before:.2f} → {after:.2f} nats/token (perplexity {perplexity(before):,.0f} → "
+        f"{perplexity(after):,.0f}) after {plural(metrics.steps, 'step')}",
         highlight=False,
     )
 

@@ -4,7 +4,6 @@
 shuffled words. `movieplots.reporting` writes and shows the results.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,6 +46,7 @@ from movieplots.evaluation.summaries import (
     summarize,
 )
 from movieplots.files import read_json
+from movieplots.formatting import perplexity
 from movieplots.generation.dump_reader import Dump, load_dump, notify_left_out
 from movieplots.generation.info import GeneratorInfo
 from movieplots.intervals import Estimate
@@ -73,7 +73,7 @@ class Evaluation:
 
 def measure(settings: EvaluateSettings) -> Evaluation:
     """Measure all samples of the dumps, without writing files. Raises BadInput for input that cannot be used."""
-    named, classifier = name_dumps(settings.dumps), settings.classifier
+    named, classifier = name_dumps(settings.dumps), settings.classifier_folder
     embedder = load_embedder(settings.embedder)
     judge = None if classifier is None else _load_classifier(classifier)
     folders, dumps, left_out = _read_dumps(named)
@@ -308,8 +308,8 @@ def _learning(generator: GeneratorInfo) -> Learning:
         split="test",
         loss_before=stored.test_loss_before,
         loss_after=stored.test_loss_after,
-        perplexity_before=math.exp(min(stored.test_loss_before, 50)),
-        perplexity_after=math.exp(min(stored.test_loss_after, 50)),
+        perplexity_before=perplexity(stored.test_loss_before),
+        perplexity_after=perplexity(stored.test_loss_after),
         train_tokens=stored.train_tokens,
         steps=stored.steps,
         guidance_scale=scale if scale > 1 else None,

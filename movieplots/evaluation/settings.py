@@ -5,6 +5,7 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
+from movieplots.pretrained.shipped import CLASSIFIER
 from movieplots.settings import Data, Option, Settings
 
 Dumps = str | Path | Sequence[str | Path] | Mapping[str, str | Path]
@@ -34,7 +35,7 @@ class EvaluateSettings(Settings):
     classifier: Annotated[
         str | Path | None,
         Option(
-            "Folder of a trained classifier, to measure genre accuracy.",
+            "Folder of a trained classifier, to measure genre accuracy. The word `pretrained` means the included one.",
             metavar="DIR",
             default="genre accuracy is not measured",
         ),
@@ -48,3 +49,11 @@ class EvaluateSettings(Settings):
             may_be_path=True,
         ),
     ] = "minilm-l6"
+
+    @property
+    def classifier_folder(self) -> str | Path | None:
+        """Folder of the classifier, if there is one; a folder called `pretrained` comes before the included one."""
+        named = self.classifier
+        if named is None or Path(named) != Path("pretrained") or Path(named).exists():
+            return named
+        return CLASSIFIER

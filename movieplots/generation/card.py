@@ -1,8 +1,6 @@
 """The model card of a generator."""
 
-import math
-
-from movieplots.formatting import markdown_table, number, percent
+from movieplots.formatting import markdown_table, number, percent, perplexity
 from movieplots.generation.info import GeneratorInfo
 from movieplots.generation.model import RANK
 from movieplots.generation.training_settings import DistillationSettings, GeneratorSettings
@@ -75,8 +73,8 @@ def settings_of(recipe: Recipe) -> GeneratorSettings | DistillationSettings:
 
 def _with_perplexity(loss: float) -> tuple[str, str]:
     """Return a cross-entropy in nats/token and its perplexity as text."""
-    perplexity = math.exp(min(loss, 700))  # above, exp overflows
-    return f"{loss:.2f}", f"{perplexity:,.0f}" if perplexity >= 10 else f"{perplexity:.1f}"
+    value = perplexity(loss)
+    return f"{loss:.2f}", f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
 
 
 def _training_rows(info: GeneratorInfo, settings: GeneratorSettings | DistillationSettings) -> dict[str, str]:

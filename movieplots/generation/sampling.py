@@ -240,7 +240,7 @@ class PlotGenerator:
         >>> steps[0].plot.startswith("A sheriff"), 1 <= len(steps) <= 20
         (True, True)
         """
-        with contextlib.closing(self._stream_counted(settings)) as samples:
+        with contextlib.closing(self.stream_with_usage(**vars(settings))) as samples:
             for sample, _ in samples:
                 yield sample
 
@@ -267,10 +267,6 @@ class PlotGenerator:
         >>> usage.prompt_tokens > 0, 1 <= usage.completion_tokens <= 20
         (True, True)
         """
-        with contextlib.closing(self._stream_counted(settings)) as samples:
-            yield from samples
-
-    def _stream_counted(self, settings: StreamSettings) -> Generator[tuple[Sample, Usage], None, None]:
         requests = self._requests(settings, settings.number + 1)[settings.number :]
         (prepared,) = self._prepare(requests, settings.title, settings.opening, settings.max_tokens)
         request = prepared.request

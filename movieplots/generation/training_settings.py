@@ -83,7 +83,7 @@ BlockSize = Annotated[
 SequencesPerStep = Annotated[
     int,
     Option(
-        "Sequences per optimizer step. If memory runs out, they are processed in smaller parts, with the same result.",
+        "Sequences per optimizer step. If memory runs out, they are processed in smaller parts.",
         ge=1,
     ),
 ]

@@ -3,7 +3,6 @@
 Only texts that a model wrote are shown in full. Losses are cross-entropies in nats/token; lower is better.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ from IPython.display import Markdown
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from movieplots.formatting import number, percent, plural, top_p_words
+from movieplots.formatting import number, percent, perplexity, plural, top_p_words
 from movieplots.generation.info import GeneratorInfo, GeneratorMetrics, GenreLoss, WrittenAt
 from movieplots.reporting.figures import LIGHT, STEPS, escaped, legend, length_histogram, mark, titled
 from movieplots.reporting.figures import shown as shown
@@ -179,8 +178,8 @@ def training_table(runs: GeneratorInfo | Mapping[str, GeneratorInfo]) -> pd.Data
         return {
             "test loss before training, nats/token": f"{before:.2f}",
             "test loss after training, nats/token": f"{after:.2f}",
-            "test perplexity before training": number(math.exp(before)),
-            "test perplexity after training": number(math.exp(after)),
+            "test perplexity before training": number(perplexity(before)),
+            "test perplexity after training": number(perplexity(after)),
             "training steps": number(metrics.steps), "tokens trained on": number(metrics.train_tokens),
             "epochs": number(metrics.epochs), "padding": percent(metrics.padding_share),
             "parameters": number(metrics.parameters), "trained parameters": number(metrics.trained_parameters),
@@ -218,7 +217,7 @@ def comparison_table(models: pd.DataFrame) -> pd.DataFrame:
         "tokens_per_second": "tokens/s", "distinct_2": "distinct-2", "repetition_rate": "repetition rate",
     }  # fmt: skip
     table = models.assign(
-        perplexity=[number(math.exp(loss)) for loss in models["test_loss"]],
+        perplexity=[number(perplexity(loss)) for loss in models["test_loss"]],
         repetition_rate=models["repetition_rate"].map(percent),
     ).rename(columns=names)
     return table[list(names.values())].rename_axis("model").reset_index()

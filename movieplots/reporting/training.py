@@ -1,6 +1,5 @@
 """Figures of the training of a generator or a classifier: the learning-rate search, and the losses by step."""
 
-import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -8,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from movieplots.formatting import number, plural
+from movieplots.formatting import number, perplexity, plural
 from movieplots.reporting.figures import LIGHT, WIDTH, add_title, legend, mark, panels, titled, whole_steps
 from movieplots.runs.find_lr import LrSearch, smooth
 from movieplots.runs.folder import Logged
@@ -90,7 +89,7 @@ def training_curves(runs: dict[str, History] | History, loss: str = LOSS, guided
     """
     named = runs if isinstance(runs, dict) else {"": runs}
     figure, grid = panels(2 if guided else 1, 1, WIDTH, 6.0 if guided else 3.8)
-    add_title(figure, _curves_title(named, perplexity=loss == LOSS))
+    add_title(figure, _curves_title(named, with_perplexity=loss == LOSS))
     above, below = grid.flat[0], grid.flat[-1]
     several = len(named) > 1
     colors = [(color, color) for color in (ORANGE, BLUE, GREEN, PINK, RED)] if several else [(BLUE, ORANGE)]
@@ -126,10 +125,10 @@ def _points(history: History, key: Literal["loss", "eval_loss"]) -> list[tuple[f
     return [(entry["step"], entry[key]) for entry in history if entry.get(key) is not None]
 
 
-def _curves_title(named: dict[str, History], perplexity: bool) -> str:
+def _curves_title(named: dict[str, History], with_perplexity: bool) -> str:
     def shown(*losses: float) -> str:
-        perplexities = " → ".join(number(math.exp(loss)) for loss in losses)
-        return f" (perplexity {perplexities})" if perplexity else ""
+        perplexities = " → ".join(number(perplexity(loss)) for loss in losses)
+        return f" (perplexity {perplexities})" if with_perplexity else ""
 
     measured = {name: points for name in named if (points := _points(named[name], "eval_loss"))}
     if not measured:
