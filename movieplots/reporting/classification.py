@@ -187,6 +187,8 @@ def confusions(assessment: Assessment) -> Figure:
     matplotlib.figure.Figure
     """
     enough = [name for name, row in assessment.metrics.test.per_label.items() if row.support >= _FEW]
+    if len(enough) < 2:
+        return sentence_figure(f"Fewer than two genres have at least {_FEW} test plots.")
     cells = invented(assessment).loc[enough, enough].to_numpy()
     if not np.nansum(cells):
         return sentence_figure(f"No false positives between genres with at least {_FEW} test plots.")
