@@ -1,6 +1,6 @@
 """Content of the `movieplots.json` of a trained generator."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from movieplots.runs.folder import Logged, Recipe
@@ -136,6 +136,8 @@ class GeneratorInfo:
         Training loss of each step and validation loss of each evaluation, in nats/token.
     samples : list of WrittenAt
         Plots sampled at each evaluation.
+    controls : list of str
+        What prompts can contain besides genres, title and opening: `keywords` and `length`. Empty for old models.
 
     Examples
     --------
@@ -161,6 +163,7 @@ class GeneratorInfo:
     test_loss_by_genre: dict[str, GenreLoss]
     history: list[Logged]
     samples: list[WrittenAt]
+    controls: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         """Return the base model, the number of training plots, and the test losses; `repr` has all fields."""

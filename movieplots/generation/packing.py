@@ -21,6 +21,7 @@ import torch
 from torch.utils.data import IterableDataset
 
 from movieplots.errors import BadInput
+from movieplots.generation.controls import TrainingControls
 from movieplots.generation.prompt_format import Example, PromptTokenizer
 from movieplots.plots import imdb_title
 
@@ -35,17 +36,20 @@ def plot_examples(
     tokenizer: PromptTokenizer,
     max_tokens: int,
     several: float = SEVERAL_GENRES_SHARE,
+    controls: list[TrainingControls] | None = None,
     contrasts: bool = False,
 ) -> list[ExampleMaker]:
     """Return one function per plot that makes a training example with randomly chosen genres of the plot.
 
     The prompt names one genre, or with the probability `several` two or more, in random order. If the function is given
-    one of the plot's genres, the prompt includes it. With `contrasts` each example has a contrast: the same text with a
-    genre that the plot does not have (unless it has all), chosen with a probability proportional to its frequency.
+    one of the plot's genres, the prompt includes it. With `controls`, one for each plot, some prompts also name keywords
+    or a length class (see `movieplots.generation.controls`). With `contrasts` each example has a contrast: the same text
+    and controls with a genre that the plot does not have (unless it has all), chosen with a probability proportional to
+    its frequency.
     """
     counts = dict(plots["genres"].explode().value_counts()) if contrasts else {}
 
-    def maker(genres: list[str], title: str, plot: str) -> ExampleMaker:
+    def maker(genres: list[str], title: str, plot: str, control: TrainingControls | None) -> ExampleMaker:
         others = [label for label in counts if label not in genres] or genres
 
         def make(rng: random.Random, genre: str | None = None) -> Example:
@@ -53,16 +57,18 @@ def plot_examples(
             chosen = rng.sample(genres, n)
             if genre is not None and genre not in chosen:
                 chosen[rng.randrange(n)] = genre
+            suffix = "" if control is None else control.sample(rng)
             if not contrasts:
-                return tokenizer.example(", ".join(chosen), title, plot, max_tokens)
+                return tokenizer.example(", ".join(chosen) + suffix, title, plot, max_tokens)
             other = rng.choices(others, [counts[label] for label in others])[0]
-            prompts = (", ".join(chosen), other)
+            prompts = (", ".join(chosen) + suffix, other + suffix)
             return contrasted(*(tokenizer.example(prompt, title, plot, max_tokens) for prompt in prompts))
 
         return make
 
     titles = plots.apply(imdb_title, axis=1)
-    return [maker(*row) for row in zip(plots["genres"], titles, plots["plot"], strict=True)]
+    controlled = [None] * len(plots) if controls is None else controls
+    return [maker(*row) for row in zip(plots["genres"], titles, plots["plot"], controlled, strict=True)]
 
 
 def contrasted(example: Example, contrast: Example) -> Example:
@@ -122,7 +128,7 @@ class PackedPlots(IterableDataset):
 
     The stream depends only on the seed, so a resumed run skips to its last step and continues with the same sequences.
     `times` is the expected number of times that an epoch shows each plot with each of its genres (default: once, with
-    any of them). With `contrasts` each example has a contrast (see `plot_examples`).
+    any of them). For `controls` and `contrasts` see `plot_examples`.
     """
 
     def __init__(
@@ -132,9 +138,10 @@ class PackedPlots(IterableDataset):
         size: int,
         seed: int,
         times: list[dict[str, float]] | None = None,
+        controls: list[TrainingControls] | None = None,
         contrasts: bool = False,
     ) -> None:
-        self.makers = plot_examples(plots, tokenizer, size, contrasts=contrasts)
+        self.makers = plot_examples(plots, tokenizer, size, controls=controls, contrasts=contrasts)
         self.times = times
         self.size, self.seed, self.padding = size, seed, tokenizer.end
 
@@ -167,13 +174,21 @@ class PackedPlots(IterableDataset):
 class RandomCrops(IterableDataset):
     """Infinite stream of crops of one long text at random positions, sampled with replacement.
 
-    The text contains each plot once, in the order of the table, with one of its genres. All tokens of a crop carry
+    The text contains each plot once, in the order of the table, with one of its genres (for `controls` see
+    `plot_examples`). All tokens of a crop carry
     loss, prompts included, and a crop can start and stop within a plot. The stream depends only on the seed.
     """
 
-    def __init__(self, plots: pd.DataFrame, tokenizer: PromptTokenizer, size: int, seed: int) -> None:
+    def __init__(
+        self,
+        plots: pd.DataFrame,
+        tokenizer: PromptTokenizer,
+        size: int,
+        seed: int,
+        controls: list[TrainingControls] | None = None,
+    ) -> None:
         rng = random.Random(seed)
-        self.examples = [make(rng) for make in plot_examples(plots, tokenizer, size)]
+        self.examples = [make(rng) for make in plot_examples(plots, tokenizer, size, controls=controls)]
         self.text = [token for example in self.examples for token in example.input_ids]
         self.size, self.seed = size, seed
         if len(self.text) < size:

@@ -12,6 +12,7 @@ from transformers import TrainerCallback, set_seed
 
 from movieplots.errors import BadInput
 from movieplots.generation.card import model_card
+from movieplots.generation.controls import CONTROLS, training_controls
 from movieplots.generation.genre_weights import genre_weighted_times
 from movieplots.generation.guidance import guidance_loss
 from movieplots.generation.info import GeneratorInfo, GeneratorMetrics, GenreLoss
@@ -355,6 +356,7 @@ def _finish(run: GeneratorRun, setup: TrainingSetup, result: TrainingResult) -> 
         },
         history=history(trainer),
         samples=SampleWriter.samples_of(trainer),
+        controls=CONTROLS,
     )
 
     def save(folder: Any) -> None:
@@ -377,7 +379,9 @@ def measure_corpus(
         name = getattr(settings, "base_model", "The teacher")
         raise BadInput(f"{name} has a context length of {context_of(model)} tokens: lower --block-size.")
     times = genre_weighted_times(plots) if settings.sampler == "genre-weighted" else None
-    whole = [len(example.input_ids) for example in PackedPlots(plots, tokenizer, 2**30, seed, times).examples(0)]
+    controls = training_controls(plots["plot"].tolist())
+    everything = PackedPlots(plots, tokenizer, 2**30, seed, times, controls)
+    whole = [len(example.input_ids) for example in everything.examples(0)]
     truncated = sum(length > size for length in whole)
     tokens = sum(min(length, size) for length in whole)
     if truncated:
@@ -392,11 +396,11 @@ def measure_corpus(
         )
     stream: PackedPlots | RandomCrops
     if settings.packing == "random-crops":
-        stream = RandomCrops(plots, tokenizer, size, seed)
+        stream = RandomCrops(plots, tokenizer, size, seed, controls)
         tokens = len(stream.text)  # differs from the sum above, because the sampled genres differ
         sequences, padding = tokens / size, 0.0
     else:
-        stream = PackedPlots(plots, tokenizer, size, seed, times, contrasts=contrasts)
+        stream = PackedPlots(plots, tokenizer, size, seed, times, controls, contrasts)
         sequences = sum(1 for _ in stream.one_epoch(0))
         padding = 1 - tokens / (sequences * size)
     return TrainingCorpus(

@@ -34,7 +34,7 @@ from movieplots.generation.backends.base import BackendFailed
 from movieplots.generation.info import GeneratorInfo
 from movieplots.generation.sampling import Usage as PlotUsage
 from movieplots.serving.engine import DeadlineExceeded, Engine, Progress, QueueFull, WriteJob, WriteRequest
-from movieplots.serving.keywords import keywords
+from movieplots.generation.keywords import keywords
 from movieplots.serving.metrics import Metrics
 from movieplots.serving.models import Comparison, Models, ModelUnavailable, ServedModel, generator_name
 from movieplots.serving.posters import PROVIDER_SECONDS, Poster, ProviderFailed, make_poster, providers

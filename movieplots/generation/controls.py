@@ -1,0 +1,79 @@
+"""Controls of a plot besides its genres: keywords that it contains, and its length class.
+
+They stand after the genres in the prompt, as control codes (Keskar et al. 2019, https://arxiv.org/abs/1909.05858):
+
+    horror, comedy; short; about lighthouse, storm<|endofgenre|>
+
+A training example names one to three content words of its own plot with the probability `CONTROL_SHARE`, and its length
+class independently with the same probability. So the generator works with both, with one of them, and without.
+"""
+
+import random
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from movieplots.errors import BadInput
+from movieplots.generation.keywords import content_words
+from movieplots.texts import as_names
+
+# Length class -> most words of a plot; the last class is open.
+LENGTHS = {"short": 25, "medium": 60, "long": None}
+CONTROLS = ["keywords", "length"]  # names in the `movieplots.json` of generators that were trained with them
+CONTROL_SHARE = 0.5  # probability that a training example has keywords, and that it has its length class
+MAX_KEYWORDS = 3
+MAX_KEYWORD_WORDS = 3
+
+
+@dataclass(frozen=True)
+class TrainingControls:
+    """Content words of a training plot, of which its prompt can name some, and its length class."""
+
+    words: list[str]
+    length: str
+
+    def sample(self, rng: random.Random) -> str:
+        """Return the controls of one example as text, empty for none."""
+        length = self.length if rng.random() < CONTROL_SHARE else None
+        named = rng.random() < CONTROL_SHARE
+        words = rng.sample(self.words, min(rng.randint(1, MAX_KEYWORDS), len(self.words))) if named else []
+        return controls_text(words, length)
+
+
+def training_controls(plots: Sequence[str]) -> list[TrainingControls]:
+    """Return the controls of training plots."""
+    return [
+        TrainingControls(words, length_class(plot)) for words, plot in zip(content_words(plots), plots, strict=True)
+    ]
+
+
+def controls_text(keywords: Sequence[str] = (), length: str | None = None) -> str:
+    """Return the part of a prompt that follows the genres, empty without controls."""
+    return (f"; {length}" if length else "") + (f"; about {', '.join(keywords)}" if keywords else "")
+
+
+def length_class(plot: str) -> str:
+    """Return the length class of a plot: short (up to 25 words), medium (26 to 60) or long."""
+    words = len(plot.split())
+    return next(name for name, most in LENGTHS.items() if most is None or words <= most)
+
+
+def check_keywords(keywords: Iterable[str] | None) -> list[str]:
+    """Return keywords with single spaces and without repetitions; raise BadInput if they cannot be prompted."""
+    checked = []
+    for keyword in as_names(keywords or (), "keyword"):
+        words = keyword.split()
+        if not re.search(r"\w", keyword):
+            raise BadInput(f"The keyword {keyword!r} contains no word: leave it out.")
+        if re.search(r"[;,]", keyword):
+            raise BadInput(f"The keyword {keyword!r} contains a comma or semicolon: give each keyword on its own.")
+        if len(words) > MAX_KEYWORD_WORDS:
+            raise BadInput(
+                f"The keyword {' '.join(words[:8])!r}{' …' if len(words) > 8 else ''} has {len(words)} words: a keyword "
+                f"has at most {MAX_KEYWORD_WORDS}."
+            )
+        checked.append(" ".join(words))
+    checked = list(dict.fromkeys(checked))
+    if len(checked) > MAX_KEYWORDS:
+        raise BadInput(f"{len(checked)} keywords are too many: give at most {MAX_KEYWORDS}.")
+    return checked
