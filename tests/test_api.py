@@ -40,11 +40,11 @@ class FakeGenerator:
         self.info = replace(WRITES, titles=titles)
         self.words, self.pause, self.go, self.writing = words, pause, go, 0
 
-    def check(self, genres, title, opening):
+    def check(self, genres, title, opening, **_):
         if unknown := set(genres) - set(LABELS):
             raise BadInput(f"Unknown genre {unknown.pop()!r}.")
 
-    def stream_with_usage(self, genres, title, opening, *, temperature, top_p, seed, number=0, continue_opening=False):
+    def stream_with_usage(self, genres, title, opening, *, temperature, top_p, seed, keywords, length, **_):
         self.writing += 1
         try:
             if self.go:
@@ -54,6 +54,7 @@ class FakeGenerator:
                 sample = Sample(
                     ", ".join(genres) or "drama", title or "Salt (2009)",
                     " ".join([opening, *["word"] * count]).strip(), temperature, top_p, seed, count < self.words,
+                    keywords, length,
                 )  # fmt: skip
                 yield sample, Usage(5, count)
         finally:

@@ -26,7 +26,7 @@ class FakeGenerator:
         self.at_once = self.most = self.ended = 0
         self.lock = threading.Lock()
 
-    def stream_with_usage(self, genres, title, opening, *, temperature, top_p, seed, number=0, continue_opening=False):
+    def stream_with_usage(self, genres, title, opening, *, temperature, top_p, seed, number=0, **_):
         with self.lock:
             self.at_once += 1
             self.most = max(self.most, self.at_once)

@@ -1,8 +1,9 @@
 """Commands for generators: generate, dump, export."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
@@ -21,10 +22,15 @@ from movieplots.cli.options import (
 )
 from movieplots.errors import BadInput
 from movieplots.formatting import plural
+from movieplots.generation.controls import length_class
 from movieplots.generation.sampling_settings import DumpSettings, ExportSettings, GenerateSettings, check_backend
 from movieplots.measures.novelty_index import NearestPlot, load_comparison, shipped_index
 from movieplots.pretrained.shipped import GENERATOR, check_there
 from movieplots.progress import notify, working
+from movieplots.settings import Json
+
+if TYPE_CHECKING:
+    from movieplots.generation.sampling import Sample
 
 
 @app.command(rich_help_panel=USE)
@@ -44,13 +50,17 @@ def generate(
 
     Example: `movieplots generate --genre horror --genre comedy --title "Salt (2009)" --opening "The sea gives back"
     -n 3`
+
+    Example: `movieplots generate --genre crime --keyword lighthouse --length short --avoid "serial killer"`
     """
     from movieplots.generation.info import GeneratorInfo
-    from movieplots.generation.sampling import PlotGenerator, check_asked
+    from movieplots.generation.sampling import PlotGenerator, check_asked, check_controls
     from movieplots.runs.folder import read_info
 
     check_backend(backend)  # before the model is loaded, which takes seconds
-    check_asked(read_info(check_there(model), GeneratorInfo), settings.genres, settings.title)
+    info = read_info(check_there(model), GeneratorInfo)
+    check_asked(info, settings.genres, settings.title)
+    check_controls(info, settings.keywords, settings.length)
     with working("Loading the generator …"):
         generator = PlotGenerator.from_pretrained(model, backend)
         compare = _comparison(novelty, model)  # before sampling, so that no plot is lost to an error
@@ -59,10 +69,12 @@ def generate(
     near = compare([sample.plot for sample in samples]) if compare else [None] * len(samples)
     if as_json:
         rows = zip(samples, near, strict=True)
-        return print_json([asdict(sample) | {"nearest": each and asdict(each)} for sample, each in rows])
+        return print_json([_as_json(sample) | {"nearest": each and asdict(each)} for sample, each in rows])
     for sample, each in zip(samples, near, strict=True):
         output.rule(Text(f"{sample.title or 'Untitled'} · {sample.genre}", style="bold"), align="left", style="dim")
         output.print(sample.plot + (" …" if sample.truncated else ""))
+        for note in _notes(sample):
+            output.print(note, style="dim")
         if each is not None and each.similarity:  # 0 for a plot without words
             output.print(f"Nearest training plot: {each.title} (cosine similarity {each.similarity:.2f})", style="dim")
             if each.copied:
@@ -70,6 +82,20 @@ def generate(
                 output.print(copied, style="bold red")
     if settings.seed is None:
         output.print(f"Seed: {samples[0].seed} (repeat with --seed {samples[0].seed})", style="dim")
+
+
+def _as_json(sample: "Sample") -> dict[str, Json]:
+    return asdict(sample) | {"missing_keywords": sample.missing_keywords}
+
+
+def _notes(sample: "Sample") -> Iterator[str]:
+    """Yield what a plot lacks of what was asked for."""
+    if sample.missing_keywords:
+        yield f"Missing: {', '.join(sample.missing_keywords)}"
+    if sample.length and (found := length_class(sample.plot)) != sample.length:
+        yield f"Length: {found} ({plural(len(sample.plot.split()), 'word')}), not {sample.length}"
+    if sample.not_avoided:
+        yield f"Not avoided: {', '.join(sample.not_avoided)}"
 
 
 def _comparison(named: Path | None, model: Path) -> Callable[[Sequence[str]], list[NearestPlot]] | None:

@@ -15,14 +15,15 @@ from dataclasses import dataclass
 
 from movieplots.errors import BadInput
 from movieplots.generation.keywords import content_words
-from movieplots.texts import as_names
+from movieplots.texts import as_names, shortened
+from movieplots.words import split_words
 
 # Length class -> most words of a plot; the last class is open.
 LENGTHS = {"short": 25, "medium": 60, "long": None}
 CONTROLS = ["keywords", "length"]  # names in the `movieplots.json` of generators that were trained with them
 CONTROL_SHARE = 0.5  # probability that a training example has keywords, and that it has its length class
-MAX_KEYWORDS = 3
-MAX_KEYWORD_WORDS = 3
+MAX_KEYWORDS, MAX_KEYWORD_WORDS = 3, 3
+MAX_PHRASES, MAX_PHRASE_WORDS = 20, 5  # to avoid
 
 
 @dataclass(frozen=True)
@@ -58,22 +59,29 @@ def length_class(plot: str) -> str:
     return next(name for name, most in LENGTHS.items() if most is None or words <= most)
 
 
-def check_keywords(keywords: Iterable[str] | None) -> list[str]:
+def check_keywords(keywords: Iterable[str]) -> list[str]:
     """Return keywords with single spaces and without repetitions; raise BadInput if they cannot be prompted."""
-    checked = []
-    for keyword in as_names(keywords or (), "keyword"):
-        words = keyword.split()
-        if not re.search(r"\w", keyword):
-            raise BadInput(f"The keyword {keyword!r} contains no word: leave it out.")
+    checked = _checked(keywords, "keyword", MAX_KEYWORDS, MAX_KEYWORD_WORDS)
+    for keyword in checked:
         if re.search(r"[;,]", keyword):
             raise BadInput(f"The keyword {keyword!r} contains a comma or semicolon: give each keyword on its own.")
-        if len(words) > MAX_KEYWORD_WORDS:
-            raise BadInput(
-                f"The keyword {' '.join(words[:8])!r}{' …' if len(words) > 8 else ''} has {len(words)} words: a keyword "
-                f"has at most {MAX_KEYWORD_WORDS}."
-            )
-        checked.append(" ".join(words))
+    return checked
+
+
+def check_phrases(phrases: Iterable[str]) -> list[str]:
+    """Return phrases to avoid with single spaces and without repetitions; raise BadInput if one is not a phrase."""
+    return _checked(phrases, "avoided phrase", MAX_PHRASES, MAX_PHRASE_WORDS)
+
+
+def _checked(texts: Iterable[str], what: str, most: int, most_words: int) -> list[str]:
+    checked = [" ".join(text.split()) for text in as_names(texts, what)]
+    for text in checked:
+        words = len(split_words(text))
+        if not words:
+            raise BadInput(f"The {what} {text!r} contains no word: leave it out.")
+        if words > most_words:
+            raise BadInput(f"The {what} {shortened(text)!r} has {words} words: give at most {most_words}.")
     checked = list(dict.fromkeys(checked))
-    if len(checked) > MAX_KEYWORDS:
-        raise BadInput(f"{len(checked)} keywords are too many: give at most {MAX_KEYWORDS}.")
+    if len(checked) > most:
+        raise BadInput(f"There are {len(checked)} {what}s: give at most {most}.")
     return checked

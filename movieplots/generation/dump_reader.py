@@ -26,7 +26,7 @@ import contextlib
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -43,7 +43,7 @@ from movieplots.generation.prompt_format import (
 from movieplots.generation.sampling import Sample
 from movieplots.progress import notify
 
-COLUMNS = [each.name for each in fields(Sample)]
+COLUMNS = ["genre", "title", "plot", "temperature", "top_p", "seed", "truncated"]
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "genre": str, "title": str, "plot": str, "temperature": (int, float), "top_p": (int, float), "truncated": bool,
 }  # fmt: skip
@@ -95,10 +95,10 @@ def read_dump(path: str | Path) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame of shape (n_samples, 7)
-        One sample per row, with the fields of `Sample` as columns, ordered by temperature and top-p. Samples from text
-        files have the seed -1. In a text file, a sample without `<|endoftext|>` at the end of its line is `truncated`.
-        Some programs append `<|endoftext|>` to every line. If all lines end with it, a sample is `truncated` if its
-        text stops in the middle of a sentence.
+        One sample per row, with the first seven fields of `Sample` as columns, ordered by temperature and top-p.
+        Samples from text files have the seed -1. In a text file, a sample without `<|endoftext|>` at the end of its
+        line is `truncated`. Some programs append `<|endoftext|>` to every line. If all lines end with it, a sample is
+        `truncated` if its text stops in the middle of a sentence.
 
     Raises
     ------
@@ -170,7 +170,7 @@ def load_dump(path: str | Path) -> Dump:
         raise BadInput(
             f"The dump in {path} has no samples ({counted}): repair it, or sample it again with --overwrite."
         )
-    samples = pd.DataFrame(list(map(vars, rows)), columns=COLUMNS)
+    samples = pd.DataFrame([[getattr(row, name) for name in COLUMNS] for row in rows], columns=COLUMNS)
     samples = samples.sort_values(["temperature", "top_p"], kind="stable", ignore_index=True)
     return Dump(samples, pd.DataFrame(unparsed, columns=["file", "line", "reason"]), unread, judged)
 

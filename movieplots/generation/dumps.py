@@ -13,7 +13,6 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from time import perf_counter
@@ -53,7 +52,8 @@ def sample_dump(settings: DumpSettings) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame of shape (n_samples, 7)
-        The samples, one per row, with the fields of `Sample` as columns: the result of `read_dump(output_dir)`.
+        The samples, one per row, with the first seven fields of `Sample` as columns: the result of
+        `read_dump(output_dir)`.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def _sample(generator: PlotGenerator, requests: dict[SampleKey, SampleRequest], 
                 for i, sample, count in written:
                     name, number = key = waiting[i]
                     records[key] = sample
-                    line = {"cell": name, "number": number, **asdict(sample)}
+                    line = {"cell": name, "number": number, **_record(sample)}
                     journal.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
                     journal.flush()  # so that the sample survives a kill of this process
                     left[name] -= 1
@@ -180,5 +180,10 @@ def _write_cell(out: Path, name: str, records: dict[SampleKey, Sample], titles: 
     samples = [records[key] for key in sorted(key for key in records if key[0] == name)]
     lines = [format_sample(titles, each.genre, each.title, each.plot, each.truncated) + "\n" for each in samples]
     write_text(out / f"{name}.txt", "".join(lines))
-    lines = [json.dumps(asdict(sample), ensure_ascii=False) + "\n" for sample in samples]
+    lines = [json.dumps(_record(sample), ensure_ascii=False) + "\n" for sample in samples]
     write_text(out / f"{name}.jsonl", "".join(lines))
+
+
+def _record(sample: Sample) -> dict[str, Json]:
+    """Return the fields of a sample that a dump keeps."""
+    return {name: getattr(sample, name) for name in COLUMNS}

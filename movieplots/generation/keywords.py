@@ -45,33 +45,36 @@ def _content_words(plots: tuple[str, ...]) -> list[list[str]]:
     lower = {word for plot in plots for word in _WORD.findall(plot) if word.islower()}
     found = []
     for plot in track(plots, "Finding content words of the plots"):
-        words = (word for word, _ in _extractor(1).extract_keywords(plot) if _WORD.fullmatch(word) and word in plot)
-        found.append([word.lower() if word.lower() in lower else word for word in words][:CONTENT_WORDS])
+        written = {word.lower(): word for word in _WORD.findall(plot)}  # YAKE lower-cases words that occur twice
+        keys = [word.lower() for word, _ in _extractor(1).extract_keywords(plot) if word.lower() in written]
+        found.append([key if key in lower else written[key] for key in keys][:CONTENT_WORDS])
     return found
 
 
 def contains(text: str, keyword: str) -> bool:
     """Return whether the text contains the keyword in any inflection: the same word stems, in this order."""
-    return _occurs(_stems(keyword), _stems(text))
+    return _occurs(stems(keyword), stems(text))
 
 
 def missing(text: str, wanted: Iterable[str]) -> list[str]:
     """Return those of the keywords that the text does not contain in any inflection."""
-    stems = _stems(text)
-    return [keyword for keyword in wanted if not _occurs(_stems(keyword), stems)]
+    found = stems(text)
+    return [keyword for keyword in wanted if not _occurs(stems(keyword), found)]
 
 
-def _occurs(wanted: list[str], stems: list[str]) -> bool:
-    return any(stems[i : i + len(wanted)] == wanted for i in range(len(stems) - len(wanted) + 1))
-
-
-def _stems(text: str) -> list[str]:
-    return [_stem(word) for word in split_words(text)]
+def stems(text: str) -> list[str]:
+    """Return the stems of the words of a text, in order."""
+    return [stem(word) for word in split_words(text)]
 
 
 @lru_cache(maxsize=1 << 16)
-def _stem(word: str) -> str:
+def stem(word: str) -> str:
+    """Return the stem of a lower-case word."""
     return str(_stemmer().stemWord(word))
+
+
+def _occurs(wanted: list[str], found: list[str]) -> bool:
+    return any(found[i : i + len(wanted)] == wanted for i in range(len(found) - len(wanted) + 1))
 
 
 @cache

@@ -42,10 +42,10 @@ def plot_examples(
     """Return one function per plot that makes a training example with randomly chosen genres of the plot.
 
     The prompt names one genre, or with the probability `several` two or more, in random order. If the function is given
-    one of the plot's genres, the prompt includes it. With `controls`, one for each plot, some prompts also name keywords
-    or a length class (see `movieplots.generation.controls`). With `contrasts` each example has a contrast: the same text
-    and controls with a genre that the plot does not have (unless it has all), chosen with a probability proportional to
-    its frequency.
+    one of the plot's genres, the prompt includes it. With `controls`, one for each plot, some prompts also name
+    keywords or a length class (see `movieplots.generation.controls`). With `contrasts` each example has a contrast: the
+    same text and controls with a genre that the plot does not have (unless it has all), chosen with a probability
+    proportional to its frequency.
     """
     counts = dict(plots["genres"].explode().value_counts()) if contrasts else {}
 

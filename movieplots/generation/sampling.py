@@ -5,7 +5,8 @@ depend on its own seed only, so other samples in the same batch do not change it
 
 Special tokens never appear where they are not allowed: each request lists the tokens that its backend must not sample.
 If the model also writes the title, the end-of-title token must be sampled exactly once. If it occurs again, the text is
-truncated there and continued with a second request that suppresses it.
+truncated there and continued with another request that suppresses it. Avoided phrases are treated likewise (see
+`movieplots.generation.avoidance`).
 """
 
 import contextlib
@@ -16,9 +17,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from movieplots.errors import BadInput
+from movieplots.generation.avoidance import MAX_REWINDS, Avoidance
 from movieplots.generation.backends.base import Backend, Decoded, Request, Tokens
 from movieplots.generation.backends.loading import load_backend
+from movieplots.generation.controls import check_keywords, controls_text
 from movieplots.generation.info import GeneratorInfo
+from movieplots.generation.keywords import contains, missing
 from movieplots.generation.prompt_format import PromptTokenizer
 from movieplots.generation.sampling_settings import GenerateSettings, PlotSettings, Sampling, StreamSettings
 from movieplots.genres import check_genres, promptable
@@ -49,6 +53,12 @@ class Sample:
         Seed of the request.
     truncated : bool
         Whether the text reached the length limit before the model sampled the end-of-sequence token.
+    keywords : tuple of str
+        The keywords in the prompt.
+    length : str or None
+        The length class in the prompt: `short`, `medium` or `long`.
+    not_avoided : tuple of str
+        Phrases of `avoid` that title or plot contain nevertheless; nearly always empty.
     """
 
     genre: str
@@ -58,6 +68,14 @@ class Sample:
     top_p: float
     seed: int
     truncated: bool
+    keywords: tuple[str, ...] = ()
+    length: str | None = None
+    not_avoided: tuple[str, ...] = ()
+
+    @property
+    def missing_keywords(self) -> list[str]:
+        """Keywords of the prompt that the plot does not contain in any inflection."""
+        return missing(self.plot, self.keywords)
 
 
 @dataclass(frozen=True)
@@ -67,10 +85,11 @@ class Usage:
     Attributes
     ----------
     prompt_tokens : int
-        Tokens of the prompt: special tokens, genres, title and opening. If a title had to be generated before the
-        opening, the prompt of that title counts as well.
+        Tokens of the prompt: special tokens, genres, length, keywords, title and opening. If a title had to be
+        generated before the opening, the prompt of that title counts as well.
     completion_tokens : int
-        Generated tokens: title, plot and end-of-sequence token.
+        Generated tokens: title, plot and end-of-sequence token. Tokens that were replaced to avoid a phrase do not
+        count.
     """
 
     prompt_tokens: int = 0
@@ -91,12 +110,21 @@ class SampleRequest:
         Any text: it determines the random numbers, so requests with equal texts use the same ones.
     seed : int
         Seed to record in the sample; it does not change the text.
+    keywords : tuple of str, default ()
+        Words that the plot should contain.
+    length : {'short', 'medium', 'long'}, optional
+        Length class of the plot.
+    avoid : tuple of str, default ()
+        Phrases that must not appear.
     """
 
     genre: str
     sampling: Sampling
     random_stream: str
     seed: int
+    keywords: tuple[str, ...] = ()
+    length: str | None = None
+    avoid: tuple[str, ...] = ()
 
 
 class PlotGenerator:
@@ -185,8 +213,9 @@ class PlotGenerator:
         Raises
         ------
         BadInput
-            If an option is out of range, a genre is unknown, a title is given to a model trained without titles, or
-            title or opening are not text or too long for the model.
+            If an option is out of range, a genre is unknown, a title is given to a model trained without titles,
+            keywords or a length are given to a model trained without them, title or opening are not text or too long
+            for the model, or a text is both wanted and to be avoided.
 
         Notes
         -----
@@ -269,7 +298,7 @@ class PlotGenerator:
         """
         requests = self._requests(settings, settings.number + 1)[settings.number :]
         (prepared,) = self._prepare(requests, settings.title, settings.opening, settings.max_tokens)
-        request = prepared.request
+        request, given = prepared.request, self.tokenizer.encode(prepared.opening)
         ids: list[int] = []
         parts = [request]
         if settings.continue_opening:
@@ -280,7 +309,7 @@ class PlotGenerator:
                 part = self._continued(part, ids)
             if part.max_new_tokens < 1:
                 break
-            with contextlib.closing(self._stream(part)) as tokens:
+            with contextlib.closing(self._stream(self._text(part, prepared.avoidance, [*given, *ids]))) as tokens:
                 for token in tokens:
                     ids.append(token)
                     usage = Usage(
@@ -312,7 +341,7 @@ class PlotGenerator:
         title, opening = _words(settings.title, "title") or None, _words(settings.opening, "opening")
         check_asked(self.info, None, title)
         (request,) = self._requests(settings, 1)
-        self._prompt(request.genre, title, opening, settings.max_tokens or self.info.max_tokens)
+        self._prompt(request, title, opening, settings.max_tokens or self.info.max_tokens)
 
     def write(
         self,
@@ -363,40 +392,44 @@ class PlotGenerator:
         [(0, 'war'), (1, 'comedy')]
         """
         prepared = self._prepare(requests, title, opening, max_tokens)
-        with contextlib.closing(self._decode([each.request for each in prepared])) as finished:
+        texts = [self._text(each.request, each.avoidance, self.tokenizer.encode(each.opening)) for each in prepared]
+        with contextlib.closing(self._decode(texts)) as finished:
             for i, ids in finished:
                 yield i, self._sample(prepared[i], ids), len(ids)
 
-    def _stream(self, request: Request) -> Tokens:
-        """Yield the backend's tokens with at most one end-of-title token."""
-        ids: list[int] = []
-        with contextlib.closing(self.backend.stream(request)) as tokens:
-            for token in tokens:
-                if token == self.tokenizer.end_of_title and token in ids:
-                    break
-                ids.append(token)
-                yield token
-            else:
-                return
-        with contextlib.closing(self.backend.stream(self._continued(request, ids))) as tokens:
-            yield from tokens
-
-    def _decode(self, requests: Sequence[Request]) -> Decoded:
-        """Yield the backend's results with at most one end-of-title token each, equal to those of `_stream`."""
-        end, cut = self.tokenizer.end_of_title, []
-        with contextlib.closing(self.backend.decode(requests)) as finished:
-            for i, ids in finished:
-                if end is not None and ids.count(end) > 1:
-                    cut.append((i, ids[: ids.index(end, ids.index(end) + 1)]))
+    def _stream(self, text: "_Text") -> Tokens:
+        """Yield the tokens of a text once they can no longer be replaced."""
+        yielded = 0
+        while not text.finished:
+            with contextlib.closing(self.backend.stream(text.next_request())) as tokens:
+                for token in tokens:
+                    if not text.add(token):
+                        break
+                    ready = max(yielded, len(text.ids) - text.pending())
+                    yield from text.ids[yielded:ready]
+                    yielded = ready
                 else:
-                    yield i, ids
-        if not cut:
-            return
-        rest = [self._continued(requests[i], ids) for i, ids in cut]
-        with contextlib.closing(self.backend.decode(rest)) as finished:
-            for n, ids in finished:
-                i, before = cut[n]
-                yield i, [*before, *ids]
+                    text.answered()
+        yield from text.ids[yielded:]
+
+    def _decode(self, texts: "Sequence[_Text]") -> Decoded:
+        """Yield (index of the text, its tokens), equal to those of `_stream`, whenever a text is finished."""
+        waiting = list(enumerate(texts))
+        while waiting:
+            unfinished = []
+            with contextlib.closing(self.backend.decode([text.next_request() for _, text in waiting])) as finished:
+                for n, ids in finished:
+                    i, text = waiting[n]
+                    if all(map(text.add, ids)):
+                        text.answered()
+                    if text.finished:
+                        yield i, text.ids
+                    else:
+                        unfinished.append((i, text))
+            waiting = unfinished
+
+    def _text(self, request: Request, avoidance: Avoidance | None, given: list[int]) -> "_Text":
+        return _Text(request, self.tokenizer.end_of_title, avoidance, given)
 
     def _continued(self, request: Request, ids: list[int]) -> Request:
         """Return the request that continues after `ids`, the tokens generated for `request` so far."""
@@ -412,11 +445,14 @@ class PlotGenerator:
     def _requests(self, settings: PlotSettings, n: int) -> list[SampleRequest]:
         counts = self.info.genre_counts
         seed = secrets.randbits(32) if settings.seed is None else settings.seed
+        keywords = check_keywords(settings.keywords)
+        check_controls(self.info, keywords, settings.length)
         if settings.genres:
             names = [", ".join(check_genres(settings.genres, promptable(counts)))] * n
         else:
             names = random.Random(seed).choices(list(counts), weights=list(counts.values()), k=n)
-        return [SampleRequest(name, settings, f"{seed}-{i}", seed) for i, name in enumerate(names)]
+        wanted = tuple(keywords), settings.length, tuple(settings.avoid)
+        return [SampleRequest(name, settings, f"{seed}-{i}", seed, *wanted) for i, name in enumerate(names)]
 
     def _prepare(
         self, requests: Sequence[SampleRequest], title: str | None, opening: str, max_tokens: int | None
@@ -428,28 +464,30 @@ class PlotGenerator:
         check_asked(self.info, None, title)
         prompt_titles, title_usage = [title] * len(requests), [Usage()] * len(requests)
         suppressed, in_plot = tuple(self.tokenizer.suppressed), tuple(self.tokenizer.suppressed_in_plot)
+        avoidances = [Avoidance(each.avoid, self.tokenizer) if each.avoid else None for each in requests]
         if end_of_title is not None and title is None and opening:
-            for genre in {each.genre for each in requests}:
-                self._prompt(genre, title, opening, most)
+            for each in {(each.genre, each.keywords, each.length): each for each in requests}.values():
+                self._prompt(each, title, opening, most)
             never = (*suppressed, self.tokenizer.end)
             titles = [
                 self._request(each, None, "", end_of_title, never, MAX_TITLE_TOKENS, "title-") for each in requests
             ]
-            for i, ids in self.backend.decode(titles):
+            texts = [self._text(each, avoidance, []) for each, avoidance in zip(titles, avoidances, strict=True)]
+            for i, ids in self._decode(texts):
                 prompt_titles[i] = self.tokenizer.read(ids, has_title=False)[0]
                 title_usage[i] = Usage(len(titles[i].prompt), len(ids))
         prepared = []
-        for each, prompt_title, used in zip(requests, prompt_titles, title_usage, strict=True):
+        for each, prompt_title, used, avoidance in zip(requests, prompt_titles, title_usage, avoidances, strict=True):
             never = suppressed if prompt_title is None else in_plot
             request = self._request(each, prompt_title, opening, self.tokenizer.end, never, most, "")
-            prepared.append(_Prepared(each, prompt_title, opening, request, used))
+            prepared.append(_Prepared(each, prompt_title, opening, request, used, avoidance))
         return prepared
 
     def _request(
         self, sample: SampleRequest, title: str | None, opening: str, stop: int, suppressed: tuple[int, ...], most: int,
         stream_prefix: str,
     ) -> Request:  # fmt: skip
-        prompt = self._prompt(sample.genre, title, opening, most)
+        prompt = self._prompt(sample, title, opening, most)
         sampling = sample.sampling
         return Request(
             prompt=prompt,
@@ -464,9 +502,10 @@ class PlotGenerator:
             seed=random.Random(stream_prefix + sample.random_stream).getrandbits(31),
         )
 
-    def _prompt(self, genre: str, title: str | None, opening: str, most: int) -> list[int]:
+    def _prompt(self, sample: SampleRequest, title: str | None, opening: str, most: int) -> list[int]:
         """Return the prompt of a plot with at most `most` new tokens; raises BadInput if the context is too short."""
-        prompt = self.tokenizer.prompt(genre, title, opening)
+        controls = controls_text(sample.keywords, sample.length)
+        prompt = self.tokenizer.prompt(sample.genre + controls, title, opening)
         # Besides the first new tokens, there must be room for a title that has yet to be generated before the opening.
         title_room = MAX_TITLE_TOKENS if self.tokenizer.end_of_title is not None and title is None and opening else 0
         excess = len(prompt) + title_room + min(most, MIN_NEW_TOKENS) - self.backend.context
@@ -487,7 +526,11 @@ class PlotGenerator:
         generated_title, plot, truncated = self.tokenizer.read(ids, has_title=prepared.title is not None)
         sample, title = prepared.sample, prepared.title or generated_title
         sampling = sample.sampling
-        return Sample(sample.genre, title, plot, sampling.temperature, sampling.top_p, sample.seed, truncated)
+        kept = tuple(phrase for phrase in sample.avoid if contains(title, phrase) or contains(plot, phrase))
+        return Sample(
+            sample.genre, title, plot, sampling.temperature, sampling.top_p, sample.seed, truncated, sample.keywords,
+            sample.length, kept,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -499,6 +542,90 @@ class _Prepared:
     opening: str
     request: Request
     title_usage: Usage
+    avoidance: Avoidance | None
+
+
+class _Text:
+    """A text in progress: the tokens so far, without those that have to be replaced.
+
+    Parameters
+    ----------
+    request : Request
+        Request for the whole text.
+    end_of_title : int or None
+        The token that must not occur twice.
+    avoidance : Avoidance or None
+        Finds phrases that must not occur.
+    given : list of int
+        Tokens before the text in the same plot, in which an avoided phrase can begin.
+    """
+
+    def __init__(
+        self, request: Request, end_of_title: int | None, avoidance: Avoidance | None, given: list[int]
+    ) -> None:
+        self.request, self.end_of_title, self.avoidance, self.given = request, end_of_title, avoidance, given
+        self.ids: list[int] = []
+        self._requests = self._rewinds = 0
+        self._banned: tuple[int, ...] = ()  # for the next token only
+        self._banned_everywhere: tuple[int, ...] = ()
+        self._answered = False
+
+    @property
+    def finished(self) -> bool:
+        """Whether no more tokens are needed."""
+        full = len(self.ids) >= self.request.max_new_tokens
+        return self._answered or full or self.ids[-1:] == [self.request.stop]
+
+    def next_request(self) -> Request:
+        """Return the request for the next tokens."""
+        number, request = self._requests, self.request
+        self._requests += 1
+        if number == 0:
+            return request
+        titles = [token for token in self.ids if token == self.end_of_title]
+        return replace(
+            request,
+            prompt=[*request.prompt, *self.ids],
+            max_new_tokens=1 if self._banned else request.max_new_tokens - len(self.ids),
+            suppressed=(*request.suppressed, *titles, *self._banned_everywhere, *self._banned),
+            seed=request.seed ^ number,
+        )
+
+    def add(self, token: int) -> bool:
+        """Append a new token; return False if the text was cut, so that the rest of the answer is invalid."""
+        if token == self.end_of_title and token in self.ids:
+            return False
+        self.ids.append(token)
+        if self.avoidance is None:
+            return True
+        found = self.avoidance.find(self.given, self.ids, complete=self.finished)
+        if found is None:
+            return True
+        self._rewinds += 1
+        del self.ids[found.token :]
+        self._banned = found.banned
+        if self._rewinds > MAX_REWINDS:
+            self._banned, self._banned_everywhere = (), (*self._banned_everywhere, *found.banned)
+            if self._rewinds == MAX_REWINDS + len(self.avoidance.phrases):
+                self.avoidance = None  # the sample is marked if a phrase occurs nevertheless
+        return False
+
+    def answered(self) -> None:
+        """Note that the last request was answered, and the text was not cut."""
+        if not self._banned:
+            self._answered = True
+        self._banned = ()
+
+    def pending(self) -> int:
+        """Return how many of the last tokens may still be replaced."""
+        return 0 if self.avoidance is None or self.finished else self.avoidance.pending(self.given, self.ids)
+
+
+def check_controls(info: GeneratorInfo, keywords: Sequence[str], length: str | None) -> None:
+    """Raise BadInput if the generator was not trained with keywords or lengths that are given."""
+    for name, given in (("keywords", keywords), ("length", length)):
+        if given and name not in info.controls:
+            raise BadInput(f"This model was trained without {name}: leave out the {name}, or train it again.")
 
 
 def check_asked(info: GeneratorInfo, genres: Sequence[str] | None, title: str | None) -> None:

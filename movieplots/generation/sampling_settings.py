@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from movieplots.errors import BadInput
+from movieplots.generation.controls import LENGTHS, MAX_KEYWORDS, check_keywords, check_phrases
+from movieplots.generation.keywords import contains
 from movieplots.settings import LAST_SEED, Option, OutputDir, Overwrite, Seed, Settings, option_of
 
 BACKENDS = ("auto", "transformers", "llama.cpp")
@@ -95,6 +97,31 @@ class PlotSettings(Sampling):
     ] = None
     opening: Annotated[str, Option("First words of the plots.")] = ""
     _: KW_ONLY
+    keywords: Annotated[
+        Sequence[str],
+        Option(
+            f"Words that the plots should contain in any inflection: up to {MAX_KEYWORDS}, such as lighthouse. Not "
+            "every plot contains them.",
+            item="keyword",
+            metavar="WORD",
+        ),
+    ] = ()
+    length: Annotated[
+        str | None,
+        Option(
+            "Length of the plots: `short` (up to 25 words), `medium` (26 to 60 words) or `long`. Most plots have it.",
+            choices=tuple(LENGTHS),
+            default="as the model chooses",
+        ),
+    ] = None
+    avoid: Annotated[
+        Sequence[str],
+        Option(
+            "Phrases that must not appear in title or plot, in any inflection, such as serial killer.",
+            item="phrase",
+            metavar="PHRASE",
+        ),
+    ] = ()
     seed: Annotated[
         int | None,
         Option(
@@ -112,6 +139,20 @@ class PlotSettings(Sampling):
             default="enough for 99.5 % of the training plots",
         ),
     ] = None
+
+    def check(self) -> None:
+        """Raise BadInput if keywords, length, avoided phrases, title and opening contradict each other."""
+        given = {f"keyword {word!r}": word for word in check_keywords(self.keywords)}
+        for phrase in check_phrases(self.avoid):
+            for name, text in (given | {"title": self.title or "", "opening": self.opening}).items():
+                if isinstance(text, str) and contains(text, phrase):
+                    raise BadInput(f"The {name} contains {phrase!r}, which is to be avoided: leave out one of them.")
+        most = LENGTHS[self.length] if self.length else None
+        if most and isinstance(self.opening, str) and (words := len(self.opening.split())) > most:
+            raise BadInput(
+                f"The opening has {words} words, and a {self.length} plot at most {most}: choose another length, or "
+                "shorten the opening."
+            )
 
 
 @dataclass(frozen=True)

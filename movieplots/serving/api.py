@@ -32,9 +32,9 @@ from movieplots.classification.prediction import GenreClassifier
 from movieplots.errors import BadInput
 from movieplots.generation.backends.base import BackendFailed
 from movieplots.generation.info import GeneratorInfo
+from movieplots.generation.keywords import keywords
 from movieplots.generation.sampling import Usage as PlotUsage
 from movieplots.serving.engine import DeadlineExceeded, Engine, Progress, QueueFull, WriteJob, WriteRequest
-from movieplots.generation.keywords import keywords
 from movieplots.serving.metrics import Metrics
 from movieplots.serving.models import Comparison, Models, ModelUnavailable, ServedModel, generator_name
 from movieplots.serving.posters import PROVIDER_SECONDS, Poster, ProviderFailed, make_poster, providers
@@ -125,9 +125,13 @@ def create_app(models: Models, engine: Engine, metrics: Metrics, seconds: float 
         generator = models.generator(body.title.strip(), body.model)
         request = WriteRequest(
             generator, tuple(body.genres), body.title.strip() or None, body.opening, body.n, body.temperature,
-            body.top_p, chosen_seed(body.seed), body.max_words, body.continue_opening, seconds, live,
+            body.top_p, chosen_seed(body.seed), body.max_words, body.continue_opening, tuple(body.keywords),
+            body.length, tuple(body.avoid), seconds, live,
         )  # fmt: skip
-        generator.check(request.genres, request.title, request.opening)
+        generator.check(
+            request.genres, request.title, request.opening, keywords=request.keywords, length=request.length,
+            avoid=request.avoid,
+        )  # fmt: skip
         return generator_name(generator.info), engine.write(request)
 
     async def run_limited(request: Request, limiter: _Limiter, work: Callable[[], T], plots: Sequence[str] = ()) -> T:
@@ -395,7 +399,7 @@ def _event(name: str, data: dict[str, Json]) -> bytes:
 
 
 def _plot(progress: Progress) -> Plot:
-    sample = asdict(progress.sample)
+    sample = asdict(progress.sample) | {"missing_keywords": progress.sample.missing_keywords}
     return Plot(index=progress.index, finish_reason="length" if sample.pop("truncated") else "stop", **sample)
 
 

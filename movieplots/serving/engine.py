@@ -52,6 +52,9 @@ class WriteRequest:
     seed: int = 0
     max_words: int | None = None
     continue_opening: bool = False
+    keywords: tuple[str, ...] = ()
+    length: str | None = None
+    avoid: tuple[str, ...] = ()
     seconds: float = 60.0
     live: bool = True
 
@@ -200,6 +203,9 @@ class WriteJob:
             seed=request.seed,
             number=index,
             continue_opening=request.continue_opening,
+            keywords=request.keywords,
+            length=request.length,
+            avoid=request.avoid,
         )
         max_words = request.max_words and request.max_words + len(request.opening.split())
         last = None

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from movieplots.generation.controls import MAX_KEYWORDS, MAX_PHRASES
 from movieplots.generation.sampling_settings import GenerateSettings
 from movieplots.serving.client import MAX_TEXT_CHARACTERS
 from movieplots.settings import Settings, default_of, help_of, option_of
@@ -14,6 +15,7 @@ MAX_PLOTS, MAX_WORDS, MAX_TEXTS, MAX_EXPLAINED = 8, 400, 64, 4
 MAX_POSTER_SEED = 2**31 - 1  # providers of images accept seeds below 2**31
 
 Genre = Annotated[str, StringConstraints(min_length=1, max_length=40)]
+Keyword = Annotated[str, StringConstraints(min_length=1, max_length=60)]
 Title = Annotated[str, StringConstraints(max_length=200)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT_CHARACTERS, pattern=r"\S")]
 
@@ -72,6 +74,17 @@ class PlotsRequest(_Request):
         description=f"First words of the plots, or a plot to continue, up to {MAX_TEXT_CHARACTERS:,} characters. The "
         "context length of the model may allow less.",
     )
+    keywords: list[Keyword] = Field(
+        default=[], max_length=MAX_KEYWORDS,
+        description=f"Words that the plots should contain in any inflection, up to {MAX_KEYWORDS}. The response names "
+        "those that a plot lacks.",
+    )  # fmt: skip
+    length: Literal["short", "medium", "long"] | None = field_of(GenerateSettings, "length")
+    avoid: list[Keyword] = Field(
+        default=[],
+        max_length=MAX_PHRASES,
+        description=f"Phrases that must not appear in title or plot, in any inflection, up to {MAX_PHRASES}.",
+    )
     n: int = field_of(GenerateSettings, "n", le=MAX_PLOTS, description=f"Number of plots, from 1 to {MAX_PLOTS}.")
     temperature: float = field_of(GenerateSettings, "temperature")
     top_p: float = field_of(GenerateSettings, "top_p")
@@ -98,7 +111,8 @@ class PlotsRequest(_Request):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {"genres": ["horror"], "title": "Salt (2009)", "opening": "The sea gives back", "n": 3, "seed": 1}
+                {"genres": ["horror"], "title": "Salt (2009)", "opening": "The sea gives back", "n": 3, "seed": 1},
+                {"genres": ["crime"], "keywords": ["lighthouse"], "length": "short", "avoid": ["serial killer"]},
             ]
         },
     )
@@ -120,14 +134,21 @@ class Plot(BaseModel):
         description="`stop` if the model ended the plot itself. `length` if the plot is truncated by `max_words`, by "
         "the token limit of the model, or by its context length."
     )
+    keywords: list[str] = Field(description="The keywords of the request.")
+    missing_keywords: list[str] = Field(description="Keywords that the plot does not contain in any inflection.")
+    length: Literal["short", "medium", "long"] | None = Field(description="The length of the request.")
+    not_avoided: list[str] = Field(
+        description="Phrases of `avoid` that title or plot contain nevertheless; nearly always empty."
+    )
 
 
 class Usage(BaseModel):
     """Tokens that the model processed for a request."""
 
     prompt_tokens: int = Field(
-        description="Tokens of the prompts (genres, title, opening, special tokens), summed over the plots: each plot "
-        "has its own prompt. If a title must be generated before an opening, its prompt counts as well."
+        description="Tokens of the prompts (genres, length, keywords, title, opening, special tokens), summed over the "
+        "plots: each plot has its own prompt. If a title must be generated before an opening, its prompt counts as "
+        "well."
     )
     completion_tokens: int = Field(
         description="Generated tokens (titles, plots, end-of-sequence tokens), summed over the plots. Tokens that "
