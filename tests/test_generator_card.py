@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from movieplots.errors import BadInput
+from movieplots.evaluation.control_rates import FILE_NAME as RATES
 from movieplots.evaluation.references import REAL, SHUFFLED
 from movieplots.files import fingerprint
 from movieplots.generation.info import GeneratorInfo
@@ -54,6 +55,12 @@ def folders(tmp_path):
     ]
     samples = pd.DataFrame(samples, columns=["genre", "temperature", "top_p", "genre_accuracy"])
     samples.to_csv(report / "samples.csv", index=False)
+    phrases = [{"phrase": "a young woman", "samples": 60, "share": 0.035, "training_share": 0.004}]
+    models = {name: {"stock_phrases": phrases} for name in ("dump", "NA")}
+    (report / "metrics.json").write_text(json.dumps({"models": models}))
+    rate = [{"value": value, "low": value - 0.05, "high": value + 0.05, "of": 500} for value in (0.7, 0.1)]
+    rate = dict(zip(("controlled", "uncontrolled"), rate, strict=True))
+    (report / RATES).write_text(json.dumps({"keyword": rate, "length": rate, "by_length": {"short": rate}}))
     return found
 
 
@@ -67,11 +74,14 @@ def test_a_card_has_the_results_of_a_report(folders):
     assert "genre accuracy | genre accuracy, 1 frequent genre |" in card and "at least 100 training plots" in card
     assert "averaged over the genres, is 51\xa0% (50\xa0% to 52\xa0%)" in card
     assert "real plots reach 0.97 (0.90 to 1.00)" in card
-    assert "|---|---|---|\n| drama | 90\xa0% | 7,000 |\n| war | 10\xa0% | 40 |\n\n### Test loss" in card
+    assert "|---|---|---|\n| drama | 90\xa0% | 7,000 |\n| war | 10\xa0% | 40 |\n\n### Keywords" in card
+    row = "70\xa0% (65\xa0% to 75\xa0%) | 10\xa0% (5.0\xa0% to 15\xa0%) |"
+    assert f"| the keyword | {row}\n| the length | {row}\n| - short | {row}\n" in card
+    assert "| a young woman | 60 | 3.5\xa0% | 0.4\xa0% |\n\n### Test loss" in card
     assert "| after this training | 3.19 | 24 |" in card  # nats/token and perplexity
     headings = re.findall("^##+ .*", card, re.MULTILINE)
     assert headings == [
-        "## Results", "### Samples", "### Test loss", "## Training", "## Data", "## Limits", "## Biases"
+        "## Results", "### Samples", "### Keywords and length", "### Stock phrases", "### Test loss", "## Training", "## Data", "## Limits", "## Biases"
     ]  # fmt: skip
     assert card.endswith("## Limits\n\nSome.\n\n## Biases\n\nOthers.\n")
     for given in (folders, folders[:1]):
@@ -85,6 +95,14 @@ def test_the_cards_of_the_pretrained_generators_are_reproducible(name, tmp_path)
         (tmp_path / file).write_bytes((GENERATOR.with_name(name) / file).read_bytes())
     generator_card.main(tmp_path)
     assert (tmp_path / "README.md").read_text() == (GENERATOR.with_name(name) / "README.md").read_text()
+
+
+def test_rates_and_phrases_are_left_out_where_there_are_none(folders):
+    (folders[2] / RATES).unlink()
+    (folders[2] / "metrics.json").write_text(json.dumps({"models": {"dump": {"stock_phrases": []}}}))
+    generator_card.main(*folders)
+    card = (folders[0] / "README.md").read_text()
+    assert "### Keywords" not in card and "### Stock" not in card
 
 
 def test_a_generator_without_a_card_gets_one(folders):

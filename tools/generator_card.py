@@ -4,7 +4,8 @@
     movieplots evaluate --dump data/dump --data data/streaming --classifier models/classifier --output-dir data/report
     python tools/generator_card.py models/generator data/dump data/report
 
-The report must be of this dump only, with a classifier. Without dump and report, the results in the card are kept. The
+The report must be of this dump only, with a classifier. The card also gets the rates that `tools/control_rates.py`
+saved in the folder of the report, if any. Without dump and report, the results in the card are kept. The
 sections from `## Limits` are written by hand and are always kept.
 """
 
@@ -16,6 +17,7 @@ from typing import Any
 import pandas as pd
 
 from movieplots.errors import BadInput, sentences
+from movieplots.evaluation.control_rates import FILE_NAME as RATES
 from movieplots.evaluation.references import REAL, SHUFFLED
 from movieplots.files import fingerprint, read_json, write_text
 from movieplots.formatting import interval, markdown_table, percent, plural, top_p_words
@@ -38,7 +40,7 @@ def main(model: Path, dump: Path | None = None, report: Path | None = None) -> N
     info, card = read_info(model, GeneratorInfo), model / "README.md"
     old = card.read_text(encoding="utf-8") if card.is_file() else ""
     if dump is None or report is None:
-        kept = re.search(r"### Samples\n.*?(?=^##)", old, flags=re.MULTILINE | re.DOTALL)
+        kept = re.search(r"### Samples\n.*?(?=^### Test loss)", old, flags=re.MULTILINE | re.DOTALL)
         results = kept[0] if kept else ""
     else:
         results = _results(info, dump, report)
@@ -66,7 +68,49 @@ def _results(info: GeneratorInfo, dump: Path, report: Path) -> str:
     frequent = [name for name, count in info.genre_counts.items() if count >= FREQUENT]
     of_frequent = samples[samples["genre"].isin(frequent)].groupby(["temperature", "top_p"])["genre_accuracy"].mean()
     real = measures[measures["model"] == REAL]
-    return section(of_model, real, dict(of_frequent), info.genre_counts, settings["min_p"])
+    rates = report / RATES
+    phrases = read_json(report / "metrics.json", "evaluate the dump again")["models"][dump.name]["stock_phrases"]
+    return (
+        section(of_model, real, dict(of_frequent), info.genre_counts, settings["min_p"])
+        + (_controls(read_json(rates, "measure them again")) if rates.is_file() else "")
+        + _stock_phrases(phrases)
+    )
+
+
+def _controls(rates: dict[str, Any]) -> str:
+    """Return the card's subsection on keywords and length."""
+    named = {"the keyword": rates["keyword"], "the length": rates["length"]}
+    named |= {f"- {name}": rate for name, rate in rates["by_length"].items()}
+    rows = [
+        (name, *(interval(Estimate(**rate[kind]), percent) for kind in ("controlled", "uncontrolled")))
+        for name, rate in named.items()
+    ]
+    return f"""### Keywords and length
+
+Share of single samples at the default sampling options that have what the prompt asks for, and of samples from the
+same prompts without it. The prompts name one genre and one content word of a test plot, or one length.
+
+{markdown_table(("asked for", "with it in the prompt", "without"), rows)}
+
+"""
+
+
+def _stock_phrases(phrases: list[dict[str, Any]]) -> str:
+    """Return the card's subsection on stock phrases."""
+    rows = [
+        (each["phrase"], each["samples"], percent(each["share"]), percent(each["training_share"])) for each in phrases
+    ]
+    if not rows:
+        return ""
+    head = ("phrase", "samples with it", "share of samples", "share of training plots")
+    return f"""### Stock phrases
+
+Phrases that are far more frequent in the samples than in training plots of the same genres. `--avoid "PHRASE"` keeps
+one out of new plots.
+
+{markdown_table(head, rows)}
+
+"""
 
 
 def section(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from movieplots.classification.info import BaselineScores, LabelScores, Scores
+from movieplots.evaluation.stock_phrases import StockPhrase
 from movieplots.intervals import Estimate
 from movieplots.runs.folder import Logged
 
@@ -395,13 +396,17 @@ class Model(About, Texts):
     by_top_p : list of AtTopP
         Measures by top-p.
     by_genre : list of OfGenre
-        Measures by prompted genre. The other attributes are those of `About` and `Texts`.
+        Measures by prompted genre.
+    stock_phrases : list of StockPhrase
+        Phrases that are far more frequent in the samples than in the training plots. The other attributes are those of
+        `About` and `Texts`.
     """
 
     by_cell: list[Cell]
     by_temperature: list[AtTemperature]
     by_top_p: list[AtTopP]
     by_genre: list[OfGenre]
+    stock_phrases: list[StockPhrase]
 
 
 @dataclass(frozen=True)

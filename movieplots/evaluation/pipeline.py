@@ -34,6 +34,7 @@ from movieplots.evaluation.metrics import (
 )
 from movieplots.evaluation.references import REAL, SHUFFLED, mauve_reference, real_samples, shuffled_words
 from movieplots.evaluation.settings import Dumps, EvaluateSettings
+from movieplots.evaluation.stock_phrases import stock_phrases
 from movieplots.evaluation.summaries import (
     Budget,
     Measured,
@@ -121,7 +122,8 @@ def measure(settings: EvaluateSettings) -> Evaluation:
     models = {}
     for name in folders:
         about = _about(dumps[name], generators[name], read_plot_ids(folders[name]), table_ids)
-        models[name] = Model(**vars(about), **vars(texts[name]), by_genre=by_genre[name])
+        phrases = stock_phrases(dumps[name].samples, training)
+        models[name] = Model(**vars(about), **vars(texts[name]), by_genre=by_genre[name], stock_phrases=phrases)
     metrics = rounded(
         Metrics(
             Evaluated(len(training), len(reference), fingerprint, Path(embedder.name).name, left_out),
