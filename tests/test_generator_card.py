@@ -81,7 +81,8 @@ def test_a_card_has_the_results_of_a_report(folders):
     assert "| after this training | 3.19 | 24 |" in card  # nats/token and perplexity
     headings = re.findall("^##+ .*", card, re.MULTILINE)
     assert headings == [
-        "## Results", "### Samples", "### Keywords and length", "### Stock phrases", "### Test loss", "## Training", "## Data", "## Limits", "## Biases"
+        "## Results", "### Samples", "### Keywords and length", "### Stock phrases", "### Test loss", "## Training",
+        "## Data", "## Limits", "## Biases",
     ]  # fmt: skip
     assert card.endswith("## Limits\n\nSome.\n\n## Biases\n\nOthers.\n")
     for given in (folders, folders[:1]):

@@ -1,4 +1,4 @@
-"""How often a generator does what keywords and lengths in its prompts ask for, beside prompts without them."""
+"""How often a generator does what keywords and lengths in its prompts ask for, compared with prompts without them."""
 
 import random
 from dataclasses import dataclass
