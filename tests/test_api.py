@@ -16,7 +16,7 @@ from made_up import classifier_info, generator_info
 from movieplots.classification.prediction import GenreClassifier
 from movieplots.errors import BadInput
 from movieplots.generation.backends.base import BackendFailed
-from movieplots.generation.sampling import Sample, Usage
+from movieplots.generation.sampling import PlotGenerator, Sample, Usage
 from movieplots.generation.sampling_settings import Sampling
 from movieplots.measures.novelty_index import NearestPlot
 from movieplots.serving import api
@@ -144,7 +144,29 @@ def test_plots_come_in_the_order_of_their_numbers(client):
     assert body["plots"][0] | {"index": 0} == {
         "index": 0, "genre": "horror", "title": "Salt (2009)", "plot": "The sea word word word word",
         "temperature": 0.8, "top_p": 0.9, "seed": 7, "finish_reason": "stop",
+        "keywords": [], "missing_keywords": [], "length": None, "not_avoided": [],
     }  # fmt: skip
+
+
+def test_a_plot_says_which_keywords_it_lacks(client):
+    asked = {"genres": ["horror"], "keywords": ["words", "lighthouse"], "length": "short", "avoid": ["serial killer"]}
+    (plot,) = client.post("/v1/plots", json=asked).json()["plots"]
+    assert (plot["keywords"], plot["missing_keywords"], plot["length"]) == (
+        ["words", "lighthouse"],
+        ["lighthouse"],
+        "short",
+    )
+    assert client.post("/v1/plots", json={"length": "tiny"}).json()["error"]["details"][0]["field"] == "length"
+    for wrong in ({"keywords": ["a", "b", "c", "d"]}, {"keywords": ["x" * 61]}, {"avoid": ["x"] * 21}):
+        assert client.post("/v1/plots", json=wrong).status_code == 422
+
+
+def test_contradictions_are_errors(trained):
+    with TestClient(app_of([PlotGenerator.from_pretrained(trained[0])])) as client:
+        answer = client.post("/v1/plots", json={"keywords": ["sea"], "avoid": ["sea"]})
+        assert answer.status_code == 422 and "which is to be avoided" in answer.json()["error"]["message"]
+        many = client.post("/v1/plots", json={"keywords": [" ".join(["word"] * 20)]})
+        assert many.status_code == 422
 
 
 def test_the_stream_adds_up_to_the_same_plots(client):
@@ -554,7 +576,7 @@ def test_a_model_that_generates_nothing():
 
 
 def test_the_model_says_how_long_an_opening_may_be():
-    def check(genres, title, opening):
+    def check(genres, title, opening, **_):
         raise BadInput(f"The opening has {len(opening.split())} words.")
 
     with TestClient(app_of([SimpleNamespace(info=WRITES, check=check)])) as client:

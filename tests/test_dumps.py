@@ -67,7 +67,7 @@ def test_all_missing_samples_go_to_the_backend_as_one_queue(trained, tmp_path, m
     (tmp_path / JOURNAL).write_text("".join(json.dumps(row) + "\n" for row in rows))  # killed before the cell's files
     (tmp_path / "temp_1_topp_0.jsonl").unlink()
     assert sample_dump(trained[0], tmp_path, **grid, backend="llama.cpp").equals(first)
-    assert asked == [20, 8, 0]
+    assert asked == [20, 8]
 
 
 def test_another_option_or_backend_is_rejected(trained, tmp_path):

@@ -51,7 +51,9 @@ def generate(
     Example: `movieplots generate --genre horror --genre comedy --title "Salt (2009)" --opening "The sea gives back"
     -n 3`
 
-    Example: `movieplots generate --genre crime --keyword lighthouse --length short --avoid "serial killer"`
+    Without a phrase: `movieplots generate --genre crime --avoid "serial killer"`
+
+    With a generator of your own: `movieplots generate --model runs/generator --keyword lighthouse --length short`
     """
     from movieplots.generation.info import GeneratorInfo
     from movieplots.generation.sampling import PlotGenerator, check_asked, check_controls
