@@ -152,6 +152,12 @@ def train_generator(settings: GeneratorSettings) -> GeneratorInfo:
 
     `<|startoftext|>horror<|endofgenre|>The sea gives back what it took.<|endoftext|>`
 
+    Half of the prompts also name one to three content words of their plot, found by YAKE
+    (`Campos et al. 2020 <https://doi.org/10.1016/j.ins.2019.09.013>`_), and half name its length class, so that both
+    can be given when plots are generated:
+
+    `horror; short; about sea<|endofgenre|>Salt (2009)<|endoftitle|>The sea gives back what it took.<|endoftext|>`
+
     The test loss is measured before and after training, and the validation loss up to eight times between. On a CPU
     this takes minutes.
 
