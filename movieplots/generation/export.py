@@ -468,11 +468,9 @@ _SPACE = "▁"  # SentencePiece's character for a space
 
 
 def _sentencepiece_scores(fast: dict[str, Json]) -> dict[str, float] | None:
-    """Return the score of each merged token if the tokenizer is like Gemma's, otherwise None.
-
-    llama.cpp merges any two tokens whose concatenation is a token, the highest score first. This gives the same tokens
-    as the list of merges if the list has all of these pairs, in the order of the scores.
-    """
+    """Return the score of each merged token if the tokenizer is like Gemma's, otherwise None."""
+    # llama.cpp merges any two tokens whose concatenation is a token, the highest score first. This gives the same
+    # tokens as the list of merges if the list has all of these pairs.
     model, normalizer, splits = fast["model"], fast.get("normalizer"), fast.get("pre_tokenizer")
     if not (
         model["type"] == "BPE"
@@ -498,10 +496,9 @@ def _sentencepiece_scores(fast: dict[str, Json]) -> dict[str, float] | None:
 
 
 def _matched_first(fast: dict[str, Json]) -> list[dict[str, Json]]:
-    """Return the added tokens that are found in a text before all others: not those of several spaces.
-
-    They would only be found as SentencePiece's character, because the normalizer works later.
-    """
+    """Return the added tokens that are found in a text before all others."""
+    # Gemma's added tokens of several spaces are not: they are written with SentencePiece's character, and in a text
+    # that comes from the normalizer, later.
     return [token for token in fast["added_tokens"] if token["special"] or _SPACE not in token["content"]]
 
 
