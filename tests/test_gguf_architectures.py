@@ -116,12 +116,15 @@ def qwen_model(size):
 def gemma_model(size):
     from transformers import Gemma3ForCausalLM, Gemma3TextConfig
 
-    return Gemma3ForCausalLM(
-        Gemma3TextConfig(
-            **SIZES, vocab_size=size, num_hidden_layers=4, sliding_window=16, sliding_window_pattern=3,
-            query_pre_attn_scalar=32, eos_token_id=1,
-        )
+    ropes = {
+        "full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 1e6},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 1e4},
+    }
+    config = Gemma3TextConfig(
+        **SIZES, vocab_size=size, num_hidden_layers=4, sliding_window=16, sliding_window_pattern=3,
+        query_pre_attn_scalar=32, rope_parameters=ropes,
     )  # fmt: skip
+    return Gemma3ForCausalLM(config)
 
 
 MODELS = {

@@ -270,47 +270,36 @@ class _Writer:
 
 
 def _llama_parameters(writer: _Writer, config: Any) -> None:
-    _require(config, hidden_act="silu")
     rope = getattr(config, "rope_parameters", None) or {}
-    if _rope_type(rope) not in ("default", "llama3"):
-        raise UnsupportedModel(f"GGUF export does not support rotary embeddings of the type {_rope_type(rope)}.")
+    _require(config, hidden_act="silu")
+    _require_rope(config, rope, "default", "llama3")
     _decoder_parameters(writer, config, rope)
 
 
 def _qwen3_parameters(writer: _Writer, config: Any) -> None:
     _require(config, hidden_act="silu", attention_bias=False, use_sliding_window=False)
-    if _rope_type(config.rope_parameters) != "default":
-        raise UnsupportedModel(
-            f"GGUF export does not support rotary embeddings of the type {_rope_type(config.rope_parameters)} in Qwen."
-        )
+    _require_rope(config, config.rope_parameters, "default")
     _decoder_parameters(writer, config, config.rope_parameters)
 
 
 def _gemma3_parameters(writer: _Writer, config: Any) -> None:
+    # llama.cpp scales attention by the size of a head, except in the model with 62 layers.
+    is_largest = config.num_hidden_layers == 62
+    scale = config.hidden_size // config.num_attention_heads if is_largest else config.head_dim
     _require(
-        config, hidden_activation="gelu_pytorch_tanh", attention_bias=False, attn_logit_softcapping=None,
-        final_logit_softcapping=None, use_bidirectional_attention=False,
+        config, hidden_activation="gelu_pytorch_tanh", attention_bias=False, query_pre_attn_scalar=scale,
+        attn_logit_softcapping=None, final_logit_softcapping=None, use_bidirectional_attention=False,
     )  # fmt: skip
-    # llama.cpp scales attention by the size of a head, only in the model with 62 layers by the hidden size per head.
-    of_largest = config.num_hidden_layers == 62
-    _require(
-        config,
-        query_pre_attn_scalar=config.hidden_size // config.num_attention_heads if of_largest else config.head_dim,
-    )
     rope, local_rope = config.rope_parameters["full_attention"], config.rope_parameters["sliding_attention"]
-    if _rope_type(rope) not in ("default", "linear") or _rope_type(local_rope) != "default":
-        raise UnsupportedModel(
-            f"GGUF export does not support rotary embeddings of the types {_rope_type(rope)} and "
-            f"{_rope_type(local_rope)} in Gemma."
-        )
+    _require_rope(config, rope, "default", "linear")
+    _require_rope(config, local_rope, "default")
     _decoder_parameters(writer, config, rope)
     if _rope_type(rope) == "linear":
         writer.string("gemma3.rope.scaling.type", "linear")
         writer.float(".rope.scaling.factor", rope["factor"])
     if "sliding_attention" in config.layer_types:
         writer.number(".attention.sliding_window", config.sliding_window)
-        local = [kind == "sliding_attention" for kind in config.layer_types]
-        writer.gguf.add_sliding_window_pattern(local)
+        writer.gguf.add_sliding_window_pattern([kind == "sliding_attention" for kind in config.layer_types])
         writer.float(".rope.freq_base_swa", local_rope["rope_theta"])
 
 
@@ -333,6 +322,13 @@ def _decoder_parameters(writer: _Writer, config: Any, rope: dict[str, Any]) -> N
 
 def _rope_type(rope: dict[str, Any]) -> str:
     return str(rope.get("rope_type", "default"))
+
+
+def _require_rope(config: Any, rope: dict[str, Any], *types: str) -> None:
+    if _rope_type(rope) not in types:
+        raise UnsupportedModel(
+            f"GGUF export does not support {config.model_type} with rotary embeddings of the type {_rope_type(rope)}."
+        )
 
 
 def _require(config: Any, **values: Any) -> None:
