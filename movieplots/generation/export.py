@@ -57,7 +57,7 @@ def export_gguf(settings: ExportSettings) -> Path:
     -----
     llama.cpp's converter (`convert_hf_to_gguf.py`) supports other architectures. It needs a folder with the adapter
     merged, which `model.save_pretrained(folder)` and `tokenizer.save(folder)` write after
-    ``model, tokenizer, _ = load_generator(...)`` (in `movieplots.generation.model`).
+    `model, tokenizer, _ = load_generator(...)` (in `movieplots.generation.model`).
 
     Examples
     --------
