@@ -2,7 +2,7 @@
 
 There are two kinds of files: the whole model with its adapter merged, and the adapter alone, with a few megabytes, for
 the GGUF file of `smollm2-135m` from PyPI. The `gguf` package writes them: tensor names are from its tables, and the
-layout of the tensors is what llama.cpp expects for the two architectures (llama, gpt2).
+layout of the tensors is what llama.cpp expects for each architecture (Llama, GPT-2, Qwen 3, Gemma 3).
 """
 
 import json
@@ -39,6 +39,9 @@ def export_gguf(settings: ExportSettings) -> Path:
     vocabulary has the special tokens of the prompt format under their names (`<|endofgenre|>`), so any program that
     runs GGUF files can continue a prompt in this format. An adapter fits the GGUF file of `smollm2-135m`.
 
+    The base model can be of the model type `llama` (Llama, SmolLM2), `gpt2`, `qwen3` or `gemma3_text` (Gemma 3 without
+    images).
+
     Returns
     -------
     pathlib.Path
@@ -49,6 +52,12 @@ def export_gguf(settings: ExportSettings) -> Path:
     BadInput
         If the architecture or tokenizer is not supported, or if `adapter` is true and the generator is not an adapter
         on `smollm2-135m`.
+
+    Notes
+    -----
+    llama.cpp's converter (`convert_hf_to_gguf.py`) supports other architectures. It needs a folder with the adapter
+    merged, which `model.save_pretrained(folder)` and `tokenizer.save(folder)` write after
+    `model, tokenizer, _ = load_generator(...)` (in `movieplots.generation.model`).
 
     Examples
     --------
@@ -172,13 +181,16 @@ def write_gguf(model: Any, tokenizer: PromptTokenizer, out: Path, kind: str, nam
     UnsupportedModel
         If the architecture or the tokenizer is not supported.
     """
-    architecture = model.config.model_type
-    if architecture not in _PARAMETERS:
-        supported = " and ".join(_PARAMETERS)
-        raise UnsupportedModel(f"GGUF export supports the model types {supported}, not {architecture}.")
+    model_type = model.config.model_type
+    if model_type not in _PARAMETERS:
+        raise UnsupportedModel(
+            f"GGUF export supports the model types {', '.join(_PARAMETERS)}, not {model_type}: llama.cpp's converter "
+            "(convert_hf_to_gguf.py) can convert the model after the adapter is merged."
+        )
+    architecture = model_type.removesuffix("_text")  # the name in llama.cpp
     with atomic_path(out) as temporary:
         writer = _Writer(temporary, architecture, name)
-        _PARAMETERS[architecture](writer, model.config)
+        _PARAMETERS[model_type](writer, model.config)
         writer.string("general.type", "model")
         _write_vocabulary(writer, tokenizer, model.config.vocab_size, spelled)
         for target, tensor in _tensors(model, architecture):
@@ -232,12 +244,15 @@ class _Writer:
         self.gguf.add_string(key, value)
 
     def float(self, key: str, value: float) -> None:
-        """Write a number."""
-        self.gguf.add_float32(key, value)
+        """Write a number; a key that starts with a dot gets the architecture as its prefix."""
+        self.gguf.add_float32(self._full(key), value)
 
     def number(self, key: str, value: int) -> None:
         """Write a count; a key that starts with a dot gets the architecture as its prefix."""
-        self.gguf.add_uint32(self.architecture + key if key.startswith(".") else key, value)
+        self.gguf.add_uint32(self._full(key), value)
+
+    def _full(self, key: str) -> str:
+        return self.architecture + key if key.startswith(".") else key
 
     def tensor(self, name: str, tensor: np.ndarray, kind: str) -> None:
         """Write a tensor, quantized to the type `kind`."""
@@ -256,8 +271,40 @@ class _Writer:
 
 def _llama_parameters(writer: _Writer, config: Any) -> None:
     rope = getattr(config, "rope_parameters", None) or {}
-    if rope.get("rope_type", "default") != "default":
-        raise UnsupportedModel(f"GGUF export does not support rotary embeddings of the type {rope['rope_type']}.")
+    _require(config, hidden_act="silu")
+    _require_rope(config, rope, "default", "llama3")
+    _decoder_parameters(writer, config, rope)
+
+
+def _qwen3_parameters(writer: _Writer, config: Any) -> None:
+    _require(config, hidden_act="silu", attention_bias=False, use_sliding_window=False)
+    _require_rope(config, config.rope_parameters, "default")
+    _decoder_parameters(writer, config, config.rope_parameters)
+
+
+def _gemma3_parameters(writer: _Writer, config: Any) -> None:
+    # llama.cpp scales attention by the size of a head, except in the model with 62 layers.
+    is_largest = config.num_hidden_layers == 62
+    scale = config.hidden_size // config.num_attention_heads if is_largest else config.head_dim
+    _require(
+        config, hidden_activation="gelu_pytorch_tanh", attention_bias=False, query_pre_attn_scalar=scale,
+        attn_logit_softcapping=None, final_logit_softcapping=None, use_bidirectional_attention=False,
+    )  # fmt: skip
+    rope, local_rope = config.rope_parameters["full_attention"], config.rope_parameters["sliding_attention"]
+    _require_rope(config, rope, "default", "linear")
+    _require_rope(config, local_rope, "default")
+    _decoder_parameters(writer, config, rope)
+    if _rope_type(rope) == "linear":
+        writer.string("gemma3.rope.scaling.type", "linear")
+        writer.float(".rope.scaling.factor", rope["factor"])
+    if "sliding_attention" in config.layer_types:
+        writer.number(".attention.sliding_window", config.sliding_window)
+        writer.gguf.add_sliding_window_pattern([kind == "sliding_attention" for kind in config.layer_types])
+        writer.float(".rope.freq_base_swa", local_rope["rope_theta"])
+
+
+def _decoder_parameters(writer: _Writer, config: Any, rope: dict[str, Any]) -> None:
+    """Write what Llama and the architectures derived from it have in common."""
     heads = config.num_attention_heads
     size = getattr(config, "head_dim", None) or config.hidden_size // heads
     writer.number(".context_length", config.max_position_embeddings)
@@ -269,8 +316,29 @@ def _llama_parameters(writer: _Writer, config: Any) -> None:
     writer.number(".attention.key_length", size)
     writer.number(".attention.value_length", size)
     writer.number(".rope.dimension_count", size)
-    writer.float("llama.rope.freq_base", rope.get("rope_theta", 10000.0))
-    writer.float("llama.attention.layer_norm_rms_epsilon", config.rms_norm_eps)
+    writer.float(".rope.freq_base", rope.get("rope_theta", 10000.0))
+    writer.float(".attention.layer_norm_rms_epsilon", config.rms_norm_eps)
+
+
+def _rope_type(rope: dict[str, Any]) -> str:
+    return str(rope.get("rope_type", "default"))
+
+
+def _require_rope(config: Any, rope: dict[str, Any], *types: str) -> None:
+    if _rope_type(rope) not in types:
+        raise UnsupportedModel(
+            f"GGUF export does not support {config.model_type} with rotary embeddings of the type {_rope_type(rope)}."
+        )
+
+
+def _require(config: Any, **values: Any) -> None:
+    """Raise UnsupportedModel unless the settings of the model have these values, the only ones in llama.cpp."""
+    for name, value in values.items():
+        found = getattr(config, name, value)
+        if (found or None) != (value or None):
+            raise UnsupportedModel(
+                f"GGUF export supports {config.model_type} only with {name} {value}, and this model has {found}."
+            )
 
 
 def _gpt2_parameters(writer: _Writer, config: Any) -> None:
@@ -279,10 +347,15 @@ def _gpt2_parameters(writer: _Writer, config: Any) -> None:
     writer.number(".block_count", config.n_layer)
     writer.number(".feed_forward_length", config.n_inner or 4 * config.n_embd)
     writer.number(".attention.head_count", config.n_head)
-    writer.float("gpt2.attention.layer_norm_epsilon", config.layer_norm_epsilon)
+    writer.float(".attention.layer_norm_epsilon", config.layer_norm_epsilon)
 
 
-_PARAMETERS = {"llama": _llama_parameters, "gpt2": _gpt2_parameters}
+_PARAMETERS = {
+    "llama": _llama_parameters,
+    "gpt2": _gpt2_parameters,
+    "qwen3": _qwen3_parameters,
+    "gemma3_text": _gemma3_parameters,
+}
 
 
 def _tensors(model: Any, architecture: str) -> Iterator[tuple[str, np.ndarray]]:
@@ -301,7 +374,20 @@ def _tensors(model: Any, architecture: str) -> Iterator[tuple[str, np.ndarray]]:
             tensor = tensor.T  # GPT-2 stores linear layers as (inputs, outputs)
         if architecture == "llama":
             tensor = _llama_layout(name.removesuffix(".weight").removesuffix(".bias"), tensor, heads)
+        if architecture == "gemma3" and name.endswith("norm.weight"):
+            tensor = tensor + 1  # Gemma multiplies by 1 plus the weight, llama.cpp by the weight
         yield target, tensor
+    if architecture == "llama" and _rope_type(config.rope_parameters) == "llama3":
+        yield "rope_freqs.weight", _rope_factors(config)
+
+
+def _rope_factors(config: Any) -> np.ndarray:
+    """Return the factors of Llama 3's rope scaling, by which llama.cpp divides the frequencies of a head."""
+    from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
+    scaled, _ = ROPE_INIT_FUNCTIONS["llama3"](config, "cpu")
+    positions = np.arange(len(scaled), dtype=np.float64) / len(scaled)
+    return config.rope_parameters["rope_theta"] ** -positions / scaled.double().numpy()
 
 
 def _tensor_names(architecture: str, blocks: int) -> Any:
@@ -333,48 +419,109 @@ def _weight_type(name: str, tensor: np.ndarray, kind: str) -> str:
 
 
 def _write_vocabulary(writer: _Writer, tokenizer: PromptTokenizer, size: int, spelled: bool) -> None:
-    """Write a byte-level BPE vocabulary of `size` tokens: their names, their types and the merges."""
+    """Write a vocabulary of `size` tokens: their names, their types, and the merges or scores."""
     from gguf import TokenType
 
     gguf = writer.gguf
-    gguf.add_tokenizer_model("gpt2")
+    fast = json.loads(tokenizer.tokenizer.backend_tokenizer.to_str()) if spelled else None
+    scores = None if fast is None else _sentencepiece_scores(fast)
+    gguf.add_tokenizer_model("gpt2" if scores is None else "llama")
     gguf.add_eos_token_id(tokenizer.end)
     gguf.add_bos_token_id(tokenizer.end)
     gguf.add_add_bos_token(spelled and tokenizer.anchored)  # the llama.cpp backend sends ids that include it
-    if not spelled:
+    if fast is None:
         gguf.add_tokenizer_pre("gpt-2")
         gguf.add_token_list([f"<{i}>" for i in range(size)])
         gguf.add_token_types([TokenType.CONTROL] * size)
         gguf.add_token_merges(["a b"])
         return
-    fast = json.loads(tokenizer.tokenizer.backend_tokenizer.to_str())
-    gguf.add_tokenizer_pre(_pre_tokenizer(fast))
+    gguf.add_tokenizer_pre(_pre_tokenizer(fast) if scores is None else "default")
     tokens = [f"[PAD{i}]" for i in range(size)]  # the embedding matrix can have more rows than the vocabulary
     types = [TokenType.UNUSED] * size
     for token, i in fast["model"]["vocab"].items():
-        tokens[i], types[i] = token, TokenType.NORMAL
-    for token in fast["added_tokens"]:
+        is_byte = scores is not None and token in _BYTES
+        tokens[i], types[i] = token, TokenType.BYTE if is_byte else TokenType.NORMAL
+    for token in _matched_first(fast):
         i = token["id"]
         tokens[i], types[i] = token["content"], TokenType.CONTROL if token["special"] else TokenType.USER_DEFINED
     for name, i in tokenizer.special_tokens.items():  # user-defined, because control tokens would not be printed
         tokens[i], types[i] = name, TokenType.USER_DEFINED
     gguf.add_token_list(tokens)
     gguf.add_token_types(types)
-    merges = fast["model"]["merges"]
-    gguf.add_token_merges([merge if isinstance(merge, str) else " ".join(merge) for merge in merges])
+    if scores is not None:
+        gguf.add_token_scores([scores.get(token, 0.0) for token in tokens])
+        gguf.add_add_space_prefix(False)
+        gguf.add_unk_token_id(fast["model"]["vocab"][fast["model"]["unk_token"]])
+    else:
+        merges = fast["model"]["merges"]
+        gguf.add_token_merges([merge if isinstance(merge, str) else " ".join(merge) for merge in merges])
     prompt = format_sample(tokenizer.titles, "horror", "", "", truncated=True).partition(END_OF_GENRE)
     writer.string("general.description", f"Writes movie plots. Prompt: {prompt[0]}{prompt[1]}")
 
 
+_BYTES = {f"<0x{byte:02X}>" for byte in range(256)}  # SentencePiece's tokens for characters outside the vocabulary
+_SPACE = "▁"  # SentencePiece's character for a space
+
+
+def _sentencepiece_scores(fast: dict[str, Json]) -> dict[str, float] | None:
+    """Return the score of each merged token if the tokenizer is like Gemma's, otherwise None."""
+    # llama.cpp merges any two tokens whose concatenation is a token, the highest score first. This gives the same
+    # tokens as the list of merges if the list has all of these pairs.
+    model, normalizer, splits = fast["model"], fast.get("normalizer"), fast.get("pre_tokenizer")
+    if not (
+        model["type"] == "BPE"
+        and model.get("byte_fallback")
+        and model["vocab"].keys() >= {*_BYTES, model["unk_token"]}
+        and normalizer == {"type": "Replace", "pattern": {"String": " "}, "content": _SPACE}
+        and splits == {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
+    ):
+        return None
+    ranks: dict[str, int] = {}
+    pairs = set()
+    for rank, merge in enumerate(model["merges"]):
+        left, right = merge.split(" ") if isinstance(merge, str) else merge
+        pairs.add((left, right))
+        ranks.setdefault(left + right, rank)
+    mergeable = model["vocab"].keys() - {token["content"] for token in _matched_first(fast)} - _BYTES
+    for token in mergeable:
+        for i in range(1, len(token)):
+            left, right = token[:i], token[i:]
+            if left in mergeable and right in mergeable and (left, right) not in pairs:
+                return None
+    return {token: -float(rank) for token, rank in ranks.items()}
+
+
+def _matched_first(fast: dict[str, Json]) -> list[dict[str, Json]]:
+    """Return the added tokens that are found in a text before all others."""
+    # Gemma's added tokens of several spaces are not: they are written with SentencePiece's character, and in a text
+    # that comes from the normalizer, later.
+    return [token for token in fast["added_tokens"] if token["special"] or _SPACE not in token["content"]]
+
+
+# The words that Llama 3 and Qwen split a text into; they differ in the number of digits per token.
+_WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_SPLITS = {_WORDS % r"\p{N}{1,3}": "llama-bpe", _WORDS % r"\p{N}": "qwen2"}
+
+
 def _pre_tokenizer(fast: dict[str, Json]) -> str:
     """Return llama.cpp's name of the tokenizer's pre-tokenizer."""
+    model, normalizer = fast["model"], (fast.get("normalizer") or {}).get("type")
     parts = fast.get("pre_tokenizer") or {}
     parts = parts.get("pretokenizers", [parts])
     kinds = [part.get("type") for part in parts]
-    if fast["model"]["type"] == "BPE" and kinds == ["ByteLevel"] and parts[0].get("use_regex", True):
-        return "gpt-2"
-    if fast["model"]["type"] == "BPE" and kinds == ["Digits", "ByteLevel"] and parts[0].get("individual_digits"):
-        return "smollm"
+    if model["type"] == "BPE" and kinds and kinds[-1] == "ByteLevel" and not parts[-1].get("add_prefix_space"):
+        has_words, whole_words = parts[-1].get("use_regex", True), bool(model.get("ignore_merges"))
+        if normalizer is None and has_words and not whole_words:
+            if kinds == ["ByteLevel"]:
+                return "gpt-2"
+            if kinds == ["Digits", "ByteLevel"] and parts[0].get("individual_digits"):
+                return "smollm"
+        if kinds == ["Split", "ByteLevel"] and not has_words and parts[0]["behavior"] == "Isolated":
+            name = _SPLITS.get(parts[0]["pattern"].get("Regex"))
+            # llama.cpp merges inside a word of Llama 3 only if the whole word is not a token.
+            if (name, normalizer, whole_words) in (("llama-bpe", None, True), ("qwen2", "NFC", False)):
+                return str(name)
     raise UnsupportedModel(
-        "GGUF export supports only the tokenizers of GPT-2 and SmolLM2: train with another base model."
+        "GGUF export supports only the tokenizers of GPT-2, SmolLM2, Llama 3, Qwen 3 and Gemma 3: train with another "
+        "base model."
     )

@@ -41,7 +41,7 @@ def new_generator(base_model: str, titles: bool, method: str) -> tuple[Any, Prom
         r=RANK,
         lora_alpha=2 * RANK,
         target_modules="all-linear",
-        trainable_token_indices=tokenizer.new_tokens or None,
+        trainable_token_indices=_trained_rows(model, tokenizer.new_tokens),
         task_type="CAUSAL_LM",
     )
     return get_peft_model(model, config), tokenizer
@@ -124,11 +124,20 @@ def _base_with_special_tokens(base_model: str, titles: bool, anchored: bool = Tr
     known = len(hub_tokenizer)
     tokenizer = PromptTokenizer(hub_tokenizer, titles, anchored)
     if len(hub_tokenizer) > known:
+        known = min(known, model.get_input_embeddings().weight.shape[0])  # Gemma 3 has a token without a row
         # The mean of the existing rows is a better start than noise (Hewitt 2021), and the same at each load.
         model.resize_token_embeddings(len(hub_tokenizer))
-        embeddings = model.get_input_embeddings().weight.data
-        embeddings[known:] = embeddings[:known].mean(dim=0)
+        for layer in (model.get_input_embeddings(), model.get_output_embeddings()):  # often tied
+            layer.weight.data[known:] = layer.weight.data[:known].mean(dim=0)
     return model, tokenizer
+
+
+def _trained_rows(model: Any, tokens: list[int]) -> list[int] | dict[str, list[int]] | None:
+    """Return the rows of the embedding matrix to train, by layer if the output has a matrix of its own."""
+    layers = (model.get_input_embeddings(), model.get_output_embeddings())
+    if not tokens or layers[0].weight is layers[1].weight:
+        return tokens or None
+    return {name: tokens for name, module in model.named_modules() if module in layers}
 
 
 @torch.inference_mode()
