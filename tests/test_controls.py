@@ -171,7 +171,8 @@ def recite(trained, text, **options):
     generator = PlotGenerator.from_pretrained(trained[0])
     backend = Recites(generator, text)
     opening = options.get("opening", "")
-    backend.base = len(generator.tokenizer.prompt("horror", "Salt", opening))
+    prompt = "horror" + controls_text(length=options.get("length"))
+    backend.base = len(generator.tokenizer.prompt(prompt, "Salt", opening))
     generator = PlotGenerator(backend, generator.tokenizer, generator.info)
     (sample,) = generator.generate(["horror"], title="Salt", seed=1, **options)
     *steps, streamed = generator.stream(["horror"], title="Salt", seed=1, **options)
@@ -189,6 +190,15 @@ def test_an_avoided_phrase_is_replaced_and_the_rest_stays(trained):
     assert sample.plot.startswith("The police hunt a no") and sample.plot.endswith("It rains.")
     assert recite(trained, " The police hunt a serial. killers", avoid=["serial killer"])[0].not_avoided == ()
     assert recite(trained, " She is artistic.", avoid=["art"])[0].plot == "She is artistic."
+
+
+@pytest.mark.parametrize(("length", "words"), [("short", 4), ("medium", 26), ("long", 61)])
+def test_a_plot_does_not_stop_before_the_fewest_words_of_its_length(trained, length, words):
+    sample, _ = recite(trained, " It rains in town.", length=length)
+    assert len(sample.plot.split()) == words and sample.plot.startswith("It rains in town.")
+    opened, _ = recite(trained, " It rains in town.", length=length, opening="The sea rises.")
+    assert len(opened.plot.split()) == max(words, 7)
+    assert not sample.truncated and length_class(sample.plot) == length
 
 
 def test_a_phrase_that_begins_in_the_opening_is_avoided(trained):

@@ -18,8 +18,8 @@ from movieplots.generation.keywords import content_words
 from movieplots.texts import as_names, shortened
 from movieplots.words import split_words
 
-# Length class -> most words of a plot; the last class is open.
-LENGTHS = {"short": 25, "medium": 60, "long": None}
+# Length class -> least and most words of a plot; the last class is open.
+LENGTHS: dict[str, tuple[int, int | None]] = {"short": (1, 25), "medium": (26, 60), "long": (61, None)}
 CONTROLS = ["keywords", "length"]  # names in the `movieplots.json` of generators that were trained with them
 CONTROL_SHARE = 0.5  # probability that a training example has keywords, and that it has its length class
 MAX_KEYWORDS, MAX_KEYWORD_WORDS = 3, 3
@@ -56,7 +56,7 @@ def controls_text(keywords: Sequence[str] = (), length: str | None = None) -> st
 def length_class(plot: str) -> str:
     """Return the length class of a plot: short (up to 25 words), medium (26 to 60) or long."""
     words = len(plot.split())
-    return next(name for name, most in LENGTHS.items() if most is None or words <= most)
+    return next(name for name, (_, most) in LENGTHS.items() if most is None or words <= most)
 
 
 def check_keywords(keywords: Iterable[str]) -> list[str]:

@@ -6,7 +6,7 @@ depend on its own seed only, so other samples in the same batch do not change it
 Special tokens never appear where they are not allowed: each request lists the tokens that its backend must not sample.
 If the model also writes the title, the end-of-title token must be sampled exactly once. If it occurs again, the text is
 truncated there and continued with another request that suppresses it. Avoided phrases are treated likewise (see
-`movieplots.generation.avoidance`).
+`movieplots.generation.avoidance`), and so is an end-of-sequence token before the fewest words of the length class.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from movieplots.errors import BadInput
 from movieplots.generation.avoidance import MAX_REWINDS, Avoidance
 from movieplots.generation.backends.base import Backend, Decoded, Request, Tokens
 from movieplots.generation.backends.loading import load_backend
-from movieplots.generation.controls import check_keywords, controls_text
+from movieplots.generation.controls import LENGTHS, check_keywords, controls_text
 from movieplots.generation.info import GeneratorInfo
 from movieplots.generation.keywords import contains, missing
 from movieplots.generation.prompt_format import PromptTokenizer
@@ -309,7 +309,7 @@ class PlotGenerator:
                 part = self._continued(part, ids)
             if part.max_new_tokens < 1:
                 break
-            with contextlib.closing(self._stream(self._text(part, prepared.avoidance, [*given, *ids]))) as tokens:
+            with contextlib.closing(self._stream(self._text(prepared, part, [*given, *ids]))) as tokens:
                 for token in tokens:
                     ids.append(token)
                     usage = Usage(
@@ -392,7 +392,7 @@ class PlotGenerator:
         [(0, 'war'), (1, 'comedy')]
         """
         prepared = self._prepare(requests, title, opening, max_tokens)
-        texts = [self._text(each.request, each.avoidance, self.tokenizer.encode(each.opening)) for each in prepared]
+        texts = [self._text(each, each.request, self.tokenizer.encode(each.opening)) for each in prepared]
         with contextlib.closing(self._decode(texts)) as finished:
             for i, ids in finished:
                 yield i, self._sample(prepared[i], ids), len(ids)
@@ -428,8 +428,10 @@ class PlotGenerator:
                         unfinished.append((i, text))
             waiting = unfinished
 
-    def _text(self, request: Request, avoidance: Avoidance | None, given: list[int]) -> "_Text":
-        return _Text(request, self.tokenizer.end_of_title, avoidance, given)
+    def _text(self, prepared: "_Prepared", request: Request, given: list[int]) -> "_Text":
+        length = prepared.sample.length
+        least = LENGTHS[length][0] if length else 0
+        return _Text(request, self.tokenizer, prepared.avoidance, given, least, prepared.title is not None)
 
     def _continued(self, request: Request, ids: list[int]) -> Request:
         """Return the request that continues after `ids`, the tokens generated for `request` so far."""
@@ -472,7 +474,7 @@ class PlotGenerator:
             titles = [
                 self._request(each, None, "", end_of_title, never, MAX_TITLE_TOKENS, "title-") for each in requests
             ]
-            texts = [self._text(each, avoidance, []) for each, avoidance in zip(titles, avoidances, strict=True)]
+            texts = [_Text(each, self.tokenizer, avoidance) for each, avoidance in zip(titles, avoidances, strict=True)]
             for i, ids in self._decode(texts):
                 prompt_titles[i] = self.tokenizer.read(ids, has_title=False)[0]
                 title_usage[i] = Usage(len(titles[i].prompt), len(ids))
@@ -552,18 +554,29 @@ class _Text:
     ----------
     request : Request
         Request for the whole text.
-    end_of_title : int or None
-        The token that must not occur twice.
+    tokenizer : PromptTokenizer
+        Tokenizer of the generator, whose end-of-title token must not occur twice.
     avoidance : Avoidance or None
         Finds phrases that must not occur.
-    given : list of int
+    given : sequence of int, default ()
         Tokens before the text in the same plot, in which an avoided phrase can begin.
+    least_words : int, default 0
+        Number of words of the plot before which the text must not stop.
+    has_title : bool, default False
+        Whether the title is in the prompt.
     """
 
     def __init__(
-        self, request: Request, end_of_title: int | None, avoidance: Avoidance | None, given: list[int]
+        self,
+        request: Request,
+        tokenizer: PromptTokenizer,
+        avoidance: Avoidance | None,
+        given: Sequence[int] = (),
+        least_words: int = 0,
+        has_title: bool = False,
     ) -> None:
-        self.request, self.end_of_title, self.avoidance, self.given = request, end_of_title, avoidance, given
+        self.request, self.tokenizer, self.avoidance, self.given = request, tokenizer, avoidance, list(given)
+        self.least_words, self.has_title = least_words, has_title
         self.ids: list[int] = []
         self._requests = self._rewinds = 0
         self._banned: tuple[int, ...] = ()  # for the next token only
@@ -582,7 +595,7 @@ class _Text:
         self._requests += 1
         if number == 0:
             return request
-        titles = [token for token in self.ids if token == self.end_of_title]
+        titles = [token for token in self.ids if token == self.tokenizer.end_of_title]
         return replace(
             request,
             prompt=[*request.prompt, *self.ids],
@@ -593,7 +606,10 @@ class _Text:
 
     def add(self, token: int) -> bool:
         """Append a new token; return False if the text was cut, so that the rest of the answer is invalid."""
-        if token == self.end_of_title and token in self.ids:
+        if token == self.tokenizer.end_of_title and token in self.ids:
+            return False
+        if token == self.tokenizer.end and self._too_short():
+            self._banned = (token,)
             return False
         self.ids.append(token)
         if self.avoidance is None:
@@ -609,6 +625,12 @@ class _Text:
             if self._rewinds == MAX_REWINDS + len(self.avoidance.phrases):
                 self.avoidance = None  # the sample is marked if a phrase occurs nevertheless
         return False
+
+    def _too_short(self) -> bool:
+        if not self.least_words:
+            return False
+        _, plot, _ = self.tokenizer.read([*self.given, *self.ids], self.has_title)
+        return len(plot.split()) < self.least_words
 
     def answered(self) -> None:
         """Note that the last request was answered, and the text was not cut."""

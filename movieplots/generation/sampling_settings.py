@@ -147,7 +147,7 @@ class PlotSettings(Sampling):
             for name, text in (given | {"title": self.title or "", "opening": self.opening}).items():
                 if isinstance(text, str) and contains(text, phrase):
                     raise BadInput(f"The {name} contains {phrase!r}, which is to be avoided: leave out one of them.")
-        most = LENGTHS[self.length] if self.length else None
+        most = LENGTHS[self.length][1] if self.length else None
         if most and isinstance(self.opening, str) and (words := len(self.opening.split())) > most:
             raise BadInput(
                 f"The opening has {words} words, and a {self.length} plot at most {most}: choose another length, or "
