@@ -143,7 +143,8 @@ def train_generator(settings: GeneratorSettings) -> GeneratorInfo:
         If an option is out of range; if the base model does not exist, is an encoder, or was trained on validation or
         test plots; if `guidance_scale` is above 1 and the base model is not a generator that `train_generator` trained
         with `method="lora"` and the same `titles`; if the corpus lacks a split or has too few plots for one step; if
-        memory does not suffice for one sequence; or if `output_dir` holds a model trained with other settings.
+        the memory that is needed exceeds the free memory; if the loss becomes infinite or NaN; or if `output_dir` holds
+        a model trained with other settings.
 
     Notes
     -----
@@ -163,6 +164,13 @@ def train_generator(settings: GeneratorSettings) -> GeneratorInfo:
     (`Ho and Salimans 2022 <https://arxiv.org/abs/2207.12598>`_, for language models
     `Sanchez et al. 2023 <https://arxiv.org/abs/2306.17806>`_), distilled into the generator
     (`Meng et al. 2023 <https://arxiv.org/abs/2210.03142>`_).
+
+    With LoRA on a GPU, base models of at least 500 million parameters are loaded in half precision: bfloat16, or
+    float16 on GPUs without bfloat16. Gemma models stay in float32 there, because their activations exceed the range of float16.
+    The adapter is always trained in float32. If the estimated memory does not suffice, fewer sequences share a forward
+    pass, then activations are recomputed in the backward pass (gradient checkpointing,
+    `Chen et al. 2016 <https://arxiv.org/abs/1604.06174>`_), then the frozen weights are quantized to 4 bits if
+    bitsandbytes is installed (QLoRA, `Dettmers et al. 2023 <https://arxiv.org/abs/2305.14314>`_).
 
     Examples
     --------
