@@ -262,6 +262,12 @@ def _candidates(size: BaseModelSize, method: str, precision: str) -> list[tuple[
 
 
 def _check_possible(base_model: str, size: BaseModelSize, precision: str) -> None:
+    try:
+        size.parameters  # noqa: B018
+    except ValueError:  # transformers has no such model of this type
+        raise BadInput(
+            f"{base_model} is not a causal language model: choose one such as smollm2-135m or gpt2."
+        ) from None
     if precision == "half" and needs_float32(size.config):
         raise BadInput(
             f"--precision half does not work for {base_model} on this GPU: the activations of Gemma models exceed the "
@@ -281,11 +287,12 @@ def _halves(count: int) -> Iterator[int]:
 def _description(base_model: str, plan: TrainingPlan, block_size: int, free: float | None) -> str:
     where = "GPU memory" if torch.cuda.is_available() else "memory"
     known = "" if free is None else f", {free / GB:.1f} GB are free"
-    parts = ", ".join(f"{name} {part / GB:.1f}" for name, part in plan.parts.items())
-    checkpointing = ", with gradient checkpointing" if plan.checkpointing else ""
+    parts = ", ".join(f"{name} {part / GB:.1f}" for name, part in plan.parts.items() if part >= 0.05 * GB)
+    parts = f"{parts}, " if parts else ""
+    checkpointing = " and gradient checkpointing" if plan.checkpointing else ""
     return (
-        f"Training {base_model} needs about {plan.needed / GB:.1f} GB of {where}{known}: {parts} "
-        f"({plural(plan.at_once, 'sequence')} of {block_size} tokens per forward pass{checkpointing})."
+        f"Training {base_model} needs about {plan.needed / GB:.1f} GB of {where}{known}: {parts}with "
+        f"{plural(plan.at_once, 'sequence')} of {block_size} tokens per forward pass{checkpointing}."
     )
 
 
@@ -298,8 +305,7 @@ def _too_large(base_model: str, plan: TrainingPlan, method: str, free: float) ->
         remedies.append("run `pip install bitsandbytes` for weights in 4 bits")
     if not gpu:
         remedies.append("train on a GPU")
-    if method == "lora":
-        remedies.append(f"give --precision {plan.precision} to try it nevertheless")
+    remedies.append(f"give --precision {plan.precision} to try it nevertheless")
     return (
         f"Training {base_model} needs at least {plan.needed / GB:.1f} GB of {'GPU ' if gpu else ''}memory ({how}), but "
         f"only {free / GB:.1f} GB are free: {', '.join(remedies[:-1])}, or {remedies[-1]}."

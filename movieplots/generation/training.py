@@ -166,9 +166,9 @@ def train_generator(settings: GeneratorSettings) -> GeneratorInfo:
     (`Meng et al. 2023 <https://arxiv.org/abs/2210.03142>`_).
 
     With LoRA on a GPU, base models of at least 500 million parameters are loaded in half precision: bfloat16, or
-    float16 on GPUs without bfloat16. Gemma models stay in float32 there, because their activations exceed the range of float16.
-    The adapter is always trained in float32. If the estimated memory does not suffice, fewer sequences share a forward
-    pass, then activations are recomputed in the backward pass (gradient checkpointing,
+    float16 on GPUs without bfloat16. Gemma models stay in float32 there, because their activations exceed the range of
+    float16. The adapter is always trained in float32. If the estimated memory does not suffice, fewer sequences share
+    a forward pass, then activations are recomputed in the backward pass (gradient checkpointing,
     `Chen et al. 2016 <https://arxiv.org/abs/1604.06174>`_), then the frozen weights are quantized to 4 bits if
     bitsandbytes is installed (QLoRA, `Dettmers et al. 2023 <https://arxiv.org/abs/2305.14314>`_).
 
