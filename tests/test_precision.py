@@ -206,7 +206,7 @@ def test_a_model_that_does_not_fit_is_rejected_before_its_weights_are_loaded(gpu
     with pytest.raises(BadInput, match="--precision 4bit needs bitsandbytes: run `pip install bitsandbytes`"):
         planned(monkeypatch, LARGE_CONFIG, 2, 512, "4bit")
     monkeypatch.undo()
-    monkeypatch.setattr(precision, "available_memory", lambda: 1e6)
+    monkeypatch.setattr(precision, "available_memory", lambda: 1e9)
     monkeypatch.setattr(precision, "load_config", lambda name: LARGE_CONFIG)
     with pytest.raises(
         BadInput, match="GB are free: lower --block-size, choose a smaller base model, train on a GPU, or"
