@@ -38,7 +38,7 @@ GB = 1e9
 TRAINED, FLOAT32, HALF, FOUR_BIT = 16, 4, 2, 0.53  # 4 bits, and a scale per block of 64 weights, itself quantized
 LOGIT, GUIDED_LOGIT = 12, 28  # the logits, their log-probabilities and the gradients of both, for the largest part
 NORM = 8  # a layer norm stores its input in float32 twice
-NEW_ROWS = 1.5  # copies of the embedding matrix with the new rows in place, at the peak
+NEW_ROWS = 1.25  # copies of the embedding matrix with the new rows in place, at the peak
 # GPT-2's activation function and its dropout store their intermediate results.
 STORED_MORE = {"gpt2": 3.0}
 # Libraries and allocators need more: the part on a CPU is measured, that on a GPU is not.
