@@ -31,6 +31,7 @@ from transformers.trainer_utils import set_seed
 
 from movieplots.errors import sentences
 from movieplots.generation.precision import GB, RANK, BaseModelSize, TrainingPlan, memory
+from movieplots.pretrained.base_models import quiet_transformers
 from movieplots.runs.fit import can_compile, fit, half_dtype, needs_float32
 
 BLOCK_SIZE = 512
@@ -141,6 +142,7 @@ def main() -> int:
     parser.add_argument("--model", choices=CONFIGS, action="append", help="only this model; can be repeated")
     parser.add_argument("--tiny", action="store_true", help="rehearse with tiny models, also on a CPU")
     arguments = parser.parse_args()
+    quiet_transformers()
     if not torch.cuda.is_available() and not arguments.tiny:
         print("This benchmark needs a GPU; --tiny rehearses it without one.")
         return conclude([])
