@@ -82,7 +82,8 @@ def new_student(teacher: Any, layers: int) -> Any:
     settings = teacher.config.to_dict() | {
         teacher.config.attribute_map.get("num_hidden_layers", "num_hidden_layers"): layers
     }
-    settings.pop("layer_types", None)  # has one entry per layer; all layers of the supported models have the same type
+    if kinds := settings.get("layer_types"):  # such as Gemma's layers with a sliding window
+        settings["layer_types"] = [kinds[layer] for layer in chosen]
     student = AutoModelForCausalLM.from_config(type(teacher.config).from_dict(settings), dtype=torch.float32)
     weights = {}
     for name, tensor in teacher.state_dict().items():
@@ -103,7 +104,7 @@ def distillation_loss(teacher: Any) -> Loss:
         inputs = dict(inputs)
         labels = inputs.pop("labels")[:, 1:]
         has_target = labels != -100
-        with torch.no_grad(), half_precision(labels.device):
+        with torch.no_grad(), half_precision(labels.device, teacher.config):
             targets = teacher.to(labels.device)(**inputs).logits[:, :-1][has_target].float()
         own = student(**inputs).logits[:, :-1][has_target].float()
         hard = cross_entropy(own, labels[has_target], reduction="sum")

@@ -52,7 +52,7 @@ def guidance_loss(teacher: Any, weight: float, tokenizer: PromptTokenizer) -> Lo
             name.removeprefix("contrast_"): tensor for name, tensor in inputs.items() if name.startswith("contrast_")
         }
         weights = weight * _in_plots(inputs, tokenizer.end_of_title)[:, :-1][_has_target(inputs)].float()
-        with torch.no_grad(), half_precision(inputs["labels"].device):
+        with torch.no_grad(), half_precision(inputs["labels"].device, teacher.config):
             teacher.to(inputs["labels"].device)
             target = guided(predict(teacher, inputs), predict(teacher, contrasts), weights, tokenizer.end_tokens)
         return kl_div(predict(student, inputs), target, reduction="sum", log_target=True) / tokens

@@ -9,27 +9,30 @@ from safetensors import SafetensorError
 
 from movieplots.errors import BadInput
 from movieplots.generation.info import GeneratorInfo
+from movieplots.generation.precision import FLOAT32_PLAN, RANK, TrainingPlan, dtype_for_sampling
 from movieplots.generation.prompt_format import PromptTokenizer
 from movieplots.generation.training_settings import adapter_info
-from movieplots.pretrained.base_models import load_causal_lm
+from movieplots.pretrained.base_models import load_causal_lm, load_config
 from movieplots.runs.folder import read_info
 
-RANK = 16
 
-
-def new_generator(base_model: str, titles: bool, method: str) -> tuple[Any, PromptTokenizer]:
-    """Return the base model in float32, ready for training, and its prompt tokenizer.
+def new_generator(
+    base_model: str, titles: bool, method: str, plan: TrainingPlan = FLOAT32_PLAN
+) -> tuple[Any, PromptTokenizer]:
+    """Return the base model, ready for training in the precision of the plan, and its prompt tokenizer.
 
     The method `lora` adds an adapter of rank 16 to all linear layers (Hu et al. 2022,
     https://arxiv.org/abs/2106.09685); `full` trains all weights. Special tokens that the vocabulary lacks get new rows
     in the embedding matrix, which are always trained. If the base model is a generator with an adapter, training
-    continues from this adapter.
+    continues from this adapter. All weights that are trained are in float32.
     """
     start = adapter_info(base_model)
-    model, tokenizer = _base_with_special_tokens(start.base_model if start else base_model, titles)
+    model, tokenizer = _base_with_special_tokens(start.base_model if start else base_model, titles, **plan.loading)
     _check_causal(model, base_model)
     # With a cache, transformers treats a packed sequence as one long text, so plots would attend to each other.
     model.config.use_cache = False
+    if plan.checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     if start and tokenizer.new_tokens and start.titles != titles:
         flag = "--titles" if start.titles else "--no-titles"
         raise BadInput(f"{base_model} was trained with the special tokens of {flag} only: pass {flag}.")
@@ -79,7 +82,8 @@ def load_generator(folder: str | Path) -> tuple[Any, PromptTokenizer, GeneratorI
     Returns
     -------
     model : transformers.PreTrainedModel
-        The model in float32 on the CPU, in evaluation mode, with its adapter merged.
+        The model on the CPU, in evaluation mode, with its adapter merged. It is in float32, or in half precision if it
+        has at least 500 million parameters and the computer has a GPU.
     tokenizer : PromptTokenizer
         Converts prompts to token ids and back.
     info : GeneratorInfo
@@ -100,9 +104,10 @@ def load_generator(folder: str | Path) -> tuple[Any, PromptTokenizer, GeneratorI
     """
     info = read_info(folder, GeneratorInfo)
     if not (Path(folder) / "adapter_config.json").is_file():
-        model, tokenizer = load_causal_lm(str(folder))
+        model, tokenizer = load_causal_lm(str(folder), dtype=dtype_for_sampling(load_config(str(folder))))
         return model.eval(), PromptTokenizer.of(tokenizer, info), info
-    model, prompt_tokenizer = _base_with_special_tokens(info.base_model, info.titles, info.anchored)
+    dtype = dtype_for_sampling(load_config(info.base_model))
+    model, prompt_tokenizer = _base_with_special_tokens(info.base_model, info.titles, info.anchored, dtype=dtype)
     return _with_adapter(model, folder).merge_and_unload().eval(), prompt_tokenizer, info
 
 
@@ -119,8 +124,10 @@ def _with_adapter(model: Any, folder: str | Path, trainable: bool = False) -> Pe
         raise BadInput(f"The adapter in {folder} cannot be loaded: {str(error).splitlines()[0]}") from None
 
 
-def _base_with_special_tokens(base_model: str, titles: bool, anchored: bool = True) -> tuple[Any, PromptTokenizer]:
-    model, hub_tokenizer = load_causal_lm(base_model)
+def _base_with_special_tokens(
+    base_model: str, titles: bool, anchored: bool = True, **loading: Any
+) -> tuple[Any, PromptTokenizer]:
+    model, hub_tokenizer = load_causal_lm(base_model, **loading)
     known = len(hub_tokenizer)
     tokenizer = PromptTokenizer(hub_tokenizer, titles, anchored)
     if len(hub_tokenizer) > known:
@@ -146,9 +153,9 @@ def _check_causal(model: Any, base_model: str) -> None:
 
     The first output of an encoder depends on the last token; that of a causal language model does not.
     """
-    inputs = torch.tensor([[1, 2, 3], [1, 2, 4]])
-    first = model.eval()(input_ids=inputs).logits[:, 0]
-    if not torch.allclose(first[0], first[1], atol=1e-4):
+    inputs = torch.tensor([[1, 2, 3], [1, 2, 4]], device=model.device)
+    first = model.eval()(input_ids=inputs).logits[:, 0].float()
+    if not torch.allclose(first[0], first[1], atol=1e-4 if model.dtype == torch.float32 else 0.1):
         raise BadInput(
             f"{base_model} is an encoder, not a causal language model: choose a causal language model such as "
             "smollm2-135m or gpt2."

@@ -18,6 +18,7 @@ from movieplots.generation.guidance import guidance_loss
 from movieplots.generation.info import GeneratorInfo, GeneratorMetrics, GenreLoss
 from movieplots.generation.model import context_of, load_generator, new_generator, save_generator
 from movieplots.generation.packing import EvaluationSequence, PackedPlots, RandomCrops, collate, evaluation_sequences
+from movieplots.generation.precision import FLOAT32_PLAN, TrainingPlan, plan_training
 from movieplots.generation.prompt_format import PromptTokenizer
 from movieplots.generation.samples_in_training import SampleWriter
 from movieplots.generation.training_settings import (
@@ -30,7 +31,7 @@ from movieplots.generation.training_settings import (
 from movieplots.plots import load_plots
 from movieplots.progress import notify, track
 from movieplots.runs.find_lr import LrSearch, search_lr
-from movieplots.runs.fit import Loss, can_compile, circumstances, fit, history
+from movieplots.runs.fit import Loss, can_compile, circumstances, fit, history, not_finite
 from movieplots.runs.lifecycle import Finished, Run, processes, run_training
 from movieplots.settings import takes
 
@@ -80,13 +81,14 @@ watchers: list[Callable[[], TrainerCallback]] = []  # callbacks of each training
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """Model, tokenizer and training corpus of a run, and a loss function that replaces the model's own, or None."""
+    """Model, tokenizer and training corpus of a run, a loss function that replaces the model's own, and the plan."""
 
     base_model: str
     model: Any
     tokenizer: PromptTokenizer
     corpus: TrainingCorpus
     loss: Loss | None
+    plan: TrainingPlan = FLOAT32_PLAN
 
 
 class LossOnPlots(TypedDict):
@@ -141,7 +143,8 @@ def train_generator(settings: GeneratorSettings) -> GeneratorInfo:
         If an option is out of range; if the base model does not exist, is an encoder, or was trained on validation or
         test plots; if `guidance_scale` is above 1 and the base model is not a generator that `train_generator` trained
         with `method="lora"` and the same `titles`; if the corpus lacks a split or has too few plots for one step; if
-        memory does not suffice for one sequence; or if `output_dir` holds a model trained with other settings.
+        the memory that is needed exceeds the free memory; if the loss becomes infinite or NaN; or if `output_dir` holds
+        a model trained with other settings.
 
     Notes
     -----
@@ -168,6 +171,13 @@ def train_generator(settings: GeneratorSettings) -> GeneratorInfo:
     `Sanchez et al. 2023 <https://arxiv.org/abs/2306.17806>`_), distilled into the generator
     (`Meng et al. 2023 <https://arxiv.org/abs/2210.03142>`_).
 
+    With LoRA on a GPU, base models of at least 500 million parameters are loaded in half precision: bfloat16, or
+    float16 on GPUs without bfloat16. Gemma models stay in float32 there, because their activations exceed the range of
+    float16. The adapter is always trained in float32. If the estimated memory does not suffice, fewer sequences share
+    a forward pass, then activations are recomputed in the backward pass (gradient checkpointing,
+    `Chen et al. 2016 <https://arxiv.org/abs/1604.06174>`_), then the frozen weights are quantized to 4 bits if
+    bitsandbytes is installed (QLoRA, `Dettmers et al. 2023 <https://arxiv.org/abs/2305.14314>`_).
+
     Examples
     --------
     >>> from movieplots import prepare, train_generator
@@ -181,15 +191,20 @@ def train_generator(settings: GeneratorSettings) -> GeneratorInfo:
         settings = run.settings
         if settings.guidance_scale > 1:
             _check_guided(settings)
+        plan = plan_training(
+            settings.base_model, settings.method, run.at_once, settings.block_size, settings.precision,
+            guided=settings.guidance_scale > 1,
+        )  # fmt: skip
+        run.at_once = plan.at_once
         notify(f"Loading {settings.base_model} …")
-        model, tokenizer = new_generator(settings.base_model, bool(settings.titles), settings.method)
+        model, tokenizer = new_generator(settings.base_model, bool(settings.titles), settings.method, plan)
         loss = None
         if settings.guidance_scale > 1:
             loss = guidance_loss(load_generator(settings.base_model)[0], settings.guidance_scale - 1, tokenizer)
         start = adapter_info(settings.base_model)
         base_model = settings.base_model if start is None else start.base_model
         corpus = measure_corpus(run.parts["train"], model, tokenizer, settings, contrasts=loss is not None)
-        return TrainingSetup(base_model, model, tokenizer, corpus, loss)
+        return TrainingSetup(base_model, model, tokenizer, corpus, loss, plan)
 
     return run_generator_training(settings, make)
 
@@ -229,7 +244,8 @@ def find_lr(settings: GeneratorLrSettings) -> LrSearch:
     """
     plots = load_plots(settings.data, "train")
     set_seed(settings.seed)
-    model, tokenizer = new_generator(settings.base_model, settings.titles, settings.method)
+    plan = plan_training(settings.base_model, settings.method, 1, settings.block_size)
+    model, tokenizer = new_generator(settings.base_model, settings.titles, settings.method, plan)
     corpus_settings = CorpusSettings(
         settings.data, settings.base_model, titles=settings.titles, packing=settings.packing, sampler="uniform",
         block_size=settings.block_size, seed=settings.seed,
@@ -313,7 +329,8 @@ def _train(run: GeneratorRun, setup: TrainingSetup) -> TrainingResult:
             "per_device_eval_batch_size": 1,
             "eval_strategy": "steps",
             "eval_on_start": True,
-            "torch_compile": can_compile(),
+            # Not measured with gradient checkpointing and 4-bit weights.
+            "torch_compile": can_compile() and not setup.plan.checkpointing and setup.plan.precision != "4bit",
             "remove_unused_columns": False,  # keeps the contrasts for the guidance loss
         },
         callbacks=[
@@ -353,8 +370,8 @@ def _finish(run: GeneratorRun, setup: TrainingSetup, result: TrainingResult) -> 
             epochs=epochs,
             padding_share=corpus.padding_share,
             truncated_plots=corpus.truncated_plots,
-            parameters=sum(p.numel() for p in setup.model.parameters()),
-            trained_parameters=sum(p.numel() for p in setup.model.parameters() if p.requires_grad),
+            parameters=setup.model.num_parameters(),
+            trained_parameters=setup.model.num_parameters(only_trainable=True),
         ),
         test_loss_by_genre={
             genre: GenreLoss(before["by_genre"][genre]["loss"], row["loss"], row["plots"])
@@ -437,6 +454,8 @@ def measure_losses(model: torch.nn.Module, sequences: list[EvaluationSequence]) 
             losses.setdefault(genre, []).append(float(nats[own].double().sum()))
             counts.setdefault(genre, []).append(int((labels[own] != -100).sum()))
     total, tokens = sum(map(sum, losses.values())), sum(map(sum, counts.values()))
+    if not math.isfinite(total):
+        raise not_finite("test loss", "with these weights")
     return {
         "loss": total / tokens,
         "tokens": tokens,

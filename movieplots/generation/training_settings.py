@@ -11,6 +11,7 @@ from movieplots.runs.settings import LR_SCHEDULERS, BaseModel, TimeLimit, Traini
 from movieplots.settings import Data, Option, OutputDir, Overwrite, Seed, Settings, option_of
 
 METHODS = ("lora", "full")
+PRECISIONS = ("auto", "float32", "half", "4bit")
 PACKINGS = ("packed", "random-crops")
 SAMPLERS = ("uniform", "genre-weighted")
 LEARNING_RATES = {"lora": 1e-3, "full": 1e-4}
@@ -19,8 +20,9 @@ STUDENT_LEARNING_RATE = 3e-4
 GeneratorBase = Annotated[
     str,
     Option(
-        "Model to fine-tune: `smollm2-135m` (works offline), a Hugging Face Hub id such as `gpt2`, or a local folder, "
-        "which may be a trained generator.",
+        "Model to fine-tune: `smollm2-135m` (works offline), a Hugging Face Hub id such as `gpt2`, or, for a GPU, "
+        "`HuggingFaceTB/SmolLM2-1.7B`, `Qwen/Qwen3-1.7B` or `google/gemma-3-1b-pt`, or a local folder, which may be a "
+        "trained generator.",
         metavar="NAME",
         may_be_path=True,
     ),
@@ -116,6 +118,16 @@ class GeneratorSettings(SequenceSettings, TrainingSettings):
     _: KW_ONLY
     titles: Titles = None
     method: Method = "lora"
+    precision: Annotated[
+        str,
+        Option(
+            "Number format of the base model's weights with `lora`, whose adapter is always in float32: `float32`, "
+            "`half` (bfloat16, or float16 on a GPU without bfloat16), or `4bit` (nf4 of bitsandbytes; Dettmers et al. "
+            "2023). `auto`: on a GPU half precision for models of at least 500 million parameters, 4 bits if half "
+            "precision does not fit in memory and bitsandbytes is installed, otherwise float32.",
+            choices=PRECISIONS,
+        ),
+    ] = "auto"
     packing: Packing = "packed"
     guidance_scale: Annotated[
         float,
@@ -137,6 +149,8 @@ class GeneratorSettings(SequenceSettings, TrainingSettings):
     def check(self) -> None:
         """Raise BadInput if options conflict."""
         check_sampler(self.sampler, self.packing)
+        if self.precision in ("half", "4bit") and self.method == "full":
+            raise BadInput(f"--precision {self.precision} needs --method lora: trained weights must be in float32.")
         if self.guidance_scale > 1 and self.packing == "random-crops":
             raise BadInput("--guidance-scale needs --packing packed: random crops do not show where a plot begins.")
         if self.guidance_scale > 1 and self.early_stopping_patience is not None:
@@ -149,6 +163,11 @@ class GeneratorSettings(SequenceSettings, TrainingSettings):
         """Return the default learning rate, sampler and titles."""
         rate = usual_learning_rate(self.base_model, self.method)
         return {"titles": True, "learning_rate": rate, "sampler": usual_sampler(self.packing)}
+
+    def recipe(self) -> dict[str, Any]:
+        """Return the options that change the result; `auto` precision is left out, as in models of earlier versions."""
+        recipe = super().recipe()
+        return {name: value for name, value in recipe.items() if (name, value) != ("precision", "auto")}
 
     def resolved(self) -> Self:
         """Return a copy with all defaults; titles follow from the base model if it is a generator."""

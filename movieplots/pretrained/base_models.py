@@ -24,7 +24,7 @@ from movieplots.files import atomic_folder, content_fingerprint, read_json
 from movieplots.progress import notify
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 T = TypeVar("T")
 
@@ -166,11 +166,11 @@ def cache_folder() -> Path:
     return Path(os.environ.get("MOVIEPLOTS_CACHE") or Path.home() / ".cache" / "movieplots")
 
 
-def load_causal_lm(name: str) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
-    """Load a causal language model in float32 and its tokenizer. Raises BadInput if there is no model of this name."""
+def load_causal_lm(name: str, **loading: Any) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
+    """Load a causal language model, in float32 unless `loading` has another dtype, and its tokenizer."""
     from transformers import AutoModelForCausalLM
 
-    return load_pretrained(AutoModelForCausalLM, name), load_tokenizer(name)
+    return load_pretrained(AutoModelForCausalLM, name, **loading), load_tokenizer(name)
 
 
 def load_encoder(name: str) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
@@ -180,13 +180,22 @@ def load_encoder(name: str) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase
     return load_pretrained(AutoModel, name), load_tokenizer(name)
 
 
-def load_pretrained(kind: Any, name: str) -> "PreTrainedModel":
-    """Load a base model in float32 with one of transformers' `Auto` classes. Raises BadInput if there is none."""
+def load_pretrained(kind: Any, name: str, **loading: Any) -> "PreTrainedModel":
+    """Load a base model with one of transformers' `Auto` classes, in float32 unless `loading` has another dtype."""
     import torch
 
     quiet_transformers()
     location = resolve(name)
-    return _load(name, lambda: kind.from_pretrained(location, dtype=torch.float32))
+    return _load(name, lambda: kind.from_pretrained(location, **({"dtype": torch.float32} | loading)))
+
+
+def load_config(name: str) -> "PreTrainedConfig":
+    """Load the config of a base model, which is small, without its weights. Raises BadInput if there is none."""
+    from transformers import AutoConfig
+
+    quiet_transformers()
+    location = resolve(name)
+    return _load(name, lambda: AutoConfig.from_pretrained(location))
 
 
 def load_tokenizer(name: str) -> "PreTrainedTokenizerBase":

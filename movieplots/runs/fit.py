@@ -68,6 +68,26 @@ def mixed_precision() -> dict[str, bool]:
     return {"bf16": bool(capabilities.get("avx512_bf16") or capabilities.get("amx_tile"))}
 
 
+def half_dtype() -> torch.dtype:
+    """Return the type of half-precision weights: float16 on a GPU without bfloat16 in its hardware, else bfloat16."""
+    if torch.cuda.is_available() and not torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.float16
+    return torch.bfloat16
+
+
+def needs_float32(config: Any) -> bool:
+    """Return whether a model must be trained in float32 here.
+
+    The activations of Gemma models exceed the range of float16, and some GPUs, such as the T4, have no bfloat16.
+    """
+    return str(getattr(config, "model_type", "")).startswith("gemma") and half_dtype() == torch.float16
+
+
+def mixed_precision_of(config: Any) -> dict[str, bool]:
+    """Return the `TrainingArguments` for the mixed precision of a model with this config."""
+    return {"bf16": False, "fp16": False} if needs_float32(config) else mixed_precision()
+
+
 class _SingleGpuArguments(TrainingArguments):
     """`TrainingArguments` with one GPU per process.
 
@@ -92,8 +112,7 @@ def training_arguments(**arguments: Any) -> TrainingArguments:
         ddp_find_unused_parameters=False,
         dataloader_num_workers=0,
         dataloader_pin_memory=torch.cuda.is_available(),
-        **mixed_precision(),
-        **arguments,
+        **(mixed_precision() | arguments),
     )
 
 
@@ -124,10 +143,10 @@ def _distributed() -> bool:
     return bool(torch.distributed.is_available() and torch.distributed.is_initialized())
 
 
-def half_precision(device: torch.device) -> torch.autocast:
+def half_precision(device: torch.device, config: Any = None) -> torch.autocast:
     """Return an autocast context for computations outside a model's `forward`, where the `Trainer` sets none."""
     numbers = {"bf16": torch.bfloat16, "fp16": torch.float16}
-    half = next((numbers[name] for name, on in mixed_precision().items() if on), None)
+    half = next((numbers[name] for name, on in mixed_precision_of(config).items() if on), None)
     return torch.autocast(device.type, half, enabled=half is not None)
 
 
@@ -206,6 +225,24 @@ class _CheckpointCallback(TrainerCallback):
 
     def _planned(self, state: Any) -> int:
         return int(self.evaluations * max(state.global_step / state.max_steps, self.clock.share))
+
+
+class _StopIfNotFinite(TrainerCallback):
+    """Ends a training whose loss is not a finite number, before a checkpoint with its weights is saved."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
+        """Raise BadInput if the training loss or the validation loss is infinite or NaN."""
+        for key, what in {"loss": "training loss", "eval_loss": "validation loss"}.items():
+            if not math.isfinite((logs or {}).get(key, 0.0)):
+                raise not_finite(what, f"at step {state.global_step}")
+
+
+def not_finite(what: str, when: str) -> BadInput:
+    """Return the error for a loss that is not a finite number."""
+    return BadInput(
+        f"The {what} is not a finite number {when}, so no model was saved: start again with --overwrite and a lower "
+        "--learning-rate, or with another base model."
+    )
 
 
 class _ProgressBar(TrainerCallback):
@@ -341,11 +378,15 @@ def fit(
             seed=seed,
             eval_steps=never,
             prediction_loss_only=True,
-            **({"save_strategy": "no"} | stopping | arguments),
+            logging_nan_inf_filter=False,
+            **({"save_strategy": "no"} | mixed_precision_of(getattr(model, "config", None)) | stopping | arguments),
         ),
-        callbacks=[_CheckpointCallback(clock, evaluations, save_evaluated=patience is not None), progress, *more],
+        callbacks=[
+            _StopIfNotFinite(), _CheckpointCallback(clock, evaluations, save_evaluated=patience is not None), progress,
+            *more,
+        ],
         **trainer_arguments,
-    )
+    )  # fmt: skip
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
     if main_process():
