@@ -15,13 +15,13 @@ from movieplots.classification.calibration import GRID, best_thresholds
 from movieplots.classification.info import ClassifierInfo, LabelScores
 from movieplots.classification.labelled_plots import read_labelled, targets_of
 from movieplots.classification.metrics import multilabel_metrics
-from movieplots.classification.model import GenreModel
+from movieplots.classification.model import head_parameters, new_model
 from movieplots.classification.prediction import GenreClassifier
 from movieplots.classification.training import distillation_targets, layer_groups, train_classifier
 from movieplots.classification.training_plots import MASKED, TrainingPlots
 from movieplots.errors import BadInput
 from movieplots.plots import FILE_NAME, imdb_title, load_plots, save_plots
-from movieplots.pretrained.base_models import load_encoder
+from movieplots.pretrained.base_models import load_tokenizer
 from movieplots.runs.folder import read_info
 
 
@@ -81,21 +81,21 @@ def test_metrics_by_hand():
 
 def test_padding_does_not_change_a_prediction(tiny_roberta):
     torch.manual_seed(0)
-    encoder, tokenizer = load_encoder(tiny_roberta)
-    model = GenreModel(encoder, 4).eval()
+    model, tokenizer = new_model(tiny_roberta, list("abcd"))
+    model.eval()
     alone = tokenizer(["A sheriff rides into town."], return_tensors="pt")
     beside = tokenizer(["A sheriff rides into town.", "word " * 60], padding=True, return_tensors="pt")
-    logits = [model(batch["input_ids"], batch["attention_mask"])["logits"][0] for batch in (alone, beside)]
+    logits = [model(**batch).logits[0] for batch in (alone, beside)]
     assert torch.allclose(*logits, atol=1e-4)
 
 
 def test_learning_rates_fall_from_head_to_embeddings(tiny_roberta):
-    encoder, _ = load_encoder(tiny_roberta)
-    model = GenreModel(encoder, 4)
+    model, _ = new_model(tiny_roberta, list("abcd"))
     groups = layer_groups(model)
     rates = [group["lr"] for group in groups]
     assert rates == sorted(rates, reverse=True)
     assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
+    assert [id(p) for p in groups[0]["params"]] == [id(p) for p in model.classifier.parameters()]
 
 
 def test_training_writes_a_model_that_predicts(classifier, small_corpus):
@@ -224,15 +224,15 @@ def test_settings_out_of_range_are_rejected(small_corpus, tiny_roberta, tmp_path
 
 
 def test_an_epoch_has_every_plot_once_with_some_tokens_masked_and_some_titles(small_corpus, tiny_roberta):
-    _, tokenizer = load_encoder(tiny_roberta)
+    tokenizer = load_tokenizer(tiny_roberta)
     plots = read_labelled(small_corpus)
     texts, targets, titles = (part["train"] for part in (plots.texts, plots.targets, plots.titles))
-    stream = TrainingPlots(tokenizer, texts, targets, 256, 16, seed=0, titles=titles)
+    stream = TrainingPlots(tokenizer, texts, targets, 16, seed=0, titles=titles)
     rows = list(stream.one_epoch(0))
     assert len(rows) == stream.steps_per_epoch * 16 >= len(texts)
     seen = Counter(tuple(row["labels"].tolist()) for row in rows)
     assert not Counter(map(tuple, targets.tolist())) - seen  # all of them, and some repeated to fill the last batch
-    lengths = [len(row["input_ids"]) for row in TrainingPlots(tokenizer, texts, targets, 256, 16, 0).one_epoch(3)]
+    lengths = [len(row["input_ids"]) for row in TrainingPlots(tokenizer, texts, targets, 16, 0).one_epoch(3)]
     spread = [np.ptp(lengths[i : i + 16]) for i in range(0, len(lengths) - 16, 16)]
     assert np.median(spread) < np.ptp(lengths) / 3  # plots of a batch have about the same length
     shown = [token for row in rows for token in row["input_ids"]]

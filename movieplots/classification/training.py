@@ -9,7 +9,7 @@ student trained on its probabilities keeps part of the gain
 predict the plots that they were trained on, so an overfitted teacher adds little to the genres of these plots.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,22 @@ import numpy as np
 import torch
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
+from torch import nn
 from transformers import DataCollatorWithPadding, set_seed
 
 from movieplots.classification.finishing import finish
-from movieplots.classification.imbalance import log_odds, log_shift, make_loss
+from movieplots.classification.imbalance import Loss, log_odds, log_shift, make_loss
 from movieplots.classification.info import ClassifierInfo
 from movieplots.classification.labelled_plots import LabelledPlots, labelled, read_labelled
-from movieplots.classification.model import GenreModel, add_lora, keep_layers, layers_of, merge_lora
+from movieplots.classification.model import (
+    add_lora,
+    head_parameters,
+    keep_layers,
+    layers_of,
+    merge_lora,
+    new_model,
+    output_layer,
+)
 from movieplots.classification.prediction import GenreClassifier
 from movieplots.classification.torch_engine import TorchEngine
 from movieplots.classification.training_plots import TrainingPlots, tokenized
@@ -35,7 +44,6 @@ from movieplots.classification.training_settings import (
     FastaiSettings,
 )
 from movieplots.errors import BadInput
-from movieplots.pretrained.base_models import load_encoder
 from movieplots.progress import notify, track
 from movieplots.runs.find_lr import LrSearch, search_lr
 from movieplots.runs.fit import Group, circumstances, fit, history
@@ -46,6 +54,7 @@ from movieplots.settings import takes
 LAYER_DECAY = 0.85  # factor of the learning rate per layer below the top one
 EMBEDDING_RATE, HEAD_RATE = 1e-4, 1e-3
 HEAD_PLOTS = 20_000  # enough for the logistic regression that initializes the head
+FEATURE_NORM = 8.0  # mean norm to which its centered features are scaled
 HEAD_STRENGTH = 0.1  # C: its inverse regularization strength
 SOFT_SHARE = 0.5  # weight of the teachers' probabilities in a target; the rest is the plot's own genres
 
@@ -56,7 +65,7 @@ AnySettings = ClassifierSettings | FastaiSettings | ClassifierLrSettings
 class TrainingInputs:
     """The untrained model, its tokenizer, and the labelled plots."""
 
-    model: GenreModel
+    model: Any
     tokenizer: Any
     plots: LabelledPlots
 
@@ -109,7 +118,7 @@ def train_classifier(settings: ClassifierSettings) -> ClassifierInfo:
             fit_head(model, tokenizer, plots, settings.loss, settings.seed)
         teachers = settings.teachers
         targets = distillation_targets(teachers, plots) if teachers else plots.targets["train"]
-        dataset = training_plots(tokenizer, plots, model.max_tokens, settings, targets)
+        dataset = training_plots(tokenizer, plots, settings, targets)
         return fit(
             what="Training the classifier",
             model=model,
@@ -128,8 +137,9 @@ def train_classifier(settings: ClassifierSettings) -> ClassifierInfo:
                 "remove_unused_columns": False,
             },
             train_dataset=dataset,
-            eval_dataset=tokenized(tokenizer, plots.texts["validation"], plots.targets["validation"], model.max_tokens),
+            eval_dataset=tokenized(tokenizer, plots.texts["validation"], plots.targets["validation"]),
             data_collator=DataCollatorWithPadding(tokenizer),
+            compute_loss_func=trainer_loss(loss_of(settings, plots)),
         )
 
     def finished(run: Run[ClassifierSettings], made: TrainingInputs, trainer: Any) -> Finished[ClassifierInfo]:
@@ -181,37 +191,48 @@ def find_lr(settings: ClassifierLrSettings) -> LrSearch:
             "per_device_train_batch_size": settings.batch_size, "seed": settings.seed, "label_names": ["labels"],
             "remove_unused_columns": False,
         },
-        train_dataset=training_plots(tokenizer, plots, model.max_tokens, settings, plots.targets["train"]),
+        train_dataset=training_plots(tokenizer, plots, settings, plots.targets["train"]),
         data_collator=DataCollatorWithPadding(tokenizer),
+        compute_loss_func=trainer_loss(loss_of(settings, plots)),
     )  # fmt: skip
 
 
-def new_classifier(plots: LabelledPlots, settings: AnySettings) -> tuple[GenreModel, Any]:
-    """Return (model, tokenizer) to be trained with the settings: loss, number of layers and adapters are set."""
+def new_classifier(plots: LabelledPlots, settings: AnySettings) -> tuple[Any, Any]:
+    """Return (model, tokenizer) to be trained with the settings: number of layers and adapters are set."""
     notify(f"Loading {settings.base_model} …")
-    encoder, tokenizer = load_encoder(settings.base_model)
-    layers_of(encoder)  # raises BadInput for an unknown architecture
+    model, tokenizer = new_model(settings.base_model, plots.labels)
     if layers := getattr(settings, "layers", None):
-        keep_layers(encoder, layers)
-    targets = plots.targets["train"]
-    model = GenreModel(encoder, len(plots.labels), make_loss(settings.loss, targets, settings.label_smoothing))
-    model.head.bias.data = torch.from_numpy(log_odds(targets)).float()
+        keep_layers(model, layers)
+    output_layer(model)[1].bias.data = torch.from_numpy(log_odds(plots.targets["train"])).float()
     if getattr(settings, "method", "full") == "lora":
         add_lora(model)
     return model, tokenizer
 
 
-def training_plots(
-    tokenizer: Any, plots: LabelledPlots, max_tokens: int, settings: AnySettings, targets: np.ndarray
-) -> TrainingPlots:
+def loss_of(settings: AnySettings, plots: LabelledPlots) -> Loss:
+    """Return the loss by the settings, with weights from the training plots."""
+    return make_loss(settings.loss, plots.targets["train"], settings.label_smoothing)
+
+
+def trainer_loss(loss: Loss) -> Callable[..., torch.Tensor]:
+    """Return the loss as the `Trainer` calls it: divided by the number of targets in the whole step."""
+
+    def compute(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
+        targets = labels.numel() if num_items_in_batch is None else num_items_in_batch
+        return loss(outputs.logits.float(), labels) * labels.numel() / targets
+
+    return compute
+
+
+def training_plots(tokenizer: Any, plots: LabelledPlots, settings: AnySettings, targets: np.ndarray) -> TrainingPlots:
     """Return the dataset of training plots by the settings, with `targets` (n, labels) from 0 to 1."""
     return TrainingPlots(
-        tokenizer, plots.texts["train"], targets, max_tokens, settings.batch_size, settings.seed,
+        tokenizer, plots.texts["train"], targets, settings.batch_size, settings.seed,
         plots.titles["train"] if settings.titles else None,
     )  # fmt: skip
 
 
-def layer_groups(model: GenreModel, method: str = "full", learning_rate: float | None = None) -> list[Group]:
+def layer_groups(model: Any, method: str = "full", learning_rate: float | None = None) -> list[Group]:
     """Return parameter groups with learning rates: head, encoder layers (decreasing from top to bottom), embeddings.
 
     Discriminative fine-tuning (`Howard and Ruder 2018 <https://arxiv.org/abs/1801.06146>`_): lower layers hold more
@@ -224,8 +245,8 @@ def layer_groups(model: GenreModel, method: str = "full", learning_rate: float |
         Parameter groups for a torch optimizer.
     """
     usual = TOP_RATES[method]
-    groups: list[Group] = [{"params": list(model.head.parameters()), "lr": HEAD_RATE}]
-    for depth, layer in enumerate(reversed(layers_of(model.encoder))):
+    groups: list[Group] = [{"params": head_parameters(model), "lr": HEAD_RATE}]
+    for depth, layer in enumerate(reversed(layers_of(model))):
         groups.append({"params": list(layer.parameters()), "lr": usual * LAYER_DECAY**depth})
     taken = {id(parameter) for group in groups for parameter in group["params"]}
     rest = [parameter for parameter in model.parameters() if id(parameter) not in taken]
@@ -269,18 +290,27 @@ def distillation_targets(teachers: Sequence[str | Path], plots: LabelledPlots) -
     return ((1 - SOFT_SHARE) * plots.targets["train"] + SOFT_SHARE * soft).astype(np.float32)
 
 
-def fit_head(model: GenreModel, tokenizer: Any, plots: LabelledPlots, loss: str, seed: int) -> None:
-    """Set the head to a logistic regression per label on the pooled training plots, shifted as `loss` will shift it."""
+def fit_head(model: Any, tokenizer: Any, plots: LabelledPlots, loss: str, seed: int) -> None:
+    """Set the output layer to a logistic regression per label on its input for the training plots.
+
+    It is shifted as `loss` will shift it.
+    """
     texts, targets = plots.texts["train"], plots.targets["train"]
     keep = np.random.default_rng(seed).permutation(len(texts))[:HEAD_PLOTS]
     targets = targets[keep]
     model.to("cuda" if torch.cuda.is_available() else "cpu")
-    pooled = TorchEngine(model, tokenizer).pooled([texts[i] for i in keep])
-    weight, bias = np.zeros((len(plots.labels), pooled.shape[1])), log_odds(targets)
+    name, output = output_layer(model)
+    model.set_submodule(name, nn.Identity())
+    features = TorchEngine(model, tokenizer).logits([texts[i] for i in keep], "Encoding plots")
+    model.set_submodule(name, output)
+    center = features.mean(axis=0)
+    features -= center
+    scale = FEATURE_NORM / max(np.linalg.norm(features, axis=1).mean(), 1e-6)
+    weight, bias = np.zeros((len(plots.labels), features.shape[1])), log_odds(targets)
     for label in track(range(len(plots.labels)), "Fitting the head"):
         if 0 < targets[:, label].sum() < len(targets):
-            fitted = LogisticRegression(C=HEAD_STRENGTH, max_iter=300).fit(pooled, targets[:, label])
-            weight[label], bias[label] = fitted.coef_[0], fitted.intercept_[0]
+            fitted = LogisticRegression(C=HEAD_STRENGTH, max_iter=300).fit(scale * features, targets[:, label])
+            weight[label], bias[label] = scale * fitted.coef_[0], fitted.intercept_[0]
     with torch.no_grad():
-        model.head.weight.copy_(torch.from_numpy(weight))
-        model.head.bias.copy_(torch.from_numpy(bias + log_shift(loss, plots.targets["train"])))
+        output.weight.copy_(torch.from_numpy(weight))
+        output.bias.copy_(torch.from_numpy(bias - weight @ center + log_shift(loss, plots.targets["train"])))

@@ -173,20 +173,24 @@ def load_causal_lm(name: str) -> tuple["PreTrainedModel", "PreTrainedTokenizerBa
     return load_pretrained(AutoModelForCausalLM, name), load_tokenizer(name)
 
 
-def load_encoder(name: str) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
-    """Load an encoder without a task head in float32, and its tokenizer. Raises BadInput if there is none."""
-    from transformers import AutoModel
+def load_pretrained(kind: Any, name: str, **options: Any) -> "PreTrainedModel":
+    """Load a base model in float32 with one of transformers' `Auto` classes and the `options` of `from_pretrained`.
 
-    return load_pretrained(AutoModel, name), load_tokenizer(name)
+    Returns
+    -------
+    transformers.PreTrainedModel
+        The model.
 
-
-def load_pretrained(kind: Any, name: str) -> "PreTrainedModel":
-    """Load a base model in float32 with one of transformers' `Auto` classes. Raises BadInput if there is none."""
+    Raises
+    ------
+    BadInput
+        If there is no such model.
+    """
     import torch
 
     quiet_transformers()
     location = resolve(name)
-    return _load(name, lambda: kind.from_pretrained(location, dtype=torch.float32))
+    return _load(name, lambda: kind.from_pretrained(location, dtype=torch.float32, **options))
 
 
 def load_tokenizer(name: str) -> "PreTrainedTokenizerBase":
