@@ -9,13 +9,14 @@ import torch
 from safetensors import safe_open
 from scipy.special import expit, logit
 from sklearn.metrics import f1_score
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, pipeline
 
 from movieplots.classification.baseline import LOGISTIC, SVM, fit_baselines
 from movieplots.classification.calibration import GRID, best_thresholds
 from movieplots.classification.info import ClassifierInfo, LabelScores
 from movieplots.classification.labelled_plots import read_labelled, targets_of
 from movieplots.classification.metrics import multilabel_metrics
-from movieplots.classification.model import head_parameters, new_model
+from movieplots.classification.model import new_model
 from movieplots.classification.prediction import GenreClassifier
 from movieplots.classification.training import distillation_targets, layer_groups, train_classifier
 from movieplots.classification.training_plots import MASKED, TrainingPlots
@@ -96,6 +97,34 @@ def test_learning_rates_fall_from_head_to_embeddings(tiny_roberta):
     assert rates == sorted(rates, reverse=True)
     assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
     assert [id(p) for p in groups[0]["params"]] == [id(p) for p in model.classifier.parameters()]
+
+
+@pytest.mark.parametrize(
+    ("kind", "method"),
+    [("bert", "full"), ("bert", "lora"), ("roberta", "full"), ("distilbert", "lora"), ("modernbert", "full")],
+)
+def test_a_trained_folder_works_as_a_pipeline(kind, method, small_corpus, tiny_roberta, tmp_path):
+    """A `text-classification` pipeline returns the calibrated probabilities, and truncates like the classifier."""
+    base, folder, tokenizer = str(tmp_path / "base"), tmp_path / "out", load_tokenizer(tiny_roberta)
+    config = AutoConfig.for_model(
+        kind, vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=2, max_position_embeddings=300, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    AutoModel.from_config(config).save_pretrained(base)
+    tokenizer.save_pretrained(base)
+    info = train_classifier(small_corpus, base, folder, epochs=1, batch_size=16, method=method)
+    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    assert model.config.problem_type == "multi_label_classification"
+    assert model.config.id2label == dict(enumerate(info.labels))
+    assert model.config.label2id == {label: i for i, label in enumerate(info.labels)}
+    assert info.max_tokens == 298 and info.metrics.calibration.temperature != 1
+    texts = ["A sheriff rides into town.", "word " * 600]
+    plain = pipeline("text-classification", model=folder, tokenizer=folder, top_k=None)
+    expected = GenreClassifier.from_pretrained(folder).predict_proba(texts)
+    for found, proba in zip(plain(texts, truncation=True), expected, strict=True):
+        assert {each["label"]: each["score"] for each in found} == pytest.approx(
+            dict(zip(info.labels, proba, strict=True)), abs=1e-5
+        )
 
 
 def test_training_writes_a_model_that_predicts(classifier, small_corpus):

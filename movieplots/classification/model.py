@@ -60,15 +60,22 @@ def without_dropout(model: nn.Module) -> None:
             module.p = 0.0
 
 
-def output_layer(model: nn.Module) -> tuple[str, nn.Linear]:
-    """Return the name and the module of the output layer."""
-    return [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear)][-1]
-
-
 def head_parameters(model: Any) -> list[nn.Parameter]:
     """Return the parameters of the head, a pooler of the encoder included."""
     encoder = {id(parameter) for name, parameter in model.base_model.named_parameters() if "pooler." not in name}
     return [parameter for parameter in model.parameters() if id(parameter) not in encoder]
+
+
+def head_layers(model: Any) -> dict[str, nn.Linear]:
+    """Return the linear layers of the head by name; the last one is the output layer."""
+    head = {id(parameter) for parameter in head_parameters(model)}
+    linear = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    return {name: module for name, module in linear.items() if id(module.weight) in head}
+
+
+def output_layer(model: Any) -> nn.Linear:
+    """Return the output layer."""
+    return list(head_layers(model).values())[-1]
 
 
 def layers_of(model: Any) -> nn.ModuleList:
@@ -126,7 +133,7 @@ def merge_lora(model: Any) -> None:
 
 def calibrate(model: nn.Module, shift: torch.Tensor, temperature: float) -> None:
     """Build the calibration into the output layer: logits become ``(logit - shift) / temperature``."""
-    _, output = output_layer(model)
+    output = output_layer(model)
     with torch.no_grad():
         output.bias.sub_(shift.to(output.bias)).div_(temperature)
         output.weight.div_(temperature)

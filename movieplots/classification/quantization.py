@@ -79,6 +79,7 @@ def quantize(settings: QuantizeSettings) -> ClassifierInfo:
     }  # fmt: skip
     with atomic_folder(folder) as temporary:
         _write_onnx(network, temporary / MODEL)
+        network.config.save_pretrained(temporary)  # has the labels, for other programs that run ONNX models
         tokenizer.backend_tokenizer.save(str(temporary / "tokenizer.json"))
         write_json(temporary / SETTINGS, engine_settings)
         engine = OnnxEngine(temporary, len(info.labels))

@@ -27,6 +27,7 @@ from movieplots.classification.info import ClassifierInfo
 from movieplots.classification.labelled_plots import LabelledPlots, labelled, read_labelled
 from movieplots.classification.model import (
     add_lora,
+    head_layers,
     head_parameters,
     keep_layers,
     layers_of,
@@ -203,7 +204,7 @@ def new_classifier(plots: LabelledPlots, settings: AnySettings) -> tuple[Any, An
     model, tokenizer = new_model(settings.base_model, plots.labels)
     if layers := getattr(settings, "layers", None):
         keep_layers(model, layers)
-    output_layer(model)[1].bias.data = torch.from_numpy(log_odds(plots.targets["train"])).float()
+    output_layer(model).bias.data = torch.from_numpy(log_odds(plots.targets["train"])).float()
     if getattr(settings, "method", "full") == "lora":
         add_lora(model)
     return model, tokenizer
@@ -299,7 +300,7 @@ def fit_head(model: Any, tokenizer: Any, plots: LabelledPlots, loss: str, seed: 
     keep = np.random.default_rng(seed).permutation(len(texts))[:HEAD_PLOTS]
     targets = targets[keep]
     model.to("cuda" if torch.cuda.is_available() else "cpu")
-    name, output = output_layer(model)
+    name, output = list(head_layers(model).items())[-1]
     model.set_submodule(name, nn.Identity())
     features = TorchEngine(model, tokenizer).logits([texts[i] for i in keep], "Encoding plots")
     model.set_submodule(name, output)
