@@ -105,7 +105,7 @@ def test_learning_rates_fall_from_head_to_embeddings(tiny_roberta):
 )
 def test_a_trained_folder_works_as_a_pipeline(kind, method, small_corpus, tiny_roberta, tmp_path):
     """A `text-classification` pipeline returns the calibrated probabilities, and truncates like the classifier."""
-    base, folder, tokenizer = str(tmp_path / "base"), tmp_path / "out", load_tokenizer(tiny_roberta)
+    base, folder, tokenizer = str(tmp_path / "base"), str(tmp_path / "out"), load_tokenizer(tiny_roberta)
     config = AutoConfig.for_model(
         kind, vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
         num_attention_heads=2, max_position_embeddings=300, pad_token_id=tokenizer.pad_token_id,

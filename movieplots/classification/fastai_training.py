@@ -24,6 +24,7 @@ from movieplots.classification.model import layers_of
 from movieplots.classification.training import (
     AnySettings,
     TrainingInputs,
+    center_head,
     layer_groups,
     loss_of,
     new_classifier,
@@ -113,6 +114,8 @@ def _train(run: Run[FastaiSettings], made: TrainingInputs) -> "_CheckpointCallba
     upper = head - math.ceil(len(layers_of(model)) / 2)
     stages = [(head, FROZEN_EPOCHS[0]), (upper, FROZEN_EPOCHS[1]), (0, settings.epochs)]
     learner.add_cb(checkpointer)
+    if not checkpointer.file.is_file():
+        center_head(model, made.tokenizer, made.plots.texts["train"])
     at = checkpointer.load(learner)
     epochs_before = 0
     try:
@@ -166,6 +169,7 @@ def find_lr(settings: ClassifierLrSettings) -> LrSearch:
     set_seed(settings.seed)
     plots = read_labelled(settings.data)
     model, tokenizer = new_classifier(plots, settings)
+    center_head(model, tokenizer, plots.texts["train"])
     learner, _ = new_learner(model, tokenizer, plots, settings, settings.batch_size)
     with TemporaryDirectory() as folder:
         learner.path = Path(folder)

@@ -55,7 +55,7 @@ from movieplots.settings import takes
 LAYER_DECAY = 0.85  # factor of the learning rate per layer below the top one
 EMBEDDING_RATE, HEAD_RATE = 1e-4, 1e-3
 HEAD_PLOTS = 20_000  # enough for the logistic regression that initializes the head
-FEATURE_NORM = 8.0  # mean norm to which its centered features are scaled
+CENTER_PLOTS = 1_000  # enough for the mean of the features
 HEAD_STRENGTH = 0.1  # C: its inverse regularization strength
 SOFT_SHARE = 0.5  # weight of the teachers' probabilities in a target; the rest is the plot's own genres
 
@@ -294,24 +294,40 @@ def distillation_targets(teachers: Sequence[str | Path], plots: LabelledPlots) -
 def fit_head(model: Any, tokenizer: Any, plots: LabelledPlots, loss: str, seed: int) -> None:
     """Set the output layer to a logistic regression per label on its input for the training plots.
 
-    It is shifted as `loss` will shift it.
+    It is shifted as `loss` will shift it. The layer before it is initialized by `center_head`.
     """
     texts, targets = plots.texts["train"], plots.targets["train"]
     keep = np.random.default_rng(seed).permutation(len(texts))[:HEAD_PLOTS]
-    targets = targets[keep]
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    texts, targets = [texts[i] for i in keep], targets[keep]
+    center_head(model, tokenizer, texts)
     name, output = list(head_layers(model).items())[-1]
     model.set_submodule(name, nn.Identity())
-    features = TorchEngine(model, tokenizer).logits([texts[i] for i in keep], "Encoding plots")
+    features = TorchEngine(model, tokenizer).logits(texts, "Encoding plots")
     model.set_submodule(name, output)
-    center = features.mean(axis=0)
-    features -= center
-    scale = FEATURE_NORM / max(np.linalg.norm(features, axis=1).mean(), 1e-6)
     weight, bias = np.zeros((len(plots.labels), features.shape[1])), log_odds(targets)
     for label in track(range(len(plots.labels)), "Fitting the head"):
         if 0 < targets[:, label].sum() < len(targets):
-            fitted = LogisticRegression(C=HEAD_STRENGTH, max_iter=300).fit(scale * features, targets[:, label])
-            weight[label], bias[label] = scale * fitted.coef_[0], fitted.intercept_[0]
+            fitted = LogisticRegression(C=HEAD_STRENGTH, max_iter=300).fit(features, targets[:, label])
+            weight[label], bias[label] = fitted.coef_[0], fitted.intercept_[0]
     with torch.no_grad():
         output.weight.copy_(torch.from_numpy(weight))
-        output.bias.copy_(torch.from_numpy(bias - weight @ center + log_shift(loss, plots.targets["train"])))
+        output.bias.copy_(torch.from_numpy(bias + log_shift(loss, plots.targets["train"])))
+
+
+def center_head(model: Any, tokenizer: Any, texts: Sequence[str]) -> None:
+    """Let the layer before the output layer return its input minus the mean over the texts.
+
+    In most base models this layer is random, or was trained for something else, and its tanh is far from linear. A
+    trained classifier keeps its layer, and so does ModernBERT, where the layer has no bias and is pretrained.
+    """
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    layers = list(head_layers(model).values())
+    if len(layers) < 2 or layers[-2].bias is None or "Classification" in str(model.config.architectures):
+        return
+    inputs: list[torch.Tensor] = []
+    hook = layers[-2].register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
+    TorchEngine(model, tokenizer).logits(texts[:CENTER_PLOTS], "Encoding plots")
+    hook.remove()
+    with torch.no_grad():
+        nn.init.eye_(layers[-2].weight)
+        layers[-2].bias.copy_(-torch.cat(inputs).mean(dim=0))
