@@ -56,10 +56,11 @@ from transformers import (
 
 from movieplots import evaluate, load_plots
 from movieplots.classification.baseline import fit_baselines
+from movieplots.classification.head import HEAD_STRENGTH, MEAN_NORM
 from movieplots.classification.imbalance import make_loss
 from movieplots.classification.labelled_plots import read_labelled
 from movieplots.classification.mlm import MLM_PROBABILITY, masked_loss
-from movieplots.classification.training import HEAD_STRENGTH, trainer_loss
+from movieplots.classification.training import trainer_loss
 from movieplots.classification.training_plots import TrainingPlots
 from movieplots.classification.training_settings import LOSSES, TOKENS_PER_STEP
 from movieplots.errors import sentences
@@ -107,7 +108,6 @@ PACKAGES = 0.5 * GB  # what pip adds on the disk
 FILES = 5e6  # in addition to a model's weights: tokenizer, ids, card, curves
 
 ENCODER_BATCH = 48
-HEAD_NORM = 5.0  # of the input of the output layer, about
 LABELS, HEADS, PIECES = 26, 12, 8  # genres; attention heads of all five; plots in a packed sequence
 
 
@@ -695,7 +695,7 @@ def measure_cpu(data: str) -> dict[str, float]:
     plots, table = read_labelled(data), load_plots(data)
     train, others = table[table["split"] == "train"], table[table["split"] != "train"]
     tokenizer = PromptTokenizer(load_tokenizer("smollm2-135m"), titles=True)
-    dimensions = load_embedder().embed(plots.texts["train"]).astype(np.float32) * HEAD_NORM
+    dimensions = load_embedder().embed(plots.texts["train"]).astype(np.float32) * MEAN_NORM
 
     def heads() -> None:
         for label in plots.targets["train"].T:

@@ -47,16 +47,17 @@ def trained(watched):
 
 def test_it_unfreezes_from_the_head_down(watched):
     head, upper, everything = watched[2]
-    assert {name.rpartition(".")[0] for name in head} == {"model.classifier.dense", "model.classifier.out_proj"}
+    assert head == {"model.classifier.out_proj.weight", "model.classifier.out_proj.bias"}
+    assert "model.classifier.dense.weight" in upper
     assert head < upper < everything
-    assert {name.split(".layer.")[1][0] for name in upper - head} == {"1"}  # of its two layers
+    assert {name.split(".layer.")[1][0] for name in upper - head if ".layer." in name} == {"1"}  # of its two layers
     assert any("embeddings" in name for name in everything - upper)
 
 
 def test_learning_rates_rise_from_the_embeddings_to_the_head(tiny_roberta):
     model, _ = new_model(tiny_roberta, list("abcd"))
     usual, tenth = rates(model, 3e-4), rates(model, 3e-5)
-    assert len(usual) == 4 and usual[1] < usual[2] < usual[3]
+    assert len(usual) == 5 and usual[1] < usual[2] <= usual[3] < usual[4]
     assert np.allclose(usual, 10 * tenth)
 
 
@@ -125,7 +126,7 @@ def test_kept_searches_of_fastai_and_of_the_trainer_differ(small_corpus, tiny_ro
     file = tmp_path / "learning_rates.json"
     for module, lowest in ((trainer_training, 1e-6), (fastai_training, 1e-5)):
         first, again = (
-            kept_search(file, module.find_lr, small_corpus, tiny_roberta, batch_size=8, steps=30) for _ in range(2)
+            kept_search(file, module.find_lr, small_corpus, tiny_roberta, batch_size=32, steps=30) for _ in range(2)
         )
         assert first == again and first.rates[0] == pytest.approx(lowest)
 

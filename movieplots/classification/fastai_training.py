@@ -5,7 +5,6 @@ head, then also the upper half of the layers, then all weights. The result is th
 `train_classifier`; loading it does not need fastai.
 """
 
-import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,20 +17,20 @@ from torch.utils.data import DataLoader, IterableDataset
 from transformers import DataCollatorWithPadding, set_seed
 
 from movieplots.classification.finishing import finish
+from movieplots.classification.head import align_head
 from movieplots.classification.info import ClassifierInfo
 from movieplots.classification.labelled_plots import LabelledPlots, labelled, read_labelled
 from movieplots.classification.model import layers_of
 from movieplots.classification.training import (
     AnySettings,
     TrainingInputs,
-    center_head,
     layer_groups,
     loss_of,
     new_classifier,
     training_plots,
 )
 from movieplots.classification.training_plots import Row, TrainingPlots, tokenized
-from movieplots.classification.training_settings import ClassifierLrSettings, FastaiSettings
+from movieplots.classification.training_settings import ClassifierLrSettings, FastaiSettings, usual_learning_rate
 from movieplots.errors import BadInput
 from movieplots.files import atomic_path
 from movieplots.progress import bar, console, notify
@@ -111,11 +110,11 @@ def _train(run: Run[FastaiSettings], made: TrainingInputs) -> "_CheckpointCallba
     learning_rate = cast(float, settings.learning_rate)  # resolved settings have one
     by_group = rates(model, learning_rate)  # before anything is frozen
     head = len(by_group) - 1
-    upper = head - math.ceil(len(layers_of(model)) / 2)
+    upper = 1 + len(layers_of(model)) // 2  # the first group has the embeddings
     stages = [(head, FROZEN_EPOCHS[0]), (upper, FROZEN_EPOCHS[1]), (0, settings.epochs)]
     learner.add_cb(checkpointer)
     if not checkpointer.file.is_file():
-        center_head(model, made.tokenizer, made.plots.texts["train"])
+        align_head(model, made.tokenizer, made.plots, usual_learning_rate(settings.base_model), settings.seed)
     at = checkpointer.load(learner)
     epochs_before = 0
     try:
@@ -169,7 +168,7 @@ def find_lr(settings: ClassifierLrSettings) -> LrSearch:
     set_seed(settings.seed)
     plots = read_labelled(settings.data)
     model, tokenizer = new_classifier(plots, settings)
-    center_head(model, tokenizer, plots.texts["train"])
+    align_head(model, tokenizer, plots, usual_learning_rate(settings.base_model), settings.seed)
     learner, _ = new_learner(model, tokenizer, plots, settings, settings.batch_size)
     with TemporaryDirectory() as folder:
         learner.path = Path(folder)

@@ -1,7 +1,7 @@
 """Fine-tuning an encoder into a multilabel genre classifier, with TF-IDF baselines trained on the same splits.
 
-The head is initialized first: a logistic regression per label on the pooled output of the pretrained encoder. Then all
-weights are trained together. With a random head, the first gradients would distort the encoder.
+The head is initialized first (`movieplots.classification.head`). Then all weights are trained together. With a random
+head, the first gradients would distort the encoder.
 
 Teachers are optional trained classifiers. An ensemble is more accurate than its members but as slow as all of them; a
 student trained on its probabilities keeps part of the gain
@@ -17,17 +17,15 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.special import expit, logit
-from sklearn.linear_model import LogisticRegression
-from torch import nn
 from transformers import DataCollatorWithPadding, set_seed
 
 from movieplots.classification.finishing import finish
-from movieplots.classification.imbalance import Loss, log_odds, log_shift, make_loss
+from movieplots.classification.head import align_head, fit_head
+from movieplots.classification.imbalance import Loss, log_odds, make_loss
 from movieplots.classification.info import ClassifierInfo
 from movieplots.classification.labelled_plots import LabelledPlots, labelled, read_labelled
 from movieplots.classification.model import (
     add_lora,
-    head_layers,
     head_parameters,
     keep_layers,
     layers_of,
@@ -36,16 +34,16 @@ from movieplots.classification.model import (
     output_layer,
 )
 from movieplots.classification.prediction import GenreClassifier
-from movieplots.classification.torch_engine import TorchEngine
 from movieplots.classification.training_plots import TrainingPlots, tokenized
 from movieplots.classification.training_settings import (
     TOP_RATES,
     ClassifierLrSettings,
     ClassifierSettings,
     FastaiSettings,
+    usual_learning_rate,
 )
 from movieplots.errors import BadInput
-from movieplots.progress import notify, track
+from movieplots.progress import notify
 from movieplots.runs.find_lr import LrSearch, search_lr
 from movieplots.runs.fit import Group, circumstances, fit, history
 from movieplots.runs.folder import last_checkpoint, read_info
@@ -54,9 +52,6 @@ from movieplots.settings import takes
 
 LAYER_DECAY = 0.85  # factor of the learning rate per layer below the top one
 EMBEDDING_RATE, HEAD_RATE = 1e-4, 1e-3
-HEAD_PLOTS = 20_000  # enough for the logistic regression that initializes the head
-CENTER_PLOTS = 1_000  # enough for the mean of the features
-HEAD_STRENGTH = 0.1  # C: its inverse regularization strength
 SOFT_SHARE = 0.5  # weight of the teachers' probabilities in a target; the rest is the plot's own genres
 
 AnySettings = ClassifierSettings | FastaiSettings | ClassifierLrSettings
@@ -116,7 +111,7 @@ def train_classifier(settings: ClassifierSettings) -> ClassifierInfo:
     def train(run: Run[ClassifierSettings], made: TrainingInputs) -> Any:
         settings, plots, model, tokenizer = run.settings, made.plots, made.model, made.tokenizer
         if last_checkpoint(run.folder / "checkpoints") is None:
-            fit_head(model, tokenizer, plots, settings.loss, settings.seed)
+            initialize_head(model, tokenizer, plots, settings)
         teachers = settings.teachers
         targets = distillation_targets(teachers, plots) if teachers else plots.targets["train"]
         dataset = training_plots(tokenizer, plots, settings, targets)
@@ -183,7 +178,7 @@ def find_lr(settings: ClassifierLrSettings) -> LrSearch:
     plots = read_labelled(settings.data)
     set_seed(settings.seed)
     model, tokenizer = new_classifier(plots, settings)
-    fit_head(model, tokenizer, plots, settings.loss, settings.seed)
+    initialize_head(model, tokenizer, plots, settings)
     return search_lr(
         model,
         lambda model: [parameter for parameter in model.parameters() if parameter.requires_grad],
@@ -210,6 +205,12 @@ def new_classifier(plots: LabelledPlots, settings: AnySettings) -> tuple[Any, An
     return model, tokenizer
 
 
+def initialize_head(model: Any, tokenizer: Any, plots: LabelledPlots, settings: AnySettings) -> None:
+    """Initialize the head as described in `movieplots.classification.head`."""
+    align_head(model, tokenizer, plots, usual_learning_rate(settings.base_model), settings.seed)
+    fit_head(model, tokenizer, plots, settings.loss, settings.seed)
+
+
 def loss_of(settings: AnySettings, plots: LabelledPlots) -> Loss:
     """Return the loss by the settings, with weights from the training plots."""
     return make_loss(settings.loss, plots.targets["train"], settings.label_smoothing)
@@ -234,8 +235,9 @@ def training_plots(tokenizer: Any, plots: LabelledPlots, settings: AnySettings, 
 
 
 def layer_groups(model: Any, method: str = "full", learning_rate: float | None = None) -> list[Group]:
-    """Return parameter groups with learning rates: head, encoder layers (decreasing from top to bottom), embeddings.
+    """Return parameter groups with learning rates: output layer, rest of the head, encoder layers, embeddings.
 
+    The rates of the layers decrease from top to bottom.
     Discriminative fine-tuning (`Howard and Ruder 2018 <https://arxiv.org/abs/1801.06146>`_): lower layers hold more
     general features and should change less. Frozen parameters are left out. `learning_rate` is that of the top layer;
     the others scale with it.
@@ -246,7 +248,9 @@ def layer_groups(model: Any, method: str = "full", learning_rate: float | None =
         Parameter groups for a torch optimizer.
     """
     usual = TOP_RATES[method]
-    groups: list[Group] = [{"params": head_parameters(model), "lr": HEAD_RATE}]
+    output = list(output_layer(model).parameters())
+    before = [parameter for parameter in head_parameters(model) if not any(parameter is each for each in output)]
+    groups: list[Group] = [{"params": output, "lr": HEAD_RATE}, {"params": before, "lr": TOP_RATES["full"]}]
     for depth, layer in enumerate(reversed(layers_of(model))):
         groups.append({"params": list(layer.parameters()), "lr": usual * LAYER_DECAY**depth})
     taken = {id(parameter) for group in groups for parameter in group["params"]}
@@ -289,45 +293,3 @@ def distillation_targets(teachers: Sequence[str | Path], plots: LabelledPlots) -
         total += logit(np.clip(proba, 1e-6, 1 - 1e-6))
     soft = expit(total / len(teachers))
     return ((1 - SOFT_SHARE) * plots.targets["train"] + SOFT_SHARE * soft).astype(np.float32)
-
-
-def fit_head(model: Any, tokenizer: Any, plots: LabelledPlots, loss: str, seed: int) -> None:
-    """Set the output layer to a logistic regression per label on its input for the training plots.
-
-    It is shifted as `loss` will shift it. The layer before it is initialized by `center_head`.
-    """
-    texts, targets = plots.texts["train"], plots.targets["train"]
-    keep = np.random.default_rng(seed).permutation(len(texts))[:HEAD_PLOTS]
-    texts, targets = [texts[i] for i in keep], targets[keep]
-    center_head(model, tokenizer, texts)
-    name, output = list(head_layers(model).items())[-1]
-    model.set_submodule(name, nn.Identity())
-    features = TorchEngine(model, tokenizer).logits(texts, "Encoding plots")
-    model.set_submodule(name, output)
-    weight, bias = np.zeros((len(plots.labels), features.shape[1])), log_odds(targets)
-    for label in track(range(len(plots.labels)), "Fitting the head"):
-        if 0 < targets[:, label].sum() < len(targets):
-            fitted = LogisticRegression(C=HEAD_STRENGTH, max_iter=300).fit(features, targets[:, label])
-            weight[label], bias[label] = fitted.coef_[0], fitted.intercept_[0]
-    with torch.no_grad():
-        output.weight.copy_(torch.from_numpy(weight))
-        output.bias.copy_(torch.from_numpy(bias + log_shift(loss, plots.targets["train"])))
-
-
-def center_head(model: Any, tokenizer: Any, texts: Sequence[str]) -> None:
-    """Let the layer before the output layer return its input minus the mean over the texts.
-
-    In most base models this layer is random, or was trained for something else, and its tanh is far from linear. A
-    trained classifier keeps its layer, and so does ModernBERT, where the layer has no bias and is pretrained.
-    """
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
-    layers = list(head_layers(model).values())
-    if len(layers) < 2 or layers[-2].bias is None or "Classification" in str(model.config.architectures):
-        return
-    inputs: list[torch.Tensor] = []
-    hook = layers[-2].register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
-    TorchEngine(model, tokenizer).logits(texts[:CENTER_PLOTS], "Encoding plots")
-    hook.remove()
-    with torch.no_grad():
-        nn.init.eye_(layers[-2].weight)
-        layers[-2].bias.copy_(-torch.cat(inputs).mean(dim=0))
