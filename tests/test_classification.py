@@ -1,6 +1,8 @@
 """The classifier: weights, thresholds, metrics, training, prediction; on a tiny RoBERTa."""
 
 import json
+import os
+import signal
 from collections import Counter
 
 import numpy as np
@@ -23,7 +25,9 @@ from movieplots.classification.training_plots import MASKED, TrainingPlots
 from movieplots.errors import BadInput
 from movieplots.plots import FILE_NAME, imdb_title, load_plots, save_plots
 from movieplots.pretrained.base_models import load_tokenizer
+from movieplots.runs import fit
 from movieplots.runs.folder import read_info
+from tests.forked import forked
 
 
 def test_thresholds_maximize_the_f1_of_their_label():
@@ -206,6 +210,33 @@ def test_lora_and_fewer_layers_give_a_folder_like_any_other(small_corpus, tiny_r
     )
     with pytest.raises(BadInput, match="titles"):
         GenreClassifier.from_pretrained(tmp_path).predict(["A sheriff."], ["Salt (2009)"])
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_a_killed_training_resumes_to_the_same_model(method, small_corpus, tiny_roberta, tmp_path, monkeypatch, capfd):
+    """Each step is saved; the process is killed after a step that is not yet saved."""
+    monkeypatch.setattr(fit, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+
+    def train(folder):
+        return train_classifier(small_corpus, tiny_roberta, tmp_path / folder, epochs=1, batch_size=16, method=method)
+
+    def train_until_killed():
+        class Dies(fit._CheckpointCallback):
+            def on_step_end(self, args, state, control, **kwargs):
+                if state.global_step == 4:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                super().on_step_end(args, state, control, **kwargs)
+
+        fit._CheckpointCallback = Dies
+        train("killed")
+
+    assert forked(train_until_killed) == -signal.SIGKILL
+    capfd.readouterr()
+    train("killed")
+    assert "Continuing at step 3." in capfd.readouterr().err
+    train("whole")
+    weights = [(tmp_path / folder / "model.safetensors").read_bytes() for folder in ("killed", "whole")]
+    assert weights[0] == weights[1]
 
 
 def test_half_of_a_students_targets_are_its_teachers_probabilities(
