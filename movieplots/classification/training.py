@@ -92,10 +92,9 @@ def train_classifier(settings: ClassifierSettings) -> ClassifierInfo:
     The model is a sequence classifier of transformers, so `output_dir` also loads as a `text-classification` pipeline.
     The layer before the output layer is first trained to return the mean of the token vectors, and the output layer
     starts from a logistic regression. Lower layers have lower learning rates (discriminative fine-tuning,
-    `Howard and Ruder 2018 <https://arxiv.org/abs/1801.06146>`_). The
-    validation split is used for temperature scaling (`Guo et al. 2017 <https://arxiv.org/abs/1706.04599>`_) and for
-    one threshold per genre by F1. The learning rate reaches 0 at the last step or at the time limit, whichever comes
-    first.
+    `Howard and Ruder 2018 <https://arxiv.org/abs/1801.06146>`_). The validation split is used for temperature scaling
+    (`Guo et al. 2017 <https://arxiv.org/abs/1706.04599>`_) and for one threshold per genre by F1. The learning rate
+    reaches 0 at the last step or at the time limit, whichever comes first.
 
     Examples
     --------
