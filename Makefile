@@ -99,7 +99,8 @@ $(LAB)/installed: $(VENV)/installed requirements-lab.txt
 LOWEST := $(shell sed -n 's/^ *"transformers>=\(.*\),<.*",$$/\1/p' pyproject.toml)
 BELOW := $(shell sed -n 's/^ *"transformers>=.*,<\(.*\)",$$/\1/p' pyproject.toml)
 BOUNDED := many_threads or does_not_fit or closed_stream or raised_by_all or share_batches or transformers- or -transformers \
-	or early_stopping_keeps or student_learns_from or with_guidance or lora_and_fewer or loss_is_that_of_transformers
+	or early_stopping_keeps or student_learns_from or with_guidance or lora_and_fewer or works_as_a_pipeline \
+	or loss_is_that_of_transformers
 
 transformers-bounds: .venv-transformers-low .venv-transformers-high
 

@@ -3,7 +3,7 @@
     python benchmarks/classification.py --data data/streaming --model data/classifiers/MiniLM/minilm-l6
     python benchmarks/classification.py --data data/streaming --model MODEL --fast QUANTIZED_STUDENT
 
-Plain `transformers` is the usual recipe: `AutoModel` and a linear layer, unsorted batches of 32 plots padded to the
+Plain `transformers` is the usual recipe: the same model, unsorted batches of 32 plots padded to the
 longest. All methods use the same test plots; speeds are medians of several runs. `--fast` is a quantized classifier for
 the claim of 300 plots per second on two cores; without it the quantized `--model` is measured.
 """
@@ -29,18 +29,17 @@ from transformers import DataCollatorWithPadding
 from movieplots import GenreClassifier
 from movieplots.classification.assessment import check_same_plots
 from movieplots.classification.explanation import at_random, deletion, integrated_gradients, occlusion
-from movieplots.classification.imbalance import make_loss
 from movieplots.classification.labelled_plots import LabelledPlots
 from movieplots.classification.metrics import multilabel_metrics
-from movieplots.classification.model import GenreModel
+from movieplots.classification.model import new_model
 from movieplots.classification.quantization import folder_size, quantize
-from movieplots.classification.training import layer_groups, training_plots
+from movieplots.classification.training import layer_groups, loss_of, training_plots
 from movieplots.classification.training_settings import ClassifierLrSettings
 from movieplots.errors import sentences
-from movieplots.pretrained.base_models import load_encoder
 
 PLOTS_PER_SECOND, MILLISECONDS, WORDS = 300.0, 30.0, 60
 PLAIN_BATCH = 32
+DROPOUT = 0.1  # that of BERT and RoBERTa
 
 
 def plots_per_second(predict: Callable[[Sequence[str]], Any], texts: Sequence[str], runs: int) -> float:
@@ -71,7 +70,7 @@ def plain_prediction(classifier: GenreClassifier) -> Callable[[Sequence[str]], n
         for i in range(0, len(texts), PLAIN_BATCH):
             batch = tokenizer(list(texts[i : i + PLAIN_BATCH]), padding=True, truncation=True, return_tensors="pt")
             with torch.no_grad():
-                rows.append(model(batch["input_ids"], batch["attention_mask"])["logits"].numpy())
+                rows.append(model(**batch).logits.numpy())
         return expit(np.concatenate(rows))
 
     return predict
@@ -80,13 +79,13 @@ def plain_prediction(classifier: GenreClassifier) -> Callable[[Sequence[str]], n
 def training_speed(base_model: str, plots: LabelledPlots, plain: bool, steps: int) -> float:
     """Return training plots per second of this project, or of plain `transformers` with dropout and shuffled plots."""
     settings = ClassifierLrSettings("", base_model)  # the defaults
-    encoder, tokenizer = load_encoder(base_model)
-    dropout = [(module, module.p) for module in encoder.modules() if isinstance(module, torch.nn.Dropout)]
-    model = GenreModel(encoder, len(plots.labels), make_loss(settings.loss, plots.targets["train"]))
+    model, tokenizer = new_model(base_model, plots.labels)
     if plain:
-        for module, share in dropout:
-            module.p = share
-    shown = training_plots(tokenizer, plots, model.max_tokens, settings, plots.targets["train"])
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = DROPOUT
+    loss = loss_of(settings, plots)
+    shown = training_plots(tokenizer, plots, settings, plots.targets["train"])
     if plain:
         order = np.random.default_rng(0).permutation(len(shown.plots))
         rows: Any = (shown.plots[i] for i in itertools.cycle(order))
@@ -100,7 +99,8 @@ def training_speed(base_model: str, plots: LabelledPlots, plain: bool, steps: in
         batch = collate(list(itertools.islice(rows, size)))
 
         def step(batch: Any = batch) -> None:
-            model(**batch)["loss"].backward()
+            labels = batch.pop("labels")
+            loss(model(**batch).logits, labels).backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad()

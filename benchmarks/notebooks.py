@@ -45,9 +45,9 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.data import IterableDataset
 from training import StepTimes
 from transformers import (
-    AutoModel,
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
     BertConfig,
     GPT2Config,
     RobertaConfig,
@@ -56,11 +56,11 @@ from transformers import (
 
 from movieplots import evaluate, load_plots
 from movieplots.classification.baseline import fit_baselines
+from movieplots.classification.head import HEAD_STRENGTH, MEAN_NORM
 from movieplots.classification.imbalance import make_loss
 from movieplots.classification.labelled_plots import read_labelled
 from movieplots.classification.mlm import MLM_PROBABILITY, masked_loss
-from movieplots.classification.model import SCALE, GenreModel
-from movieplots.classification.training import HEAD_STRENGTH
+from movieplots.classification.training import trainer_loss
 from movieplots.classification.training_plots import TrainingPlots
 from movieplots.classification.training_settings import LOSSES, TOKENS_PER_STEP
 from movieplots.errors import sentences
@@ -593,11 +593,9 @@ def new_model(model: Model, guessed: float = 1.0) -> Any:
         "intermediate_size": 4 * model.width, "num_attention_heads": HEADS, "max_position_embeddings": model.positions,
         "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0,
     }  # fmt: skip
+    shape |= {"num_labels": LABELS, "problem_type": "multi_label_classification"}
     config = RobertaConfig(**shape) if model.name == ROBERTA.name else BertConfig(**shape)
-    if guessed:
-        return AutoModelForMaskedLM.from_config(config)
-    targets = np.eye(LABELS, dtype=np.float32)
-    return GenreModel(AutoModel.from_config(config), LABELS, make_loss("weighted-bce", targets))
+    return (AutoModelForMaskedLM if guessed else AutoModelForSequenceClassification).from_config(config)
 
 
 def train(step: Step, length: int, steps: int) -> tuple[Taken, float]:
@@ -605,7 +603,9 @@ def train(step: Step, length: int, steps: int) -> tuple[Taken, float]:
     gpu, before = torch.cuda.is_available(), 0
     torch.manual_seed(0)
     model, loss = new_model(step.model, step.guessed), masked_loss if step.model.encoder and step.guessed else None
-    models = [model]
+    models, genre_loss = [model], None
+    if step.model.encoder and not step.guessed:
+        genre_loss = trainer_loss(make_loss("weighted-bce", np.eye(LABELS, dtype=np.float32)))
     if step.adapter:
         lora = LoraConfig(
             r=RANK, lora_alpha=2 * RANK, target_modules="all-linear", trainable_token_indices=[0, 1],
@@ -634,6 +634,7 @@ def train(step: Step, length: int, steps: int) -> tuple[Taken, float]:
             time_limit=None,
             evaluations=1,
             loss=loss,
+            compute_loss_func=genre_loss,
             arguments={
                 "per_device_train_batch_size": step.sequences, "per_device_eval_batch_size": 1,
                 "eval_strategy": "steps", "torch_compile": can_compile() and not step.model.encoder,
@@ -679,7 +680,7 @@ def count(data: str) -> Corpus:
         sequences.append(sum(1 for _ in stream.one_epoch(0)))
         longest = max(longest, float(np.percentile([len(each.input_ids) for each in stream.examples(0)], 99.5)))
     shown = TrainingPlots(
-        load_tokenizer("minilm-l6"), train["plot"].tolist(), np.zeros((len(train), 1)), 512, ENCODER_BATCH, 0
+        load_tokenizer("minilm-l6"), train["plot"].tolist(), np.zeros((len(train), 1)), ENCODER_BATCH, 0
     )  # fmt: skip
     lengths = [len(row["input_ids"]) for row in shown.one_epoch(0)]
     batches = [max(lengths[i : i + ENCODER_BATCH]) for i in range(0, len(lengths), ENCODER_BATCH)]
@@ -694,7 +695,7 @@ def measure_cpu(data: str) -> dict[str, float]:
     plots, table = read_labelled(data), load_plots(data)
     train, others = table[table["split"] == "train"], table[table["split"] != "train"]
     tokenizer = PromptTokenizer(load_tokenizer("smollm2-135m"), titles=True)
-    dimensions = load_embedder().embed(plots.texts["train"]).astype(np.float32) * SCALE
+    dimensions = load_embedder().embed(plots.texts["train"]).astype(np.float32) * MEAN_NORM
 
     def heads() -> None:
         for label in plots.targets["train"].T:

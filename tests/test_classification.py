@@ -1,6 +1,8 @@
 """The classifier: weights, thresholds, metrics, training, prediction; on a tiny RoBERTa."""
 
 import json
+import os
+import signal
 from collections import Counter
 
 import numpy as np
@@ -9,20 +11,23 @@ import torch
 from safetensors import safe_open
 from scipy.special import expit, logit
 from sklearn.metrics import f1_score
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, pipeline
 
 from movieplots.classification.baseline import LOGISTIC, SVM, fit_baselines
 from movieplots.classification.calibration import GRID, best_thresholds
 from movieplots.classification.info import ClassifierInfo, LabelScores
 from movieplots.classification.labelled_plots import read_labelled, targets_of
 from movieplots.classification.metrics import multilabel_metrics
-from movieplots.classification.model import GenreModel
+from movieplots.classification.model import new_model
 from movieplots.classification.prediction import GenreClassifier
 from movieplots.classification.training import distillation_targets, layer_groups, train_classifier
 from movieplots.classification.training_plots import MASKED, TrainingPlots
 from movieplots.errors import BadInput
 from movieplots.plots import FILE_NAME, imdb_title, load_plots, save_plots
-from movieplots.pretrained.base_models import load_encoder
+from movieplots.pretrained.base_models import load_tokenizer
+from movieplots.runs import fit
 from movieplots.runs.folder import read_info
+from tests.forked import forked
 
 
 def test_thresholds_maximize_the_f1_of_their_label():
@@ -81,21 +86,49 @@ def test_metrics_by_hand():
 
 def test_padding_does_not_change_a_prediction(tiny_roberta):
     torch.manual_seed(0)
-    encoder, tokenizer = load_encoder(tiny_roberta)
-    model = GenreModel(encoder, 4).eval()
+    model, tokenizer = new_model(tiny_roberta, list("abcd"))
+    model.eval()
     alone = tokenizer(["A sheriff rides into town."], return_tensors="pt")
     beside = tokenizer(["A sheriff rides into town.", "word " * 60], padding=True, return_tensors="pt")
-    logits = [model(batch["input_ids"], batch["attention_mask"])["logits"][0] for batch in (alone, beside)]
+    logits = [model(**batch).logits[0] for batch in (alone, beside)]
     assert torch.allclose(*logits, atol=1e-4)
 
 
 def test_learning_rates_fall_from_head_to_embeddings(tiny_roberta):
-    encoder, _ = load_encoder(tiny_roberta)
-    model = GenreModel(encoder, 4)
+    model, _ = new_model(tiny_roberta, list("abcd"))
     groups = layer_groups(model)
     rates = [group["lr"] for group in groups]
     assert rates == sorted(rates, reverse=True)
     assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
+    assert [id(p) for p in groups[0]["params"]] == [id(p) for p in model.classifier.out_proj.parameters()]
+
+
+@pytest.mark.parametrize(
+    ("kind", "method"),
+    [("bert", "full"), ("bert", "lora"), ("roberta", "full"), ("distilbert", "lora"), ("modernbert", "full")],
+)
+def test_a_trained_folder_works_as_a_pipeline(kind, method, small_corpus, tiny_roberta, tmp_path):
+    """A `text-classification` pipeline returns the calibrated probabilities, and truncates like the classifier."""
+    base, folder, tokenizer = str(tmp_path / "base"), str(tmp_path / "out"), load_tokenizer(tiny_roberta)
+    config = AutoConfig.for_model(
+        kind, vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=2, max_position_embeddings=300, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    AutoModel.from_config(config).save_pretrained(base)
+    tokenizer.save_pretrained(base)
+    info = train_classifier(small_corpus, base, folder, epochs=1, batch_size=16, method=method)
+    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    assert model.config.problem_type == "multi_label_classification"
+    assert model.config.id2label == dict(enumerate(info.labels))
+    assert model.config.label2id == {label: i for i, label in enumerate(info.labels)}
+    assert info.max_tokens == 298 and info.metrics.calibration.temperature != 1
+    texts = ["A sheriff rides into town.", "word " * 600]
+    plain = pipeline("text-classification", model=folder, tokenizer=folder, top_k=None)
+    expected = GenreClassifier.from_pretrained(folder).predict_proba(texts)
+    for found, proba in zip(plain(texts, truncation=True), expected, strict=True):
+        assert {each["label"]: each["score"] for each in found} == pytest.approx(
+            dict(zip(info.labels, proba, strict=True)), abs=1e-5
+        )
 
 
 def test_training_writes_a_model_that_predicts(classifier, small_corpus):
@@ -179,6 +212,33 @@ def test_lora_and_fewer_layers_give_a_folder_like_any_other(small_corpus, tiny_r
         GenreClassifier.from_pretrained(tmp_path).predict(["A sheriff."], ["Salt (2009)"])
 
 
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_a_killed_training_resumes_to_the_same_model(method, small_corpus, tiny_roberta, tmp_path, monkeypatch, capfd):
+    """Each step is saved; the process is killed after a step that is not yet saved."""
+    monkeypatch.setattr(fit, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+
+    def train(folder):
+        return train_classifier(small_corpus, tiny_roberta, tmp_path / folder, epochs=1, batch_size=16, method=method)
+
+    def train_until_killed():
+        class Dies(fit._CheckpointCallback):
+            def on_step_end(self, args, state, control, **kwargs):
+                if state.global_step == 4:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                super().on_step_end(args, state, control, **kwargs)
+
+        fit._CheckpointCallback = Dies
+        train("killed")
+
+    assert forked(train_until_killed) == -signal.SIGKILL
+    capfd.readouterr()
+    train("killed")
+    assert "Continuing at step 3." in capfd.readouterr().err
+    train("whole")
+    weights = [(tmp_path / folder / "model.safetensors").read_bytes() for folder in ("killed", "whole")]
+    assert weights[0] == weights[1]
+
+
 def test_half_of_a_students_targets_are_its_teachers_probabilities(
     classifier, small_corpus, turned_corpus, corpus, tiny_roberta, tmp_path
 ):
@@ -224,15 +284,15 @@ def test_settings_out_of_range_are_rejected(small_corpus, tiny_roberta, tmp_path
 
 
 def test_an_epoch_has_every_plot_once_with_some_tokens_masked_and_some_titles(small_corpus, tiny_roberta):
-    _, tokenizer = load_encoder(tiny_roberta)
+    tokenizer = load_tokenizer(tiny_roberta)
     plots = read_labelled(small_corpus)
     texts, targets, titles = (part["train"] for part in (plots.texts, plots.targets, plots.titles))
-    stream = TrainingPlots(tokenizer, texts, targets, 256, 16, seed=0, titles=titles)
+    stream = TrainingPlots(tokenizer, texts, targets, 16, seed=0, titles=titles)
     rows = list(stream.one_epoch(0))
     assert len(rows) == stream.steps_per_epoch * 16 >= len(texts)
     seen = Counter(tuple(row["labels"].tolist()) for row in rows)
     assert not Counter(map(tuple, targets.tolist())) - seen  # all of them, and some repeated to fill the last batch
-    lengths = [len(row["input_ids"]) for row in TrainingPlots(tokenizer, texts, targets, 256, 16, 0).one_epoch(3)]
+    lengths = [len(row["input_ids"]) for row in TrainingPlots(tokenizer, texts, targets, 16, 0).one_epoch(3)]
     spread = [np.ptp(lengths[i : i + 16]) for i in range(0, len(lengths) - 16, 16)]
     assert np.median(spread) < np.ptp(lengths) / 3  # plots of a batch have about the same length
     shown = [token for row in rows for token in row["input_ids"]]

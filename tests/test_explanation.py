@@ -110,7 +110,7 @@ def test_special_tokens_in_a_text_are_text(engine, request):
 
 def test_special_tokens_in_training_plots_are_text(tiny_roberta):
     tokenizer = load_tokenizer(tiny_roberta)
-    (row,) = tokenized(tokenizer, [MARKS], np.zeros((1, 1)), 300)
+    (row,) = tokenized(tokenizer, [MARKS], np.zeros((1, 1)))
     assert not set(row["input_ids"]) & set(tokenizer.all_special_ids)
     assert not {token for block in packed(tokenizer, [MARKS], 8) for token in block} & set(tokenizer.all_special_ids)
     assert tokenizer.decode(row["input_ids"]) == MARKS

@@ -30,7 +30,6 @@ from movieplots.pretrained.base_models import (
     base_models,
     hidden_size,
     load_causal_lm,
-    load_encoder,
     resolve,
     teacher_of,
 )
@@ -218,9 +217,9 @@ def test_errors_of_base_models_that_cannot_be_loaded(tmp_path):
     with pytest.raises(BadInput, match=r"could not be fetched.*smollm2-135m for generators, minilm-l6"):
         load_causal_lm("gpt2")
     with pytest.raises(BadInput, match=r"no config\.json"):
-        load_encoder(str(tmp_path))
+        load_causal_lm(str(tmp_path))
     with pytest.raises(BadInput, match="does not exist"):
-        load_encoder(str(tmp_path / "nowhere"))
+        load_causal_lm(str(tmp_path / "nowhere"))
 
 
 def test_teachers_of_distilled_models():

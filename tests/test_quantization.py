@@ -1,5 +1,6 @@
 """A quantized classifier is smaller, predicts nearly the same, and does not need torch."""
 
+import json
 import subprocess
 import sys
 
@@ -29,6 +30,8 @@ def test_it_is_smaller_and_predicts_nearly_the_same(classifier, quantized, small
     assert info.metrics.test.baselines == classifier[1].metrics.test.baselines
     card = (folder / "README.md").read_text()
     assert "quantized to int8" in card and "Before quantization, from the plot alone: micro-F1" in card
+    assert "from transformers import pipeline" not in card
+    assert json.loads((folder / "config.json").read_text())["id2label"]["0"] == info.labels[0]
     made = "movieplots quantize --model TRAINED --output-dir THIS_FOLDER --data DATA\n"
     assert "--output-dir TRAINED" in card and made in card
     assert quantize(classifier[0], folder, small_corpus) == info  # once more into the same folder

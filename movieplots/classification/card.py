@@ -52,7 +52,7 @@ def model_card(info: ClassifierInfo) -> str:
 {what}
 
     movieplots genres --model THIS_FOLDER "A sheriff rides into a town that has forgotten its name."
-
+{_with_transformers(info)}
 ## Results on {metrics.test_plots:,} test plots
 
 {results}
@@ -83,6 +83,21 @@ Genres with fewer than {MIN_PLOTS} training plots are not predicted: {not_learne
 
 The genres are those of the corpus, whose catalogues tag inconsistently and leave genres out. The scores of genres with
 few test plots are uncertain. Texts longer than {info.max_tokens} tokens are truncated.
+"""
+
+
+def _with_transformers(info: ClassifierInfo) -> str:
+    if info.quantized:
+        return ""
+    return f"""
+With `transformers` alone:
+
+    from transformers import pipeline
+
+    classifier = pipeline("text-classification", model="THIS_FOLDER", tokenizer="THIS_FOLDER", top_k=None)
+    classifier("A sheriff rides into a town that has forgotten its name.", truncation=True)
+
+It returns the calibrated probability of each label ({", ".join(info.labels)}). The thresholds are below.
 """
 
 

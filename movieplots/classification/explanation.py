@@ -185,18 +185,16 @@ def integrated_gradients(classifier: GenreClassifier, text: str, labels: Sequenc
     model, tokenizer = classifier.engine.model, classifier.engine.tokenizer
     if tokenizer.mask_token_id is None:
         raise BadInput("This classifier has no mask token, which integrated gradients start from: use occlusion.")
-    encoded = tokenizer(
-        text, truncation=True, max_length=model.max_tokens, return_offsets_mapping=True, return_tensors="pt"
-    )
+    encoded = tokenizer(text, truncation=True, return_offsets_mapping=True, return_tensors="pt")
     device = next(model.parameters()).device
     ids, mask = encoded["input_ids"].to(device), encoded["attention_mask"].to(device)
     special = torch.tensor([[token in tokenizer.all_special_ids for token in ids[0].tolist()]], device=device)
     masked = torch.where(special, ids, tokenizer.mask_token_id)
-    embed = model.encoder.get_input_embeddings()
+    embed = model.get_input_embeddings()
     start, end = embed(masked).detach(), embed(ids).detach()
     points = (torch.arange(STEPS, device=device) + 0.5) / STEPS
     path = (start + points[:, None, None] * (end - start)).requires_grad_(True)
-    logits = model(None, mask.expand(STEPS, -1), inputs_embeds=path)["logits"]
+    logits = model(inputs_embeds=path, attention_mask=mask.expand(STEPS, -1)).logits
     effects = np.zeros((len(spans := word_spans(text)), len(labels)))
     for column, label in enumerate(labels):
         (gradient,) = torch.autograd.grad(logits[:, label].sum(), path, retain_graph=True)

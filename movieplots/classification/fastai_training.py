@@ -5,7 +5,6 @@ head, then also the upper half of the layers, then all weights. The result is th
 `train_classifier`; loading it does not need fastai.
 """
 
-import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,12 +17,20 @@ from torch.utils.data import DataLoader, IterableDataset
 from transformers import DataCollatorWithPadding, set_seed
 
 from movieplots.classification.finishing import finish
+from movieplots.classification.head import align_head
 from movieplots.classification.info import ClassifierInfo
 from movieplots.classification.labelled_plots import LabelledPlots, labelled, read_labelled
-from movieplots.classification.model import GenreModel, layers_of
-from movieplots.classification.training import AnySettings, TrainingInputs, layer_groups, new_classifier, training_plots
+from movieplots.classification.model import layers_of
+from movieplots.classification.training import (
+    AnySettings,
+    TrainingInputs,
+    layer_groups,
+    loss_of,
+    new_classifier,
+    training_plots,
+)
 from movieplots.classification.training_plots import Row, TrainingPlots, tokenized
-from movieplots.classification.training_settings import ClassifierLrSettings, FastaiSettings
+from movieplots.classification.training_settings import ClassifierLrSettings, FastaiSettings, usual_learning_rate
 from movieplots.errors import BadInput
 from movieplots.files import atomic_path
 from movieplots.progress import bar, console, notify
@@ -103,9 +110,11 @@ def _train(run: Run[FastaiSettings], made: TrainingInputs) -> "_CheckpointCallba
     learning_rate = cast(float, settings.learning_rate)  # resolved settings have one
     by_group = rates(model, learning_rate)  # before anything is frozen
     head = len(by_group) - 1
-    upper = head - math.ceil(len(layers_of(model.encoder)) / 2)
+    upper = 1 + len(layers_of(model)) // 2  # the first group has the embeddings
     stages = [(head, FROZEN_EPOCHS[0]), (upper, FROZEN_EPOCHS[1]), (0, settings.epochs)]
     learner.add_cb(checkpointer)
+    if not checkpointer.file.is_file():
+        align_head(model, made.tokenizer, made.plots, usual_learning_rate(settings.base_model), settings.seed)
     at = checkpointer.load(learner)
     epochs_before = 0
     try:
@@ -159,6 +168,7 @@ def find_lr(settings: ClassifierLrSettings) -> LrSearch:
     set_seed(settings.seed)
     plots = read_labelled(settings.data)
     model, tokenizer = new_classifier(plots, settings)
+    align_head(model, tokenizer, plots, usual_learning_rate(settings.base_model), settings.seed)
     learner, _ = new_learner(model, tokenizer, plots, settings, settings.batch_size)
     with TemporaryDirectory() as folder:
         learner.path = Path(folder)
@@ -169,7 +179,7 @@ def find_lr(settings: ClassifierLrSettings) -> LrSearch:
 
 
 def new_learner(
-    model: GenreModel, tokenizer: Any, plots: LabelledPlots, settings: AnySettings, at_once: int
+    model: Any, tokenizer: Any, plots: LabelledPlots, settings: AnySettings, at_once: int
 ) -> tuple[Learner, "_Epochs"]:
     """Return a fastai Learner for the model and its dataset, with `at_once` plots per forward pass."""
     collator = DataCollatorWithPadding(tokenizer)
@@ -178,15 +188,15 @@ def new_learner(
         batch = collator(rows)
         return batch["input_ids"], batch["attention_mask"], batch["labels"]
 
-    dataset = training_plots(tokenizer, plots, model.max_tokens, settings, plots.targets["train"])
-    validation = tokenized(tokenizer, plots.texts["validation"], plots.targets["validation"], model.max_tokens)
+    dataset = training_plots(tokenizer, plots, settings, plots.targets["train"])
+    validation = tokenized(tokenizer, plots.texts["validation"], plots.targets["validation"])
     epochs, size = _Epochs(dataset), settings.batch_size
     learner = Learner(
         DataLoaders(
             DataLoader(epochs, at_once, collate_fn=collate), DataLoader(validation, at_once, collate_fn=collate)
         ),
         _Logits(model),
-        loss_func=model.loss,
+        loss_func=loss_of(settings, plots),
         splitter=lambda module: [group["params"] for group in _bottom_up(module.model)],
         wd=WEIGHT_DECAY,
         train_bn=False,  # else fastai trains the normalization of frozen layers, and computes gradients for all layers
@@ -200,27 +210,27 @@ def new_learner(
     return learner, epochs
 
 
-def rates(model: GenreModel, learning_rate: float) -> np.ndarray:
+def rates(model: Any, learning_rate: float) -> np.ndarray:
     """Return the learning rate of each parameter group, from the embeddings to the head."""
     return np.array([group["lr"] for group in _bottom_up(model, learning_rate)])
 
 
-def _bottom_up(model: GenreModel, learning_rate: float | None = None) -> list[Group]:
+def _bottom_up(model: Any, learning_rate: float | None = None) -> list[Group]:
     """Return the parameter groups from bottom to top, the order in which fastai freezes them."""
     head, *layers, embeddings = layer_groups(model, learning_rate=learning_rate)
     return [embeddings, *reversed(layers), head]
 
 
 class _Logits(torch.nn.Module):
-    """Adapts the genre model to fastai: tensors in, logits out."""
+    """Adapts the model to fastai: tensors in, logits out."""
 
-    def __init__(self, model: GenreModel) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Compute the logits."""
-        return self.model(input_ids, attention_mask)["logits"]
+        return self.model(input_ids=input_ids, attention_mask=attention_mask).logits.float()
 
 
 class _Epochs(IterableDataset):

@@ -15,7 +15,7 @@ from movieplots.classification.imbalance import log_shift
 from movieplots.classification.info import BaselineScores, Calibration, ClassifierInfo, ClassifierMetrics, Measured
 from movieplots.classification.labelled_plots import LabelledPlots
 from movieplots.classification.metrics import intervals, multilabel_metrics
-from movieplots.classification.model import GenreModel, save_genre_model
+from movieplots.classification.model import calibrate
 from movieplots.classification.prediction import with_title
 from movieplots.classification.torch_engine import TorchEngine
 from movieplots.runs.folder import Circumstances, Logged, to_json
@@ -26,7 +26,7 @@ _fitted: dict[tuple[Any, ...], dict[str, Baseline]] = {}
 
 def finish(
     run: Run[Any],
-    model: GenreModel,
+    model: Any,
     tokenizer: Any,
     plots: LabelledPlots,
     steps: int,
@@ -39,7 +39,7 @@ def finish(
     engine = TorchEngine(model, tokenizer)
     raw = {split: engine.logits(plots.texts[split]) for split in ("validation", "test")}
     shift, by = fit_calibration(plots.targets["validation"], raw["validation"], weights)
-    model.calibrate(torch.from_numpy(shift), by)
+    calibrate(model, torch.from_numpy(shift), by)
     proba = {split: calibrated(logits, shift, by) for split, logits in raw.items()}
     thresholds, test, test_titled = measure(
         engine, plots, settings.titles, proba, lambda titles: _measure_baselines(plots, titles)
@@ -49,7 +49,7 @@ def finish(
         labels=plots.labels,
         thresholds=[float(t) for t in thresholds],
         not_learned=plots.not_learned,
-        max_tokens=model.max_tokens,
+        max_tokens=tokenizer.model_max_length,
         titles=settings.titles,
         sources=plots.sources,
         data_fingerprint=plots.fingerprint,
@@ -72,7 +72,8 @@ def finish(
     )
 
     def save(folder: Path) -> None:
-        save_genre_model(model, tokenizer, folder)
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
 
     return Finished(info, model_card(info), save, circumstances)
 

@@ -21,6 +21,7 @@ from torch.utils.data import IterableDataset
 from transformers import AutoModelForMaskedLM, default_data_collator
 
 from movieplots.classification.info import MlmInfo, MlmMetrics
+from movieplots.classification.model import without_dropout
 from movieplots.classification.training_settings import MlmSettings
 from movieplots.errors import BadInput
 from movieplots.formatting import markdown_table, perplexity
@@ -88,9 +89,7 @@ def _make(run: Run[MlmSettings]) -> _Inputs:
     notify(f"Loading {base_model} …")
     tokenizer = load_tokenizer(base_model)
     model = load_pretrained(AutoModelForMaskedLM, base_model)
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0  # dropout takes a third of a training step on a CPU
+    without_dropout(model)
     positions = model.config.max_position_embeddings
     if "roberta" in model.config.model_type:
         positions -= 2  # it numbers positions from the padding token's id plus 1

@@ -1,6 +1,7 @@
-"""The classifier's network: an encoder, mean pooling and one linear layer (the head); saving and loading it.
+"""The classifier's network: a sequence classifier of transformers (`AutoModelForSequenceClassification`).
 
-The pooled vector is scaled to a norm of 8 before the head, because sentence encoders are trained for cosine similarity.
+It consists of an encoder and a head, which ends in a linear layer with one output per genre, the output layer. Between
+them the head has what its architecture prescribes: for BERT, a pooler on the first token.
 """
 
 from pathlib import Path
@@ -8,72 +9,78 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import nn
+from transformers import AutoModelForSequenceClassification
 
-from movieplots.classification.imbalance import Loss
 from movieplots.errors import BadInput
-from movieplots.pretrained.base_models import load_encoder
+from movieplots.pretrained.base_models import load_pretrained, load_tokenizer
 
-SCALE = 8.0
 MAX_TOKENS = 512  # longer texts are truncated
 RANK = 16
 
 
-class GenreModel(nn.Module):
-    """Encoder and head.
+def new_model(base_model: str, labels: list[str]) -> tuple[Any, Any]:
+    """Load (model, tokenizer) of a base model, with a new output layer for these labels.
 
-    `forward` returns `logits` of shape (batch, labels) and, if `labels` of the same shape are passed, also the `loss`.
+    The tokenizer's `model_max_length` is the maximum input length: `MAX_TOKENS`, or less if the encoder has fewer
+    positions. Raises BadInput for an unknown architecture.
     """
-
-    def __init__(self, encoder: Any, labels: int, loss: Loss | None = None) -> None:
-        super().__init__()
-        for module in encoder.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = 0.0  # dropout takes a third of a training step on a CPU
-        self.encoder = encoder
-        self.head = nn.Linear(encoder.config.hidden_size, labels)
-        self.loss = loss
-
-    @property
-    def max_tokens(self) -> int:
-        """Maximum input length in tokens: `MAX_TOKENS`, or less if the encoder has fewer positions."""
-        # RoBERTa numbers positions from the padding token's id plus 1, so it never uses two of them.
-        return min(MAX_TOKENS, getattr(self.encoder.config, "max_position_embeddings", MAX_TOKENS + 2) - 2)
-
-    def forward(
-        self,
-        input_ids: torch.Tensor | None,
-        attention_mask: torch.Tensor,
-        labels: torch.Tensor | None = None,
-        inputs_embeds: torch.Tensor | None = None,
-    ) -> dict[str, torch.Tensor]:
-        """Compute the logits, and the loss if labels are passed."""
-        logits = self.head(self.pooled(input_ids, attention_mask, inputs_embeds)).float()
-        if labels is None or self.loss is None:
-            return {"logits": logits}
-        return {"loss": self.loss(logits, labels), "logits": logits}
-
-    def pooled(
-        self, input_ids: torch.Tensor | None, attention_mask: torch.Tensor, inputs_embeds: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Return the input of the head for each text: shape (batch, hidden size), norm `SCALE`."""
-        given = {"input_ids": input_ids} if inputs_embeds is None else {"inputs_embeds": inputs_embeds}
-        hidden = self.encoder(**given, attention_mask=attention_mask).last_hidden_state.float()
-        mask = attention_mask.unsqueeze(-1).float()
-        mean = (hidden * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
-        return SCALE * nn.functional.normalize(mean, dim=-1)
-
-    def calibrate(self, shift: torch.Tensor, temperature: float) -> None:
-        """Build the calibration into the head: logits become ``(logit - shift) / temperature``."""
-        with torch.no_grad():
-            self.head.bias.sub_(shift.to(self.head.bias)).div_(temperature)
-            self.head.weight.div_(temperature)
+    model = load_pretrained(
+        AutoModelForSequenceClassification,
+        base_model,
+        problem_type="multi_label_classification",
+        id2label=dict(enumerate(labels)),
+        label2id={label: i for i, label in enumerate(labels)},
+        ignore_mismatched_sizes=True,  # the base model may be a classifier of other genres
+    )
+    layers_of(model)  # raises BadInput
+    without_dropout(model)
+    tokenizer = load_tokenizer(base_model)
+    # RoBERTa numbers positions from the padding token's id plus 1, so it never uses two of them.
+    positions = getattr(model.config, "max_position_embeddings", MAX_TOKENS + 2) - 2
+    tokenizer.model_max_length = min(MAX_TOKENS, positions)
+    return model, tokenizer
 
 
-def layers_of(encoder: Any) -> nn.ModuleList:
+def load_model(folder: str | Path, labels: list[str]) -> tuple[Any, Any]:
+    """Load (model in evaluation mode, tokenizer) from the folder of a trained classifier."""
+    model = load_pretrained(AutoModelForSequenceClassification, str(folder))
+    if list(model.config.id2label.values()) != labels:
+        raise BadInput(
+            f"{folder}/config.json does not fit the labels, as in classifiers that an earlier version trained: train "
+            "the classifier again with --overwrite."
+        )
+    return model.eval(), load_tokenizer(str(folder))
+
+
+def without_dropout(model: nn.Module) -> None:
+    """Set all dropout to 0, which saves a third of a training step on a CPU."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+
+
+def head_parameters(model: Any) -> list[nn.Parameter]:
+    """Return the parameters of the head, a pooler of the encoder included."""
+    encoder = {id(parameter) for name, parameter in model.base_model.named_parameters() if "pooler." not in name}
+    return [parameter for parameter in model.parameters() if id(parameter) not in encoder]
+
+
+def head_layers(model: Any) -> dict[str, nn.Linear]:
+    """Return the linear layers of the head by name; the last one is the output layer."""
+    head = {id(parameter) for parameter in head_parameters(model)}
+    linear = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    return {name: module for name, module in linear.items() if id(module.weight) in head}
+
+
+def output_layer(model: Any) -> nn.Linear:
+    """Return the output layer."""
+    return list(head_layers(model).values())[-1]
+
+
+def layers_of(model: Any) -> nn.ModuleList:
     """Return the encoder's layers from bottom to top. Raises BadInput for an unknown architecture."""
+    encoder = model.base_model
     inner = encoder.get_base_model() if hasattr(encoder, "get_base_model") else encoder
     holder = getattr(inner, "encoder", None) or getattr(inner, "transformer", None)  # BERT, RoBERTa; DistilBERT
     layers = getattr(holder, "layer", None)
@@ -87,55 +94,46 @@ def layers_of(encoder: Any) -> nn.ModuleList:
     )
 
 
-def keep_layers(encoder: Any, layers: int) -> None:
+def keep_layers(model: Any, layers: int) -> None:
     """Keep only this number of the encoder's layers, evenly spaced from the first to the last.
 
     The same initialization as DistilBERT's (`Sanh et al. 2019 <https://arxiv.org/abs/1910.01108>`_).
     """
-    own = layers_of(encoder)
+    own = layers_of(model)
     if not 1 <= layers <= len(own):
         raise BadInput(f"--layers must be from 1 to {len(own)}, the number of layers of the base model, not {layers}.")
     chosen = torch.linspace(0, len(own) - 1, layers).round().int().tolist()
     kept = [own[i] for i in chosen]
-    if kinds := getattr(encoder.config, "layer_types", None):  # one per layer, if they differ
-        encoder.config.layer_types = [kinds[i] for i in chosen]
+    if kinds := getattr(model.config, "layer_types", None):  # one per layer, if they differ
+        model.config.layer_types = [kinds[i] for i in chosen]
     while len(own):
         del own[-1]
     own.extend(kept)
-    encoder.config.num_hidden_layers = layers
+    model.config.num_hidden_layers = layers
 
 
-def add_lora(model: GenreModel) -> None:
+def add_lora(model: Any) -> None:
     """Freeze the encoder and add LoRA adapters of rank `RANK` to all its linear layers, in place.
 
-    Source: `Hu et al. 2022 <https://arxiv.org/abs/2106.09685>`_.
+    The head is trained as a whole. Source: `Hu et al. 2022 <https://arxiv.org/abs/2106.09685>`_.
     """
-    config = LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules="all-linear")
-    model.encoder = get_peft_model(model.encoder, config)
+    encoder = model.base_model
+    poolers = [name for name, _ in encoder.named_modules() if name.startswith("pooler.")]
+    config = LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules="all-linear", exclude_modules=poolers or None)
+    setattr(model, model.base_model_prefix, get_peft_model(encoder, config))
+    for parameter in head_parameters(model):
+        parameter.requires_grad_(True)
 
 
-def merge_lora(model: GenreModel) -> None:
+def merge_lora(model: Any) -> None:
     """Merge the LoRA adapters, if any, into the encoder's weights."""
-    if hasattr(model.encoder, "merge_and_unload"):
-        model.encoder = model.encoder.merge_and_unload()
+    if hasattr(model.base_model, "merge_and_unload"):
+        setattr(model, model.base_model_prefix, model.base_model.merge_and_unload())
 
 
-def save_genre_model(model: GenreModel, tokenizer: Any, folder: Path) -> None:
-    """Write encoder (Hugging Face format), head and tokenizer as safetensors and JSON."""
-    model.encoder.save_pretrained(folder)
-    save_file(model.head.state_dict(), folder / "head.safetensors")
-    tokenizer.save_pretrained(folder)
-
-
-def load_genre_model(folder: str | Path, labels: int) -> tuple[GenreModel, Any]:
-    """Load (model in evaluation mode, tokenizer) from the folder of a trained classifier."""
-    encoder, tokenizer = load_encoder(str(folder))
-    model = GenreModel(encoder, labels)
-    try:
-        model.head.load_state_dict(load_file(Path(folder) / "head.safetensors"))
-    except (OSError, RuntimeError, SafetensorError):
-        raise BadInput(
-            f"{folder}/head.safetensors is missing or does not fit the labels: train the classifier again with "
-            "--overwrite."
-        ) from None
-    return model.eval(), tokenizer
+def calibrate(model: nn.Module, shift: torch.Tensor, temperature: float) -> None:
+    """Build the calibration into the output layer: logits become ``(logit - shift) / temperature``."""
+    output = output_layer(model)
+    with torch.no_grad():
+        output.bias.sub_(shift.to(output.bias)).div_(temperature)
+        output.weight.div_(temperature)

@@ -108,10 +108,10 @@ class GenreClassifier:
             return cls(OnnxEngine(path, len(info.labels)), info)
         import torch
 
-        from movieplots.classification.model import load_genre_model
+        from movieplots.classification.model import load_model
         from movieplots.classification.torch_engine import TorchEngine
 
-        model, tokenizer = load_genre_model(path, len(info.labels))
+        model, tokenizer = load_model(path, info.labels)
         return cls(TorchEngine(model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer), info)
 
     @property

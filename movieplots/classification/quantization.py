@@ -19,7 +19,7 @@ from movieplots.classification.calibration import calibration_error
 from movieplots.classification.card import model_card
 from movieplots.classification.finishing import measure
 from movieplots.classification.info import BaselineScores, ClassifierInfo
-from movieplots.classification.model import GenreModel, load_genre_model
+from movieplots.classification.model import load_model
 from movieplots.classification.onnx_engine import MODEL, SETTINGS, OnnxEngine
 from movieplots.classification.training_settings import QuantizeSettings
 from movieplots.errors import BadInput
@@ -67,18 +67,19 @@ def quantize(settings: QuantizeSettings) -> ClassifierInfo:
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MODEL).is_file():
         raise BadInput(f"{folder} holds something other than a quantized classifier: choose another --output-dir.")
     plots = check_same_plots(model, info, settings.data)
-    network, tokenizer = load_genre_model(model, len(info.labels))
+    network, tokenizer = load_model(model, info.labels)
 
     def known_baselines(titles: bool) -> dict[str, BaselineScores]:
         measured = info.metrics.test_titled if titles else info.metrics.test
         return measured.baselines if measured else {}
 
     engine_settings = {
-        "max_tokens": network.max_tokens, "mask": tokenizer.mask_token or "", "pad": tokenizer.pad_token,
+        "max_tokens": tokenizer.model_max_length, "mask": tokenizer.mask_token or "", "pad": tokenizer.pad_token,
         "pad_id": tokenizer.pad_token_id,
     }  # fmt: skip
     with atomic_folder(folder) as temporary:
         _write_onnx(network, temporary / MODEL)
+        network.config.save_pretrained(temporary)  # has the labels, for other programs that run ONNX models
         tokenizer.backend_tokenizer.save(str(temporary / "tokenizer.json"))
         write_json(temporary / SETTINGS, engine_settings)
         engine = OnnxEngine(temporary, len(info.labels))
@@ -89,7 +90,7 @@ def quantize(settings: QuantizeSettings) -> ClassifierInfo:
     info = replace(
         info,
         thresholds=[float(t) for t in thresholds],
-        max_tokens=network.max_tokens,
+        max_tokens=tokenizer.model_max_length,
         quantized="8-bit weights, ONNX",
         metrics=replace(
             info.metrics,
@@ -126,7 +127,7 @@ def folder_size(folder: str | Path) -> float:
     return sum(file.stat().st_size for file in Path(folder).iterdir() if file.is_file()) / 1e6
 
 
-def _write_onnx(network: GenreModel, file: Path) -> None:
+def _write_onnx(network: Any, file: Path) -> None:
     quantization, optimizer = _onnx()
 
     class Logits(torch.nn.Module):
@@ -135,9 +136,9 @@ def _write_onnx(network: GenreModel, file: Path) -> None:
             self.network = network
 
         def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-            return self.network(input_ids, attention_mask)["logits"]
+            return self.network(input_ids=input_ids, attention_mask=attention_mask).logits
 
-    config = network.encoder.config
+    config = network.config
     example = torch.ones((2, 8), dtype=torch.int64)
     # Not in `catch_warnings`, which is not thread-safe.
     warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)

@@ -1,7 +1,7 @@
 """Fine-tuning an encoder into a multilabel genre classifier, with TF-IDF baselines trained on the same splits.
 
-The head is initialized first: a logistic regression per label on the pooled output of the pretrained encoder. Then all
-weights are trained together. With a random head, the first gradients would distort the encoder.
+The head is initialized first (`movieplots.classification.head`). Then all weights are trained together. With a random
+head, the first gradients would distort the encoder.
 
 Teachers are optional trained classifiers. An ensemble is more accurate than its members but as slow as all of them; a
 student trained on its probabilities keeps part of the gain
@@ -9,7 +9,7 @@ student trained on its probabilities keeps part of the gain
 predict the plots that they were trained on, so an overfitted teacher adds little to the genres of these plots.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,26 +17,33 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.special import expit, logit
-from sklearn.linear_model import LogisticRegression
 from transformers import DataCollatorWithPadding, set_seed
 
 from movieplots.classification.finishing import finish
-from movieplots.classification.imbalance import log_odds, log_shift, make_loss
+from movieplots.classification.head import align_head, fit_head
+from movieplots.classification.imbalance import Loss, log_odds, make_loss
 from movieplots.classification.info import ClassifierInfo
 from movieplots.classification.labelled_plots import LabelledPlots, labelled, read_labelled
-from movieplots.classification.model import GenreModel, add_lora, keep_layers, layers_of, merge_lora
+from movieplots.classification.model import (
+    add_lora,
+    head_parameters,
+    keep_layers,
+    layers_of,
+    merge_lora,
+    new_model,
+    output_layer,
+)
 from movieplots.classification.prediction import GenreClassifier
-from movieplots.classification.torch_engine import TorchEngine
 from movieplots.classification.training_plots import TrainingPlots, tokenized
 from movieplots.classification.training_settings import (
     TOP_RATES,
     ClassifierLrSettings,
     ClassifierSettings,
     FastaiSettings,
+    usual_learning_rate,
 )
 from movieplots.errors import BadInput
-from movieplots.pretrained.base_models import load_encoder
-from movieplots.progress import notify, track
+from movieplots.progress import notify
 from movieplots.runs.find_lr import LrSearch, search_lr
 from movieplots.runs.fit import Group, circumstances, fit, history
 from movieplots.runs.folder import last_checkpoint, read_info
@@ -45,8 +52,6 @@ from movieplots.settings import takes
 
 LAYER_DECAY = 0.85  # factor of the learning rate per layer below the top one
 EMBEDDING_RATE, HEAD_RATE = 1e-4, 1e-3
-HEAD_PLOTS = 20_000  # enough for the logistic regression that initializes the head
-HEAD_STRENGTH = 0.1  # C: its inverse regularization strength
 SOFT_SHARE = 0.5  # weight of the teachers' probabilities in a target; the rest is the plot's own genres
 
 AnySettings = ClassifierSettings | FastaiSettings | ClassifierLrSettings
@@ -56,7 +61,7 @@ AnySettings = ClassifierSettings | FastaiSettings | ClassifierLrSettings
 class TrainingInputs:
     """The untrained model, its tokenizer, and the labelled plots."""
 
-    model: GenreModel
+    model: Any
     tokenizer: Any
     plots: LabelledPlots
 
@@ -84,11 +89,12 @@ def train_classifier(settings: ClassifierSettings) -> ClassifierInfo:
 
     Notes
     -----
-    The output layer starts from a logistic regression on the pretrained encoder's output. Lower layers have lower
-    learning rates (discriminative fine-tuning, `Howard and Ruder 2018 <https://arxiv.org/abs/1801.06146>`_). The
-    validation split is used for temperature scaling (`Guo et al. 2017 <https://arxiv.org/abs/1706.04599>`_) and for
-    one threshold per genre by F1. The learning rate reaches 0 at the last step or at the time limit, whichever comes
-    first.
+    The model is a sequence classifier of transformers, so `output_dir` also loads as a `text-classification` pipeline.
+    The layer before the output layer is first trained to return the mean of the token vectors, and the output layer
+    starts from a logistic regression. Lower layers have lower learning rates (discriminative fine-tuning,
+    `Howard and Ruder 2018 <https://arxiv.org/abs/1801.06146>`_). The validation split is used for temperature scaling
+    (`Guo et al. 2017 <https://arxiv.org/abs/1706.04599>`_) and for one threshold per genre by F1. The learning rate
+    reaches 0 at the last step or at the time limit, whichever comes first.
 
     Examples
     --------
@@ -106,10 +112,10 @@ def train_classifier(settings: ClassifierSettings) -> ClassifierInfo:
     def train(run: Run[ClassifierSettings], made: TrainingInputs) -> Any:
         settings, plots, model, tokenizer = run.settings, made.plots, made.model, made.tokenizer
         if last_checkpoint(run.folder / "checkpoints") is None:
-            fit_head(model, tokenizer, plots, settings.loss, settings.seed)
+            initialize_head(model, tokenizer, plots, settings)
         teachers = settings.teachers
         targets = distillation_targets(teachers, plots) if teachers else plots.targets["train"]
-        dataset = training_plots(tokenizer, plots, model.max_tokens, settings, targets)
+        dataset = training_plots(tokenizer, plots, settings, targets)
         return fit(
             what="Training the classifier",
             model=model,
@@ -128,8 +134,9 @@ def train_classifier(settings: ClassifierSettings) -> ClassifierInfo:
                 "remove_unused_columns": False,
             },
             train_dataset=dataset,
-            eval_dataset=tokenized(tokenizer, plots.texts["validation"], plots.targets["validation"], model.max_tokens),
+            eval_dataset=tokenized(tokenizer, plots.texts["validation"], plots.targets["validation"]),
             data_collator=DataCollatorWithPadding(tokenizer),
+            compute_loss_func=trainer_loss(loss_of(settings, plots)),
         )
 
     def finished(run: Run[ClassifierSettings], made: TrainingInputs, trainer: Any) -> Finished[ClassifierInfo]:
@@ -172,7 +179,7 @@ def find_lr(settings: ClassifierLrSettings) -> LrSearch:
     plots = read_labelled(settings.data)
     set_seed(settings.seed)
     model, tokenizer = new_classifier(plots, settings)
-    fit_head(model, tokenizer, plots, settings.loss, settings.seed)
+    initialize_head(model, tokenizer, plots, settings)
     return search_lr(
         model,
         lambda model: [parameter for parameter in model.parameters() if parameter.requires_grad],
@@ -181,39 +188,57 @@ def find_lr(settings: ClassifierLrSettings) -> LrSearch:
             "per_device_train_batch_size": settings.batch_size, "seed": settings.seed, "label_names": ["labels"],
             "remove_unused_columns": False,
         },
-        train_dataset=training_plots(tokenizer, plots, model.max_tokens, settings, plots.targets["train"]),
+        train_dataset=training_plots(tokenizer, plots, settings, plots.targets["train"]),
         data_collator=DataCollatorWithPadding(tokenizer),
+        compute_loss_func=trainer_loss(loss_of(settings, plots)),
     )  # fmt: skip
 
 
-def new_classifier(plots: LabelledPlots, settings: AnySettings) -> tuple[GenreModel, Any]:
-    """Return (model, tokenizer) to be trained with the settings: loss, number of layers and adapters are set."""
+def new_classifier(plots: LabelledPlots, settings: AnySettings) -> tuple[Any, Any]:
+    """Return (model, tokenizer) to be trained with the settings: number of layers and adapters are set."""
     notify(f"Loading {settings.base_model} …")
-    encoder, tokenizer = load_encoder(settings.base_model)
-    layers_of(encoder)  # raises BadInput for an unknown architecture
+    model, tokenizer = new_model(settings.base_model, plots.labels)
     if layers := getattr(settings, "layers", None):
-        keep_layers(encoder, layers)
-    targets = plots.targets["train"]
-    model = GenreModel(encoder, len(plots.labels), make_loss(settings.loss, targets, settings.label_smoothing))
-    model.head.bias.data = torch.from_numpy(log_odds(targets)).float()
+        keep_layers(model, layers)
+    output_layer(model).bias.data = torch.from_numpy(log_odds(plots.targets["train"])).float()
     if getattr(settings, "method", "full") == "lora":
         add_lora(model)
     return model, tokenizer
 
 
-def training_plots(
-    tokenizer: Any, plots: LabelledPlots, max_tokens: int, settings: AnySettings, targets: np.ndarray
-) -> TrainingPlots:
+def initialize_head(model: Any, tokenizer: Any, plots: LabelledPlots, settings: AnySettings) -> None:
+    """Initialize the head as described in `movieplots.classification.head`."""
+    align_head(model, tokenizer, plots, usual_learning_rate(settings.base_model), settings.seed)
+    fit_head(model, tokenizer, plots, settings.loss, settings.seed)
+
+
+def loss_of(settings: AnySettings, plots: LabelledPlots) -> Loss:
+    """Return the loss by the settings, with weights from the training plots."""
+    return make_loss(settings.loss, plots.targets["train"], settings.label_smoothing)
+
+
+def trainer_loss(loss: Loss) -> Callable[..., torch.Tensor]:
+    """Return the loss as the `Trainer` calls it: divided by the number of targets in the whole step."""
+
+    def compute(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
+        targets = labels.numel() if num_items_in_batch is None else num_items_in_batch
+        return loss(outputs.logits.float(), labels) * labels.numel() / targets
+
+    return compute
+
+
+def training_plots(tokenizer: Any, plots: LabelledPlots, settings: AnySettings, targets: np.ndarray) -> TrainingPlots:
     """Return the dataset of training plots by the settings, with `targets` (n, labels) from 0 to 1."""
     return TrainingPlots(
-        tokenizer, plots.texts["train"], targets, max_tokens, settings.batch_size, settings.seed,
+        tokenizer, plots.texts["train"], targets, settings.batch_size, settings.seed,
         plots.titles["train"] if settings.titles else None,
     )  # fmt: skip
 
 
-def layer_groups(model: GenreModel, method: str = "full", learning_rate: float | None = None) -> list[Group]:
-    """Return parameter groups with learning rates: head, encoder layers (decreasing from top to bottom), embeddings.
+def layer_groups(model: Any, method: str = "full", learning_rate: float | None = None) -> list[Group]:
+    """Return parameter groups with learning rates: output layer, rest of the head, encoder layers, embeddings.
 
+    The rates of the layers decrease from top to bottom.
     Discriminative fine-tuning (`Howard and Ruder 2018 <https://arxiv.org/abs/1801.06146>`_): lower layers hold more
     general features and should change less. Frozen parameters are left out. `learning_rate` is that of the top layer;
     the others scale with it.
@@ -224,8 +249,10 @@ def layer_groups(model: GenreModel, method: str = "full", learning_rate: float |
         Parameter groups for a torch optimizer.
     """
     usual = TOP_RATES[method]
-    groups: list[Group] = [{"params": list(model.head.parameters()), "lr": HEAD_RATE}]
-    for depth, layer in enumerate(reversed(layers_of(model.encoder))):
+    output = list(output_layer(model).parameters())
+    before = [parameter for parameter in head_parameters(model) if not any(parameter is each for each in output)]
+    groups: list[Group] = [{"params": output, "lr": HEAD_RATE}, {"params": before, "lr": TOP_RATES["full"]}]
+    for depth, layer in enumerate(reversed(layers_of(model))):
         groups.append({"params": list(layer.parameters()), "lr": usual * LAYER_DECAY**depth})
     taken = {id(parameter) for group in groups for parameter in group["params"]}
     rest = [parameter for parameter in model.parameters() if id(parameter) not in taken]
@@ -267,20 +294,3 @@ def distillation_targets(teachers: Sequence[str | Path], plots: LabelledPlots) -
         total += logit(np.clip(proba, 1e-6, 1 - 1e-6))
     soft = expit(total / len(teachers))
     return ((1 - SOFT_SHARE) * plots.targets["train"] + SOFT_SHARE * soft).astype(np.float32)
-
-
-def fit_head(model: GenreModel, tokenizer: Any, plots: LabelledPlots, loss: str, seed: int) -> None:
-    """Set the head to a logistic regression per label on the pooled training plots, shifted as `loss` will shift it."""
-    texts, targets = plots.texts["train"], plots.targets["train"]
-    keep = np.random.default_rng(seed).permutation(len(texts))[:HEAD_PLOTS]
-    targets = targets[keep]
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
-    pooled = TorchEngine(model, tokenizer).pooled([texts[i] for i in keep])
-    weight, bias = np.zeros((len(plots.labels), pooled.shape[1])), log_odds(targets)
-    for label in track(range(len(plots.labels)), "Fitting the head"):
-        if 0 < targets[:, label].sum() < len(targets):
-            fitted = LogisticRegression(C=HEAD_STRENGTH, max_iter=300).fit(pooled, targets[:, label])
-            weight[label], bias[label] = fitted.coef_[0], fitted.intercept_[0]
-    with torch.no_grad():
-        model.head.weight.copy_(torch.from_numpy(weight))
-        model.head.bias.copy_(torch.from_numpy(bias + log_shift(loss, plots.targets["train"])))

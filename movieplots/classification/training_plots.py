@@ -24,9 +24,9 @@ class Row(TypedDict):
     labels: np.ndarray
 
 
-def tokenized(tokenizer: Any, texts: list[str], targets: np.ndarray, max_tokens: int) -> list[Row]:
-    """Return `input_ids`, `attention_mask` and `labels` per text; longer texts are truncated to `max_tokens` tokens."""
-    encoded = tokenizer(texts, truncation=True, max_length=max_tokens)
+def tokenized(tokenizer: Any, texts: list[str], targets: np.ndarray) -> list[Row]:
+    """Return `input_ids`, `attention_mask` and `labels` per text; texts are truncated to the tokenizer's maximum."""
+    encoded = tokenizer(texts, truncation=True)
     rows = zip(encoded["input_ids"], encoded["attention_mask"], targets, strict=True)
     return [{"input_ids": ids, "attention_mask": mask, "labels": target} for ids, mask, target in rows]
 
@@ -43,14 +43,13 @@ class TrainingPlots(IterableDataset):
         tokenizer: Any,
         texts: list[str],
         targets: np.ndarray,
-        max_tokens: int,
         batch_size: int,
         seed: int,
         titles: list[str] | None = None,
     ) -> None:
-        self.plots = tokenized(tokenizer, texts, targets, max_tokens)
+        self.plots = tokenized(tokenizer, texts, targets)
         both = map(with_title, titles, texts) if titles else ()
-        self.titled = tokenized(tokenizer, list(both), targets, max_tokens) if titles else None
+        self.titled = tokenized(tokenizer, list(both), targets) if titles else None
         self.batch_size, self.seed = batch_size, seed
         self.mask, self.kept = tokenizer.mask_token_id, set(tokenizer.all_special_ids)
         self.steps_per_epoch = math.ceil(len(texts) / batch_size)

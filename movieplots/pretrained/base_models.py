@@ -173,20 +173,26 @@ def load_causal_lm(name: str, **loading: Any) -> tuple["PreTrainedModel", "PreTr
     return load_pretrained(AutoModelForCausalLM, name, **loading), load_tokenizer(name)
 
 
-def load_encoder(name: str) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
-    """Load an encoder without a task head in float32, and its tokenizer. Raises BadInput if there is none."""
-    from transformers import AutoModel
+def load_pretrained(kind: Any, name: str, **options: Any) -> "PreTrainedModel":
+    """Load a base model with one of transformers' `Auto` classes and the `options` of `from_pretrained`.
 
-    return load_pretrained(AutoModel, name), load_tokenizer(name)
+    The weights are in float32 unless the options have another `dtype`.
 
+    Returns
+    -------
+    transformers.PreTrainedModel
+        The model.
 
-def load_pretrained(kind: Any, name: str, **loading: Any) -> "PreTrainedModel":
-    """Load a base model with one of transformers' `Auto` classes, in float32 unless `loading` has another dtype."""
+    Raises
+    ------
+    BadInput
+        If there is no such model.
+    """
     import torch
 
     quiet_transformers()
     location = resolve(name)
-    return _load(name, lambda: kind.from_pretrained(location, **({"dtype": torch.float32} | loading)))
+    return _load(name, lambda: kind.from_pretrained(location, **({"dtype": torch.float32} | options)))
 
 
 def load_config(name: str) -> "PreTrainedConfig":
