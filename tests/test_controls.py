@@ -42,6 +42,13 @@ def test_content_words_are_words_of_the_plot_in_their_usual_case():
     assert content_words(["", "It was."]) == [[], []]
 
 
+def test_of_a_large_corpus_some_plots_get_keywords(monkeypatch):
+    monkeypatch.setattr("movieplots.generation.controls.KEYWORD_PLOTS", 3)
+    found = training_controls([f"A lighthouse keeper finds boat {i}." for i in range(8)])
+    assert sum(bool(each.words) for each in found) == 3 and {each.length for each in found} == {"short"}
+    assert "dragon" not in content_words(["word " * 300 + "dragon"])[0]
+
+
 def test_a_keyword_counts_in_any_inflection():
     assert contains("Two lighthouses.", "lighthouse") and contains("She is MURDERED!", "murder")
     assert contains("The serial-killers meet.", "serial killer")

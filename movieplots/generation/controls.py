@@ -22,6 +22,7 @@ from movieplots.words import split_words
 LENGTHS: dict[str, tuple[int, int | None]] = {"short": (1, 25), "medium": (26, 60), "long": (61, None)}
 CONTROLS = ["keywords", "length"]  # names in the `movieplots.json` of generators that were trained with them
 CONTROL_SHARE = 0.5  # probability that a training example has keywords, and that it has its length class
+KEYWORD_PLOTS = 20_000  # plots whose prompts can name keywords: YAKE takes some ten milliseconds a plot
 MAX_KEYWORDS, MAX_KEYWORD_WORDS = 3, 3
 MAX_PHRASES, MAX_PHRASE_WORDS = 20, 5  # to avoid
 
@@ -42,10 +43,10 @@ class TrainingControls:
 
 
 def training_controls(plots: Sequence[str]) -> list[TrainingControls]:
-    """Return the controls of training plots."""
-    return [
-        TrainingControls(words, length_class(plot)) for words, plot in zip(content_words(plots), plots, strict=True)
-    ]
+    """Return the controls of training plots; of more than `KEYWORD_PLOTS` plots, only so many get content words."""
+    some = sorted(random.Random(0).sample(range(len(plots)), min(len(plots), KEYWORD_PLOTS)))
+    words = dict(zip(some, content_words([plots[i] for i in some]), strict=True))
+    return [TrainingControls(words.get(i, []), length_class(plot)) for i, plot in enumerate(plots)]
 
 
 def controls_text(keywords: Sequence[str] = (), length: str | None = None) -> str:

@@ -13,7 +13,8 @@ from movieplots.progress import track
 from movieplots.words import split_words
 
 CANDIDATES = 30  # phrases that YAKE returns; many share words, and of those only the best is kept
-CONTENT_WORDS = 10  # words of a training plot that its prompt may name
+CONTENT_WORDS = 10  # words of a training plot that its prompt may name, from its first `SEARCHED` words
+SEARCHED = 200
 _WORD = re.compile(r"[^\W\d_]{3,}(?:[-'’][^\W\d_]+)*")
 
 
@@ -45,8 +46,9 @@ def _content_words(plots: tuple[str, ...]) -> list[list[str]]:
     lower = {word for plot in plots for word in _WORD.findall(plot) if word.islower()}
     found = []
     for plot in track(plots, "Finding content words of the plots"):
-        written = {word.lower(): word for word in _WORD.findall(plot)}  # YAKE lower-cases words that occur twice
-        keys = [word.lower() for word, _ in _extractor(1).extract_keywords(plot) if word.lower() in written]
+        start = " ".join(plot.split()[:SEARCHED])
+        written = {word.lower(): word for word in _WORD.findall(start)}  # YAKE lower-cases words that occur twice
+        keys = [word.lower() for word, _ in _extractor(1).extract_keywords(start) if word.lower() in written]
         found.append([key if key in lower else written[key] for key in keys][:CONTENT_WORDS])
     return found
 
