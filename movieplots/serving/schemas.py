@@ -112,7 +112,7 @@ class PlotsRequest(_Request):
         json_schema_extra={
             "examples": [
                 {"genres": ["horror"], "title": "Salt (2009)", "opening": "The sea gives back", "n": 3, "seed": 1},
-                {"genres": ["crime"], "keywords": ["lighthouse"], "length": "short", "avoid": ["serial killer"]},
+                {"genres": ["crime"], "avoid": ["serial killer"]},
             ]
         },
     )
