@@ -43,7 +43,7 @@ class TrainingControls:
 
 
 def training_controls(plots: Sequence[str]) -> list[TrainingControls]:
-    """Return the controls of training plots; of more than `KEYWORD_PLOTS` plots, only so many get content words."""
+    """Return the controls of training plots, with content words for up to `KEYWORD_PLOTS` of them."""
     some = sorted(random.Random(0).sample(range(len(plots)), min(len(plots), KEYWORD_PLOTS)))
     words = dict(zip(some, content_words([plots[i] for i in some]), strict=True))
     return [TrainingControls(words.get(i, []), length_class(plot)) for i, plot in enumerate(plots)]
