@@ -13,10 +13,11 @@ import pandas as pd
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from movieplots.evaluation.genre_control import split_prompt
+from movieplots.generation.controls import MAX_PHRASE_WORDS
 from movieplots.intervals import share_of
 from movieplots.words import split_words
 
-SIZES = range(2, 7)  # words of a phrase
+SIZES = range(2, MAX_PHRASE_WORDS + 1)  # words of a phrase, so that each can be avoided
 MIN_SAMPLES = 5  # that contain a phrase
 MIN_RATIO = 4.0  # of its share of samples, at the low end of the 95 % interval, to its share of training plots
 SAME = 0.7  # a phrase within a longer one is left out if this share of its samples contain the longer one

@@ -24,7 +24,7 @@ CONTROLS = ["keywords", "length"]  # names in the `movieplots.json` of generator
 CONTROL_SHARE = 0.5  # probability that a training example has keywords, and that it has its length class
 KEYWORD_PLOTS = 20_000  # plots whose prompts can name keywords: YAKE takes some ten milliseconds a plot
 MAX_KEYWORDS, MAX_KEYWORD_WORDS = 3, 3
-MAX_PHRASES, MAX_PHRASE_WORDS = 20, 5  # to avoid
+MAX_PHRASES, MAX_PHRASE_WORDS = 20, 6  # to avoid; stock phrases have up to as many words
 
 
 @dataclass(frozen=True)
