@@ -15,18 +15,17 @@ import itertools
 import resource
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
 from claims import at_most, conclude
 from peft import LoraConfig, get_peft_model
 from torch.utils.data import IterableDataset
-from transformers import AutoModelForCausalLM, Gemma3TextConfig, LlamaConfig, Qwen3Config, TrainerCallback
+from training import StepTimes
+from transformers import AutoModelForCausalLM, Gemma3TextConfig, LlamaConfig, Qwen3Config
 from transformers.trainer_utils import set_seed
 
 from movieplots.errors import sentences
@@ -71,22 +70,6 @@ class RandomTokens(IterableDataset):
             yield {"input_ids": ids, "labels": ids, "position_ids": torch.arange(BLOCK_SIZE) % half}
 
 
-class Steps(TrainerCallback):
-    """Measures the time of each step, synchronized with the GPU."""
-
-    def __init__(self) -> None:
-        self.ends: list[float] = []
-
-    def on_step_end(self, *args: Any, **kwargs: Any) -> None:
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        self.ends.append(time.perf_counter())
-
-    def per_second(self) -> float:
-        """Return the median over the steps after the warm-up."""
-        return 1 / median(b - a for a, b in itertools.pairwise(self.ends[WARM_UP - 1 :]))
-
-
 def ways(config: Any, sequences: int) -> Iterator[TrainingPlan]:
     """Yield the ways to train a model that are measured."""
     dtype = torch.float32 if needs_float32(config) else half_dtype()
@@ -117,7 +100,7 @@ def measure(weights: str, config: Any, plan: TrainingPlan, steps: int) -> tuple[
     lora = LoraConfig(
         r=RANK, lora_alpha=2 * RANK, target_modules="all-linear", trainable_token_indices=[0, 1], task_type="CAUSAL_LM"
     )
-    data, times = RandomTokens(config.vocab_size), Steps()
+    data, times = RandomTokens(config.vocab_size), StepTimes()
     with tempfile.TemporaryDirectory() as folder:
         fit(
             what="Measuring", model=get_peft_model(model, lora),
@@ -131,7 +114,7 @@ def measure(weights: str, config: Any, plan: TrainingPlan, steps: int) -> tuple[
             },
             callbacks=[times], train_dataset=data, eval_dataset=list(itertools.islice(data, 1)),
         )  # fmt: skip
-    return times.per_second(), used()
+    return times.steps_per_second(WARM_UP), used()
 
 
 def main() -> int:

@@ -77,10 +77,13 @@ class StepTimes(TrainerCallback):
             torch.cuda.synchronize()
         self.ends.append(time.perf_counter())
 
-    def tokens_per_second(self, tokens: int, warm_up: int) -> float:
+    def steps_per_second(self, warm_up: int) -> float:
         """Return the median over the steps after the warm-up, which includes compilation and allocation."""
-        seconds = [b - a for a, b in itertools.pairwise(self.ends[warm_up - 1 :])]
-        return tokens / median(seconds)
+        return 1 / median(b - a for a, b in itertools.pairwise(self.ends[warm_up - 1 :]))
+
+    def tokens_per_second(self, tokens: int, warm_up: int) -> float:
+        """Return the same for steps of this number of tokens."""
+        return tokens * self.steps_per_second(warm_up)
 
 
 def new_model(base_model: str) -> Any:

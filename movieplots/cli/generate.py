@@ -56,13 +56,12 @@ def generate(
     With a generator of your own: `movieplots generate --model runs/generator --keyword lighthouse --length short`
     """
     from movieplots.generation.info import GeneratorInfo
-    from movieplots.generation.sampling import PlotGenerator, check_asked, check_controls
+    from movieplots.generation.sampling import PlotGenerator, check_asked
     from movieplots.runs.folder import read_info
 
     check_backend(backend)  # before the model is loaded, which takes seconds
     info = read_info(check_there(model), GeneratorInfo)
-    check_asked(info, settings.genres, settings.title)
-    check_controls(info, settings.keywords, settings.length)
+    check_asked(info, settings.genres, settings.title, settings.keywords, settings.length)
     with working("Loading the generator …"):
         generator = PlotGenerator.from_pretrained(model, backend)
         compare = _comparison(novelty, model)  # before sampling, so that no plot is lost to an error

@@ -10,7 +10,7 @@ from movieplots.generation.controls import LENGTHS, length_class
 from movieplots.generation.keywords import contains, content_words
 from movieplots.generation.sampling import PlotGenerator, Sample, SampleRequest
 from movieplots.generation.sampling_settings import Sampling
-from movieplots.intervals import Estimate, share
+from movieplots.intervals import Estimate, share_of
 
 FILE_NAME = "control_rates.json"  # in the folder of a report
 
@@ -110,6 +110,4 @@ def control_rates(generator: PlotGenerator, plots: pd.DataFrame, n: int = 500, s
 
 
 def _share(values: np.ndarray) -> Estimate:
-    found = share(values)
-    assert found is not None  # there are values
-    return found
+    return share_of(int(values.sum()), len(values))

@@ -1,10 +1,9 @@
 """Keep phrases out of generated texts with any backend: return to the token that begins a phrase, and ban it there.
 
 When a text contains an avoided phrase, it is cut before the phrase and continued from there, and the tokens with which
-the phrase's first word can begin are banned for the first new token. The rest of the text is unchanged, unlike with a
-new text, and other words keep their probabilities, unlike with a ban of single tokens everywhere. koboldcpp calls this
-anti-slop sampling (https://github.com/LostRuins/koboldcpp/wiki). After `MAX_REWINDS` returns, a last continuation bans
-these tokens everywhere.
+the phrase's first word can begin are banned for the first new token. The text before the phrase stays, unlike with a
+new text, and the tokens stay possible elsewhere, unlike with a ban of single tokens. koboldcpp calls this anti-slop
+sampling (https://github.com/LostRuins/koboldcpp/wiki). After `MAX_REWINDS` returns, the tokens are banned everywhere.
 
 A phrase is found by word stems, so its inflections are avoided too: `serial killers` for `serial killer`.
 """

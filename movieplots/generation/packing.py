@@ -175,8 +175,8 @@ class RandomCrops(IterableDataset):
     """Infinite stream of crops of one long text at random positions, sampled with replacement.
 
     The text contains each plot once, in the order of the table, with one of its genres (for `controls` see
-    `plot_examples`). All tokens of a crop carry
-    loss, prompts included, and a crop can start and stop within a plot. The stream depends only on the seed.
+    `plot_examples`). All tokens of a crop carry loss, prompts included, and a crop can start and stop within a plot.
+    The stream depends only on the seed.
     """
 
     def __init__(

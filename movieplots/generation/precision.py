@@ -29,7 +29,7 @@ from movieplots.generation.training_settings import adapter_info
 from movieplots.pretrained.base_models import load_config
 from movieplots.progress import notify
 from movieplots.runs.fit import half_dtype, mixed_precision_of, needs_float32
-from movieplots.runs.lifecycle import processes
+from movieplots.runs.lifecycle import half_of, processes
 
 RANK = 16  # of the adapter
 LARGE = 500_000_000  # parameters from which a base model is loaded in half precision on a GPU
@@ -282,7 +282,7 @@ def _halves(count: int) -> Iterator[int]:
     """Yield the count, and its divisors that at most halve the one before."""
     while count:
         yield count
-        count = next((part for part in range(count // 2, 0, -1) if count % part == 0), 0)
+        count = half_of(count)
 
 
 def _description(base_model: str, plan: TrainingPlan, block_size: int, free: float | None) -> str:

@@ -339,7 +339,6 @@ class PlotGenerator:
         movieplots.errors.BadInput: Unknown genre 'horrror'...
         """
         title, opening = _words(settings.title, "title") or None, _words(settings.opening, "opening")
-        check_asked(self.info, None, title)
         (request,) = self._requests(settings, 1)
         self._prompt(request, title, opening, settings.max_tokens or self.info.max_tokens)
 
@@ -448,7 +447,6 @@ class PlotGenerator:
         counts = self.info.genre_counts
         seed = secrets.randbits(32) if settings.seed is None else settings.seed
         keywords = check_keywords(settings.keywords)
-        check_controls(self.info, keywords, settings.length)
         if settings.genres:
             names = [", ".join(check_genres(settings.genres, promptable(counts)))] * n
         else:
@@ -463,7 +461,6 @@ class PlotGenerator:
         most = max_tokens or self.info.max_tokens
         title, opening = _words(title, "title") or None, _words(opening, "opening")
         end_of_title = self.tokenizer.end_of_title
-        check_asked(self.info, None, title)
         prompt_titles, title_usage = [title] * len(requests), [Usage()] * len(requests)
         suppressed, in_plot = tuple(self.tokenizer.suppressed), tuple(self.tokenizer.suppressed_in_plot)
         avoidances = [Avoidance(each.avoid, self.tokenizer) if each.avoid else None for each in requests]
@@ -505,7 +502,8 @@ class PlotGenerator:
         )
 
     def _prompt(self, sample: SampleRequest, title: str | None, opening: str, most: int) -> list[int]:
-        """Return the prompt of a plot with at most `most` new tokens; raises BadInput if the context is too short."""
+        """Return a prompt with room for at most `most` new tokens; raises BadInput if the model cannot have it."""
+        check_asked(self.info, None, title, sample.keywords, sample.length)
         controls = controls_text(sample.keywords, sample.length)
         prompt = self.tokenizer.prompt(sample.genre + controls, title, opening)
         # Besides the first new tokens, there must be room for a title that has yet to be generated before the opening.
@@ -643,19 +641,21 @@ class _Text:
         return 0 if self.avoidance is None or self.finished else self.avoidance.pending(self.given, self.ids)
 
 
-def check_controls(info: GeneratorInfo, keywords: Sequence[str], length: str | None) -> None:
-    """Raise BadInput if the generator was not trained with keywords or lengths that are given."""
-    for name, given in (("keywords", keywords), ("length", length)):
-        if given and name not in info.controls:
-            raise BadInput(f"This model was trained without {name}: leave out the {name}, or train it again.")
-
-
-def check_asked(info: GeneratorInfo, genres: Sequence[str] | None, title: str | None) -> None:
-    """Raise BadInput if the generator does not support these genres or a title, without loading its model."""
+def check_asked(
+    info: GeneratorInfo,
+    genres: Sequence[str] | None = None,
+    title: str | None = None,
+    keywords: Sequence[str] = (),
+    length: str | None = None,
+) -> None:
+    """Raise BadInput if the generator does not support what a prompt contains, without loading its model."""
     if genres:
         check_genres(genres, promptable(info.genre_counts))
     if not info.titles and _words(title, "title"):
         raise BadInput("This model was trained without titles: leave out the title, or use one trained with titles.")
+    for name, given in (("keywords", keywords), ("length", length)):
+        if given and name not in info.controls:
+            raise BadInput(f"This model was trained without {name}: leave out the {name}, or train it again.")
 
 
 def _words(text: str | None, what: str) -> str:

@@ -20,7 +20,7 @@ from movieplots.errors import BadInput
 from movieplots.files import check_file, content_fingerprint, read_json, write_json
 from movieplots.plots import data_fingerprint, load_plots
 from movieplots.progress import bar, notify
-from movieplots.runs.fit import WEIGHT_DECAY, mixed_precision_of, training_arguments
+from movieplots.runs.fit import WEIGHT_DECAY, training_arguments
 from movieplots.runs.folder import recipe_of, to_json
 from movieplots.settings import Json, Taking
 
@@ -195,12 +195,13 @@ def search_lr(
         trainer = Trainer(
             model=model,
             args=training_arguments(
+                model,
                 output_dir=folder,
                 max_steps=steps,
                 logging_steps=1,
                 logging_nan_inf_filter=False,
                 save_strategy="no",
-                **(mixed_precision_of(getattr(model, "config", None)) | arguments),
+                **arguments,
             ),
             optimizers=(optimizer, LambdaLR(optimizer, lambda step: growth**step)),
             callbacks=[recorder],

@@ -101,8 +101,8 @@ class _SingleGpuArguments(TrainingArguments):
         return min(int(super().n_gpu), 1)
 
 
-def training_arguments(**arguments: Any) -> TrainingArguments:
-    """Return `TrainingArguments` with the values that all our training runs share."""
+def training_arguments(model: Any = None, **arguments: Any) -> TrainingArguments:
+    """Return `TrainingArguments` with the values that all our training runs share, in the precision of the model."""
     return _SingleGpuArguments(
         max_grad_norm=1.0,
         logging_strategy="steps",
@@ -112,7 +112,8 @@ def training_arguments(**arguments: Any) -> TrainingArguments:
         ddp_find_unused_parameters=False,
         dataloader_num_workers=0,
         dataloader_pin_memory=torch.cuda.is_available(),
-        **(mixed_precision() | arguments),
+        **mixed_precision_of(getattr(model, "config", None)),
+        **arguments,
     )
 
 
@@ -371,6 +372,7 @@ def fit(
         loss,
         model=model,
         args=training_arguments(
+            model,
             output_dir=str(folder),
             max_steps=max_steps,
             logging_steps=max(1, min(10, max_steps // 100)),
@@ -379,7 +381,7 @@ def fit(
             eval_steps=never,
             prediction_loss_only=True,
             logging_nan_inf_filter=False,
-            **({"save_strategy": "no"} | mixed_precision_of(getattr(model, "config", None)) | stopping | arguments),
+            **({"save_strategy": "no"} | stopping | arguments),
         ),
         callbacks=[
             _StopIfNotFinite(), _CheckpointCallback(clock, evaluations, save_evaluated=patience is not None), progress,

@@ -187,7 +187,7 @@ def run_training(
             if not (isinstance(error, MemoryError) or should_reduce_batch_size(error)):
                 raise
         # One of several processes cannot restart alone.
-        tried, run.at_once = run.at_once, 0 if processes().num_processes > 1 else _half(run.at_once)
+        tried, run.at_once = run.at_once, 0 if processes().num_processes > 1 else half_of(run.at_once)
         if not run.at_once:
             raise BadInput(
                 f"There is not enough memory for the model and {plural(tried, 'example')}: lower --batch-size or the "
@@ -219,7 +219,7 @@ def processes() -> PartialState:
     return PartialState(cpu=not torch.cuda.is_available())
 
 
-def _half(count: int) -> int:
+def half_of(count: int) -> int:
     """Return the largest divisor of a number of examples that is at most half of it; 0 for one."""
     return next((part for part in range(count // 2, 0, -1) if count % part == 0), 0)
 

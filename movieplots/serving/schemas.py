@@ -15,6 +15,7 @@ MAX_PLOTS, MAX_WORDS, MAX_TEXTS, MAX_EXPLAINED = 8, 400, 64, 4
 MAX_POSTER_SEED = 2**31 - 1  # providers of images accept seeds below 2**31
 
 Genre = Annotated[str, StringConstraints(min_length=1, max_length=40)]
+Length = Literal["short", "medium", "long"]
 Keyword = Annotated[str, StringConstraints(min_length=1, max_length=60)]
 Title = Annotated[str, StringConstraints(max_length=200)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT_CHARACTERS, pattern=r"\S")]
@@ -79,7 +80,7 @@ class PlotsRequest(_Request):
         description=f"Words that the plots should contain in any inflection, up to {MAX_KEYWORDS}. The response names "
         "those that a plot lacks.",
     )  # fmt: skip
-    length: Literal["short", "medium", "long"] | None = field_of(GenerateSettings, "length")
+    length: Length | None = field_of(GenerateSettings, "length")
     avoid: list[Keyword] = Field(
         default=[],
         max_length=MAX_PHRASES,
@@ -136,7 +137,7 @@ class Plot(BaseModel):
     )
     keywords: list[str] = Field(description="The keywords of the request.")
     missing_keywords: list[str] = Field(description="Keywords that the plot does not contain in any inflection.")
-    length: Literal["short", "medium", "long"] | None = Field(description="The length of the request.")
+    length: Length | None = Field(description="The length of the request.")
     not_avoided: list[str] = Field(
         description="Phrases of `avoid` that title or plot contain nevertheless; nearly always empty."
     )
