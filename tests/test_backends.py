@@ -61,8 +61,10 @@ class Case:
 
     @torch.inference_mode()
     def probabilities(self, request):
-        """The model's distribution of the first new token at temperature 1, without suppressed tokens."""
+        """The model's distribution of the first new token at temperature 1, with bias, without suppressed tokens."""
         scores = self.model(torch.tensor([request.prompt])).logits[0, -1].float()
+        for token, added in request.logit_bias:
+            scores[token] += added
         scores[list(request.suppressed)] = -torch.inf
         return scores.softmax(-1)
 
@@ -163,6 +165,7 @@ def test_no_n_gram_is_repeated(case, backend):
         {"temperature": 1.0},
         {"temperature": 0.3, "top_p": 0.6},
         {"temperature": 0.3, "top_p": 0.8, "min_p": 0.05},
+        {"temperature": 0.7, "logit_bias": ((270, 4.0), (280, 3.0))},
     ],
 )
 def test_samples_follow_the_models_distribution(case, backend, options):
@@ -181,7 +184,7 @@ def test_samples_follow_the_models_distribution(case, backend, options):
     assert chi_square < degrees + 4 * math.sqrt(2 * degrees)
 
 
-def _filtered(probabilities, temperature, top_p=1.0, min_p=0.0):
+def _filtered(probabilities, temperature, top_p=1.0, min_p=0.0, **_):
     """The distribution after temperature, top-p and min-p, computed from their definitions."""
     p = (probabilities.double().log() / temperature).softmax(0)
     order = p.argsort(descending=True)

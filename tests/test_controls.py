@@ -1,6 +1,7 @@
 """Keywords and length in prompts, keywords in texts, phrases that are kept out of texts."""
 
 import random
+import re
 from collections import Counter
 
 import pytest
@@ -16,6 +17,7 @@ from movieplots.generation.controls import (
     length_class,
     training_controls,
 )
+from movieplots.generation.keyword_bias import KeywordBias
 from movieplots.generation.keywords import contains, content_words, missing
 from movieplots.generation.packing import PackedPlots
 from movieplots.generation.prompt_format import END_OF_GENRE, END_OF_TITLE
@@ -206,6 +208,61 @@ def test_a_plot_does_not_stop_before_the_fewest_words_of_its_length(trained, len
     opened, _ = recite(trained, " It rains in town.", length=length, opening="The sea rises.")
     assert len(opened.plot.split()) == max(words, 7)
     assert not sample.truncated and length_class(sample.plot) == length
+
+
+class Obliges(Recites):
+    """Recites a text, but says a favored whole word at every third position."""
+
+    def stream(self, request):
+        start = len(request.prompt) - self.base
+        said = [token for token, _ in request.logit_bias if token in self.whole]
+        for n, token in enumerate(super().stream(request), start):
+            yield said[0] if said and n % 3 == 2 and token != request.stop else token
+
+
+def test_a_keyword_is_favored_in_the_plot_until_it_is_there(trained):
+    generator = PlotGenerator.from_pretrained(trained[0])
+    tokenizer = generator.tokenizer
+    vocabulary = tokenizer.tokenizer.get_vocab()
+    words = sorted(form[1:] for form in vocabulary if re.fullmatch("Ġ[a-z]{5,}", form))
+    first, second = keywords = words[0], words[-1]
+
+    def favored(*words):
+        return sorted({tokenizer.encode(f" {form}")[0] for word in words for form in (word, word.capitalize())})
+
+    def write(opening="", title="Salt", keywords=keywords):
+        backend = Obliges(generator, " no one in the town" + " is it" * 6)
+        backend.whole = [vocabulary[f"Ġ{word}"] for word in keywords]
+        backend.base = len(tokenizer.prompt("horror" + controls_text(keywords), title, opening))
+        if title is None:
+            backend.ids = [*tokenizer.encode("In"), tokenizer.end_of_title, *backend.ids]
+        obliging = PlotGenerator(backend, tokenizer, generator.info)
+        options = {"title": title, "opening": opening, "keywords": keywords, "seed": 1}
+        (sample,) = obliging.generate(["horror"], **options)
+        requests, backend.asked = backend.asked, []
+        *_, streamed = obliging.stream(["horror"], **options)
+        assert streamed == sample and backend.asked == requests
+        return sample, [sorted(token for token, _ in each.logit_bias) for each in requests]
+
+    sample, biases = write()
+    assert sample.missing_keywords == [] and not sample.truncated
+    assert biases[0] == favored(first, second) and biases[-1] == [] and len(biases) == 3
+    assert write(opening=f"The {first} and the {second}.")[1] == [[]]
+    assert write(opening=f"The {first} ends.")[1][0] == favored(second)
+    sample, biases = write(title=None)
+    assert sample.title == "In" and sample.missing_keywords == []
+    assert biases[0] == [] and biases[1] == favored(first, second)
+    assert write(keywords=())[1] == [[]]
+
+
+def test_a_keyword_that_is_begun_in_vain_is_not_favored_further(trained):
+    tokenizer = PlotGenerator.from_pretrained(trained[0]).tokenizer
+    bias = KeywordBias(["Murelzqx"], tokenizer, has_title=True)
+    (begins,) = bias.first_tokens["Murelzqx"]
+    other = tokenizer.encode(" it")
+    assert bias.favored([*other, begins, *other]) == ["Murelzqx"]
+    assert bias.favored([*other, begins, *other, begins]) == []
+    assert bias.favored(tokenizer.encode("The Murelzqx")) == []
 
 
 def test_a_phrase_that_begins_in_the_opening_is_avoided(trained):

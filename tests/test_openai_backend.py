@@ -112,7 +112,7 @@ def as_vllm(body):
     return 200, [*(f"data: {json.dumps(event)}" for event in events), "data: [DONE]"]
 
 
-REQUEST = Request([3, 1, 4], 9, 20, (7, 8), 0.7, 0.9, seed=5)
+REQUEST = Request([3, 1, 4], 9, 20, (7, 8), 0.7, 0.9, seed=5, logit_bias=((6, 2.5), (8, 2.5)))
 
 
 def test_the_body_of_requests(monkeypatch):
@@ -125,7 +125,7 @@ def test_the_body_of_requests(monkeypatch):
         assert key == "Bearer secret"
         expected = {
             "model": "plots", "prompt": [3, 1, 4], "max_tokens": 20, "temperature": 0.7, "top_p": 0.9, "seed": 5,
-            "logit_bias": {"7": -100, "8": -100}, "top_k": -1, "min_p": 0.0,
+            "logit_bias": {"6": 2.5, "7": -100, "8": -100}, "top_k": -1, "min_p": 0.0,
         }  # fmt: skip
         assert {name: body[name] for name in expected} == expected
         assert "repetition_penalty" not in body

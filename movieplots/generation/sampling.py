@@ -7,6 +7,8 @@ Special tokens never appear where they are not allowed: each request lists the t
 If the model also writes the title, the end-of-title token must be sampled exactly once. If it occurs again, the text is
 truncated there and continued with another request that suppresses it. Avoided phrases are treated likewise (see
 `movieplots.generation.avoidance`), and so is an end-of-sequence token before the fewest words of the length class.
+While a keyword is missing, requests favor it (see `movieplots.generation.keyword_bias`); once it is there, the text is
+continued with another request.
 """
 
 import contextlib
@@ -22,6 +24,7 @@ from movieplots.generation.backends.base import Backend, Decoded, Request, Token
 from movieplots.generation.backends.loading import load_backend
 from movieplots.generation.controls import LENGTHS, check_keywords, controls_text
 from movieplots.generation.info import GeneratorInfo
+from movieplots.generation.keyword_bias import KeywordBias
 from movieplots.generation.keywords import contains, missing
 from movieplots.generation.prompt_format import PromptTokenizer
 from movieplots.generation.sampling_settings import GenerateSettings, PlotSettings, Sampling, StreamSettings
@@ -428,9 +431,10 @@ class PlotGenerator:
             waiting = unfinished
 
     def _text(self, prepared: "_Prepared", request: Request, given: list[int]) -> "_Text":
-        length = prepared.sample.length
-        least = LENGTHS[length][0] if length else 0
-        return _Text(request, self.tokenizer, prepared.avoidance, given, least, prepared.title is not None)
+        sample, has_title = prepared.sample, prepared.title is not None
+        least = LENGTHS[sample.length][0] if sample.length else 0
+        bias = KeywordBias(sample.keywords, self.tokenizer, has_title) if sample.keywords else None
+        return _Text(request, self.tokenizer, prepared.avoidance, given, least, has_title, bias)
 
     def _continued(self, request: Request, ids: list[int]) -> Request:
         """Return the request that continues after `ids`, the tokens generated for `request` so far."""
@@ -562,6 +566,8 @@ class _Text:
         Number of words of the plot before which the text must not stop.
     has_title : bool, default False
         Whether the title is in the prompt.
+    keyword_bias : KeywordBias, optional
+        Finds keywords to favor.
     """
 
     def __init__(
@@ -572,13 +578,15 @@ class _Text:
         given: Sequence[int] = (),
         least_words: int = 0,
         has_title: bool = False,
+        keyword_bias: KeywordBias | None = None,
     ) -> None:
         self.request, self.tokenizer, self.avoidance, self.given = request, tokenizer, avoidance, list(given)
-        self.least_words, self.has_title = least_words, has_title
+        self.least_words, self.has_title, self.keyword_bias = least_words, has_title, keyword_bias
         self.ids: list[int] = []
         self._requests = self._rewinds = 0
         self._banned: tuple[int, ...] = ()  # for the next token only
         self._banned_everywhere: tuple[int, ...] = ()
+        self._favored: list[str] = []  # keywords, in the last request
         self._answered = False
 
     @property
@@ -591,6 +599,8 @@ class _Text:
         """Return the request for the next tokens."""
         number, request = self._requests, self.request
         self._requests += 1
+        if self.keyword_bias is not None:
+            request = self._with_bias(self.keyword_bias)
         if number == 0:
             return request
         titles = [token for token in self.ids if token == self.tokenizer.end_of_title]
@@ -602,19 +612,30 @@ class _Text:
             seed=request.seed ^ number,
         )
 
+    def _with_bias(self, keyword_bias: KeywordBias) -> Request:
+        request, end_of_title = self.request, self.tokenizer.end_of_title
+        ids = [*self.given, *self.ids]
+        self._favored = keyword_bias.favored(ids)
+        if end_of_title is not None and not keyword_bias.in_plot(ids):  # another request favors keywords in the plot
+            return replace(request, stop=end_of_title, suppressed=(*request.suppressed, self.tokenizer.end))
+        return replace(request, logit_bias=keyword_bias.logit_bias(self._favored))
+
     def add(self, token: int) -> bool:
-        """Append a new token; return False if the text was cut, so that the rest of the answer is invalid."""
+        """Append a new token; return False if the rest of the answer is invalid."""
         if token == self.tokenizer.end_of_title and token in self.ids:
             return False
         if token == self.tokenizer.end and self._too_short():
             self._banned = (token,)
             return False
         self.ids.append(token)
-        if self.avoidance is None:
-            return True
-        found = self.avoidance.find(self.given, self.ids, complete=self.finished)
-        if found is None:
-            return True
+        found = None
+        if self.avoidance is not None:
+            found = self.avoidance.find(self.given, self.ids, complete=self.finished)
+        if self.avoidance is None or found is None:
+            if self.finished or self._favors_the_same():
+                return True
+            self._banned = ()
+            return False
         self._rewinds += 1
         del self.ids[found.token :]
         self._banned = found.banned
@@ -624,6 +645,10 @@ class _Text:
                 self.avoidance = None  # the sample is marked if a phrase occurs nevertheless
         return False
 
+    def _favors_the_same(self) -> bool:
+        bias = self.keyword_bias
+        return bias is None or bias.favored([*self.given, *self.ids]) == self._favored
+
     def _too_short(self) -> bool:
         if not self.least_words:
             return False
@@ -631,7 +656,7 @@ class _Text:
         return len(plot.split()) < self.least_words
 
     def answered(self) -> None:
-        """Note that the last request was answered, and the text was not cut."""
+        """Note that the last request was answered, and the whole answer is valid."""
         if not self._banned:
             self._answered = True
         self._banned = ()

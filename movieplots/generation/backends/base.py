@@ -24,7 +24,7 @@ class BackendFailed(RuntimeError):
 class Request:
     """One text to continue, with its sampling options.
 
-    The options apply in the order of transformers: repetition penalty, n-grams, temperature, top-p, min-p.
+    The options apply in this order: logit bias, repetition penalty, n-grams, temperature, top-p, min-p.
 
     Attributes
     ----------
@@ -49,6 +49,8 @@ class Request:
         Length of n-grams that must not occur twice; 0 is off.
     seed : int
         Seed of the random stream, below 2**31.
+    logit_bias : tuple of (int, float)
+        Ids, and what is added to their logits.
     """
 
     prompt: list[int]
@@ -61,6 +63,7 @@ class Request:
     repetition_penalty: float = 1.0
     no_repeat_ngram_size: int = 0
     seed: int = 0
+    logit_bias: tuple[tuple[int, float], ...] = ()
 
 
 class Backend(Protocol):

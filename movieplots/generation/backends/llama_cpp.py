@@ -182,7 +182,7 @@ def _body(request: Request, streamed: bool) -> dict[str, Json]:
         "min_p": request.min_p,
         "repeat_penalty": request.repetition_penalty,
         "repeat_last_n": length,
-        "logit_bias": [[token, False] for token in request.suppressed],
+        "logit_bias": [*([token, False] for token in request.suppressed), *map(list, request.logit_bias)],
     }
     if request.no_repeat_ngram_size:
         # The DRY sampler lowers the score of tokens that would extend a repetition beyond the allowed length. With a

@@ -105,7 +105,8 @@ class OpenAIBackend:
             "temperature": request.temperature,
             "top_p": request.top_p or 1.0,
             "seed": request.seed,
-            "logit_bias": {str(token): -100 for token in request.suppressed},
+            "logit_bias": {str(token): added for token, added in request.logit_bias}
+            | {str(token): -100 for token in request.suppressed},
             "stream": True,
             # Extensions of OpenAI's API: samplers that some servers enable by default, the stop token, and token ids.
             "top_k": -1,

@@ -264,6 +264,9 @@ class _Sampler(ContinuousBatchingLogitsProcessor):
     ) -> torch.Tensor:
         """Sample one token for each of these requests, which share their settings; shape (requests, 1)."""
         of_history, of_scores = _processors(settings, scores.device)
+        for row, (request, _) in zip(scores, batch, strict=True):
+            for token, added in request.logit_bias:
+                row[token] += added
         if of_history:
             rows = zip(batch, scores.split(1), strict=True)
             scores = torch.cat([of_history(torch.tensor([ids], device=row.device), row) for (_, ids), row in rows])
