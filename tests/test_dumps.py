@@ -114,8 +114,12 @@ def test_a_dump_killed_repeatedly_equals_an_uninterrupted_one(trained, tmp_path,
         assert apart(_killed_after, more, trained[0], out, **grid) == -signal.SIGKILL
         seen += more
         assert (out / JOURNAL).read_bytes().count(b"\n") == seen
-    assert sample_dump(trained[0], out, **grid).equals(whole)
-    assert len(whole) == 12
+    resumed = sample_dump(trained[0], out, **grid)
+    assert len(whole) == len(resumed) == 12
+    # llama.cpp rounds differently if other samples are in the batch, which changes a token if two are nearly tied.
+    different = whole[(resumed != whole).any(axis=1)].index
+    assert len(different) <= (1 if backend == "llama.cpp" else 0)
+    assert all(resumed["plot"][i][:40] == whole["plot"][i][:40] for i in different)
     assert sorted(file.name for file in out.iterdir()) == sorted(file.name for file in (tmp_path / "whole").iterdir())
 
 
