@@ -257,7 +257,7 @@ def test_a_keyword_is_favored_in_the_plot_until_it_is_there(trained):
 
 def test_a_keyword_that_is_begun_in_vain_is_not_favored_further(trained):
     tokenizer = PlotGenerator.from_pretrained(trained[0]).tokenizer
-    bias = KeywordBias(["Murelzqx"], tokenizer, has_title=True)
+    bias = KeywordBias(["Murelzqx"], tokenizer)
     (begins,) = bias.first_tokens["Murelzqx"]
     other = tokenizer.encode(" it")
     assert bias.favored([*other, begins, *other]) == ["Murelzqx"]

@@ -25,32 +25,22 @@ class KeywordBias:
         Words that the plot should contain.
     tokenizer : PromptTokenizer
         Tokenizer of the generator.
-    has_title : bool
-        Whether the title is in the prompt.
     """
 
-    def __init__(self, keywords: Sequence[str], tokenizer: PromptTokenizer, has_title: bool) -> None:
-        self.tokenizer, self.only_plot = tokenizer, has_title or tokenizer.end_of_title is None
+    def __init__(self, keywords: Sequence[str], tokenizer: PromptTokenizer) -> None:
+        self.tokenizer = tokenizer
         # Within a sentence and at its beginning.
         forms = {keyword: (f" {keyword}", f" {keyword[0].upper()}{keyword[1:]}") for keyword in keywords}
         self.first_tokens = {keyword: {tokenizer.encode(form)[0] for form in forms[keyword]} for keyword in keywords}
 
-    def in_plot(self, ids: list[int]) -> bool:
-        """Return whether the next token belongs to the plot."""
-        return self.only_plot or self.tokenizer.end_of_title in ids
-
     def favored(self, ids: list[int]) -> list[str]:
-        """Return the keywords to favor after these ids: those that are missing; none before the plot begins."""
-        if not self.in_plot(ids):
-            return []
-        end_of_title = self.tokenizer.end_of_title
-        ids = ids if self.only_plot or end_of_title is None else ids[ids.index(end_of_title) + 1 :]
+        """Return the keywords to favor after these ids of a plot: those that it lacks."""
         _, plot, _ = self.tokenizer.read(ids, has_title=True)
-        tries = Counter(ids)
+        begun = Counter(ids)
         return [
             keyword
             for keyword in missing(plot, self.first_tokens)
-            if sum(tries[token] for token in self.first_tokens[keyword]) < MAX_TRIES
+            if sum(begun[token] for token in self.first_tokens[keyword]) < MAX_TRIES
         ]
 
     def logit_bias(self, keywords: Sequence[str]) -> tuple[tuple[int, float], ...]:

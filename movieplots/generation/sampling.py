@@ -433,7 +433,7 @@ class PlotGenerator:
     def _text(self, prepared: "_Prepared", request: Request, given: list[int]) -> "_Text":
         sample, has_title = prepared.sample, prepared.title is not None
         least = LENGTHS[sample.length][0] if sample.length else 0
-        bias = KeywordBias(sample.keywords, self.tokenizer, has_title) if sample.keywords else None
+        bias = KeywordBias(sample.keywords, self.tokenizer) if sample.keywords else None
         return _Text(request, self.tokenizer, prepared.avoidance, given, least, has_title, bias)
 
     def _continued(self, request: Request, ids: list[int]) -> Request:
@@ -613,10 +613,9 @@ class _Text:
         )
 
     def _with_bias(self, keyword_bias: KeywordBias) -> Request:
-        request, end_of_title = self.request, self.tokenizer.end_of_title
-        ids = [*self.given, *self.ids]
-        self._favored = keyword_bias.favored(ids)
-        if end_of_title is not None and not keyword_bias.in_plot(ids):  # another request favors keywords in the plot
+        request, end_of_title, plot = self.request, self.tokenizer.end_of_title, self._plot()
+        self._favored = [] if plot is None else keyword_bias.favored(plot)
+        if plot is None and end_of_title is not None:  # the request after the title favors keywords
             return replace(request, stop=end_of_title, suppressed=(*request.suppressed, self.tokenizer.end))
         return replace(request, logit_bias=keyword_bias.logit_bias(self._favored))
 
@@ -628,14 +627,15 @@ class _Text:
             self._banned = (token,)
             return False
         self.ids.append(token)
-        found = None
-        if self.avoidance is not None:
-            found = self.avoidance.find(self.given, self.ids, complete=self.finished)
-        if self.avoidance is None or found is None:
-            if self.finished or self._favors_the_same():
-                return True
-            self._banned = ()
-            return False
+        return self._avoids() and self._favors()
+
+    def _avoids(self) -> bool:
+        """Return whether the text has no avoided phrase; otherwise cut it before the phrase."""
+        if self.avoidance is None:
+            return True
+        found = self.avoidance.find(self.given, self.ids, complete=self.finished)
+        if found is None:
+            return True
         self._rewinds += 1
         del self.ids[found.token :]
         self._banned = found.banned
@@ -645,15 +645,28 @@ class _Text:
                 self.avoidance = None  # the sample is marked if a phrase occurs nevertheless
         return False
 
-    def _favors_the_same(self) -> bool:
-        bias = self.keyword_bias
-        return bias is None or bias.favored([*self.given, *self.ids]) == self._favored
+    def _favors(self) -> bool:
+        """Return whether the last request favors the keywords that are missing now."""
+        plot = self._plot()
+        if self.keyword_bias is None or plot is None or self.finished:
+            return True
+        if self.keyword_bias.favored(plot) == self._favored:
+            return True
+        self._banned = ()  # the token that had to differ is there
+        return False
 
     def _too_short(self) -> bool:
         if not self.least_words:
             return False
-        _, plot, _ = self.tokenizer.read([*self.given, *self.ids], self.has_title)
+        _, plot, _ = self.tokenizer.read(self._plot() or [], has_title=True)
         return len(plot.split()) < self.least_words
+
+    def _plot(self) -> list[int] | None:
+        """Return the tokens of the plot so far; None before it begins."""
+        ids, end_of_title = [*self.given, *self.ids], self.tokenizer.end_of_title
+        if self.has_title or end_of_title is None:
+            return ids
+        return ids[ids.index(end_of_title) + 1 :] if end_of_title in ids else None
 
     def answered(self) -> None:
         """Note that the last request was answered, and the whole answer is valid."""
